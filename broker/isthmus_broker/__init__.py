@@ -1,0 +1,1 @@
+"""RabbitMQ as Isthmus uses it: topology, connections, channels for instructions and telemetry, and the journal."""

@@ -1,0 +1,152 @@
+"""The channel for instructions: the control plane publishes them, one agent consumes them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from google.protobuf.message import DecodeError
+from isthmus.v1.instruction_pb2 import Instruction
+
+from isthmus_broker.consumer import Consumer, Delivery, Intake
+from isthmus_broker.errors import MalformedMessageError
+from isthmus_broker.publisher import OutgoingMessage, Publisher
+from isthmus_broker.settings import BrokerSettings
+from isthmus_broker.settlement import Settlement
+from isthmus_broker.topology import INSTRUCTIONS, instruction_queue
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Instruction], Awaitable[Settlement]]
+
+#: An instruction outlives its deadline in the queue by this much, seconds: an agent that is there answers EXPIRED
+#: itself; the broker dead-letters only what nobody takes.
+EXPIRY_MARGIN_S = 2.0
+
+
+def decode_instruction(body: bytes) -> Instruction:
+    """Return the instruction that the bytes are.
+
+    Raises:
+        MalformedMessageError: they are none, or one without the fields that every instruction has.
+    """
+    try:
+        instruction = Instruction.FromString(body)
+    except DecodeError as error:
+        raise MalformedMessageError(expected="an instruction", problem=f"the bytes are none ({error})") from error
+    for name in ("id", "deployment", "agent"):
+        if not getattr(instruction, name):
+            raise MalformedMessageError(expected="an instruction", problem=f"its field {name!r} is empty")
+    return instruction
+
+
+class InstructionPublisher:
+    """Publishes instructions to agents' queues."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        """Publish over `publisher`, which the caller enters and leaves."""
+        self._publisher = publisher
+
+    async def publish(self, instruction: Instruction, *, is_control: bool = False) -> None:
+        """Publish and wait for the confirm: the instruction is then in the agent's queue, or kept as unroutable.
+
+        Raises what `Publisher.publish` raises.
+        """
+        expires_in_s = None
+        if instruction.HasField("not_after"):
+            left_s = instruction.not_after.ToNanoseconds() / 1e9 - time.time()
+            expires_in_s = max(0.0, left_s) + EXPIRY_MARGIN_S
+        await self._publisher.publish(
+            OutgoingMessage(
+                exchange=INSTRUCTIONS,
+                routing_key=instruction_queue(instruction.deployment, instruction.agent, is_control=is_control),
+                body=instruction.SerializeToString(),
+                expires_in_s=expires_in_s,
+            )
+        )
+
+
+class InstructionConsumer:
+    """Consumes both queues of one agent.
+
+    Handlers run concurrently, as many per queue as its prefetch allows. What is not an instruction is dead-lettered
+    before any handler sees it; a handler that raises makes the instruction come again, until the delivery limit.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        deployment: str,
+        agent: str,
+        prefetch: int,
+        handle: Handler,
+        allowed_sender: str | None = None,
+    ) -> None:
+        """Prepare to consume.
+
+        With `allowed_sender`, instructions that the broker did not verify as that account's are dead-lettered.
+        """
+        self._handle = handle
+        self._allowed_sender = allowed_sender
+        intakes = tuple(
+            Intake(instruction_queue(deployment, agent, is_control=is_control), prefetch, self._on_delivery)
+            for is_control in (False, True)
+        )
+        self._consumer = Consumer(settings, intakes)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._working: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether the broker delivers to us at this moment."""
+        return self._consumer.is_consuming
+
+    async def wait_consuming(self) -> None:
+        """Wait until the broker delivers to us."""
+        await self._consumer.wait_consuming()
+
+    async def run(self) -> None:
+        """Consume until cancelled; a cancelled handler's instruction goes back to the queue."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await self._consumer.run()
+
+    async def drain(self, *, deadline_s: float) -> None:
+        """Take nothing more, wait up to `deadline_s` for the handlers, and let the rest return to the queue."""
+        await self._consumer.stop_intake()
+        if not self._working:
+            return
+        _, late = await asyncio.wait(self._working, timeout=deadline_s)
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("instructions_returned", count=len(late), waited_s=deadline_s)
+            await asyncio.wait(late)
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        if self._tasks is None:
+            return
+        task = self._tasks.create_task(self._work(delivery))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    async def _work(self, delivery: Delivery) -> None:
+        try:
+            settlement = await self._judge(delivery)
+        except Exception:
+            # The one place where an unforeseen error must not end the service: the delivery limit bounds the retries.
+            log.exception("instruction_handler_failed", queue=delivery.queue)
+            settlement = Settlement.RETRY
+        await delivery.settle(settlement)
+
+    async def _judge(self, delivery: Delivery) -> Settlement:
+        if self._allowed_sender is not None and delivery.sender != self._allowed_sender:
+            log.warning("instruction_from_wrong_sender", queue=delivery.queue, sender=delivery.sender)
+            return Settlement.DEAD_LETTER
+        try:
+            instruction = decode_instruction(delivery.body)
+        except MalformedMessageError as error:
+            log.warning("instruction_malformed", queue=delivery.queue, size=len(delivery.body), problem=error.problem)
+            return Settlement.DEAD_LETTER
+        return await self._handle(instruction)

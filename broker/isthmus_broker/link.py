@@ -1,0 +1,120 @@
+"""Keeps a connection to the broker: back-off and jitter between tries, and a watchdog that speaks up.
+
+aio-pika's robust connection reconnects at a fixed pace, in silence, and restores channels one declaration at a time, so
+that one queue whose arguments no longer match stops all of them. Here a lost connection ends a *session*, and the next
+session is built from nothing: what was consumed before is redelivered by the broker, what was not confirmed is unknown.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
+from yarl import URL
+
+from isthmus_broker.backoff import Backoff
+from isthmus_broker.settings import BrokerSettings
+
+log = structlog.get_logger(__name__)
+
+#: What a broken connection or channel raises, in this process or at the other end.
+LINK_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.IncompleteReadError, TimeoutError)
+
+Session = Callable[[AbstractConnection], Awaitable[None]]
+
+
+async def connect(settings: BrokerSettings) -> AbstractConnection:
+    """Open one connection that does not reconnect by itself.
+
+    Raises:
+        OSError, AMQPError, TimeoutError: there is no broker at that address, or it refuses us.
+    """
+    url = URL(settings.url)
+    if "heartbeat" not in url.query:
+        url = url.update_query(heartbeat=settings.heartbeat_s)
+    async with asyncio.timeout(settings.connect_timeout_s):
+        return await aio_pika.connect(url, client_properties={"connection_name": settings.connection_name})
+
+
+class LossWatch:
+    """Becomes true when a connection, one of its channels, or a consumer on them is gone, by whosever hand."""
+
+    def __init__(self) -> None:
+        """Watch nothing yet."""
+        self._lost = asyncio.Event()
+
+    async def watch(self, *, connection: AbstractConnection, channels: tuple[AbstractChannel, ...]) -> None:
+        """Add a connection and its open channels to what is watched."""
+        connection.close_callbacks.add(self._on_loss)
+        for channel in channels:
+            channel.close_callbacks.add(self._on_loss)
+            underlay = await channel.get_underlay_channel()
+            # A consumer that the broker cancels (its queue was deleted) leaves the channel open, and deaf.
+            underlay.on_consumer_cancel_callbacks.add(self._on_loss)
+
+    async def wait(self) -> None:
+        """Wait for the first loss."""
+        await self._lost.wait()
+
+    def _on_loss(self, *_: object) -> None:
+        self._lost.set()
+
+
+class Link:
+    """One connection of a process, kept for one purpose."""
+
+    def __init__(self, settings: BrokerSettings, session: Session) -> None:
+        """Prepare a link whose sessions are `session(connection)`.
+
+        A session opens its channels, works, and returns when the connection is lost. `LINK_ERRORS` that it raises count
+        as the loss of the connection; everything else ends the link.
+        """
+        self._settings = settings
+        self._session = session
+        self._backoff = Backoff(settings.reconnect_min_s, settings.reconnect_max_s)
+        self._lost_at: float | None = None
+        self._complained_at: float | None = None
+
+    async def run(self) -> NoReturn:
+        """Connect, run a session, and begin again when it is over, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            try:
+                await self._connect_and_work()
+            except LINK_ERRORS as error:
+                self._complain(error, now=clock())
+            await asyncio.sleep(self._backoff.next_wait_s())
+
+    async def _connect_and_work(self) -> None:
+        clock = asyncio.get_running_loop().time
+        connection = await connect(self._settings)
+        began_at = clock()
+        if self._complained_at is not None:
+            log.info("broker_back", purpose=self._settings.connection_name)
+        self._lost_at = self._complained_at = None
+        try:
+            await self._session(connection)
+        finally:
+            await connection.close()
+            # A session that dies at once (a missing queue, a refused channel) must not be retried at full speed.
+            if clock() - began_at > self._settings.reconnect_max_s:
+                self._backoff.reset()
+
+    def _complain(self, error: BaseException, *, now: float) -> None:
+        """Say it when the broker goes away, then again whenever the watchdog's time has passed."""
+        facts = {
+            "purpose": self._settings.connection_name,
+            "broker": self._settings.safe_url,
+            "error": str(error) or type(error).__name__,
+        }
+        if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
+            facts["remedy"] = "check the account and the virtual host in the broker's address"
+        if self._lost_at is None:
+            self._lost_at = self._complained_at = now
+            log.warning("broker_unreachable", **facts)
+        elif now - (self._complained_at or 0.0) >= self._settings.watchdog_s:
+            self._complained_at = now
+            log.error("broker_still_unreachable", since_s=round(now - self._lost_at, 1), **facts)

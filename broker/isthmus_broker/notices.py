@@ -1,0 +1,103 @@
+"""Notices: the monitor tells control planes what has changed in the store, so that nobody needs to poll.
+
+A notice is a wake-up, never the truth: it may be lost or come twice, and who hears it reads the store.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import structlog
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+
+from isthmus_broker.link import Link, LossWatch
+from isthmus_broker.publisher import OutgoingMessage, Publisher
+from isthmus_broker.settings import BrokerSettings
+from isthmus_broker.topology import NOTICES
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What has changed: run ids, and agents and locations as ``deployment/name``."""
+
+    runs: frozenset[str] = field(default_factory=frozenset)
+    agents: frozenset[str] = field(default_factory=frozenset)
+    locations: frozenset[str] = field(default_factory=frozenset)
+
+    def __bool__(self) -> bool:
+        return bool(self.runs or self.agents or self.locations)
+
+    def __or__(self, other: "Notice") -> "Notice":
+        return Notice(self.runs | other.runs, self.agents | other.agents, self.locations | other.locations)
+
+    def to_bytes(self) -> bytes:
+        """Return the notice as JSON."""
+        return json.dumps({name: sorted(values) for name, values in asdict(self).items()}).encode()
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> "Notice":
+        """Return the notice that the bytes are; what makes no sense says nothing."""
+        try:
+            parsed = json.loads(body)
+            return cls(*(frozenset(map(str, parsed.get(name, ()))) for name in ("runs", "agents", "locations")))
+        except (ValueError, AttributeError, TypeError):
+            log.warning("notice_malformed", size=len(body))
+            return cls()
+
+
+class NoticePublisher:
+    """Publishes notices."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        """Publish over `publisher`, which the caller enters and leaves."""
+        self._publisher = publisher
+
+    async def publish(self, notice: Notice) -> None:
+        """Publish a notice to whoever listens. Raises what `Publisher.publish` raises."""
+        await self._publisher.publish(
+            OutgoingMessage(NOTICES, "", notice.to_bytes(), content_type="application/json", is_mandatory=False)
+        )
+
+
+class NoticeListener:
+    """Hears notices while `run` goes on."""
+
+    def __init__(self, settings: BrokerSettings, *, on_notice: Callable[[Notice], None]) -> None:
+        """Call `on_notice` for each notice, and with an empty one after each (re)connect: anything may have changed."""
+        self._settings = settings
+        self._on_notice = on_notice
+        self._listening = asyncio.Event()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether a notice would reach us at this moment."""
+        return self._listening.is_set()
+
+    async def wait_listening(self) -> None:
+        """Wait until notices would reach us."""
+        await self._listening.wait()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        await Link(self._settings, self._session).run()
+
+    async def _session(self, connection: AbstractConnection) -> None:
+        channel = await connection.channel(publisher_confirms=False)
+        await channel.set_qos(prefetch_count=1000)
+        loss = LossWatch()
+        await loss.watch(connection=connection, channels=(channel,))
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(NOTICES)
+        await queue.consume(self._receive, no_ack=True)
+        self._listening.set()
+        self._on_notice(Notice())
+        try:
+            await loss.wait()
+        finally:
+            self._listening.clear()
+
+    async def _receive(self, message: AbstractIncomingMessage) -> None:
+        self._on_notice(Notice.from_bytes(message.body))

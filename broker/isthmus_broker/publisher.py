@@ -1,0 +1,127 @@
+"""Publishes with confirms, mandatory, and returns raised, over a connection of its own."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
+from aiormq.exceptions import DeliveryError, PublishError
+
+from isthmus_broker.errors import BrokerUnavailableError, PublishRefusedError, PublishUnknownError, UnroutableError
+from isthmus_broker.link import LINK_ERRORS, Link, LossWatch
+from isthmus_broker.settings import BrokerSettings
+
+
+@dataclass(frozen=True)
+class OutgoingMessage:
+    """A message on its way to an exchange."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    content_type: str = "application/x-protobuf"
+    content_encoding: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: After this many seconds in a queue the message is dead-lettered; None for never.
+    expires_in_s: float | None = None
+    #: Whether a message that no queue takes is an error.
+    is_mandatory: bool = True
+
+
+class Publisher:
+    """A publishing connection that re-establishes itself.
+
+    An async context manager. Entering does not wait for the broker: a control plane serves while the broker is away;
+    `wait_connected` waits. Many publishes may be in flight at once; each waits for its own confirm.
+    """
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        """Prepare a publisher; nothing is opened before it is entered."""
+        self._settings = settings
+        self._link = Link(settings, self._session)
+        self._channel: AbstractChannel | None = None
+        self._connected = asyncio.Event()
+        self._stack = AsyncExitStack()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._task = tasks.create_task(self._link.run(), name=f"link {self._settings.connection_name}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if self._task is not None:
+            self._task.cancel()
+        return await self._stack.__aexit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        state = "connected" if self.is_connected else "not connected"
+        return f"<Publisher {self._settings.connection_name!r} {state}>"
+
+    @property
+    def settings(self) -> BrokerSettings:
+        """How the broker is reached."""
+        return self._settings
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a publish has a channel to go over at this moment."""
+        return self._connected.is_set()
+
+    async def wait_connected(self) -> None:
+        """Wait until there is a channel to publish on."""
+        await self._connected.wait()
+
+    async def publish(self, message: OutgoingMessage) -> None:
+        """Publish and wait for the broker's confirm: the message is then stored in every queue that takes it.
+
+        Raises:
+            BrokerUnavailableError: there is no connection; nothing was sent.
+            PublishUnknownError: no confirm came; the message may be stored or not.
+            PublishRefusedError: a full queue refused it.
+            UnroutableError: the message is mandatory and no queue takes it.
+        """
+        channel = self._channel
+        if channel is None:
+            raise BrokerUnavailableError(purpose=self._settings.connection_name)
+        key = message.routing_key
+        try:
+            async with asyncio.timeout(self._settings.publish_timeout_s):
+                exchange = await channel.get_exchange(message.exchange, ensure=False)
+                await exchange.publish(self._amqp_message(message), key, mandatory=message.is_mandatory)
+        except PublishError as error:
+            raise UnroutableError(exchange=message.exchange, routing_key=key) from error
+        except DeliveryError as error:
+            raise PublishRefusedError(routing_key=key) from error
+        except LINK_ERRORS as error:
+            raise PublishUnknownError(routing_key=key, cause=str(error) or type(error).__name__) from error
+
+    def _amqp_message(self, message: OutgoingMessage) -> aio_pika.Message:
+        # aiormq gives every publish a message id of its own: two in flight under one id would swap their outcomes.
+        return aio_pika.Message(
+            message.body,
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            headers=dict(message.headers),
+            expiration=message.expires_in_s,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            user_id=self._settings.user,
+        )
+
+    async def _session(self, connection: AbstractConnection) -> None:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        loss = LossWatch()
+        await loss.watch(connection=connection, channels=(channel,))
+        self._channel = channel
+        self._connected.set()
+        try:
+            await loss.wait()
+        finally:
+            self._channel = None
+            self._connected.clear()

@@ -1,0 +1,41 @@
+"""How to reach the broker, and how patiently."""
+
+from dataclasses import dataclass, replace
+
+from yarl import URL
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """Where the broker is and how its connections behave."""
+
+    #: AMQP address with account and virtual host, as in ``amqp://user:secret@host:5672/vhost``.
+    url: str
+    #: What the broker's operator sees in the list of connections.
+    connection_name: str = "isthmus"
+    #: AMQP heartbeat, seconds. A dead peer is noticed after about three of them; below 5 brings false alarms.
+    heartbeat_s: int = 10
+    #: How long opening a connection may take, seconds.
+    connect_timeout_s: float = 10.0
+    #: How long a publish may wait for the broker's confirm, seconds.
+    publish_timeout_s: float = 10.0
+    #: First wait before another try to connect, seconds; it doubles up to the maximum, and each is jittered.
+    reconnect_min_s: float = 0.1
+    #: Longest wait between two tries, seconds.
+    reconnect_max_s: float = 3.0
+    #: A connection missing for longer than this is logged as an error, again and again, seconds.
+    watchdog_s: float = 30.0
+
+    @property
+    def user(self) -> str:
+        """The account that the broker will verify as the sender of our messages."""
+        return URL(self.url).user or "guest"
+
+    @property
+    def safe_url(self) -> str:
+        """The address without the secret, for logs and people."""
+        return str(URL(self.url).with_password(None))
+
+    def named(self, connection_name: str) -> "BrokerSettings":
+        """Return the same settings under another connection name."""
+        return replace(self, connection_name=connection_name)

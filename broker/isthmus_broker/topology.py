@@ -1,0 +1,229 @@
+"""What this system keeps at the broker, as values; only the control plane declares it, everyone else attaches.
+
+One virtual host, everything durable. See the table in docs/architecture.md for what each name carries.
+"""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from aio_pika.abc import AbstractChannel, ExchangeType
+from aiormq.exceptions import ChannelPreconditionFailed, ConnectionClosed, ConnectionCommandInvalid
+
+from isthmus_broker.errors import TopologyError
+from isthmus_broker.link import connect
+from isthmus_broker.settings import BrokerSettings
+
+INSTRUCTIONS = "isthmus.instructions"
+TELEMETRY = "isthmus.telemetry"
+TELEMETRY_SHARDS = "isthmus.telemetry.shards"
+ANSWERS = "isthmus.answers"
+NOTICES = "isthmus.notices"
+UNROUTABLE = "isthmus.unroutable"
+DEAD = "isthmus.dead"
+
+#: What deployments, agents and locations may be called: they are single words of routing keys.
+NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+
+#: How often an instruction may be delivered before it counts as poison. A crash of an agent counts once for each
+#: message that it had prefetched, so this is well above what one bad night brings.
+INSTRUCTION_DELIVERY_LIMIT = 20
+#: How many instructions may wait for one agent before the control plane is refused and keeps them in its outbox.
+INSTRUCTION_MAX_LENGTH = 50_000
+#: Telemetry is never poison by count: a monitor that crashes again and again must find everything when it is mended.
+TELEMETRY_DELIVERY_LIMIT = 1_000_000_000
+#: How much telemetry may wait for the monitor, bytes per shard; beyond it publishers are refused, and spool.
+TELEMETRY_MAX_BYTES = 2 * 1024**3
+
+
+class TelemetryKind(StrEnum):
+    """The last word of a telemetry message's routing key."""
+
+    RUN = "run"
+    LOCATION = "location"
+    HEARTBEAT = "heartbeat"
+    RESULT = "result"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """An exchange to declare."""
+
+    name: str
+    type: str
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A durable queue to declare."""
+
+    name: str
+    arguments: dict[str, str | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """From an exchange to a queue, or to another exchange."""
+
+    source: str
+    destination: str
+    routing_key: str
+    to_exchange: bool = False
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A set of things to declare, in the order of its fields."""
+
+    exchanges: tuple[Exchange, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+def is_valid_name(name: str) -> bool:
+    """Tell whether a deployment, agent or location may bear this name."""
+    return NAME_PATTERN.fullmatch(name) is not None
+
+
+def instruction_queue(deployment: str, agent: str, *, is_control: bool = False) -> str:
+    """Return the name of an agent's queue for work, or of the one that a stop never waits in behind a launch."""
+    return f"isthmus.agent.{deployment}.{agent}" + (".control" if is_control else "")
+
+
+def telemetry_key(deployment: str, agent: str, kind: TelemetryKind) -> str:
+    """Return the routing key of an agent's telemetry."""
+    return f"{deployment}.{agent}.{kind}"
+
+
+def answer_key(deployment: str, agent: str, reply_to: str) -> str:
+    """Return the routing key of an agent's answer to one asker."""
+    return f"{deployment}.{agent}.{reply_to}"
+
+
+def monitor_queue(shard: int) -> str:
+    """Return the name of one of the monitor's queues."""
+    return f"isthmus.monitor.{shard}"
+
+
+def system_topology(*, monitor_shards: int) -> Topology:
+    """Return what every deployment shares.
+
+    With one shard the monitor's queue is bound directly; with more, a consistent hash over the header `agent` keeps all
+    that one agent says in one queue, and thereby in order.
+    """
+    unroutable = {"alternate-exchange": UNROUTABLE}
+    exchanges = [
+        Exchange(UNROUTABLE, ExchangeType.FANOUT),
+        Exchange(DEAD, ExchangeType.FANOUT),
+        Exchange(INSTRUCTIONS, ExchangeType.DIRECT, unroutable),
+        Exchange(TELEMETRY, ExchangeType.TOPIC, unroutable),
+        # An answer whose asker hung up goes nowhere, and that is right.
+        Exchange(ANSWERS, ExchangeType.TOPIC),
+        Exchange(NOTICES, ExchangeType.FANOUT),
+    ]
+    queues = [Queue(DEAD, {"x-queue-type": "quorum"}), *(_monitor_queue(shard) for shard in range(monitor_shards))]
+    bindings = [Binding(UNROUTABLE, DEAD, ""), Binding(DEAD, DEAD, "")]
+    if monitor_shards == 1:
+        bindings.append(Binding(TELEMETRY, monitor_queue(0), "#"))
+    else:
+        exchanges.append(Exchange(TELEMETRY_SHARDS, "x-consistent-hash", {"hash-header": "agent"}))
+        bindings.append(Binding(TELEMETRY, TELEMETRY_SHARDS, "#", to_exchange=True))
+        # The routing key of such a binding is its weight.
+        bindings += [Binding(TELEMETRY_SHARDS, monitor_queue(shard), "10") for shard in range(monitor_shards)]
+    return Topology(tuple(exchanges), tuple(queues), tuple(bindings))
+
+
+def agent_topology(deployment: str, agent: str) -> Topology:
+    """Return an agent's own queues."""
+    names = [instruction_queue(deployment, agent, is_control=is_control) for is_control in (False, True)]
+    return Topology(
+        queues=tuple(_instruction_queue(name) for name in names),
+        bindings=tuple(Binding(INSTRUCTIONS, name, name) for name in names),
+    )
+
+
+def _dead_lettering() -> dict[str, str | int | bool]:
+    # At-least-once dead-lettering needs all of: a quorum queue, this strategy, reject-publish, and the exchange.
+    return {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+def _instruction_queue(name: str) -> Queue:
+    limits = {"x-delivery-limit": INSTRUCTION_DELIVERY_LIMIT, "x-max-length": INSTRUCTION_MAX_LENGTH}
+    return Queue(name, {**_dead_lettering(), **limits})
+
+
+def _monitor_queue(shard: int) -> Queue:
+    limits = {
+        "x-delivery-limit": TELEMETRY_DELIVERY_LIMIT,
+        "x-max-length-bytes": TELEMETRY_MAX_BYTES,
+        "x-single-active-consumer": True,
+    }
+    return Queue(monitor_queue(shard), {**_dead_lettering(), **limits})
+
+
+async def declare(settings: BrokerSettings, *, monitor_shards: int) -> None:
+    """Declare what every deployment shares. Idempotent.
+
+    Raises:
+        TopologyError: the broker holds something else under one of the names, or lacks a plugin.
+        OSError, AMQPError, TimeoutError: the broker cannot be reached.
+    """
+    await _declare(settings, system_topology(monitor_shards=monitor_shards))
+
+
+async def declare_agent(settings: BrokerSettings, *, deployment: str, agent: str) -> None:
+    """Declare an agent's queues. Idempotent; raises what `declare` does."""
+    await _declare(settings, agent_topology(deployment, agent))
+
+
+async def remove_agent(settings: BrokerSettings, *, deployment: str, agent: str) -> None:
+    """Delete an agent's queues and what waits in them. Idempotent; raises what `declare` does."""
+    async with await connect(settings) as connection, connection.channel() as channel:
+        for queue in agent_topology(deployment, agent).queues:
+            await channel.queue_delete(queue.name)
+
+
+async def _declare(settings: BrokerSettings, topology: Topology) -> None:
+    what = "the topology"
+    try:
+        async with await connect(settings) as connection, connection.channel() as channel:
+            for exchange in topology.exchanges:
+                what = f"exchange {exchange.name!r}"
+                await channel.declare_exchange(
+                    exchange.name, exchange.type, durable=True, arguments=dict(exchange.arguments)
+                )
+            for queue in topology.queues:
+                what = f"queue {queue.name!r}"
+                await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+            for binding in topology.bindings:
+                what = f"a binding of {binding.destination!r}"
+                await _bind(channel, binding)
+    except ChannelPreconditionFailed as error:
+        raise TopologyError(
+            what=what,
+            problem=f"the broker has it with other properties ({error}).",
+            remedy="Delete it there once it is empty, or use a virtual host of its own.",
+        ) from error
+    except (ConnectionCommandInvalid, ConnectionClosed) as error:
+        if "exchange type" not in str(error):
+            raise
+        raise TopologyError(
+            what=what,
+            problem=f"the broker does not know this type of exchange ({error}).",
+            remedy="Run `rabbitmq-plugins enable rabbitmq_consistent_hash_exchange`, or use one monitor shard.",
+        ) from error
+
+
+async def _bind(channel: AbstractChannel, binding: Binding) -> None:
+    if binding.to_exchange:
+        exchange = await channel.get_exchange(binding.destination, ensure=False)
+        await exchange.bind(binding.source, routing_key=binding.routing_key)
+    else:
+        queue = await channel.get_queue(binding.destination, ensure=False)
+        await queue.bind(binding.source, routing_key=binding.routing_key)
