@@ -18,10 +18,8 @@ SOURCE = Source(deployment="default", agent="a")
 @given(st.binary(max_size=400), st.sampled_from([None, "zstd", "gzip"]))
 def test_any_bytes_decode_or_are_malformed(body: bytes, encoding: str | None) -> None:
     for decode in (decode_instruction, lambda data: decode_batch(data, content_encoding=encoding)):
-        try:
-            decode(body)
-        except MalformedMessageError as error:
-            assert error.problem
+        with contextlib.suppress(MalformedMessageError):
+            assert decode(body).ByteSize() > 0
 
 
 @given(st.integers(min_value=0, max_value=199))
