@@ -50,7 +50,7 @@ class AnswerListener:
         """Listen until cancelled."""
         await Link(self._settings, self._session).run()
 
-    async def _session(self, connection: AbstractConnection) -> None:
+    async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
         channel = await connection.channel(publisher_confirms=False)
         await channel.set_qos(prefetch_count=100)
         loss = LossWatch()
@@ -59,6 +59,7 @@ class AnswerListener:
         await queue.bind(ANSWERS, routing_key=f"*.*.{self._reply_to}")
         await queue.consume(self._receive, no_ack=True)
         self._listening.set()
+        on_ready()
         try:
             await loss.wait()
         finally:

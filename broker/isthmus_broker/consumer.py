@@ -110,12 +110,13 @@ class Consumer:
                 log.debug("cancel_lost", error=str(error))
         self._cancels.clear()
 
-    async def _session(self, connection: AbstractConnection) -> None:
+    async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
         loss = LossWatch()
         try:
             for intake in self._intakes:
                 await self._open(connection, intake=intake, loss=loss)
             self._consuming.set()
+            on_ready()
             if self._on_connected is not None:
                 self._on_connected()
             await loss.wait()

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 #: What a broken connection or channel raises, in this process or at the other end.
 LINK_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.IncompleteReadError, TimeoutError)
 
-Session = Callable[[AbstractConnection], Awaitable[None]]
+Session = Callable[[AbstractConnection, Callable[[], None]], Awaitable[None]]
 
 
 async def connect(settings: BrokerSettings) -> AbstractConnection:
@@ -67,10 +67,10 @@ class Link:
     """One connection of a process, kept for one purpose."""
 
     def __init__(self, settings: BrokerSettings, session: Session) -> None:
-        """Prepare a link whose sessions are `session(connection)`.
+        """Prepare a link whose sessions are `session(connection, on_ready)`.
 
-        A session opens its channels, works, and returns when the connection is lost. `LINK_ERRORS` that it raises count
-        as the loss of the connection; everything else ends the link.
+        A session opens its channels, calls `on_ready` once it can do its work, and returns when the connection is lost.
+        `LINK_ERRORS` that it raises count as the loss of the connection; everything else ends the link.
         """
         self._settings = settings
         self._session = session
@@ -92,16 +92,18 @@ class Link:
         clock = asyncio.get_running_loop().time
         connection = await connect(self._settings)
         began_at = clock()
-        if self._complained_at is not None:
-            log.info("broker_back", purpose=self._settings.connection_name)
-        self._lost_at = self._complained_at = None
         try:
-            await self._session(connection)
+            await self._session(connection, self._on_ready)
         finally:
             await connection.close()
             # A session that dies at once (a missing queue, a refused channel) must not be retried at full speed.
             if clock() - began_at > self._settings.reconnect_max_s:
                 self._backoff.reset()
+
+    def _on_ready(self) -> None:
+        if self._complained_at is not None:
+            log.info("broker_back", purpose=self._settings.connection_name)
+        self._lost_at = self._complained_at = None
 
     def _complain(self, error: BaseException, *, now: float) -> None:
         """Say it when the broker goes away, then again whenever the watchdog's time has passed."""

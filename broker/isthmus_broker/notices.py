@@ -84,7 +84,7 @@ class NoticeListener:
         """Listen until cancelled."""
         await Link(self._settings, self._session).run()
 
-    async def _session(self, connection: AbstractConnection) -> None:
+    async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
         channel = await connection.channel(publisher_confirms=False)
         await channel.set_qos(prefetch_count=1000)
         loss = LossWatch()
@@ -93,6 +93,7 @@ class NoticeListener:
         await queue.bind(NOTICES)
         await queue.consume(self._receive, no_ack=True)
         self._listening.set()
+        on_ready()
         self._on_notice(Notice())
         try:
             await loss.wait()

@@ -1,7 +1,7 @@
 """Publishes with confirms, mandatory, and returns raised, over a connection of its own."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -114,12 +114,13 @@ class Publisher:
             user_id=self._settings.user,
         )
 
-    async def _session(self, connection: AbstractConnection) -> None:
+    async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         loss = LossWatch()
         await loss.watch(connection=connection, channels=(channel,))
         self._channel = channel
         self._connected.set()
+        on_ready()
         try:
             await loss.wait()
         finally:
