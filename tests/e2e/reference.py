@@ -1,4 +1,4 @@
-"""Executes one job in Dagster's own process and prints what happened, as JSON: what Isthmus is held against.
+"""Executes one job in Dagster's own process and prints what happened, as a last line of JSON: what Isthmus is held against.
 
 Arguments: the module with the definitions, the job, its run config as JSON, and a partition key or nothing.
 """
@@ -49,7 +49,10 @@ def facts_of(event: DagsterEvent) -> Iterator[list[Any]]:
     }:
         yield [kind.value, step]
     elif kind is DagsterEventType.STEP_FAILURE:
-        yield [kind.value, step, data.error.cls_name, data.error.cause.cls_name if data.error.cause else None]
+        # Dagster wraps what the user's code raised; the user's own error is what Isthmus tells.
+        is_wrapper = data.error.cls_name == "DagsterExecutionStepExecutionError"
+        error = data.error.cause if is_wrapper else data.error
+        yield [kind.value, step, error.cls_name, error.cause.cls_name if error.cause else None]
     elif kind is DagsterEventType.STEP_OUTPUT:
         handle = data.step_output_handle
         yield [kind.value, step, handle.output_name, handle.mapping_key or "", told(data.metadata)]
@@ -70,6 +73,7 @@ def main() -> None:
     result = defs.resolve_job_def(job).execute_in_process(
         run_config=json.loads(config), partition_key=partition or None, raise_on_error=False
     )
+    print()  # noqa: T201
     json.dump([fact for event in result.all_events for fact in facts_of(event)], sys.stdout)
 
 

@@ -59,19 +59,25 @@ async def test_a_client_without_generated_code_finds_and_uses_the_api(gated: Ope
     assert [location.settings.name for location in answer.locations] == ["gated"]  # type: ignore[attr-defined]
 
 
-async def test_wrong_input_is_an_invalid_argument_with_field_violations(gated: Operator, system: System) -> None:
+async def violations_of(address: str, **fields: object) -> dict[str, str]:
+    """Launch with wrong input; returns what is said of each field."""
     with pytest.raises(grpc.RpcError) as caught:
-        await call_by_reflection(
-            system.address, "LaunchRun", location="gated", job_name="quikc", run_config_json="{", run_id="not a uuid"
-        )
+        await call_by_reflection(address, "LaunchRun", **fields)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     status = rpc_status.from_call(cast("grpc.Call", caught.value))
     assert status is not None
     details = BadRequest()
     assert any(detail.Unpack(details) for detail in status.details)
-    violations = {violation.field: violation.description for violation in details.field_violations}
-    assert set(violations) == {"run_id", "job_name", "run_config_json"}
-    assert "quick" in violations["job_name"]
+    return {violation.field: violation.description for violation in details.field_violations}
+
+
+async def test_wrong_input_is_an_invalid_argument_with_field_violations(gated: Operator, system: System) -> None:
+    malformed = await violations_of(
+        system.address, location="gated", job_name="quick", run_config_json="{", run_id="not a uuid"
+    )
+    assert set(malformed) == {"run_id", "run_config_json"}
+    unknown = await violations_of(system.address, location="gated", job_name="quikc")
+    assert "quick" in unknown["job_name"]
 
 
 async def isthmus(system: System, *words: str, within: float = 60) -> tuple[int, str]:
