@@ -20,7 +20,7 @@ def before(context: OpExecutionContext) -> None:
 
 @op(ins={"start": In(Nothing)}, out=Out(Nothing))
 def stand_at_gate(context: OpExecutionContext, config: Gate) -> None:
-    print("standing at the gate", flush=True)  # noqa: T201
+    print("standing at the gate", flush=True)
     Path(f"{config.path}.pid").write_text(str(os.getpid()))
     while not Path(config.path).exists():
         time.sleep(0.01)

@@ -1,0 +1,81 @@
+# Everything that is done with this tree by hand or by CI. Each target does its own set-up; a second time it costs nothing.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+.PHONY: help demo test lint format types layers tree generated pytest unit oldest protos lock servers clean
+
+packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
+projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.ready ## start everything, run a job of the example on it, show the outcome, stop everything
+	@.venv/bin/python scripts/demo
+
+test: lint types layers tree generated pytest oldest ## every check and every test, on real servers
+
+lint: .venv/.ready ## ruff: rules and format
+	@echo "· ruff"
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet . || { echo "Not formatted; mend with: make format" >&2; exit 1; }
+
+format: .venv/.ready ## let ruff format the tree and mend what it can
+	@.venv/bin/ruff check --quiet --fix .; .venv/bin/ruff format .
+
+types: .venv/.ready ## mypy, strict, over packages and tests
+	@echo "· mypy"
+	@.venv/bin/mypy --no-error-summary $(packages) tests examples/bike_share/bike_share
+	@.venv/bin/mypy --no-error-summary scripts/check-tree
+	@.venv/bin/mypy --no-error-summary scripts/demo
+
+layers: .venv/.ready ## import-linter: who may know whom
+	@echo "· import-linter"
+	@.venv/bin/lint-imports --no-logo || { echo "The contracts are in pyproject.toml, [tool.importlinter]." >&2; exit 1; }
+
+tree: .venv/.ready ## sizes, and locks that fit the declared dependencies and name no host
+	@echo "· sizes and locks"
+	@.venv/bin/python scripts/check-tree
+
+generated: .venv-codegen/.ready ## generating the contract's code anew changes nothing
+	@echo "· generated code"
+	@scripts/check-generated
+
+pytest: .venv/.ready servers ## all tests
+	@echo "· pytest"
+	@.venv/bin/pytest -q
+
+unit: .venv/.ready ## the tests that need no server
+	@.venv/bin/pytest -q tests/unit
+
+oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the oldest Dagster
+	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
+	@.venv-dagster-oldest/bin/python -m pytest -q --confcutdir=tests/contract tests/contract/code_server
+
+protos: .venv-codegen/.ready ## generate the contract's code from protos/isthmus/v1/*.proto
+	@protos/generate.sh $(CURDIR)/.venv-codegen/bin/python
+
+lock: .venv-uv/installed ## resolve dependencies anew (UPGRADE=1: to the newest) and write the locks
+	@scripts/lock $(if $(UPGRADE),--upgrade)
+
+servers: ## install RabbitMQ and PostgreSQL from the distribution where they are missing
+	@scripts/servers rabbitmq postgresql
+
+clean: ## remove environments, caches and the data of local runs
+	rm -rf .venv .venv-* .isthmus .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.ready: requirements.lock $(projects) scripts/bootstrap scripts/uv.txt
+	@scripts/bootstrap main
+	@touch $@
+
+.venv-codegen/.ready: protos/codegen.lock scripts/bootstrap scripts/uv.txt
+	@scripts/bootstrap codegen
+	@touch $@
+
+.venv-dagster-oldest/.ready: tests/dagster-oldest.lock $(projects) scripts/bootstrap scripts/uv.txt
+	@scripts/bootstrap dagster-oldest
+	@touch $@
+
+.venv-uv/installed: scripts/uv.txt
+	@scripts/bootstrap uv

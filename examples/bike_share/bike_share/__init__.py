@@ -1,0 +1,1 @@
+"""A bike-share network: stations, trips, weather, and what they say about each other."""

@@ -1,0 +1,1 @@
+"""The assets, from what comes in to what is read."""

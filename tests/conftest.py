@@ -1,0 +1,46 @@
+"""The servers that every test may ask for. A server that is not installed fails the test: it is never skipped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.postgres import Postgres, private_postgres
+from support.rabbitmq import Rabbit, private_rabbitmq
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[Rabbit]:
+    """One RabbitMQ node for the session. To kill or restart a node, start one of your own."""
+    with private_rabbitmq() as rabbit:
+        yield rabbit
+
+
+@pytest.fixture
+def broker_url(rabbitmq: Rabbit) -> str:
+    """The AMQP address of a fresh virtual host."""
+    return rabbitmq.take_url()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL server for the session."""
+    with private_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The SQLAlchemy address of an empty PostgreSQL database."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The SQLAlchemy address of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/isthmus.db"
+    # Asked for here, and not by parameter, so that tests on SQLite start no server.
+    url: str = request.getfixturevalue("postgres_url")
+    return url
