@@ -109,7 +109,7 @@ def rebalancing_plan(warehouse: Warehouse) -> Output[list[tuple[str, int]]]:
     return Output(plan, metadata={"stations": len(plan), "bikes": sum(bikes for _, bikes in plan if bikes > 0)})
 
 
-@asset(deps=["station_ranking"], group_name="report", kinds={"markdown"}, owners=["grace@example.com"])
+@asset(deps=["station_ranking"], group_name="report", kinds={"markdown"}, owners=["network@example.com"])
 def network_summary(rebalancing_plan: list[tuple[str, int]], warehouse: Warehouse) -> Output[str]:
     """A page for the city council."""
     best = warehouse.query("SELECT place, name, trips FROM station_ranking ORDER BY place LIMIT 5")

@@ -1,0 +1,1 @@
+"""The `isthmus` command and the Python client for internal tooling."""

@@ -1,0 +1,224 @@
+"""`isthmus location …`: say where definitions come from, and see how they load."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus_cli.options import PrintOptions, command
+from isthmus_cli.session import connected, run_to_end
+
+if TYPE_CHECKING:
+    from isthmus.v1.control_plane_pb2 import LocationSettings
+
+app = typer.Typer(name="location", help="Add code locations, change them, look at them.", no_args_is_help=True)
+
+LocationName = Annotated[str, typer.Argument(metavar="LOCATION", help="The location's name.", show_default=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneLocationOptions(PrintOptions):
+    """A command about one location."""
+
+    name: LocationName
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyOptions(PrintOptions):
+    """`location apply`."""
+
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE.yaml]", help="A file with `locations:`; or describe one with options."),
+    ] = None
+    name: Annotated[str, typer.Option(metavar="NAME", help="The location's name.", show_default=False)] = ""
+    module: Annotated[str, typer.Option("-m", "--module", metavar="MODULE", show_default=False)] = ""
+    file: Annotated[str, typer.Option("-f", "--file", metavar="PATH", help="A Python file.", show_default=False)] = ""
+    package: Annotated[str, typer.Option("-p", "--package", metavar="PACKAGE", show_default=False)] = ""
+    attribute: Annotated[
+        str,
+        typer.Option(
+            "-a", "--attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False
+        ),
+    ] = ""
+    working_directory: Annotated[
+        str,
+        typer.Option("-d", "--working-directory", metavar="PATH", help="Where the agent imports.", show_default=False),
+    ] = ""
+    python: Annotated[str, typer.Option(metavar="PATH", help="The interpreter on the agent.", show_default=False)] = ""
+    env: Annotated[
+        list[str],
+        typer.Option("--env", metavar="K=V", help="A variable for its code.", show_default=False),
+    ] = field(default_factory=list)
+    pool: Annotated[str, typer.Option(metavar="POOL", help="Agents of this pool may serve it.", show_default=False)] = (
+        ""
+    )
+    load_timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="How long importing may take; 0 for the agent's default.", min=0.0),
+    ] = 0.0
+    reload: Annotated[bool, typer.Option("--reload", help="Import again though the settings are the same.")] = False
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it serves, or failed to load.")] = True
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
+
+
+@command(app, "apply", options=ApplyOptions)
+def apply(options: ApplyOptions) -> None:
+    """Add or change code locations, and wait until they serve.
+
+    The paths are those of the agent. Equal settings change nothing; with --reload the code is imported again.
+    Exit code: 0 all serve, 1 one does not load.
+    """
+    run_to_end(_apply(options))
+
+
+async def _apply(options: ApplyOptions) -> int:
+    from isthmus_cli.apply import apply_locations
+
+    settings = _settings_of(options)
+    timeout_s = options.timeout if options.wait else None
+    async with connected(options) as client:
+        return await apply_locations(
+            client,
+            settings=settings,
+            is_reload=options.reload,
+            timeout_s=timeout_s,
+            is_json=options.is_json,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReloadOptions(OneLocationOptions):
+    """`location reload`."""
+
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it serves, or failed to load.")] = True
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
+
+
+@command(app, "reload", options=ReloadOptions)
+def reload(options: ReloadOptions) -> None:
+    """Import a location's code again, as after a change; the old code serves until the new one is loaded.
+
+    Exit code: 0 it serves, 1 it does not load.
+    """
+    run_to_end(_reload(options))
+
+
+async def _reload(options: ReloadOptions) -> int:
+    from isthmus_cli.apply import apply_locations
+
+    async with connected(options) as client:
+        location = await client.get_location(options.name)
+        return await apply_locations(
+            client,
+            settings=[location.settings],
+            is_reload=True,
+            timeout_s=options.timeout if options.wait else None,
+            is_json=options.is_json,
+        )
+
+
+@command(app, "list", options=PrintOptions)
+def list_locations(options: PrintOptions) -> None:
+    """List the code locations."""
+    run_to_end(_list(options))
+
+
+async def _list(options: PrintOptions) -> int:
+    from isthmus_cli.view.location import location_table
+    from isthmus_cli.view.output import note, print_documents, print_lines
+    from isthmus_cli.view.paint import Paint
+
+    async with connected(options) as client:
+        locations = await client.list_locations()
+    if options.is_json:
+        print_documents(locations)
+    elif locations:
+        print_lines(location_table(locations, paint=Paint.of()))
+    else:
+        note("There are no code locations. Add one: isthmus location apply --name NAME --module MODULE")
+    return 0
+
+
+@command(app, "show", options=OneLocationOptions)
+def show(options: OneLocationOptions) -> None:
+    """Tell one location whole: where it serves, why it does not load, what it defines."""
+    run_to_end(_show(options))
+
+
+async def _show(options: OneLocationOptions) -> int:
+    from isthmus_cli.view.location import location_lines
+    from isthmus_cli.view.output import print_document, print_lines
+    from isthmus_cli.view.paint import Paint
+
+    async with connected(options) as client:
+        location = await client.get_location(options.name)
+    if options.is_json:
+        print_document(location)
+    else:
+        print_lines(location_lines(location, paint=Paint.of()))
+    return 0
+
+
+@command(app, "remove", options=OneLocationOptions)
+def remove(options: OneLocationOptions) -> None:
+    """Take a location off its agents; its runs go on, their history stays."""
+    run_to_end(_remove(options))
+
+
+async def _remove(options: OneLocationOptions) -> int:
+    from isthmus_cli.view.output import note, print_lines
+
+    async with connected(options) as client:
+        await client.remove_location(options.name)
+    if options.is_json:
+        print_lines(["{}"])
+    else:
+        note(f"Removed location {options.name}.")
+    return 0
+
+
+def _settings_of(options: ApplyOptions) -> "list[LocationSettings]":
+    from isthmus_cli.errors import InputError
+    from isthmus_cli.location_file import read_location_file, settings_of
+
+    single = (options.name, options.module, options.file, options.package)
+    if options.path and any(single):
+        raise InputError(
+            "A file and options that describe a location exclude each other.", remedy="Give one of the two."
+        )
+    if options.path:
+        return read_location_file(options.path)
+    if not any(single):
+        raise InputError(
+            "Which location?",
+            remedy="Name a file, or write --name NAME with --module, --file or --package.",
+        )
+    return [
+        settings_of(
+            name=options.name,
+            module=options.module,
+            file=options.file,
+            package=options.package,
+            attribute=options.attribute,
+            working_directory=options.working_directory,
+            python=options.python,
+            pool=options.pool,
+            env=_env_of(options.env),
+            load_timeout_s=options.load_timeout,
+        ),
+    ]
+
+
+def _env_of(assignments: Iterable[str]) -> dict[str, str]:
+    from isthmus_cli.errors import InputError
+
+    env = {}
+    for assignment in assignments:
+        key, separator, value = assignment.partition("=")
+        if not key or not separator:
+            raise InputError(f"--env {assignment} is no assignment.", remedy="Write --env KEY=VALUE")
+        env[key] = value
+    return env

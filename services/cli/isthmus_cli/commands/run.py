@@ -1,0 +1,247 @@
+"""`isthmus run …`: ask for runs, look at them, end them."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from isthmus_cli.commands.run_options import (
+    LaunchOptions,
+    ListOptions,
+    LogsOptions,
+    OneRunOptions,
+    RequestOptions,
+    TerminateOptions,
+    WatchOptions,
+)
+from isthmus_cli.options import command
+from isthmus_cli.session import connected, run_to_end
+
+if TYPE_CHECKING:
+    from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location
+
+    from isthmus_cli.client import ControlPlaneClient
+
+app = typer.Typer(name="run", help="Launch runs, watch them, look at them, end them.", no_args_is_help=True)
+
+
+@command(app, "launch", options=LaunchOptions)
+def launch(options: LaunchOptions) -> None:
+    """Ask for a run.
+
+    Exit code with --watch: 0 succeeded, 1 failed, 3 canceled.
+    """
+    run_to_end(_launch(options))
+
+
+async def _launch(options: LaunchOptions) -> int:
+    from isthmus_cli.view.output import note, print_document, print_lines
+
+    request = _config_of(options)
+    async with connected(options) as client:
+        run = await client.launch_run(await _request(client, options=options, run_config_json=request))
+        run_id = run.request.run.run_id
+        if options.watch:
+            note(f"Run {run_id}")
+            return await _watch(client, run_id=run_id, is_json=options.is_json)
+        if options.is_json:
+            print_document(run)
+        else:
+            print_lines([run_id])
+            note(f"Watch it: isthmus run watch {run_id}")
+    return 0
+
+
+@command(app, "validate", options=RequestOptions)
+def validate(options: RequestOptions) -> None:
+    """Ask the location whether a launch would be accepted; nothing is started.
+
+    Exit code: 0 it would, 2 it would not.
+    """
+    run_to_end(_validate(options))
+
+
+async def _validate(options: RequestOptions) -> int:
+    from isthmus_cli.exit_code import ExitCode
+    from isthmus_cli.view.failure import failure_lines, violation_lines
+    from isthmus_cli.view.output import print_document, print_lines
+    from isthmus_cli.view.paint import Paint
+
+    config = _config_of(options)
+    async with connected(options) as client:
+        answer = await client.validate_run(await _request(client, options=options, run_config_json=config))
+    paint, is_valid = Paint.of(), not answer.violations and not answer.HasField("failure")
+    if options.is_json:
+        print_document(answer)
+    elif is_valid:
+        print_lines([paint.green("✓") + " valid"])
+    else:
+        print_lines([paint.red("not valid"), *violation_lines(answer.violations, paint=paint)])
+        print_lines(failure_lines(answer.failure, paint=paint) if answer.HasField("failure") else [])
+    return ExitCode.OK if is_valid else ExitCode.INVALID
+
+
+@command(app, "watch", options=WatchOptions)
+def watch(options: WatchOptions) -> None:
+    """Show a run while it goes, from its beginning.
+
+    Exit code: 0 succeeded, 1 failed, 3 canceled. Ctrl-C leaves the run going.
+    """
+    run_to_end(_watch_one(options))
+
+
+async def _watch_one(options: WatchOptions) -> int:
+    async with connected(options) as client:
+        return await _watch(client, run_id=options.run_id, is_json=options.is_json, after_position=options.after)
+
+
+async def _watch(client: "ControlPlaneClient", *, run_id: str, is_json: bool, after_position: int = 0) -> int:
+    import asyncio
+
+    from isthmus_cli.view.output import note
+    from isthmus_cli.watch import show_run
+
+    try:
+        return await show_run(client.watch_run(run_id, after_position=after_position), is_json=is_json)
+    except asyncio.CancelledError:
+        note(f"\nThe run goes on. Come back: isthmus run watch {run_id}\nEnd it:    isthmus run terminate {run_id}")
+        raise
+
+
+@command(app, "show", options=OneRunOptions)
+def show(options: OneRunOptions) -> None:
+    """Tell one run whole: what was asked for, how it stands, why it failed or waits."""
+    run_to_end(_show(options))
+
+
+async def _show(options: OneRunOptions) -> int:
+    from isthmus_cli.view.output import print_document, print_lines
+    from isthmus_cli.view.paint import Paint
+    from isthmus_cli.view.run import run_lines
+
+    async with connected(options) as client:
+        run = await client.get_run(options.run_id)
+    if options.is_json:
+        print_document(run)
+    else:
+        print_lines(run_lines(run, paint=Paint.of()))
+    return 0
+
+
+@command(app, "list", options=ListOptions)
+def list_runs(options: ListOptions) -> None:
+    """List runs, newest first."""
+    run_to_end(_list(options))
+
+
+async def _list(options: ListOptions) -> int:
+    from isthmus_cli.run_query import runs_query
+    from isthmus_cli.view.output import note, print_document, print_lines
+    from isthmus_cli.view.paint import Paint
+    from isthmus_cli.view.run import run_table
+
+    query = runs_query(
+        states=options.states,
+        tags=options.tags,
+        since=options.since,
+        job=options.job,
+        location=options.location,
+    )
+    query.page_size, query.page_token = options.limit, options.page
+    async with connected(options) as client:
+        page = await client.list_runs(query)
+    if options.is_json:
+        print_document(page)
+    elif page.runs:
+        print_lines(run_table(page.runs, paint=Paint.of()))
+        if page.next_page_token:
+            note(f"There are more: --page {page.next_page_token}")
+    else:
+        note("There are no such runs. Start one: isthmus run launch JOB")
+    return 0
+
+
+@command(app, "logs", options=LogsOptions)
+def logs(options: LogsOptions) -> None:
+    """Print what the run wrote to stdout and stderr, each to where it belongs.
+
+    The output is fetched from the user's environment; the control plane keeps none of it.
+    """
+    run_to_end(_logs(options))
+
+
+async def _logs(options: LogsOptions) -> int:
+    from isthmus_cli.logs import print_logs, streams_of
+
+    async with connected(options) as client:
+        streams = streams_of(options.stream)
+        await print_logs(
+            client.stream_logs(options.run_id, streams=streams, follow=options.follow), is_json=options.is_json
+        )
+    return 0
+
+
+@command(app, "terminate", options=TerminateOptions)
+def terminate(options: TerminateOptions) -> None:
+    """Ask for a run's end: it may clean up, then it is killed.
+
+    A run is CANCELED only when its process is proven gone.
+    """
+    run_to_end(_terminate(options))
+
+
+async def _terminate(options: TerminateOptions) -> int:
+    from isthmus_cli.run_request import person
+    from isthmus_cli.view.output import print_document, print_lines
+    from isthmus_cli.view.paint import Paint
+
+    async with connected(options) as client:
+        run = await client.terminate_run(options.run_id, grace_s=options.grace, requested_by=person())
+        if options.wait:
+            return await _watch(
+                client,
+                run_id=options.run_id,
+                is_json=options.is_json,
+                after_position=run.last_position,
+            )
+    if options.is_json:
+        print_document(run)
+    else:
+        print_lines([Paint.of().run_state(run.state)])
+    return 0
+
+
+def _config_of(options: RequestOptions) -> str:
+    if not (options.config or options.config_json or options.assignments):
+        return ""
+    from isthmus_cli.run_config import read_run_config
+
+    return read_run_config(file=options.config, text=options.config_json, assignments=options.assignments)
+
+
+async def _request(
+    client: "ControlPlaneClient",
+    *,
+    options: RequestOptions,
+    run_config_json: str,
+) -> "LaunchRunRequest":
+    from isthmus_cli.run_request import RunChoices, launch_request, needs_locations, resolve_target
+
+    words = [word for word in (options.first, options.second) if word]
+    locations = await _locations(client, has_job=bool(words)) if needs_locations(words) else ()
+    choices = RunChoices(
+        run_config_json=run_config_json,
+        assets=tuple(options.assets),
+        ops=tuple(options.ops),
+        partition=options.partition,
+        tags=tuple(options.tags),
+        run_id=options.run_id if isinstance(options, LaunchOptions) else "",
+    )
+    return launch_request(resolve_target(words, has_assets=bool(options.assets), locations=locations), choices=choices)
+
+
+async def _locations(client: "ControlPlaneClient", *, has_job: bool) -> "list[Location]":
+    """Ask for the locations; where a choice may have to be explained, with what they define."""
+    locations = list(await client.list_locations())
+    if has_job and len(locations) == 1:
+        return locations
+    return [await client.get_location(location.settings.name) for location in locations]

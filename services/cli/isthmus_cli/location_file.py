@@ -1,0 +1,128 @@
+"""The file that describes code locations, and the options that describe one."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from isthmus.v1.control_plane_pb2 import LocationSettings
+from isthmus.v1.instruction_pb2 import CodeSource
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from isthmus_cli.errors import InputError
+from isthmus_cli.yaml_text import parse_yaml
+
+_NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+_TARGETS = ("module", "file", "package")
+
+
+class LocationEntry(BaseModel):
+    """One location: a name, where its definitions come from, and how to load them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    module: str = ""
+    file: str = ""
+    package: str = ""
+    attribute: str = ""
+    working_directory: str = ""
+    python: str = ""
+    pool: str = ""
+    env: dict[str, str] = Field(default_factory=dict)
+    #: Seconds that importing may take; 0 for the agent's default.
+    load_timeout_s: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> Self:
+        given = [target for target in _TARGETS if getattr(self, target)]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of module, file and package (given: {', '.join(given) or 'none'})")
+        return self
+
+    def to_settings(self) -> LocationSettings:
+        """Build the contract's message."""
+        source = CodeSource(
+            attribute=self.attribute,
+            working_directory=self.working_directory,
+            python_executable=self.python,
+        )
+        if self.module:
+            source.module = self.module
+        elif self.file:
+            source.python_file = self.file
+        else:
+            source.package = self.package
+        return LocationSettings(
+            name=self.name,
+            pool=self.pool,
+            source=source,
+            env=self.env,
+            load_timeout_s=self.load_timeout_s,
+        )
+
+
+class LocationFile(BaseModel):
+    """A file of locations: `locations:` and a list under it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    locations: Annotated[list[LocationEntry], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_distinct_names(self) -> Self:
+        names = [entry.name for entry in self.locations]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"a name may appear once only: {', '.join(doubled)}")
+        return self
+
+
+def read_location_file(path: Path) -> list[LocationSettings]:
+    """Read a file of locations.
+
+    Raises:
+        InputError: Names file, field and what to write instead.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.", remedy="Name a YAML file with `locations:`.") from error
+    content = parse_yaml(text, origin=str(path))
+    try:
+        return [entry.to_settings() for entry in LocationFile.model_validate(content).locations]
+    except ValidationError as error:
+        raise _input_error(error, origin=str(path)) from error
+
+
+def settings_of(**fields: object) -> LocationSettings:
+    """Build a location's settings from single options; those that are empty are left out.
+
+    Raises:
+        InputError: Names the option and what to write instead.
+    """
+    try:
+        return LocationEntry.model_validate({key: value for key, value in fields.items() if value}).to_settings()
+    except ValidationError as error:
+        raise _input_error(error, origin="The options") from error
+
+
+def _input_error(error: ValidationError, *, origin: str) -> InputError:
+    faults = []
+    for fault in error.errors(include_url=False):
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+        faults.append(f"  {field or 'as a whole'}: {_say(fault['type'], message=fault['msg'])}")
+    return InputError(
+        "\n".join([f"{origin} cannot be used:", *faults]),
+        remedy="The form is: locations: [{name: etl, module: etl.definitions}]; docs/cli.md lists the fields.",
+    )
+
+
+def _say(kind: str, *, message: str) -> str:
+    match kind:
+        case "extra_forbidden":
+            return f"there is no such field; the fields are {', '.join(LocationEntry.model_fields)}"
+        case "string_pattern_mismatch":
+            return "use 1 to 63 lower-case letters, digits, - and _, with a letter or digit at both ends"
+        case "missing":
+            return "is missing"
+        case _:
+            return message.removeprefix("Value error, ")

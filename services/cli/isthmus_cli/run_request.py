@@ -1,0 +1,142 @@
+"""Builds the request for a run from what a person typed: pure, apart from reading the config file."""
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location
+from isthmus.v1.telemetry_pb2 import AssetKey
+
+from isthmus_cli.errors import InputError
+
+_WHOLE_TARGET = 2
+
+
+@dataclass(frozen=True)
+class RunTarget:
+    """Which job of which location."""
+
+    location: str
+    job_name: str
+
+
+@dataclass(frozen=True)
+class RunChoices:
+    """What of the job to execute, and with what."""
+
+    run_config_json: str = ""
+    assets: tuple[str, ...] = ()
+    ops: tuple[str, ...] = ()
+    partition: str = ""
+    tags: tuple[str, ...] = ()
+    run_id: str = ""
+
+
+def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequence[Location]) -> RunTarget:
+    """Read `[LOCATION] JOB`: the location may be left out when there is one, the job when assets are selected.
+
+    Raises:
+        InputError: When the words leave a choice open; its remedy lists the choices.
+    """
+    if not needs_locations(words):
+        return RunTarget(location=words[0], job_name=words[1])
+    names = {location.settings.name for location in locations}
+    if words and has_assets and words[0] in names:
+        return RunTarget(location=words[0], job_name="")
+    job_name = words[0] if words else ""
+    if not job_name and not has_assets:
+        raise InputError("Which job?", remedy=_job_hint(locations))
+    if len(locations) != 1:
+        raise InputError(_why_no_location(locations), remedy=_location_hint(job_name, locations=locations))
+    return RunTarget(location=locations[0].settings.name, job_name=job_name)
+
+
+def needs_locations(words: Sequence[str]) -> bool:
+    """Tell whether the words alone do not name location and job."""
+    return len(words) < _WHOLE_TARGET
+
+
+def launch_request(target: RunTarget, *, choices: RunChoices) -> LaunchRunRequest:
+    """Build the request.
+
+    Raises:
+        InputError: Names the option that is not usable.
+    """
+    return LaunchRunRequest(
+        run_id=choices.run_id,
+        location=target.location,
+        job_name=target.job_name,
+        run_config_json=choices.run_config_json,
+        op_selection=[op for option in choices.ops for op in split_list(option)],
+        asset_selection=[parse_asset(asset) for option in choices.assets for asset in split_list(option)],
+        partition_key=choices.partition,
+        tags=parse_tags(choices.tags),
+        requested_by=person(),
+    )
+
+
+def parse_tags(options: Sequence[str]) -> dict[str, str]:
+    """Read `key=value` options.
+
+    Raises:
+        InputError: When one has no key or no `=`.
+    """
+    tags = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not key or not separator:
+            raise InputError(f"--tag {option} is no tag.", remedy="Write --tag key=value")
+        tags[key] = value
+    return tags
+
+
+def parse_asset(text: str) -> AssetKey:
+    """Read an asset key, its parts joined by slashes.
+
+    Raises:
+        InputError: When a part is empty.
+    """
+    parts = text.split("/")
+    if not all(parts):
+        raise InputError(f"--assets: {text!r} is no asset key.", remedy="Write keys as a/b, several as a/b,c")
+    return AssetKey(path=parts)
+
+
+def split_list(option: str) -> list[str]:
+    """Read a list whose items are joined by commas."""
+    return [item.strip() for item in option.split(",") if item.strip()]
+
+
+def _why_no_location(locations: Sequence[Location]) -> str:
+    if not locations:
+        return "There is no code location yet."
+    return f"There are {len(locations)} code locations, so say which one."
+
+
+def _location_hint(job_name: str, *, locations: Sequence[Location]) -> str:
+    if not locations:
+        return "Add one: isthmus location apply --name NAME --module MODULE"
+    holders = [location for location in locations if job_name in _jobs(location)]
+    names = sorted(location.settings.name for location in holders or locations)
+    return f"Write isthmus run launch LOCATION {job_name}".rstrip() + f" with LOCATION one of: {', '.join(names)}"
+
+
+def _job_hint(locations: Sequence[Location]) -> str:
+    if not locations:
+        return _location_hint("", locations=locations)
+    jobs = [f"{location.settings.name} {job}" for location in locations for job in _jobs(location)]
+    if not jobs:
+        return "Write isthmus run launch [LOCATION] JOB, or select assets with --assets"
+    return "Write isthmus run launch [LOCATION] JOB with one of:\n" + "\n".join(f"  {job}" for job in sorted(jobs))
+
+
+def _jobs(location: Location) -> list[str]:
+    return [job.name for job in location.snapshot.jobs if not job.is_implicit_asset_job]
+
+
+def person() -> str:
+    """Name who asks, for the run's history; empty when the system does not say."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # A container's user without a name.
+        return ""

@@ -1,0 +1,157 @@
+"""Runs: as a list, whole, and how one ended."""
+
+from collections.abc import Iterable, Sequence
+
+from isthmus.v1.control_plane_pb2 import Run, RunState
+from isthmus.v1.telemetry_pb2 import RunReason
+
+from isthmus_cli.document import enum_text
+from isthmus_cli.timeline import RunTimeline
+from isthmus_cli.view.failure import failure_headline, failure_lines, violation_lines
+from isthmus_cli.view.paint import Paint
+from isthmus_cli.view.text import (
+    age_text,
+    asset_text,
+    columns,
+    count_text,
+    duration_text,
+    moment_text,
+    seconds_between,
+)
+
+#: Failures of steps that are told whole; of more, only the names.
+_TOLD_FAILURES = 3
+_NAMED_ASSETS = 3
+
+
+def run_table(runs: Iterable[Run], *, paint: Paint) -> list[str]:
+    """List runs, one per line."""
+    rows = [
+        (
+            run.request.run.run_id,
+            paint.run_state(run.state),
+            target_text(run),
+            run.request.location,
+            age_text(run.queued_at),
+            _took_text(run),
+            why_text(run),
+        )
+        for run in runs
+    ]
+    return columns(("RUN", "STATE", "JOB", "LOCATION", "QUEUED", "TOOK", "WHY"), rows)
+
+
+def run_lines(run: Run, *, paint: Paint) -> list[str]:
+    """Tell one run whole."""
+    request = run.request
+    facts = [
+        ("run", paint.bold(request.run.run_id)),
+        ("state", _state_text(run, paint=paint)),
+        ("job", request.job_name),
+        ("location", request.location),
+        ("agent", run.agent),
+        ("attempt", str(request.run.attempt) if request.run.attempt > 1 else ""),
+        ("ops", ", ".join(request.op_selection)),
+        ("assets", ", ".join(asset_text(key) for key in request.asset_selection)),
+        ("partition", request.partition_key),
+        ("tags", ", ".join(f"{key}={value}" for key, value in sorted(request.tags.items()))),
+        ("config", request.run_config_json),
+        ("asked by", run.requested_by),
+        ("queued", moment_text(run.queued_at)),
+        ("started", moment_text(run.started_at) if run.HasField("started_at") else ""),
+        ("ended", f"{moment_text(run.ended_at)}, after {_took_text(run)}" if run.HasField("ended_at") else ""),
+    ]
+    lines = [f"{paint.dim(f'{name:10}')}{value}" for name, value in facts if value]
+    if run.violations:
+        lines += ["", *violation_lines(run.violations, paint=paint)]
+    if run.HasField("failure"):
+        lines += ["", *failure_lines(run.failure, paint=paint)]
+    return lines
+
+
+def ending_lines(timeline: RunTimeline, *, paint: Paint) -> list[str]:
+    """Tell how a run ended: its state, what it did, and what went wrong with stacks."""
+    run = timeline.run
+    took = f" after {duration_text(timeline.elapsed_s)}" if timeline.elapsed_s is not None else ""
+    if run.state == RunState.RUN_STATE_SUCCEEDED:
+        return [f"{paint.run_state(run.state)}{took}{_counts_text(timeline)}"]
+    reason = why_text(run)
+    lines = [*_wrong_lines(timeline, paint=paint), f"{paint.run_state(run.state)}{took}: {reason}"]
+    if run.state == RunState.RUN_STATE_FAILED and run.HasField("started_at"):
+        lines.append(paint.dim(f"Its output: isthmus run logs {run.request.run.run_id}"))
+    return lines
+
+
+def target_text(run: Run) -> str:
+    """Name what a run executes."""
+    request = run.request
+    if not request.asset_selection:
+        return request.job_name
+    assets = ", ".join(asset_text(key) for key in request.asset_selection[:_NAMED_ASSETS])
+    more = len(request.asset_selection) - _NAMED_ASSETS
+    text = f"{assets} and {more} more" if more > 0 else assets
+    # The framework's own job for assets that are picked by hand says nothing.
+    return text if request.job_name.startswith("__") else f"{request.job_name} ({text})"
+
+
+def reason_text(run: Run) -> str:
+    """Name the reason of a run's end; empty when there is none."""
+    return "" if not run.reason else enum_text(run.reason, descriptor=RunReason.DESCRIPTOR)
+
+
+def _wrong_lines(timeline: RunTimeline, *, paint: Paint) -> list[str]:
+    run = timeline.run
+    lines: list[str] = []
+    if run.state != RunState.RUN_STATE_FAILED:  # A step that was interrupted for a cancellation says nothing.
+        return lines
+    for key, failure in list(timeline.failed.items())[:_TOLD_FAILURES]:
+        lines += ["", paint.bold(f"Step {key} failed"), *failure_lines(failure, paint=paint)]
+    untold = list(timeline.failed)[_TOLD_FAILURES:]
+    if untold:
+        lines += ["", f"And {count_text(len(untold), 'more step')} failed: {', '.join(untold)}"]
+    if not timeline.failed and run.HasField("failure"):
+        lines += ["", *failure_lines(run.failure, paint=paint)]
+    if run.violations:
+        lines += ["", *violation_lines(run.violations, paint=paint)]
+    return [*lines, ""] if lines else []
+
+
+def _counts_text(timeline: RunTimeline) -> str:
+    counts = [
+        (len(timeline.succeeded), "step"),
+        (len(timeline.skipped), "skipped step"),
+        (timeline.materializations, "materialization"),
+        (timeline.checks_passed, "passed check"),
+        (timeline.checks_warned, "warned check"),
+        (timeline.checks_failed, "failed check"),
+    ]
+    return "".join(f" · {count_text(count, noun)}" for count, noun in counts if count)
+
+
+def _state_text(run: Run, *, paint: Paint) -> str:
+    why = why_text(run)
+    return f"{paint.run_state(run.state)}{': ' if why else ''}{why}"
+
+
+def why_text(run: Run) -> str:
+    """Tell in one line why a run ended as it did, or why it waits; empty when there is nothing to say."""
+    first_line = _message(run).strip().partition("\n")[0]
+    return ": ".join(_without_repeats((reason_text(run), first_line)))
+
+
+def _message(run: Run) -> str:
+    if run.message:
+        return run.message
+    if run.HasField("failure"):
+        return failure_headline(run.failure)
+    return ", ".join(violation.field for violation in run.violations)
+
+
+def _without_repeats(parts: Sequence[str]) -> list[str]:
+    return [part for index, part in enumerate(parts) if part and part not in parts[:index]]
+
+
+def _took_text(run: Run) -> str:
+    if not run.HasField("started_at") or not run.HasField("ended_at"):
+        return "-"
+    return duration_text(seconds_between(run.started_at, run.ended_at))

@@ -1,0 +1,120 @@
+"""Small values as people read them: durations, ages, asset keys, metadata."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus.v1.telemetry_pb2 import AssetKey, MetadataEntry, MetadataValue
+
+_MINUTE_S = 60
+_HOUR_S = 3600
+_DAY_S = 86400
+_METADATA_CHARS = 80
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def duration_text(seconds: float) -> str:
+    """Tell a duration with about three digits."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR_S:
+        return f"{int(seconds // _MINUTE_S)} min {int(seconds % _MINUTE_S):02} s"
+    return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S):02} min"
+
+
+def age_text(moment: Timestamp | None, *, now: datetime | None = None) -> str:
+    """Tell how long ago something was; "-" when it never was."""
+    if moment is None or not (moment.seconds or moment.nanos):
+        return "-"
+    seconds = max(((now or datetime.now(UTC)) - moment.ToDatetime(tzinfo=UTC)).total_seconds(), 0)
+    if seconds < _MINUTE_S:
+        return f"{int(seconds)} s ago"
+    if seconds < _HOUR_S:
+        return f"{int(seconds // _MINUTE_S)} min ago"
+    if seconds < _DAY_S:
+        return f"{int(seconds // _HOUR_S)} h ago"
+    return f"{int(seconds // _DAY_S)} d ago"
+
+
+def clock_text(moment: Timestamp) -> str:
+    """Tell the time of day here."""
+    return moment.ToDatetime(tzinfo=UTC).astimezone().strftime("%H:%M:%S")
+
+
+def moment_text(moment: Timestamp) -> str:
+    """Tell date and time here, with the zone."""
+    return moment.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def seconds_between(start: Timestamp, end: Timestamp) -> float:
+    """Measure from one moment to another."""
+    return (end.seconds - start.seconds) + (end.nanos - start.nanos) / 1e9
+
+
+def asset_text(key: AssetKey) -> str:
+    """Write an asset key as people type it."""
+    return "/".join(key.path)
+
+
+def metadata_text(entries: Iterable[MetadataEntry]) -> str:
+    """Write metadata on one line, long values cut."""
+    return "  ".join(f"{entry.label}={_cut(value_text(entry.value))}" for entry in entries)
+
+
+def value_text(value: MetadataValue) -> str:
+    """Write one metadata value on one line."""
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return "null"
+    inner = getattr(value, kind)
+    tell = _VALUE_TELLERS.get(kind)
+    return tell(inner) if tell else str(inner)
+
+
+def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Align rows under a head, as wide as needed: nothing is cut, so that lines can be searched and copied."""
+    table = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(width_of(row[column]) for row in table) for column in range(len(head))]
+    return [
+        "  ".join(_pad(cell, width=width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    ]
+
+
+def width_of(text: str) -> int:
+    """Count the characters that a terminal shows."""
+    return len(_ANSI.sub("", text))
+
+
+def count_text(count: int, noun: str) -> str:
+    """Count things: "1 step", "2 steps", "3 assets"."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}es" if noun.endswith(("s", "ch")) else f"{count} {noun}s"
+
+
+def _pad(text: str, *, width: int) -> str:
+    return text + " " * (width - width_of(text))
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _METADATA_CHARS else line[: _METADATA_CHARS - 1] + "…"
+
+
+_VALUE_TELLERS: dict[str, Callable[[Any], str]] = {
+    "null": lambda _: "null",
+    "float": lambda number: f"{number:g}",
+    "timestamp": lambda epoch_s: datetime.fromtimestamp(epoch_s, tz=UTC).astimezone().isoformat(" ", "seconds"),
+    "asset": asset_text,
+    "job": lambda job: job.job_name,
+    "python_artifact": lambda artifact: f"{artifact.module}.{artifact.name}",
+    "table": lambda table: f"<table of {count_text(len(table.records), 'row')}>",
+    "table_schema": lambda schema: f"<schema of {count_text(len(schema.columns), 'column')}>",
+    "opaque": lambda opaque: opaque.text,
+    "column_lineage": lambda _: "<column lineage>",
+    "code_references": lambda _: "<code references>",
+}

@@ -1,0 +1,1 @@
+"""Isthmus on one machine: broker, control plane, monitor and an agent behind the command `isthmus dev`."""

@@ -1,0 +1,95 @@
+"""The data folder: who owns it, what lies where, and how the command line finds the control plane."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus_cli.discovery import SERVER_FILE
+
+from isthmus_dev.errors import AlreadyRunningError, DevError
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Where everything lies that outlives one `isthmus dev`."""
+
+    path: Path
+
+    @property
+    def database_url(self) -> str:
+        """The store's address."""
+        return f"sqlite:///{self.path / 'isthmus.db'}"
+
+    @property
+    def broker_dir(self) -> Path:
+        """What the private RabbitMQ node keeps."""
+        return self.path / "rabbitmq"
+
+    @property
+    def agent_dir(self) -> Path:
+        """What the agent keeps: servers, runs, their output."""
+        return self.path / "agent"
+
+    @property
+    def log_file(self) -> Path:
+        """What the services log."""
+        return self.path / "log" / "isthmus.log"
+
+    @property
+    def server_file(self) -> Path:
+        """Where the command line finds our address."""
+        return self.path / SERVER_FILE
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the folder; the kernel lets go of it when this process dies, however it dies.
+
+        Raises:
+            AlreadyRunningError: Another process holds it.
+            DevError: The folder cannot be written.
+        """
+        lock = self._open_lock()
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
+            os.close(lock)
+            raise AlreadyRunningError(data_dir=str(self.path), pid=int(pid) if pid.isdigit() else None) from error
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def announced(self, address: str) -> Iterator[None]:
+        """Tell the command line where the control plane listens, for as long as it does."""
+        partial = self.server_file.with_suffix(".tmp")
+        partial.write_text(json.dumps({"address": address, "pid": os.getpid()}) + "\n", encoding="utf-8")
+        partial.replace(self.server_file)
+        try:
+            yield
+        finally:
+            self.withdraw()
+
+    def withdraw(self) -> None:
+        """Take the announcement back."""
+        with suppress(FileNotFoundError):
+            self.server_file.unlink()
+
+    def _open_lock(self) -> int:
+        try:
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            ignore = self.path / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+            return os.open(self.path / "dev.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DevError(
+                f"{self.path} cannot be used: {error}.", remedy="Name another folder with --data-dir."
+            ) from error

@@ -1,0 +1,171 @@
+"""The command line of `isthmus dev`: options in, one event loop, an exit code that tells how it ended."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from isthmus_cli.discovery import STATE_FOLDER
+from isthmus_cli.options import Options, command
+
+from isthmus_dev.descendant import kill_descendants
+from isthmus_dev.errors import DevError
+from isthmus_dev.folder import DataFolder
+
+if TYPE_CHECKING:
+    from isthmus_dev.screen import Screen
+    from isthmus_dev.settings import DevSettings
+
+#: 128 + SIGINT.
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="isthmus dev",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevOptions(Options):
+    """`isthmus dev`."""
+
+    module: Annotated[str, typer.Option("-m", "--module", metavar="MODULE", show_default=False)] = ""
+    file: Annotated[str, typer.Option("-f", "--file", metavar="PATH", help="A Python file.", show_default=False)] = ""
+    package: Annotated[str, typer.Option("-p", "--package", metavar="PACKAGE", show_default=False)] = ""
+    attribute: Annotated[
+        str,
+        typer.Option(
+            "-a", "--attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False
+        ),
+    ] = ""
+    working_directory: Annotated[
+        Path,
+        typer.Option("-d", "--working-directory", metavar="PATH", help="Where the definitions are imported."),
+    ] = Path()
+    name: Annotated[
+        str, typer.Option("-n", "--name", metavar="NAME", help="The location's name.", show_default=False)
+    ] = ""
+    port: Annotated[int, typer.Option(metavar="PORT", help="Where the API listens; 0 for any.", min=0, max=65535)] = (
+        7070
+    )
+    data_dir: Annotated[Path, typer.Option(metavar="PATH", help="Runs and locations are kept here.")] = Path(
+        STATE_FOLDER
+    )
+    broker_url: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            envvar="ISTHMUS_BROKER_URL",
+            help="A RabbitMQ of your own instead of a private one.",
+            show_default=False,
+        ),
+    ] = ""
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the services' logs.")] = False
+
+
+@command(app, "dev", options=DevOptions)
+def dev(options: DevOptions) -> None:
+    """Run everything on this machine: broker, control plane, monitor, and an agent with your definitions.
+
+    Without -m, -f or -p, [tool.dagster] of pyproject.toml names the definitions.
+    """
+    from isthmus_dev.log import log_to
+    from isthmus_dev.screen import Screen
+
+    settings = _settings_of(options)
+    with settings.folder.owned():
+        log_to(settings.folder.log_file, is_verbose=options.verbose)
+        try:
+            asyncio.run(_run(settings, screen=Screen()))
+        finally:
+            kill_descendants()
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 stopped by a person, 1 failed, 2 wrong options."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        app(prog_name="isthmus dev")
+    except BaseExceptionGroup as group:
+        _complain(group)
+    except Exception as error:  # noqa: BLE001 - the outermost boundary: everything becomes a line and an exit code
+        _complain(error)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    sys.exit(0)
+
+
+async def _run(settings: "DevSettings", *, screen: "Screen") -> None:
+    from isthmus_dev.stack import run_stack
+
+    stop, ready = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run_stack(settings, screen=screen, stop=stop, ready=ready))
+        interruption = Interruption(folder=settings.folder, screen=screen, stop=stop, ready=ready, running=running)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, interruption.receive)
+
+
+@dataclass(kw_only=True)
+class Interruption:
+    """What signals do: the first stops in order, the second ends everything at once."""
+
+    folder: DataFolder
+    screen: "Screen"
+    stop: asyncio.Event
+    ready: asyncio.Event
+    running: "asyncio.Task[None]"
+    is_stopping: bool = False
+
+    def receive(self) -> None:
+        """Take a signal."""
+        if self.is_stopping:
+            self.folder.withdraw()
+            kill_descendants()
+            os._exit(_INTERRUPTED)
+        self.is_stopping = True
+        self.screen.say("", "Stopping (Ctrl-C again to stop at once)")
+        if self.ready.is_set():
+            self.stop.set()
+        else:
+            # Half started, there is no order to keep: each part closes itself as it is cancelled.
+            self.running.cancel()
+
+
+def _settings_of(options: DevOptions) -> "DevSettings":
+    from isthmus_dev.settings import DevSettings
+    from isthmus_dev.target import TargetOptions, resolve_target
+
+    target = TargetOptions(
+        module=options.module,
+        file=options.file,
+        package=options.package,
+        attribute=options.attribute,
+        name=options.name,
+    )
+    data_dir = options.data_dir.absolute()
+    return DevSettings(
+        folder=DataFolder(data_dir),
+        target=resolve_target(target, folder=options.working_directory.absolute()),
+        port=options.port,
+        broker_url=options.broker_url,
+    )
+
+
+def _complain(error: BaseException) -> NoReturn:
+    from isthmus_dev.part import innermost
+
+    cause = innermost(error)
+    text = str(cause) or type(cause).__name__
+    sys.stderr.write(f"Error: {text}\n")
+    if isinstance(cause, DevError) and cause.remedy:
+        sys.stderr.write(f"{cause.remedy}\n")
+    sys.exit(1)

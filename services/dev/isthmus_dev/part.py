@@ -1,0 +1,72 @@
+"""The services as parts of one process: started in order, stopped in order, and none may die unseen."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from isthmus_dev.errors import DevError, PartDiedError
+
+log = structlog.get_logger(__name__)
+
+#: Builds a service's coroutine from the events that stop it and that tell that it is ready.
+Service = Callable[[asyncio.Event, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+@dataclass
+class Part:
+    """A running service."""
+
+    name: str
+    log_file: str
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    async def start(cls, group: asyncio.TaskGroup, service: Service, *, name: str, log_file: str) -> "Part":
+        """Start a service in the group and return when it is ready.
+
+        When the service dies, the group fails with PartDiedError, which also ends this wait.
+        """
+        part = cls(name=name, log_file=log_file)
+        group.create_task(part._run(service), name=name)
+        await part.started.wait()
+        return part
+
+    async def finish(self) -> None:
+        """Tell the service to stop, and return when it has."""
+        self.stop.set()
+        await self._ended.wait()
+
+    async def _run(self, service: Service) -> None:
+        try:
+            await service(self.stop, self.started)
+        except Exception as error:
+            cause = innermost(error)
+            if isinstance(cause, DevError):
+                raise cause from error
+            log.exception("part_died", part=self.name)
+            reason = str(cause) or type(cause).__name__
+            raise PartDiedError(self.name, reason=reason, log_file=self.log_file) from error
+        finally:
+            self._ended.set()
+        if not self.stop.is_set():
+            raise PartDiedError(self.name, reason="it ended by itself", log_file=self.log_file)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Find the first error within groups of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Run something that ends only by being cancelled, until `stop` is set."""
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(work)
+        await stop.wait()
+        working.cancel()

@@ -1,0 +1,107 @@
+"""What `isthmus dev` prints: steps of its start, what happens later, and its end."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+
+from isthmus.v1.control_plane_pb2 import Location
+from isthmus.v1.telemetry_pb2 import JobSnapshot, LocationSnapshot
+from isthmus_cli.view.location import contents_text, load_failure_lines
+from isthmus_cli.view.paint import Paint
+from isthmus_cli.view.text import asset_text, duration_text
+
+
+@dataclass
+class Step:
+    """One step of the start or the end: what is said about it when it is done."""
+
+    facts: str = ""
+    is_good: bool = True
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Writes to the terminal; a line that is under way is replaced by its outcome where that is possible."""
+
+    paint: Paint = field(default_factory=Paint.of)
+    is_terminal: bool = field(default_factory=sys.stdout.isatty)
+
+    def say(self, *lines: str) -> None:
+        """Write lines."""
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+    def happened(self, text: str) -> None:
+        """Write a line with the time of day."""
+        now = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+        self.say(f"{self.paint.dim(now)}  {text}")
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Show that something is under way, then how it went and how long it took."""
+        began, step = monotonic(), Step()
+        if self.is_terminal:
+            sys.stdout.write(f"{self.paint.dim('…')} {name}")
+            sys.stdout.flush()
+        is_done = False
+        try:
+            yield step
+            is_done = True
+        finally:
+            mark = self.paint.green("✓") if is_done and step.is_good else self.paint.red("✗")
+            took = self.paint.dim(duration_text(monotonic() - began))
+            self.say(f"{self._start_of_line}{mark} {name:14}{step.facts}  {took}")
+
+    @property
+    def _start_of_line(self) -> str:
+        return "\r\x1b[K" if self.is_terminal else ""
+
+
+def ready_lines(location: Location, *, address: str, server_option: str, paint: Paint) -> list[str]:
+    """Tell what to type next."""
+    commands = [
+        *(f"isthmus{server_option} run launch {target} --watch" for target in launch_examples(location.snapshot)),
+        f"isthmus{server_option} location show {location.settings.name}",
+        f"isthmus{server_option} run list",
+    ]
+    return [
+        "",
+        f"Isthmus is ready at {paint.bold(address)}. In another terminal:",
+        *(f"  {paint.cyan(command)}" for command in commands),
+        paint.dim("Ctrl-C stops everything; runs and locations are kept."),
+        "",
+    ]
+
+
+def launch_examples(snapshot: LocationSnapshot) -> list[str]:
+    """Choose a job and an asset that can be launched as they are; a partition is named where each needs one."""
+    jobs = [
+        (job.name, job.partitions) for job in snapshot.jobs if not job.is_implicit_asset_job and not _needs_config(job)
+    ]
+    assets = [
+        (f"--assets {asset_text(asset.key)}", asset.partitions) for asset in snapshot.assets if asset.is_executable
+    ]
+    examples = []
+    for targets in (jobs, assets):
+        plain = [target for target, partitions in targets if not partitions.kind]
+        examples += [*plain, *(f"{target} --partition KEY" for target, _ in targets)][:1]
+    return examples
+
+
+def _needs_config(job: JobSnapshot) -> bool:
+    return any(part.is_required for part in job.config.fields)
+
+
+def failure_lines(location: Location, *, server_option: str, paint: Paint) -> list[str]:
+    """Tell why the definitions do not load, and how to go on."""
+    reload = f"isthmus{server_option} location reload {location.settings.name}"
+    return [*load_failure_lines(location, paint=paint), "", f"Mend it, then: {paint.cyan(reload)}", ""]
+
+
+def loaded_text(location: Location) -> str:
+    """Tell what was loaded."""
+    frameworks = {placement.report.framework for placement in location.placements if placement.report.framework}
+    return ", ".join([contents_text(location.snapshot), *sorted(frameworks)])

@@ -1,0 +1,207 @@
+"""The whole system in one process.
+
+Start: broker, then control plane and monitor, then the agent, then the location. Stop, the other way round: the agent
+takes nothing new, ends its code servers and says good-bye; the control plane ends its streams; the monitor stores what it
+has; the broker stops. What the monitor did not get to waits in the broker's durable queues for the next start.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from isthmus.v1.control_plane_pb2 import Location
+from isthmus.v1.telemetry_pb2 import LocationPhase
+from isthmus_agent.agent import run_agent
+from isthmus_agent.settings import AgentSettings
+from isthmus_broker.node import PrivateNode
+from isthmus_broker.publisher import Publisher
+from isthmus_broker.settings import BrokerSettings
+from isthmus_cli.apply import is_settled
+from isthmus_cli.client import ControlPlaneClient
+from isthmus_cli.discovery import DEFAULT_ADDRESS, STATE_FOLDER
+from isthmus_control_plane.service import run_control_plane
+from isthmus_control_plane.settings import ControlPlaneSettings
+from isthmus_monitor.service import run_monitor
+from isthmus_monitor.settings import MonitorSettings
+
+from isthmus_dev.errors import DevError, PartDiedError
+from isthmus_dev.follow import Follower
+from isthmus_dev.part import Part, Service, until_stopped
+from isthmus_dev.screen import Screen, failure_lines, loaded_text, ready_lines
+from isthmus_dev.settings import AGENT, DEPLOYMENT, DevSettings
+
+_HOST = "127.0.0.1"
+_BROKER_TIMEOUT_S = 10.0
+
+
+async def run_stack(settings: DevSettings, *, screen: Screen, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """Run everything until `stop` is set; `ready` is set once runs can be launched.
+
+    Raises:
+        PartDiedError: A part ended by itself.
+        DevError, BrokerError: The start failed. May come within an ExceptionGroup.
+    """
+    _check_port(settings.port)
+    async with _broker(settings, screen=screen) as broker_url, asyncio.TaskGroup() as group:
+        stack = _Stack(settings=settings, screen=screen, group=group, broker_url=broker_url)
+        await stack.run(stop=stop, ready=ready)
+
+
+def _check_port(port: int) -> None:
+    """Find out now, not after the broker's start, that something else listens."""
+    with socket.socket() as probe:
+        # As the control plane's own socket: a port whose last user has just gone is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise DevError(
+                f"Port {port} is taken: {error.strerror}.",
+                remedy="Stop what listens there, or choose another with --port (0 for any).",
+            ) from error
+
+
+@asynccontextmanager
+async def _broker(settings: DevSettings, *, screen: Screen) -> AsyncIterator[str]:
+    if settings.broker_url:
+        with screen.step("broker") as step:
+            await _reach(BrokerSettings(url=settings.broker_url))
+            step.facts = BrokerSettings(url=settings.broker_url).safe_url
+        yield settings.broker_url
+        return
+    async with AsyncExitStack() as stack:
+        with screen.step("broker") as step:
+            node = await stack.enter_async_context(PrivateNode.start(settings.folder.broker_dir))
+            step.facts = f"private RabbitMQ on port {node.port}"
+        watch = await stack.enter_async_context(_watched(node, log_file=str(node.log_dir)))
+        yield node.url
+        watch.set()
+        with screen.step("broker"):
+            await node.stop()
+
+
+async def _reach(broker: BrokerSettings) -> None:
+    """Find out now that a broker is not there: services would wait for it without end."""
+    async with Publisher(broker) as publisher:
+        try:
+            async with asyncio.timeout(_BROKER_TIMEOUT_S):
+                await publisher.wait_connected()
+        except TimeoutError as error:
+            raise DevError(
+                f"The broker {broker.safe_url} does not let us in within {_BROKER_TIMEOUT_S:g} s.",
+                remedy="Check --broker-url (or ISTHMUS_BROKER_URL); without it, a private RabbitMQ is started.",
+            ) from error
+
+
+@asynccontextmanager
+async def _watched(node: PrivateNode, *, log_file: str) -> AsyncIterator[asyncio.Event]:
+    """Fail when the node ends before the event that is yielded is set."""
+    is_over = asyncio.Event()
+
+    async def watch() -> None:
+        await node.wait_ended()
+        if not is_over.is_set():
+            raise PartDiedError("broker", reason="RabbitMQ ended by itself", log_file=log_file)
+
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch())
+        yield is_over
+        watching.cancel()
+
+
+@dataclass
+class _Stack:
+    settings: DevSettings
+    screen: Screen
+    group: asyncio.TaskGroup
+    broker_url: str
+
+    async def run(self, *, stop: asyncio.Event, ready: asyncio.Event) -> None:
+        with self.screen.step("control plane") as step:
+            control_plane, address = await self._start_control_plane()
+            step.facts = address
+        with self.screen.step("monitor"):
+            monitor = await self._start_monitor()
+        async with ControlPlaneClient(address, deployment=DEPLOYMENT) as client:
+            with self.screen.step("agent") as step:
+                await client.create_agent(AGENT)
+                agent = await self._start_agent()
+                step.facts = AGENT
+            location = await self._load(client)
+            # Announced now: who finds the address can launch runs.
+            with self.settings.folder.announced(address):
+                ready.set()
+                self._tell_ready(location, address=address)
+                follower = Follower(client, screen=self.screen, deployment=DEPLOYMENT)
+                follower.know(location)
+                await until_stopped(follower.run(BrokerSettings(url=self.broker_url)), stop)
+            for part in (agent, control_plane, monitor):
+                with self.screen.step(part.name):
+                    await part.finish()
+
+    async def _start_control_plane(self) -> tuple[Part, str]:
+        bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        settings = ControlPlaneSettings.model_validate(
+            {
+                "broker_url": self.broker_url,
+                "database_url": self.settings.folder.database_url,
+                "listen": f"{_HOST}:{self.settings.port}",
+            },
+        )
+        part = await self._start(
+            "control plane",
+            lambda stop, started: run_control_plane(settings, stop=stop, started=started, bound=bound.set_result),
+        )
+        return part, await bound
+
+    async def _start_monitor(self) -> Part:
+        settings = MonitorSettings.model_validate(
+            {"broker_url": self.broker_url, "database_url": self.settings.folder.database_url},
+        )
+        return await self._start(
+            "monitor",
+            lambda stop, started: until_stopped(run_monitor(settings, started=started), stop),
+        )
+
+    async def _start_agent(self) -> Part:
+        settings = AgentSettings.model_validate(
+            {
+                "name": AGENT,
+                "deployment": DEPLOYMENT,
+                "broker_url": self.broker_url,
+                "data_dir": self.settings.folder.agent_dir,
+                "stops_servers_on_exit": True,
+            },
+        )
+        return await self._start("agent", lambda stop, started: run_agent(settings, stop=stop, started=started))
+
+    async def _start(self, name: str, service: Service) -> Part:
+        return await Part.start(self.group, service, name=name, log_file=str(self.settings.folder.log_file))
+
+    async def _load(self, client: ControlPlaneClient) -> Location:
+        """Apply the location and wait until it serves, or is known not to load."""
+        with self.screen.step("definitions") as step:
+            location = await client.apply_location(self.settings.target)
+            generation = location.generation
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.load_timeout_s):
+                    async for location in client.watch_location(self.settings.target.name):
+                        if is_settled(location, generation=generation):
+                            break
+            step.is_good = location.phase == LocationPhase.LOCATION_PHASE_SERVING
+            name = self.screen.paint.bold(location.settings.name)
+            step.facts = f"{name}: {loaded_text(location)}" if step.is_good else f"{name} does not load"
+        return location
+
+    def _tell_ready(self, location: Location, *, address: str) -> None:
+        option, paint = self._server_option(address), self.screen.paint
+        self.screen.say(*ready_lines(location, address=address, server_option=option, paint=paint))
+        if location.phase != LocationPhase.LOCATION_PHASE_SERVING:
+            self.screen.say(*failure_lines(location, server_option=option, paint=paint))
+
+    def _server_option(self, address: str) -> str:
+        """Choose what a person must add so that the command finds us; nothing where it looks by itself."""
+        is_found = address == DEFAULT_ADDRESS or self.settings.folder.path.name == STATE_FOLDER
+        return "" if is_found else f" --server {address}"

@@ -1,0 +1,202 @@
+# ruff: noqa: N802 - the names of the methods are the contract's
+"""A control plane at the contract's edge: a real gRPC server with prepared answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+from isthmus.v1.control_plane_pb2 import (
+    Agent,
+    AgentState,
+    ListAgentsResponse,
+    ListLocationsResponse,
+    ListRunsPage,
+    Location,
+    RemoveAgentResponse,
+    RemoveLocationResponse,
+    Run,
+    RunState,
+    RunUpdate,
+    ValidateLaunchResponse,
+)
+from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer, add_ControlPlaneServicer_to_server
+from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus.v1.telemetry_pb2 import JobSnapshot, LocationPhase, LocationReport, LocationSnapshot, LogChunk, RunRef
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A status with details, in place of an answer."""
+
+    code: grpc.StatusCode
+    text: str
+    details: tuple[Message, ...] = ()
+
+    async def send(self, context: Context) -> None:
+        packed = []
+        for detail in self.details:
+            box = AnyMessage()
+            box.Pack(detail)
+            packed.append(box)
+        status = Status(code=self.code.value[0], message=self.text, details=packed)
+        await context.abort_with_status(rpc_status.to_status(status))
+
+
+@dataclass
+class CannedControlPlane(ControlPlaneServicer):
+    """Answers from prepared state and keeps what it was asked."""
+
+    locations: dict[str, Location] = field(default_factory=dict)
+    agents: dict[str, Agent] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    next_page_token: str = ""
+    #: What each run's watchers are told, and after how many updates each successive stream breaks.
+    updates: list[RunUpdate] = field(default_factory=list)
+    breaks: list[int] = field(default_factory=list)
+    #: What watchers of a location are told.
+    phases: list[Location] = field(default_factory=list)
+    chunks: list[LogChunk] = field(default_factory=list)
+    verdict: ValidateLaunchResponse = field(default_factory=ValidateLaunchResponse)
+    refusal: Refusal | None = None
+    asked: list[Message] = field(default_factory=list)
+    #: A watcher that has got everything is held here when set.
+    hold: asyncio.Event | None = None
+
+    async def _take(self, request: Message, context: Context) -> None:
+        self.asked.append(request)
+        if self.refusal:
+            await self.refusal.send(context)
+
+    async def LaunchRun(self, request: Any, context: Context) -> Run:
+        await self._take(request, context)
+        return self.runs.setdefault(request.run_id, a_run(request.run_id, job=request.job_name))
+
+    async def ValidateRun(self, request: Any, context: Context) -> ValidateLaunchResponse:
+        await self._take(request, context)
+        return self.verdict
+
+    async def GetRun(self, request: Any, context: Context) -> Run:
+        await self._take(request, context)
+        return self.runs[request.run_id]
+
+    async def ListRuns(self, request: Any, context: Context) -> ListRunsPage:
+        await self._take(request, context)
+        return ListRunsPage(runs=self.runs.values(), next_page_token=self.next_page_token)
+
+    async def TerminateRun(self, request: Any, context: Context) -> Run:
+        await self._take(request, context)
+        return self.runs[request.run_id]
+
+    async def WatchRun(self, request: Any, context: Context) -> AsyncIterator[RunUpdate]:
+        await self._take(request, context)
+        left = self.breaks.pop(0) if self.breaks else -1
+        for update in self.updates:
+            if update.position <= request.after_position and update.position:
+                continue
+            if left == 0:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
+            left -= 1
+            yield update
+        if self.hold:
+            await self.hold.wait()
+
+    async def StreamLogs(self, request: Any, context: Context) -> AsyncIterator[LogChunk]:
+        await self._take(request, context)
+        left = self.breaks.pop(0) if self.breaks else -1
+        offsets = {cursor.stream: cursor.offset for cursor in request.cursors}
+        for chunk in self.chunks:
+            if chunk.offset < offsets.get(chunk.stream, 2**32):
+                continue
+            if left == 0:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
+            left -= 1
+            yield chunk
+
+    async def ApplyLocation(self, request: Any, context: Context) -> Location:
+        await self._take(request, context)
+        return Location(settings=request.settings, generation=3, phase=LocationPhase.LOCATION_PHASE_PENDING)
+
+    async def ListLocations(self, request: Any, context: Context) -> ListLocationsResponse:
+        await self._take(request, context)
+        return ListLocationsResponse(locations=self.locations.values())
+
+    async def GetLocation(self, request: Any, context: Context) -> Location:
+        await self._take(request, context)
+        return self.locations[request.name]
+
+    async def WatchLocation(self, request: Any, context: Context) -> AsyncIterator[Location]:
+        await self._take(request, context)
+        for location in self.phases:
+            if location.settings.name in ("", request.name):
+                yield location
+        # As the real one: until the caller hangs up.
+        await asyncio.Event().wait()
+
+    async def RemoveLocation(self, request: Any, context: Context) -> RemoveLocationResponse:
+        await self._take(request, context)
+        return RemoveLocationResponse()
+
+    async def CreateAgent(self, request: Any, context: Context) -> Agent:
+        await self._take(request, context)
+        return Agent(name=request.name, deployment="default", state=AgentState.AGENT_STATE_NEW, queue="the.queue")
+
+    async def ListAgents(self, request: Any, context: Context) -> ListAgentsResponse:
+        await self._take(request, context)
+        return ListAgentsResponse(agents=self.agents.values())
+
+    async def GetAgent(self, request: Any, context: Context) -> Agent:
+        await self._take(request, context)
+        return self.agents[request.name]
+
+    async def DrainAgent(self, request: Any, context: Context) -> Agent:
+        await self._take(request, context)
+        return self.agents[request.name]
+
+    async def RemoveAgent(self, request: Any, context: Context) -> RemoveAgentResponse:
+        await self._take(request, context)
+        return RemoveAgentResponse()
+
+
+@dataclass
+class CannedServer:
+    """The canned control plane and where it listens."""
+
+    plane: CannedControlPlane
+    address: str
+    server: grpc.aio.Server
+
+
+async def serve(plane: CannedControlPlane, *, address: str = "127.0.0.1:0") -> CannedServer:
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    add_ControlPlaneServicer_to_server(plane, server)
+    port = server.add_insecure_port(address)
+    await server.start()
+    return CannedServer(plane=plane, address=f"127.0.0.1:{port}", server=server)
+
+
+def a_run(run_id: str, *, job: str = "nightly", state: "RunState.ValueType" = RunState.RUN_STATE_QUEUED) -> Run:
+    request = RunRequest(run=RunRef(run_id=run_id, attempt=1), location="etl", job_name=job)
+    run = Run(request=request, state=state, deployment="default")
+    run.queued_at.FromSeconds(1_900_000_000)
+    if state not in (RunState.RUN_STATE_QUEUED, RunState.RUN_STATE_RUNNING):
+        run.started_at.FromSeconds(1_900_000_001)
+        run.ended_at.FromSeconds(1_900_000_003)
+    return run
+
+
+def a_location(name: str, *, jobs: Sequence[str] = ()) -> Location:
+    location = Location(deployment="default", generation=3, phase=LocationPhase.LOCATION_PHASE_SERVING)
+    location.settings.name = name
+    location.settings.source.module = f"{name}.definitions"
+    location.snapshot.CopyFrom(LocationSnapshot(jobs=[JobSnapshot(name=job) for job in jobs]))
+    report = LocationReport(location=name, generation=3, phase=location.phase, serving_generation=3)
+    location.placements.add(agent="local", report=report)
+    return location

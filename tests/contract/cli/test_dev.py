@@ -1,0 +1,159 @@
+"""`isthmus dev` as a person runs it: a private broker, every service, a real Dagster project, and its end."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from isthmus_dev.descendant import descendants
+from support.eventually import eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+DEFINITIONS = """
+import dagster as dg
+
+@dg.op
+def greet():
+    print("hello from the run")
+
+@dg.job(executor_def=dg.in_process_executor)
+def greeting():
+    greet()
+
+defs = dg.Definitions(jobs=[greeting])
+"""
+
+
+@dataclass
+class Dev:
+    """A running `isthmus dev`."""
+
+    process: asyncio.subprocess.Process
+    folder: Path
+
+    async def read_until(self, text: str, *, within: float = 90) -> str:
+        """Read what it prints up to the line with a text."""
+        assert self.process.stdout is not None
+        seen = ""
+        async with asyncio.timeout(within):
+            while text not in seen:
+                line = (await self.process.stdout.readline()).decode()
+                assert line, f"it ended without saying {text!r}:\n{seen}"
+                seen += line
+        return seen
+
+    async def end(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Signal it; returns its exit code. Nothing that it started may be left."""
+        family = descendants(self.process.pid)
+        assert family
+        self.process.send_signal(how)
+        code = await asyncio.wait_for(self.process.wait(), 30)
+        await eventually(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()], within=5)
+        return code
+
+
+@asynccontextmanager
+async def running_dev(folder: Path, *words: str) -> AsyncIterator[Dev]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "isthmus_cli", "dev", "-f", "definitions.py", "--port", "0", *words),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("ISTHMUS_")},
+    )
+    try:
+        yield Dev(process, folder)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+
+
+async def isthmus(folder: Path, *words: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "isthmus_cli", *words),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "greetings"
+    folder.mkdir()
+    (folder / "definitions.py").write_text(DEFINITIONS)
+    return folder
+
+
+async def test_a_project_runs_and_everything_ends_and_comes_back(project: Path) -> None:
+    async with running_dev(project) as dev:
+        screen = await dev.read_until("Ctrl-C stops everything")
+        assert "greetings: 1 job" in screen
+        assert "isthmus run launch greeting --watch" in screen
+
+        code, out, err = await isthmus(project, "run", "launch", "greeting", "--watch")
+        assert (code, "SUCCEEDED" in out) == (0, True), out + err
+        run_id = err.split()[1]
+        await dev.read_until(f"{run_id}  greeting  SUCCEEDED")
+        assert "hello from the run" in (await isthmus(project, "run", "logs", run_id))[1]
+
+        code, _, err = await isthmus(project, "dev", "-f", "definitions.py")
+        assert (code, f"process {dev.process.pid}" in err) == (1, True), err
+
+        assert await dev.end() == 0
+        assert not (project / ".isthmus" / "server.json").exists()
+
+    async with running_dev(project) as dev:
+        await dev.read_until("Ctrl-C stops everything")
+        _, out, _ = await isthmus(project, "run", "show", run_id, "-o", "json")
+        assert json.loads(out)["state"] == "SUCCEEDED"
+        assert (await isthmus(project, "run", "launch", "greeting", "--watch"))[0] == 0
+        # The second signal does not wait for anything.
+        dev.process.send_signal(signal.SIGTERM)
+        await dev.read_until("Stopping")
+        assert await dev.end(signal.SIGTERM) in (0, 130)
+
+
+async def test_definitions_that_do_not_load_are_shown_mended_and_reloaded(project: Path) -> None:
+    (project / "definitions.py").write_text("import a_module_that_is_not_there\n")
+    async with running_dev(project) as dev:
+        screen = await dev.read_until("Mend it, then: isthmus location reload greetings")
+        assert "No module named 'a_module_that_is_not_there'" in screen
+        (project / "definitions.py").write_text(DEFINITIONS)
+        code, out, err = await isthmus(project, "location", "reload", "greetings")
+        assert (code, "serves generation 2" in out) == (0, True), out + err
+        await dev.read_until("location greetings: SERVING, generation 2, 1 job")
+        assert (await isthmus(project, "run", "launch", "greeting", "--watch"))[0] == 0
+
+
+async def test_a_broker_that_dies_ends_it_with_the_reason(project: Path) -> None:
+    async with running_dev(project) as dev:
+        await dev.read_until("Ctrl-C stops everything")
+        brokers = [pid for pid in descendants(dev.process.pid) if name_of(pid) == "beam.smp"]
+        for pid in brokers:
+            os.kill(pid, signal.SIGKILL)
+        assert brokers
+        await dev.read_until("Error: The broker died: RabbitMQ ended by itself", within=30)
+        assert await dev.process.wait() == 1
+
+
+async def test_a_broker_of_ones_own_that_is_not_there_is_told(project: Path) -> None:
+    async with running_dev(project, "--broker-url", "amqp://somebody:secret@127.0.0.1:1/") as dev:
+        screen = await dev.read_until("Check --broker-url")
+        assert "amqp://somebody@127.0.0.1:1/ does not let us in" in screen
+        assert "secret" not in screen
+        assert await dev.process.wait() == 1
