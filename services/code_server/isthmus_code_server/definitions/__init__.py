@@ -1,0 +1,1 @@
+"""A project's definitions behind one port, and the adapters that implement it."""

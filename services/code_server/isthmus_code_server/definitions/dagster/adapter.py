@@ -1,0 +1,65 @@
+"""The Definitions port on a Dagster repository."""
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus.v1.telemetry_pb2 import LocationSnapshot, ScheduleAnswer, SensorAnswer
+
+from isthmus_code_server.definitions.dagster.evaluation import evaluate_schedule, evaluate_sensor
+from isthmus_code_server.definitions.dagster.execution import DagsterRunExecution
+from isthmus_code_server.definitions.dagster.executor import with_steps_in_process
+from isthmus_code_server.definitions.dagster.instance import build_instance
+from isthmus_code_server.definitions.dagster.request import resolve
+from isthmus_code_server.definitions.dagster.snapshot import location_snapshot
+from isthmus_code_server.definitions.dagster.warming import warm_up
+from isthmus_code_server.definitions.port import PreparedRun, SensorTick
+
+if TYPE_CHECKING:
+    from dagster import JobDefinition, RepositoryDefinition
+
+
+class DagsterDefinitions:
+    """A Dagster repository, imported, with everything built that its runs share.
+
+    Build it before the fork: what is built here is built once, and costs a child nothing.
+    """
+
+    def __init__(self, repository: "RepositoryDefinition", *, home: Path, framework: str) -> None:
+        self._repository = repository
+        self._framework = framework
+        self._run_instance = build_instance(home)
+        self._snapshot = location_snapshot(repository)
+        self._jobs: dict[str, JobDefinition] = {
+            job.name: with_steps_in_process(job) for job in repository.get_all_jobs()
+        }
+        for job in self._jobs.values():
+            # A schema that cannot be built is told when the job is asked for, by its own error.
+            with suppress(Exception):
+                _ = job.run_config_schema
+        warm_up(self._run_instance)
+
+    @property
+    def framework(self) -> str:
+        """The framework and its version."""
+        return self._framework
+
+    def describe(self) -> LocationSnapshot:
+        """Describe everything that is defined."""
+        return self._snapshot
+
+    def prepare(self, request: RunRequest) -> PreparedRun:
+        """Check a request; see the port for what is raised."""
+        return DagsterRunExecution(resolve(request, jobs=self._jobs), run_instance=self._run_instance)
+
+    def evaluate_schedule(self, name: str, *, scheduled_at: datetime) -> ScheduleAnswer:
+        """Ask a schedule; see the port for what is raised."""
+        return evaluate_schedule(
+            name, scheduled_at=scheduled_at, repository=self._repository, instance=self._run_instance.instance
+        )
+
+    def evaluate_sensor(self, name: str, *, tick: SensorTick) -> SensorAnswer:
+        """Ask a sensor; see the port for what is raised."""
+        return evaluate_sensor(name, tick=tick, repository=self._repository, instance=self._run_instance.instance)

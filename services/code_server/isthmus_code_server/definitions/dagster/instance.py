@@ -1,0 +1,57 @@
+"""A Dagster instance without a database, built before the fork and given its run after it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster._core.instance import DagsterInstance, InstanceType
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+from dagster._core.run_coordinator import DefaultRunCoordinator
+from dagster._core.storage.dagster_run import DagsterRun
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+from isthmus_code_server.definitions.dagster.event_storage import EntrySink, HandingOnEventStorage, new_event_storage
+from isthmus_code_server.definitions.dagster.ledger import LocationLedger
+from isthmus_code_server.definitions.dagster.run_storage import CurrentRunStorage, new_run_storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInstance:
+    """An instance and the two storages of ours in it."""
+
+    instance: DagsterInstance
+    runs: CurrentRunStorage
+    events: HandingOnEventStorage
+
+    def begin(self, run: DagsterRun, *, sink: EntrySink, is_cancel_requested: Callable[[], bool]) -> None:
+        """Take the run that this process is about to execute."""
+        self.runs.begin(run, is_cancel_requested=is_cancel_requested)
+        self.events.begin(sink, partition_key=run.tags.get(PARTITION_NAME_TAG))
+
+
+def build_instance(home: Path) -> RunInstance:
+    """Build the instance that every run of the location uses.
+
+    Args:
+        home: The location's folder. The default IO manager writes below it, or, as Dagster has it, below DAGSTER_HOME
+            where that is set, so that a run finds what an earlier one stored.
+    """
+    artifacts = os.environ.get("DAGSTER_HOME") or str(home)
+    runs = new_run_storage()
+    events = new_event_storage(LocationLedger(home / "ledger"))
+    instance = DagsterInstance(
+        # Ephemeral is Dagster's word for an instance that no other process can open by reference; it also keeps
+        # Dagster's own telemetry silent.
+        instance_type=InstanceType.EPHEMERAL,
+        local_artifact_storage=LocalArtifactStorage(artifacts),
+        run_storage=runs,
+        event_storage=events,
+        compute_log_manager=NoOpComputeLogManager(),
+        run_coordinator=DefaultRunCoordinator(),
+        run_launcher=SyncInMemoryRunLauncher(),
+        settings={"telemetry": {"enabled": False}},
+    )
+    return RunInstance(instance=instance, runs=runs, events=events)

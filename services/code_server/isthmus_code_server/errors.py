@@ -1,0 +1,145 @@
+"""What can go wrong in the code server: transient faults may pass when tried again, permanent ones will not."""
+
+from collections.abc import Sequence
+
+from isthmus.v1.telemetry_pb2 import Failure, FieldViolation
+
+
+class CodeServerError(Exception):
+    """Root of every error that the code server raises on purpose."""
+
+
+class TransientCodeServerError(CodeServerError):
+    """May pass by itself."""
+
+
+class PermanentCodeServerError(CodeServerError):
+    """Will not pass by itself: the request, the configuration or the definitions have to change."""
+
+
+class ConfigError(PermanentCodeServerError):
+    """The server's own configuration cannot be used.
+
+    Attributes:
+        field: The field at fault, or the file.
+        remedy: What to do now.
+    """
+
+    def __init__(self, field: str, *, remedy: str) -> None:
+        self.field = field
+        self.remedy = remedy
+        super().__init__(f"The code server's configuration is not valid at {field}: {remedy}.")
+
+
+class DefinitionsLoadError(PermanentCodeServerError):
+    """The definitions could not be imported.
+
+    Attributes:
+        failure: The exception as the user's code raised it, with its whole stack.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(
+            f"The definitions could not be loaded ({failure.error_class}): fix the project and load it again."
+        )
+
+
+class InvalidRequestError(PermanentCodeServerError):
+    """A request does not fit the definitions.
+
+    Attributes:
+        violations: Every fault that was found, each with its path into the request.
+    """
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        self.violations = tuple(violations)
+        fields = ", ".join(violation.field for violation in self.violations)
+        super().__init__(f"The request does not fit the definitions at: {fields}. Correct it and send it again.")
+
+
+class UnknownDefinitionError(PermanentCodeServerError):
+    """Something was asked for by a name that the definitions do not hold.
+
+    Attributes:
+        kind: "schedule" or "sensor".
+        name: The name that was asked for.
+    """
+
+    def __init__(self, name: str, *, kind: str) -> None:
+        self.kind = kind
+        self.name = name
+        super().__init__(
+            f"There is no {kind} named {name!r} in these definitions: ask for one that the snapshot lists."
+        )
+
+
+class UnsupportedInstanceCallError(PermanentCodeServerError):
+    """User code asked its Dagster instance for something that is not kept beside a run.
+
+    Attributes:
+        method: The storage's method, as in "RunStorage.get_runs".
+    """
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        super().__init__(
+            f"{method} is not available here: this process keeps the current run and what the location's own runs"
+            " recorded of their assets, nothing else. Take what you need as run config or tags, or read it elsewhere."
+        )
+
+
+class AttemptFencedError(PermanentCodeServerError):
+    """A later attempt of the run was seen already.
+
+    Attributes:
+        run_id: The run.
+        attempt: The attempt that was asked for.
+        latest: The attempt that fences it off.
+    """
+
+    def __init__(self, run_id: str, *, attempt: int, latest: int) -> None:
+        self.run_id = run_id
+        self.attempt = attempt
+        self.latest = latest
+        super().__init__(
+            f"Attempt {attempt} of run {run_id} is fenced off by attempt {latest}: launch a later attempt instead."
+        )
+
+
+class NotLoadedError(TransientCodeServerError):
+    """The definitions are not loaded, so nothing can be asked of them.
+
+    Attributes:
+        phase: "loading", "failed" or "stopped".
+    """
+
+    def __init__(self, phase: str) -> None:
+        self.phase = phase
+        super().__init__(f"The definitions are not there (phase {phase}): call Describe to learn why.")
+
+
+class ZygoteLostError(TransientCodeServerError):
+    """The process that holds the imported definitions is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("The process that holds the definitions is gone: start the code server again.")
+
+
+class ChildLostError(PermanentCodeServerError):
+    """A forked child ended before it answered.
+
+    Attributes:
+        question: What it was asked to do.
+        exit_code: Its exit code; None when a signal ended it, or when nothing is known.
+        signal: The signal that ended it; 0 for none.
+    """
+
+    def __init__(self, question: str, *, exit_code: int | None, signal: int) -> None:
+        self.question = question
+        self.exit_code = exit_code
+        self.signal = signal
+        how = f"signal {signal}" if signal else f"exit code {exit_code}"
+        super().__init__(
+            f"The process that was to {question} ended with {how} before it answered: look at the server's log."
+        )

@@ -1,0 +1,110 @@
+"""Decides how an attempt ended and how it is ended; no I/O."""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from isthmus.v1.telemetry_pb2 import Event, ProcessExit, RunReason
+
+from isthmus_code_server.definitions.clock import now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildExit:
+    """How a child's process ended."""
+
+    #: None when a signal ended it, or when nobody saw how it ended.
+    exit_code: int | None
+    #: 0 when no signal did.
+    signal: int
+
+    @classmethod
+    def from_status(cls, status: int) -> "ChildExit":
+        """Read a status as waitpid gives it."""
+        if os.WIFSIGNALED(status):
+            return cls(exit_code=None, signal=os.WTERMSIG(status))
+        return cls(exit_code=os.waitstatus_to_exitcode(status), signal=0)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether somebody saw how it ended."""
+        return self.exit_code is not None or self.signal != 0
+
+    def to_proto(self) -> ProcessExit:
+        """Write it as the contract does."""
+        return ProcessExit(exit_code=self.exit_code, signal=self.signal)
+
+
+#: The process ended together with the zygote, the only one that could have seen how.
+UNSEEN_EXIT = ChildExit(exit_code=None, signal=0)
+
+
+def terminal_event(child_exit: ChildExit, *, cancel_reason: "RunReason.ValueType | None") -> Event:
+    """Return the event that ends an attempt whose process left none.
+
+    Args:
+        child_exit: How the process ended.
+        cancel_reason: Why the attempt was to end; None when nobody asked for it.
+    """
+    event = Event(occurred_at=now())
+    if cancel_reason is not None:
+        event.message = "The run was canceled and its process is gone."
+        event.run_canceled.reason = cancel_reason
+        if child_exit.is_known:
+            event.run_canceled.exit.CopyFrom(child_exit.to_proto())
+        return event
+    event.run_failed.reason = _reason(child_exit)
+    event.message = _message(child_exit)
+    if child_exit.is_known:
+        event.run_failed.exit.CopyFrom(child_exit.to_proto())
+    return event
+
+
+def _reason(child_exit: ChildExit) -> "RunReason.ValueType":
+    if child_exit.signal:
+        return RunReason.RUN_REASON_PROCESS_KILLED
+    if child_exit.exit_code is not None:
+        return RunReason.RUN_REASON_PROCESS_EXITED
+    return RunReason.RUN_REASON_WORKER_LOST
+
+
+def _message(child_exit: ChildExit) -> str:
+    if child_exit.signal:
+        return f"The run's process was ended by {signal_name(child_exit.signal)} before the run did."
+    if child_exit.exit_code is not None:
+        return f"The run's process exited with code {child_exit.exit_code} before the run ended."
+    return "The run's process ended together with the process that holds the definitions."
+
+
+def signal_name(number: int) -> str:
+    """Name a signal, also one that this Python does not know."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CancelStep:
+    """A rung of the ladder: what is sent, and how long its effect is waited for."""
+
+    signal: signal.Signals
+    #: Seconds.
+    wait_s: float
+
+
+#: The part of the grace after which SIGTERM follows SIGINT.
+_SIGINT_SHARE = 0.7
+
+
+def cancel_ladder(grace_s: float) -> tuple[CancelStep, ...]:
+    """Return the rungs before SIGKILL, which is for ever and needs no deadline.
+
+    Args:
+        grace_s: How long the run may take to clean up in all, seconds.
+    """
+    interrupt_s = grace_s * _SIGINT_SHARE
+    return (
+        CancelStep(signal=signal.SIGINT, wait_s=interrupt_s),
+        CancelStep(signal=signal.SIGTERM, wait_s=grace_s - interrupt_s),
+    )

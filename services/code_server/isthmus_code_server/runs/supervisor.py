@@ -1,0 +1,246 @@
+"""Starts attempts, each once; keeps the living; ends them on request."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from google.protobuf.message import Message
+from isthmus.v1 import code_server_pb2 as pb
+from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus.v1.telemetry_pb2 import RunReason, RunRef
+from isthmus_broker.journal import AttemptFolder
+from isthmus_broker.relay import JournalRelay
+from isthmus_broker.telemetry import TelemetryPublisher
+
+from isthmus_code_server.definitions.clock import timestamp
+from isthmus_code_server.errors import AttemptFencedError, ChildLostError, NotLoadedError, ZygoteLostError
+from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
+from isthmus_code_server.runs.cancel_marker import cancel_reason, request_cancel
+from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
+from isthmus_code_server.runs.retention import drop_journal, prune
+from isthmus_code_server.runs.zygote_link import Child, ZygoteLink
+from isthmus_code_server.zygote.wire import FrameKind
+
+log = structlog.get_logger(__name__)
+
+#: Folders of attempts that are over are pruned after each so many of them.
+_PRUNE_EVERY = 20
+
+#: (run_id, attempt)
+_Key = tuple[str, int]
+
+
+@dataclass(kw_only=True)
+class Supervisor:
+    """The runs of one code server. Its tasks live in the given group."""
+
+    runs_dir: Path
+    zygote: ZygoteLink
+    telemetry: TelemetryPublisher
+    tasks: asyncio.TaskGroup
+    #: How long a run may take to clean up where the request leaves it open, seconds.
+    cancel_grace_s: float
+    _live: dict[_Key, LiveAttempt] = field(default_factory=dict, init=False)
+    #: Attempts whose events are not all confirmed yet, the living among them.
+    _watched: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _is_stopping: bool = field(default=False, init=False)
+    _finished: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        prune(self.runs_dir)
+
+    # ------------------------------------------------------------------------------------------------------- start
+
+    async def start(self, request: RunRequest) -> pb.StartRunResponse:
+        """Start an attempt, once: a later call for it tells of the first.
+
+        Raises:
+            NotLoadedError: The definitions are not loaded, or the server is stopping.
+            ZygoteLostError: The definitions are gone.
+            AttemptFencedError: A later attempt of the run was seen already.
+        """
+        folder = AttemptFolder.for_run(self.runs_dir, request.run)
+        live = self._live.get((folder.run_id, folder.attempt))
+        if live is not None:
+            return _as_started_before(await asyncio.shield(live.verdict))
+        if self._is_stopping:
+            raise NotLoadedError("stopped")
+        if self.zygote.phase != "ready":
+            raise NotLoadedError(self.zygote.phase)
+        self._check_fence(folder)
+        if not folder.claim():
+            return pb.StartRunResponse(accepted=pb.RunAccepted(was_started_before=True))
+        return await self._start_claimed(folder, request)
+
+    def _check_fence(self, folder: AttemptFolder) -> None:
+        latest = _latest_attempt(self.runs_dir, folder.run_id)
+        if latest > folder.attempt:
+            raise AttemptFencedError(folder.run_id, attempt=folder.attempt, latest=latest)
+
+    async def _start_claimed(self, folder: AttemptFolder, request: RunRequest) -> pb.StartRunResponse:
+        attempt = LiveAttempt(folder, relay=JournalRelay(folder, self.telemetry))
+        self._live[(folder.run_id, folder.attempt)] = attempt
+        self._is_idle.clear()
+        # In a task of the server's own: a caller that gives up must not leave an attempt that nobody watches.
+        task = self.tasks.create_task(self._carry(attempt, request), name=f"run {folder.path.name}")
+        self._watched.add(task)
+        task.add_done_callback(self._forget_task)
+        return await asyncio.shield(attempt.verdict)
+
+    async def _carry(self, attempt: LiveAttempt, request: RunRequest) -> None:
+        """Take an attempt from its claim to the last confirm of its events."""
+        folder = attempt.folder
+        key = (folder.run_id, folder.attempt)
+        try:
+            verdict = await self._begin(attempt, request)
+        except (NotLoadedError, ZygoteLostError) as error:
+            # Nothing was forked: the claim goes, so that the same launch may be tried elsewhere.
+            self._withdraw(attempt)
+            attempt.verdict.set_exception(error)
+            return
+        if verdict.HasField("rejected"):
+            self._withdraw(attempt)
+            attempt.verdict.set_result(verdict)
+            return
+        log.info("run_started", run_id=folder.run_id, attempt=folder.attempt, pid=attempt.pid)
+        attempt.verdict.set_result(verdict)
+        await attempt.watch(lambda: self._over(key))
+        drop_journal(folder)
+        self._finished += 1
+        if self._finished % _PRUNE_EVERY == 0:
+            prune(self.runs_dir)
+
+    async def _begin(self, attempt: LiveAttempt, request: RunRequest) -> pb.StartRunResponse:
+        folder = attempt.folder
+        folder.request.write_bytes(request.SerializeToString())
+        child = await self.zygote.fork(FrameKind.START_RUN, str(folder.path).encode())
+        verdict = await attempt.begin(child)
+        if verdict is None and cancel_reason(folder) is None:
+            child_exit = await child.exit
+            lost = ChildLostError("validate the run", exit_code=child_exit.exit_code, signal=child_exit.signal)
+            verdict = pb.StartRunResponse(rejected=pb.RunRejected())
+            verdict.rejected.failure.error_class = type(lost).__name__
+            verdict.rejected.failure.message = str(lost)
+        if verdict is None:
+            # Canceled before it could answer: it counts as started, and its journal tells of its end.
+            verdict = pb.StartRunResponse(accepted=pb.RunAccepted(pid=attempt.pid))
+        if verdict.HasField("rejected"):
+            await child.exit
+            child.close()
+        return verdict
+
+    def _withdraw(self, attempt: LiveAttempt) -> None:
+        """Take back the claim of an attempt of which nothing was started."""
+        shutil.rmtree(attempt.folder.path, ignore_errors=True)
+        attempt.withdraw()
+        self._over((attempt.folder.run_id, attempt.folder.attempt))
+
+    def _over(self, key: _Key) -> None:
+        self._live.pop(key, None)
+        log.info("run_over", run_id=key[0], attempt=key[1])
+
+    def _forget_task(self, task: asyncio.Task[None]) -> None:
+        self._watched.discard(task)
+        if not self._watched:
+            self._is_idle.set()
+
+    # ------------------------------------------------------------------------------------------------- ask and end
+
+    async def ask(self, kind: FrameKind, request: Message, *, question: str) -> bytes:
+        """Have a forked child answer a question.
+
+        Raises:
+            NotLoadedError: The definitions are not loaded.
+            ZygoteLostError: The definitions are gone.
+            ChildLostError: The child ended before it answered.
+        """
+        child = await self.zygote.fork(kind, request.SerializeToString())
+        try:
+            answer = await read_answer(child)
+            child_exit = await _exit_of(child, is_answered=answer is not None)
+        finally:
+            child.close()
+        if answer is None:
+            raise ChildLostError(question, exit_code=child_exit.exit_code, signal=child_exit.signal)
+        return answer
+
+    async def cancel(self, run: RunRef, *, grace_s: float = 0.0, reason: "RunReason.ValueType | None" = None) -> bool:
+        """End an attempt; returns, once its process is gone, whether it was there.
+
+        Args:
+            run: The attempt.
+            grace_s: How long it may take to clean up, seconds; 0 for the server's default.
+            reason: Why; by request where it is left out.
+        """
+        attempt = self._live.get((run.run_id, run.attempt))
+        if attempt is None:
+            return False
+        request_cancel(attempt.folder, reason=reason or RunReason.RUN_REASON_CANCELED_BY_REQUEST)
+        log.info("run_cancel_requested", run_id=run.run_id, attempt=run.attempt)
+        await attempt.end(grace_s=grace_s or self.cancel_grace_s)
+        return True
+
+    async def stop(self, *, flush_timeout_s: float) -> None:
+        """End every run, then give their events a time to reach the broker; the rest waits in the journals."""
+        self._is_stopping = True
+        reason = RunReason.RUN_REASON_CODE_SERVER_STOPPED
+        async with asyncio.TaskGroup() as cancels:
+            for attempt in list(self._live.values()):
+                # What ended by itself, or with the zygote, is no cancellation.
+                if not attempt.is_gone:
+                    cancels.create_task(self.cancel(attempt.folder.ref, reason=reason))
+        try:
+            async with asyncio.timeout(flush_timeout_s):
+                await self._is_idle.wait()
+        except TimeoutError:
+            log.warning("events_left_in_journals", attempts=len(self._watched))
+            for task in self._watched:
+                task.cancel()
+
+    # -------------------------------------------------------------------------------------------------------- list
+
+    def active_runs(self) -> list[pb.ActiveRun]:
+        """List the attempts whose processes live."""
+        return [
+            pb.ActiveRun(run=attempt.folder.ref, pid=attempt.pid, started_at=timestamp(attempt.started_at))
+            for _, attempt in sorted(self._live.items())
+        ]
+
+    def is_live(self, folder: AttemptFolder) -> bool:
+        """Tell whether an attempt's process lives."""
+        return (folder.run_id, folder.attempt) in self._live
+
+    @property
+    def live(self) -> Mapping[_Key, LiveAttempt]:
+        """The attempts whose processes live."""
+        return self._live
+
+
+def _latest_attempt(runs_dir: Path, run_id: str) -> int:
+    """Return the number of a run's latest attempt; 0 for none. By names alone: this is on the way of every launch."""
+    try:
+        names = os.listdir(runs_dir)  # noqa: PTH208  # plain names, without a Path for each
+    except FileNotFoundError:
+        return 0
+    prefix = f"{run_id}."
+    numbers = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+async def _exit_of(child: Child, *, is_answered: bool) -> ChildExit:
+    """Wait for the exit of a child that gave no answer; one that did may take its time."""
+    return UNSEEN_EXIT if is_answered else await child.exit
+
+
+def _as_started_before(verdict: pb.StartRunResponse) -> pb.StartRunResponse:
+    answer = pb.StartRunResponse()
+    answer.CopyFrom(verdict)
+    if answer.HasField("accepted"):
+        answer.accepted.was_started_before = True
+    return answer

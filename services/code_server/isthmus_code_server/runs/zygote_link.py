@@ -1,0 +1,224 @@
+"""The supervisor's end of the zygote: starts it, has it fork, and hears what became of the children."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+from isthmus.v1.code_server_pb2 import DescribeResponse
+
+from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
+from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
+from isthmus_code_server.zygote.wire import (
+    HEAD,
+    Exited,
+    Forked,
+    FrameKind,
+    LoadOrder,
+    fork_frame,
+    frame,
+    read_head,
+)
+
+log = structlog.get_logger(__name__)
+
+#: How long a zygote that was told to go may take before it is killed, seconds.
+STOP_TIMEOUT_S = 5.0
+
+
+@dataclass(kw_only=True, eq=False)
+class Child:
+    """A forked child, from the supervisor's side."""
+
+    pid: asyncio.Future[int]
+    exit: asyncio.Future[ChildExit]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def close(self) -> None:
+        """Close our end of the child's channel; closing twice is fine."""
+        self.writer.close()
+
+
+@dataclass(kw_only=True)
+class ZygoteLink:
+    """One zygote's life. `run` is its loop: it returns when the zygote is gone, however that came about."""
+
+    order: LoadOrder
+    _children: dict[int, Child] = field(default_factory=dict, init=False)
+    _calls: int = field(default=0, init=False)
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _channel: socket.socket | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._described: asyncio.Future[DescribeResponse | None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def phase(self) -> str:
+        """Tell how far the zygote is: "loading", "ready", "failed" or "stopped"."""
+        if not self._described.done():
+            return "loading"
+        described = self._described.result()
+        if described is not None and described.HasField("failure"):
+            return "failed"
+        return "ready" if described is not None and self._channel is not None else "stopped"
+
+    @property
+    def pid(self) -> int | None:
+        """The zygote's process id, once it was started."""
+        return self._process.pid if self._process is not None else None
+
+    async def described(self) -> DescribeResponse:
+        """Wait until the definitions are loaded or failed to load.
+
+        Raises:
+            ZygoteLostError: The zygote ended before it could tell.
+        """
+        described = await asyncio.shield(self._described)
+        if described is None:
+            raise ZygoteLostError
+        return described
+
+    async def run(self) -> None:
+        """Start the zygote and hear it until it ends."""
+        channel, theirs = socket.socketpair()
+        with channel:
+            channel.setblocking(False)
+            with theirs:
+                self._process = _start(theirs)
+            self._channel = channel
+            try:
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(channel, frame(FrameKind.LOAD, self.order.encode()))
+                await self._hear(channel)
+            finally:
+                self._channel = None
+                if not self._described.done():
+                    self._described.set_result(None)
+                self._lose_children()
+        await asyncio.to_thread(_reap, self._process)
+
+    def close(self) -> None:
+        """Tell the zygote to go: it does when it reads the end of the channel. Children die with it."""
+        if self._process is not None and self.phase == "loading":
+            # It reads nothing before the project is imported, and that may take minutes.
+            self._process.kill()
+        elif self._channel is not None:
+            self._channel.shutdown(socket.SHUT_WR)
+
+    async def fork(self, kind: FrameKind, payload: bytes) -> Child:
+        """Have a child forked and send it its request.
+
+        Raises:
+            NotLoadedError: The definitions are not loaded.
+            ZygoteLostError: The zygote has just ended.
+        """
+        if self.phase != "ready" or self._channel is None:
+            raise NotLoadedError(self.phase)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            loop = asyncio.get_running_loop()
+            child = Child(pid=loop.create_future(), exit=loop.create_future(), reader=reader, writer=writer)
+            self._calls += 1
+            call = self._calls
+            self._children[call] = child
+            try:
+                await self._send_fork(call, theirs.fileno())
+            except ZygoteLostError:
+                self._children.pop(call, None)
+                child.close()
+                raise
+        writer.write(frame(kind, payload))
+        return child
+
+    async def _send_fork(self, call: int, fd: int) -> None:
+        """Send a FORK frame whole: it is far smaller than what a socket takes at once, or refuses at once."""
+        while True:
+            if self._channel is None:
+                raise ZygoteLostError
+            try:
+                socket.send_fds(self._channel, [fork_frame(call)], [fd])
+            except BlockingIOError:
+                await asyncio.sleep(0.01)
+            except OSError as error:
+                raise ZygoteLostError from error
+            else:
+                return
+
+    # ----------------------------------------------------------------------------------------------- what it says
+
+    async def _hear(self, channel: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        buffer = bytearray()
+        while True:
+            try:
+                data = await loop.sock_recv(channel, 65536)
+            except ConnectionError:
+                data = b""
+            if not data:
+                return
+            buffer += data
+            while (message := _take_frame(buffer)) is not None:
+                self._take(*message)
+
+    def _take(self, kind: FrameKind, payload: bytes) -> None:
+        match kind:
+            case FrameKind.THREADS:
+                if payload:
+                    # A lock that one of them holds at the fork stays locked in the child.
+                    log.warning("definitions_started_threads", threads=payload.decode().split("\n"))
+            case FrameKind.LOADED:
+                self._described.set_result(DescribeResponse.FromString(payload))
+            case FrameKind.FORKED:
+                forked = Forked.decode(payload)
+                self._children[forked.call].pid.set_result(forked.pid)
+            case FrameKind.EXITED:
+                exited = Exited.decode(payload)
+                self._children.pop(exited.call).exit.set_result(ChildExit.from_status(exited.status))
+            case _:
+                log.error("zygote_said_nonsense", kind=kind)
+
+    def _lose_children(self) -> None:
+        """Tell everyone who waits for a child: the kernel kills them together with the zygote."""
+        for child in self._children.values():
+            if not child.pid.done():
+                child.pid.set_result(0)
+            if not child.exit.done():
+                child.exit.set_result(UNSEEN_EXIT)
+        self._children.clear()
+
+
+def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
+        pass_fds=(theirs.fileno(),),
+        stdin=subprocess.DEVNULL,
+        # A Ctrl-C at the terminal is for the supervisor: it decides how runs end.
+        start_new_session=True,
+    )
+
+
+def _take_frame(buffer: bytearray) -> tuple[FrameKind, bytes] | None:
+    if len(buffer) < HEAD.size:
+        return None
+    length, kind = read_head(bytes(buffer[: HEAD.size]))
+    end = HEAD.size + length
+    if len(buffer) < end:
+        return None
+    payload = bytes(buffer[HEAD.size : end])
+    del buffer[:end]
+    return kind, payload
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the zygote, whose channel is closed, and kill it if it does not go."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_TIMEOUT_S)
+        return
+    process.kill()
+    process.wait()

@@ -1,0 +1,124 @@
+"""The code server as a whole: its parts, how they are put together, and the order in which they stop."""
+
+import asyncio
+import signal
+import uuid
+from contextlib import AsyncExitStack
+
+import structlog
+from isthmus.v1.telemetry_pb2 import Source
+from isthmus_broker.publisher import Publisher
+from isthmus_broker.settings import BrokerSettings
+from isthmus_broker.telemetry import TelemetryPublisher
+
+from isthmus_code_server.config import Settings
+from isthmus_code_server.errors import ZygoteLostError
+from isthmus_code_server.runs.heartbeat import Heartbeat
+from isthmus_code_server.runs.supervisor import Supervisor
+from isthmus_code_server.runs.zygote_link import ZygoteLink
+from isthmus_code_server.service.server import Health, listening
+from isthmus_code_server.service.servicer import Servicer
+from isthmus_code_server.zygote.wire import LoadOrder
+
+log = structlog.get_logger(__name__)
+
+#: How long the last events may take to reach the broker when the server stops, seconds; the rest waits on disk.
+FLUSH_TIMEOUT_S = 5.0
+
+
+class CodeServer:
+    """One code server, from its start to SIGTERM, SIGINT or the loss of its zygote.
+
+    It stops in this order: health says NOT_SERVING and no run is taken any more; runs are canceled, each with its grace;
+    their events are flushed to a deadline; gRPC ends; the zygote goes; the broker's connection closes. A second signal
+    ends the process at once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._health = Health()
+
+    async def run(self) -> int:
+        """Serve until told to stop; returns the process's exit code, not 0 when the zygote was lost."""
+        self._settings.runs_dir.mkdir(parents=True, exist_ok=True)
+        source = self._settings.source
+        zygote = ZygoteLink(order=LoadOrder(source=source, home=str(self._settings.home)))
+        async with AsyncExitStack() as stack:
+            publisher = await stack.enter_async_context(Publisher(self._broker_settings()))
+            telemetry = TelemetryPublisher(publisher, source=self._source())
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            zygote_task = tasks.create_task(self._keep_zygote(zygote), name="zygote")
+            supervisor = Supervisor(
+                runs_dir=self._settings.runs_dir,
+                zygote=zygote,
+                telemetry=telemetry,
+                tasks=tasks,
+                cancel_grace_s=self._settings.cancel_grace_s,
+            )
+            await self._serve(supervisor, tasks)
+            is_lost = zygote.phase == "stopped"
+            zygote.close()
+            await zygote_task
+        return 1 if is_lost else 0
+
+    async def _serve(self, supervisor: Supervisor, tasks: asyncio.TaskGroup) -> None:
+        servicer = Servicer(supervisor=supervisor)
+        heartbeat = Heartbeat(
+            supervisor=supervisor, telemetry=supervisor.telemetry, interval_s=self._settings.heartbeat_interval_s
+        )
+        self._install_signals()
+        async with listening(servicer, address=self._settings.listen, health_service=self._health):
+            beats = tasks.create_task(heartbeat.run(), name="heartbeat")
+            loaded = tasks.create_task(self._announce(supervisor.zygote), name="announce")
+            log.info("code_server_listening", location=self._settings.location, server=self._settings.server)
+            await self._stop.wait()
+            log.info("code_server_stopping", active_runs=len(supervisor.live))
+            loaded.cancel()
+            await self._health.set_serving(is_serving=False)
+            await supervisor.stop(flush_timeout_s=FLUSH_TIMEOUT_S)
+            beats.cancel()
+
+    async def _announce(self, zygote: ZygoteLink) -> None:
+        """Say that requests are welcome once the definitions are loaded; after a failure Describe tells of it."""
+        try:
+            described = await zygote.described()
+        except ZygoteLostError:
+            return
+        if described.HasField("failure"):
+            log.error("definitions_failed_to_load", error_class=described.failure.error_class)
+            return
+        log.info("definitions_loaded", framework=described.framework)
+        await self._health.set_serving(is_serving=True)
+
+    async def _keep_zygote(self, zygote: ZygoteLink) -> None:
+        """Run the zygote; without one there is nothing to serve, unless it went because the project cannot be loaded."""
+        await zygote.run()
+        if zygote.phase != "failed" and not self._stop.is_set():
+            log.error("zygote_lost", pid=zygote.pid)
+            self._stop.set()
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop, number)
+
+    def _told_to_stop(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            # The kernel kills the zygote and the runs with us.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._stop.set()
+
+    def _broker_settings(self) -> BrokerSettings:
+        name = f"code server {self._settings.location} {self._settings.server}"
+        return BrokerSettings(url=self._settings.broker_url, connection_name=name)
+
+    def _source(self) -> Source:
+        return Source(
+            deployment=self._settings.deployment,
+            agent=self._settings.agent,
+            location=self._settings.location,
+            generation=self._settings.generation,
+            incarnation=uuid.uuid4().hex,
+        )

@@ -1,0 +1,1 @@
+"""The gRPC service: requests in, the supervisor's answers out."""

@@ -1,0 +1,98 @@
+"""The CodeServer service, method by method."""
+
+# ruff: noqa: N802  # the names are the contract's
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from isthmus.v1 import code_server_pb2 as pb
+from isthmus.v1.code_server_pb2_grpc import CodeServerServicer
+from isthmus.v1.telemetry_pb2 import LogChunk
+from isthmus_broker.journal import AttemptFolder
+
+from isthmus_code_server.errors import ChildLostError
+from isthmus_code_server.runs.output import read_output
+from isthmus_code_server.runs.supervisor import Supervisor
+from isthmus_code_server.zygote.wire import FrameKind
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servicer(CodeServerServicer):
+    """Answers for one location's definitions and runs."""
+
+    supervisor: Supervisor
+
+    async def Describe(self, request: pb.DescribeRequest, context: _Context) -> pb.DescribeResponse:
+        """Wait until the definitions are loaded, or failed to load."""
+        del request, context
+        return await self.supervisor.zygote.described()
+
+    async def ValidateRun(self, request: pb.ValidateRunRequest, context: _Context) -> pb.ValidateRunResponse:
+        """Check a request against the definitions and start nothing."""
+        del context
+        answer = await self.supervisor.ask(FrameKind.VALIDATE, request, question="validate the run")
+        return pb.ValidateRunResponse.FromString(answer)
+
+    async def StartRun(self, request: pb.StartRunRequest, context: _Context) -> pb.StartRunResponse:
+        """Start an attempt, once."""
+        if not request.request.run.run_id or "/" in request.request.run.run_id:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "run.run_id is empty or holds a slash: give an id.")
+        return await self.supervisor.start(request.request)
+
+    async def CancelRun(self, request: pb.CancelRunRequest, context: _Context) -> pb.CancelRunResponse:
+        """End an attempt and return when its process is gone."""
+        del context
+        was_running = await self.supervisor.cancel(request.run, grace_s=request.grace_s)
+        return pb.CancelRunResponse(was_not_running=not was_running)
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: _Context) -> pb.ListRunsResponse:
+        """List the attempts that live."""
+        del request, context
+        return pb.ListRunsResponse(runs=self.supervisor.active_runs())
+
+    async def ReadLogs(self, request: pb.ReadLogsRequest, context: _Context) -> AsyncIterator[LogChunk]:
+        """Give the output of an attempt."""
+        folder = AttemptFolder.for_run(self.supervisor.runs_dir, request.run)
+        if "/" in request.run.run_id or not folder.is_claimed:
+            text = f"There is no output of attempt {request.run.attempt} of run {request.run.run_id} here."
+            await context.abort(grpc.StatusCode.NOT_FOUND, text)
+        async for chunk in read_output(
+            folder,
+            cursors=list(request.cursors),
+            is_live=lambda: self.supervisor.is_live(folder),
+            follow=request.follow,
+        ):
+            yield chunk
+
+    async def EvaluateSchedule(
+        self, request: pb.EvaluateScheduleRequest, context: _Context
+    ) -> pb.EvaluateScheduleResponse:
+        """Ask a schedule what to run."""
+        del context
+        try:
+            answer = await self.supervisor.ask(FrameKind.SCHEDULE, request, question="evaluate the schedule")
+        except ChildLostError as error:
+            response = pb.EvaluateScheduleResponse()
+            _describe(response.failure, error)
+            return response
+        return pb.EvaluateScheduleResponse.FromString(answer)
+
+    async def EvaluateSensor(self, request: pb.EvaluateSensorRequest, context: _Context) -> pb.EvaluateSensorResponse:
+        """Ask a sensor what to run."""
+        del context
+        try:
+            answer = await self.supervisor.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
+        except ChildLostError as error:
+            response = pb.EvaluateSensorResponse()
+            _describe(response.failure, error)
+            return response
+        return pb.EvaluateSensorResponse.FromString(answer)
+
+
+def _describe(failure: Any, error: ChildLostError) -> None:
+    failure.error_class = type(error).__name__
+    failure.message = str(error)

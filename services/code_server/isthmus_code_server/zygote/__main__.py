@@ -1,0 +1,26 @@
+"""Starts the zygote: `python -m isthmus_code_server.zygote CHANNEL_FD PARENT_PID`, by the code server only."""
+
+import socket
+import sys
+
+from isthmus_code_server.zygote.process import die_with_parent
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the supervisor on the other end of the channel until it closes."""
+    channel_fd, parent_pid = (int(argument) for argument in arguments)
+    die_with_parent(parent_pid)
+    # Imported only now: should the parent be gone, nothing is loaded in vain.
+    from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+    from isthmus_code_server.definitions.dagster.loading import load_definitions
+    from isthmus_code_server.zygote.child import Child
+    from isthmus_code_server.zygote.server import Zygote
+
+    with socket.socket(fileno=channel_fd) as channel:
+        # A file descriptor passed by exec is inheritable: user code's own processes must not hold the channel open.
+        channel.set_inheritable(False)
+        return Zygote(channel, load=load_definitions, child_main=Child(failure_from_exception).main).serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,147 @@
+"""A forked child's work: it reads one request from its channel, answers it, and for a run goes on to execute it."""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from google.protobuf.message import Message
+from isthmus.v1 import code_server_pb2 as pb
+from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus.v1.telemetry_pb2 import Event, Failure
+from isthmus_broker.journal import AttemptFolder, JournalWriter
+
+from isthmus_code_server.definitions.port import Definitions, PreparedRun, SensorTick
+from isthmus_code_server.errors import InvalidRequestError
+from isthmus_code_server.runs.cancel_marker import is_cancel_requested
+from isthmus_code_server.zygote.channel import receive_frame, send_frame
+from isthmus_code_server.zygote.process import redirect_output
+from isthmus_code_server.zygote.wire import ENDED, FrameKind
+
+#: Translates an exception of the definitions' framework.
+DescribeFailure = Callable[[BaseException], Failure]
+
+
+class Child:
+    """Does what one request asks for."""
+
+    def __init__(self, describe_failure: DescribeFailure) -> None:
+        self._describe_failure = describe_failure
+
+    def main(self, channel: socket.socket, definitions: Definitions) -> int:
+        """Serve the request on the channel; returns the process's exit code."""
+        received = receive_frame(channel)
+        if received is None:
+            return 0
+        kind, payload = received
+        if kind is FrameKind.START_RUN:
+            return self._run(channel, definitions, folder=Path(payload.decode()))
+        questions: Mapping[FrameKind, Callable[[bytes, Definitions], Message]] = {
+            FrameKind.VALIDATE: self._validate,
+            FrameKind.SCHEDULE: self._schedule,
+            FrameKind.SENSOR: self._sensor,
+        }
+        _answer(channel, questions[kind](payload, definitions))
+        return 0
+
+    # ------------------------------------------------------------------------------------------------- questions
+
+    def _validate(self, payload: bytes, definitions: Definitions) -> Message:
+        try:
+            definitions.prepare(pb.ValidateRunRequest.FromString(payload).request)
+        except InvalidRequestError as error:
+            return pb.ValidateRunResponse(violations=error.violations)
+        except Exception as error:  # noqa: BLE001  # whatever user code raises is the answer
+            return pb.ValidateRunResponse(failure=self._describe_failure(error))
+        return pb.ValidateRunResponse()
+
+    def _schedule(self, payload: bytes, definitions: Definitions) -> Message:
+        request = pb.EvaluateScheduleRequest.FromString(payload)
+        try:
+            at = request.scheduled_at.ToDatetime(tzinfo=UTC)
+            return pb.EvaluateScheduleResponse(
+                answer=definitions.evaluate_schedule(request.schedule_name, scheduled_at=at)
+            )
+        except Exception as error:  # noqa: BLE001  # whatever user code raises is the answer
+            return pb.EvaluateScheduleResponse(failure=self._describe_failure(error))
+
+    def _sensor(self, payload: bytes, definitions: Definitions) -> Message:
+        request = pb.EvaluateSensorRequest.FromString(payload)
+        try:
+            return pb.EvaluateSensorResponse(
+                answer=definitions.evaluate_sensor(request.sensor_name, tick=_sensor_tick(request))
+            )
+        except Exception as error:  # noqa: BLE001  # whatever user code raises is the answer
+            return pb.EvaluateSensorResponse(failure=self._describe_failure(error))
+
+    # ------------------------------------------------------------------------------------------------------- run
+
+    def _run(self, channel: socket.socket, definitions: Definitions, *, folder: Path) -> int:
+        request = RunRequest.FromString((folder / "request.binpb").read_bytes())
+        attempt = AttemptFolder(folder, request.run.run_id, request.run.attempt)
+        redirect_output(stdout=attempt.stdout, stderr=attempt.stderr)
+        run = self._prepare(channel, definitions, request)
+        if run is None:
+            return 0
+        _answer(channel, pb.StartRunResponse(accepted=pb.RunAccepted(pid=os.getpid())))
+        channel.setblocking(False)
+        journal = JournalWriter(attempt.journal, doorbell_fd=channel.fileno())
+        sink = _JournalSink(journal, attempt)
+        run.execute(sink.take, is_cancel_requested=lambda: is_cancel_requested(attempt))
+        journal.close()
+        if sink.has_terminal:
+            _tell_end(channel)
+        return 0
+
+    def _prepare(self, channel: socket.socket, definitions: Definitions, request: RunRequest) -> PreparedRun | None:
+        """Check the request and answer a refusal; nothing of the run has started when this returns."""
+        try:
+            return definitions.prepare(request)
+        except InvalidRequestError as error:
+            rejected = pb.RunRejected(violations=error.violations)
+        except Exception as error:  # noqa: BLE001  # whatever user code raises is the answer
+            rejected = pb.RunRejected(failure=self._describe_failure(error))
+        _answer(channel, pb.StartRunResponse(rejected=rejected))
+        return None
+
+
+class _JournalSink:
+    """Takes the run's events, from any of its threads, into its journal."""
+
+    def __init__(self, journal: JournalWriter, attempt: AttemptFolder) -> None:
+        self._journal = journal
+        self._ref = attempt.ref
+        self._lock = threading.Lock()
+        self.has_terminal = False
+
+    def take(self, event: Event) -> None:
+        event.run.CopyFrom(self._ref)
+        with self._lock:
+            self._journal.append(event)
+        if event.HasField("run_succeeded") or event.HasField("run_failed"):
+            self.has_terminal = True
+
+
+def _answer(channel: socket.socket, message: Message) -> None:
+    send_frame(channel, FrameKind.ANSWER, message.SerializeToString())
+
+
+def _tell_end(channel: socket.socket) -> None:
+    """Say that the terminal event is in the journal; user output comes first, so that the log is whole by then."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    channel.setblocking(True)
+    with contextlib.suppress(OSError):
+        channel.sendall(ENDED)
+
+
+def _sensor_tick(request: pb.EvaluateSensorRequest) -> SensorTick:
+    last: datetime | None = None
+    if request.HasField("last_tick_at"):
+        last = request.last_tick_at.ToDatetime(tzinfo=UTC)
+    return SensorTick(cursor=request.cursor, last_run_key=request.last_run_key, last_tick_at=last)

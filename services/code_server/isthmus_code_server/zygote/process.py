@@ -1,0 +1,94 @@
+"""What Linux is asked for about a process: its death with its parent, its threads, its own group, its end."""
+
+import atexit
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import NoReturn
+
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent ends, and end at once if it has ended already.
+
+    Raises:
+        OSError: The kernel does not know the request.
+    """
+    if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed: Linux is needed")
+    # The parent may have gone before the request was in place.
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def other_threads() -> list[str]:
+    """Name every thread of this process but the main one: Python's by their names, the kernel's by theirs."""
+    main = threading.main_thread()
+    named = {thread.native_id: thread.name for thread in threading.enumerate() if thread is not main}
+    native = [int(task.name) for task in Path("/proc/self/task").iterdir() if int(task.name) != os.getpid()]
+    return sorted(named.get(task) or _kernel_name(task) for task in native)
+
+
+def _kernel_name(task: int) -> str:
+    try:
+        return Path(f"/proc/self/task/{task}/comm").read_text().strip()
+    except OSError:
+        return str(task)
+
+
+def reset_signals() -> None:
+    """Give a forked child the signal handlers of a fresh Python."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def reseed() -> None:
+    """Give a forked child random numbers of its own, where the library does not do so itself.
+
+    Python's `random` does; numpy's global generator would repeat its sequence in every child.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        with contextlib.suppress(Exception):
+            numpy.random.seed()
+
+
+def redirect_output(*, stdout: Path, stderr: Path) -> None:
+    """Send this process's output, and that of every process it starts, to files; its input is empty."""
+    for fd, path in ((1, stdout), (2, stderr)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(file, fd)
+        os.close(file)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # A file would buffer by the block, and what a killed run had said would be lost.
+            reconfigure(line_buffering=True)
+
+
+def end(exit_code: int) -> NoReturn:
+    """End a forked child as Python would end, without tearing down what it shares with the zygote.
+
+    Waits for the threads that are not daemons and runs what libraries registered for the exit. The teardown of every
+    module is left out: it would copy page after page of the zygote's memory only to free it.
+    """
+    # threading._shutdown is what the interpreter itself calls to wait for threads.
+    for step in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined] # noqa: SLF001
+        with contextlib.suppress(BaseException):
+            step()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(exit_code)

@@ -1,0 +1,125 @@
+"""The bytes that supervisor, zygote and children exchange over unix sockets; no I/O of its own."""
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+
+from isthmus_code_server.definitions.port import DefinitionsSource
+
+#: A frame's head: the length of what follows it, and its kind.
+HEAD = struct.Struct(">IB")
+
+
+class FrameKind(IntEnum):
+    """What a frame is."""
+
+    # Supervisor to zygote.
+    LOAD = 1
+    #: Carries one file descriptor: the child's end of its own channel.
+    FORK = 2
+    # Zygote to supervisor.
+    #: A JSON list of the threads that importing started.
+    THREADS = 10
+    #: A DescribeResponse: the snapshot, or why there is none.
+    LOADED = 11
+    FORKED = 12
+    EXITED = 13
+    # Supervisor to child, as the first frame of its channel.
+    START_RUN = 20
+    VALIDATE = 21
+    SCHEDULE = 22
+    SENSOR = 23
+    # Child to supervisor, the only frame of its channel; after it come single bytes.
+    ANSWER = 30
+
+
+#: After its answer a run's child sends single bytes: the journal's zero byte when it has grown, and this one when the
+#: terminal event is in it.
+ENDED = b"\1"
+
+_FORK = struct.Struct(">Q")
+_FORKED = struct.Struct(">Qi")
+_EXITED = struct.Struct(">Qii")
+
+#: The size of a FORK frame: it is read together with its file descriptor, in one call.
+FORK_FRAME_SIZE = HEAD.size + _FORK.size
+
+
+def frame(kind: FrameKind, payload: bytes = b"") -> bytes:
+    """Write a frame."""
+    return HEAD.pack(len(payload), kind) + payload
+
+
+def read_head(head: bytes) -> tuple[int, FrameKind]:
+    """Read a frame's head: the payload's length, and the kind."""
+    length, kind = HEAD.unpack(head)
+    return length, FrameKind(kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadOrder:
+    """What the zygote is to import."""
+
+    source: DefinitionsSource
+    #: The location's folder, where values that outlive a run are kept.
+    home: str
+
+    def encode(self) -> bytes:
+        """Write the payload of a LOAD frame."""
+        return json.dumps({"source": asdict(self.source), "home": self.home}).encode()
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "LoadOrder":
+        """Read the payload of a LOAD frame."""
+        value = json.loads(payload)
+        return cls(source=DefinitionsSource(**value["source"]), home=value["home"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forked:
+    """A child is there."""
+
+    call: int
+    pid: int
+
+    def encode(self) -> bytes:
+        """Write the payload of a FORKED frame."""
+        return _FORKED.pack(self.call, self.pid)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "Forked":
+        """Read the payload of a FORKED frame."""
+        call, pid = _FORKED.unpack(payload)
+        return cls(call=call, pid=pid)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exited:
+    """A child is gone, and reaped."""
+
+    call: int
+    pid: int
+    #: As waitpid gave it.
+    status: int
+
+    def encode(self) -> bytes:
+        """Write the payload of an EXITED frame."""
+        return _EXITED.pack(self.call, self.pid, self.status)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "Exited":
+        """Read the payload of an EXITED frame."""
+        call, pid, status = _EXITED.unpack(payload)
+        return cls(call=call, pid=pid, status=status)
+
+
+def fork_frame(call: int) -> bytes:
+    """Write a FORK frame: please fork a child for this call."""
+    return frame(FrameKind.FORK, _FORK.pack(call))
+
+
+def read_fork_frame(data: bytes) -> int:
+    """Read a whole FORK frame: the call's number."""
+    call: int = _FORK.unpack_from(data, HEAD.size)[0]
+    return call

@@ -1,0 +1,3 @@
+"""Imported by an asset at the time when it runs."""
+
+VALUE = 42

@@ -1,0 +1,73 @@
+"""What a handler lets out becomes a status: our own words with their meaning, others without their text."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from isthmus.v1 import code_server_pb2 as pb
+from isthmus.v1.code_server_pb2_grpc import CodeServerServicer, CodeServerStub, add_CodeServerServicer_to_server
+from isthmus_code_server.errors import AttemptFencedError, NotLoadedError, ZygoteLostError
+from isthmus_code_server.service.interceptor import ErrorInterceptor
+
+
+class Failing(CodeServerServicer):
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def Describe(self, request: Any, context: Any) -> Any:  # noqa: N802  # the contract's name
+        raise self._error
+
+    async def ReadLogs(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802  # the contract's name
+        raise self._error
+        yield
+
+
+@asynccontextmanager
+async def failing_with(error: Exception, tmp_path: Path) -> AsyncIterator[CodeServerStub]:
+    server = grpc.aio.server(interceptors=(ErrorInterceptor(),))
+    add_CodeServerServicer_to_server(Failing(error), server)
+    address = f"unix:{tmp_path}/s.sock"
+    server.add_insecure_port(address)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield CodeServerStub(channel)
+    finally:
+        await server.stop(None)
+
+
+async def status_of(stub: CodeServerStub) -> list[grpc.aio.AioRpcError]:
+    errors = []
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Describe(pb.DescribeRequest())
+    errors.append(caught.value)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in stub.ReadLogs(pb.ReadLogsRequest()):
+            pass
+    errors.append(caught.value)
+    return errors
+
+
+async def test_a_foreign_exception_leaks_no_text(tmp_path: Path) -> None:
+    async with failing_with(ValueError("the password is swordfish"), tmp_path) as stub:
+        for error in await status_of(stub):
+            assert error.code() == grpc.StatusCode.INTERNAL
+            assert "swordfish" not in (error.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotLoadedError("loading"), grpc.StatusCode.FAILED_PRECONDITION),
+        (AttemptFencedError("r", attempt=1, latest=2), grpc.StatusCode.ABORTED),
+        (ZygoteLostError(), grpc.StatusCode.UNAVAILABLE),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_our_own_errors_keep_their_meaning(tmp_path: Path, error: Exception, code: grpc.StatusCode) -> None:
+    async with failing_with(error, tmp_path) as stub:
+        for caught in await status_of(stub):
+            assert (caught.code(), caught.details()) == (code, str(error))

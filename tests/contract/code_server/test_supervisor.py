@@ -1,0 +1,263 @@
+"""Runs in real processes: started once, watched, ended for good. There is no broker: what they say is in the journals."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from isthmus.v1 import code_server_pb2 as pb
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus.v1.telemetry_pb2 import Event, Source
+from isthmus_broker.journal import AttemptFolder, JournalReader
+from isthmus_broker.publisher import Publisher
+from isthmus_broker.settings import BrokerSettings
+from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.errors import AttemptFencedError, NotLoadedError
+from isthmus_code_server.runs.output import read_output
+from isthmus_code_server.runs.supervisor import Supervisor
+from isthmus_code_server.runs.zygote_link import ZygoteLink
+from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
+from support.eventually import eventually
+from support_code_server import PROJECTS, bodies, run_request
+
+#: Nobody listens here.
+_NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
+
+
+@asynccontextmanager
+async def supervising(tmp_path: Path, *, module: str = "jobs") -> AsyncIterator[Supervisor]:
+    source = DefinitionsSource(module=module, working_directory=str(PROJECTS))
+    zygote = ZygoteLink(order=LoadOrder(source=source, home=str(tmp_path / "home")))
+    async with Publisher(BrokerSettings(url=_NO_BROKER)) as publisher, asyncio.TaskGroup() as tasks:
+        supervisor = Supervisor(
+            runs_dir=tmp_path / "home" / "runs",
+            zygote=zygote,
+            telemetry=TelemetryPublisher(publisher, source=Source(deployment="d", agent="a")),
+            tasks=tasks,
+            cancel_grace_s=2.0,
+        )
+        zygote_task = tasks.create_task(zygote.run())
+        await zygote.described()
+        try:
+            yield supervisor
+        finally:
+            await supervisor.stop(flush_timeout_s=0)
+            zygote.close()
+            await zygote_task
+
+
+def folder_of(supervisor: Supervisor, run_id: str, attempt: int = 1) -> AttemptFolder:
+    return AttemptFolder.for_run(supervisor.runs_dir, telemetry.RunRef(run_id=run_id, attempt=attempt))
+
+
+def journal(supervisor: Supervisor, run_id: str) -> list[Event]:
+    return list(JournalReader(folder_of(supervisor, run_id).journal).read().events)
+
+
+async def ended(supervisor: Supervisor, run_id: str, within: float = 10.0) -> list[Event]:
+    def check() -> list[Event] | None:
+        events = journal(supervisor, run_id)
+        is_over = events and bodies(events)[-1] in ("run_succeeded", "run_failed", "run_canceled")
+        return events if is_over and not supervisor.is_live(folder_of(supervisor, run_id)) else None
+
+    return await eventually(check, within=within)
+
+
+async def start_sleeping(supervisor: Supervisor, run_id: str, tmp_path: Path) -> int:
+    ready = tmp_path / f"{run_id}.ready"
+    config = {"ops": {"sleeps": {"config": {"ready": str(ready), "seconds": 60.0}}}}
+    answer = await supervisor.start(run_request("sleeping", config=config, run_id=run_id))
+    await eventually(ready.exists, within=10)
+    return answer.accepted.pid
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process that nobody has reaped yet has ended all the same.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_runs_side_by_side_each_in_a_process_and_a_group_of_its_own(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        answers = await asyncio.gather(
+            *(supervisor.start(run_request("smallest", run_id=f"r{number}")) for number in range(5))
+        )
+        pids = {answer.accepted.pid for answer in answers}
+        assert len(pids) == 5
+        assert os.getpid() not in pids
+        for number, answer in enumerate(answers):
+            events = await ended(supervisor, f"r{number}")
+            assert bodies(events)[-1] == "run_succeeded"
+            assert events[0].run_started.pid == answer.accepted.pid
+            assert all(event.run.run_id == f"r{number}" and event.run.attempt == 1 for event in events)
+
+
+async def test_output_goes_to_files_that_can_be_followed(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        await supervisor.start(run_request("printing", run_id="r"))
+        folder = folder_of(supervisor, "r")
+        chunks = [
+            chunk
+            async for chunk in read_output(folder, cursors=[], is_live=lambda: supervisor.is_live(folder), follow=True)
+        ]
+        text = {
+            stream: b"".join(chunk.data for chunk in chunks if chunk.stream == stream).decode()
+            for stream in (telemetry.LOG_STREAM_STDOUT, telemetry.LOG_STREAM_STDERR)
+        }
+        assert text[telemetry.LOG_STREAM_STDOUT] == "to stdout\n"
+        assert "to stderr\n" in text[telemetry.LOG_STREAM_STDERR]
+        assert "warm" not in text[telemetry.LOG_STREAM_STDERR]
+
+
+async def test_a_launch_is_idempotent_and_later_attempts_fence_earlier_ones(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        request = run_request("smallest", run_id="r")
+        request.run.attempt = 2
+        first, second = await asyncio.gather(supervisor.start(request), supervisor.start(request))
+        assert (first.accepted.was_started_before, second.accepted.was_started_before) == (False, True)
+        assert first.accepted.pid == second.accepted.pid
+        await eventually(lambda: not supervisor.live, within=10)
+        third = await supervisor.start(request)
+        assert third.accepted.was_started_before
+        assert (
+            bodies(list(JournalReader(folder_of(supervisor, "r", 2).journal).read().events)).count("run_started") == 1
+        )
+        with pytest.raises(AttemptFencedError, match="attempt 2"):
+            await supervisor.start(run_request("smallest", run_id="r"))
+        assert not folder_of(supervisor, "r").is_claimed
+
+
+async def test_a_refused_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        answer = await supervisor.start(run_request("configured", run_id="r"))
+        assert [violation.field for violation in answer.rejected.violations] == ["run_config.ops"]
+        assert not folder_of(supervisor, "r").is_claimed
+        assert not supervisor.live
+        validated = pb.ValidateRunRequest(request=run_request("configured"))
+        told = await supervisor.ask(FrameKind.VALIDATE, validated, question="validate the run")
+        assert pb.ValidateRunResponse.FromString(told).violations == answer.rejected.violations
+
+
+async def test_a_killed_run_is_told_within_a_second(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        pid = await start_sleeping(supervisor, "r", tmp_path)
+        os.kill(pid, signal.SIGKILL)
+        killed_at = time.monotonic()
+        events = await ended(supervisor, "r")
+        assert time.monotonic() - killed_at < 1.0
+        failed = events[-1].run_failed
+        assert failed.reason == telemetry.RUN_REASON_PROCESS_KILLED
+        assert failed.exit.signal == signal.SIGKILL
+        assert not failed.exit.HasField("exit_code")
+
+
+async def test_an_exit_in_the_middle_of_user_code_is_told_with_its_code(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        await supervisor.start(run_request("exiting", run_id="r"))
+        failed = (await ended(supervisor, "r"))[-1].run_failed
+        assert failed.reason == telemetry.RUN_REASON_PROCESS_EXITED
+        assert failed.exit.exit_code == 7
+
+
+async def test_a_canceled_run_is_interrupted_and_gone(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        pid = await start_sleeping(supervisor, "r", tmp_path)
+        assert await supervisor.cancel(telemetry.RunRef(run_id="r", attempt=1))
+        assert not is_alive(pid)
+        events = journal(supervisor, "r")
+        assert bodies(events).count("run_canceled") == 1
+        assert events[-1].run_canceled.reason == telemetry.RUN_REASON_CANCELED_BY_REQUEST
+        # It was interrupted, not killed: Dagster could tell of the step's end.
+        assert "step_failed" in bodies(events)
+        assert not await supervisor.cancel(telemetry.RunRef(run_id="r", attempt=1))
+
+
+async def test_a_run_that_ignores_signals_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        ready = tmp_path / "ready"
+        config = {"ops": {"stubborn": {"config": {"ready": str(ready)}}}}
+        answer = await supervisor.start(run_request("stubborn_job", config=config, run_id="r"))
+        helper = int(await eventually(lambda: ready.exists() and ready.read_text(), within=10))
+        assert await supervisor.cancel(telemetry.RunRef(run_id="r", attempt=1), grace_s=0.4)
+        assert not is_alive(answer.accepted.pid)
+        assert not is_alive(helper)
+        canceled = journal(supervisor, "r")[-1].run_canceled
+        assert canceled.exit.signal == signal.SIGKILL
+
+
+async def test_a_stopping_server_cancels_its_runs_and_takes_no_more(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        pids = [await start_sleeping(supervisor, run_id, tmp_path) for run_id in ("r1", "r2")]
+        await supervisor.stop(flush_timeout_s=0)
+        assert not any(is_alive(pid) for pid in pids)
+        for run_id in ("r1", "r2"):
+            assert journal(supervisor, run_id)[-1].run_canceled.reason == telemetry.RUN_REASON_CODE_SERVER_STOPPED
+        with pytest.raises(NotLoadedError):
+            await supervisor.start(run_request("smallest", run_id="r3"))
+
+
+async def test_a_run_canceled_in_the_moment_of_its_start_is_canceled(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor, asyncio.TaskGroup() as tasks:
+        ready = tmp_path / "never"
+        config = {"ops": {"sleeps": {"config": {"ready": str(ready), "seconds": 60.0}}}}
+        request = run_request("sleeping", config=config, run_id="r")
+        starting = tasks.create_task(supervisor.start(request))
+        await eventually(lambda: supervisor.is_live(folder_of(supervisor, "r")), within=5, every=0.001)
+        assert await supervisor.cancel(telemetry.RunRef(run_id="r", attempt=1))
+        answer = await starting
+        assert not is_alive(answer.accepted.pid)
+        assert journal(supervisor, "r")[-1].run_canceled.reason == telemetry.RUN_REASON_CANCELED_BY_REQUEST
+
+
+async def test_a_server_can_be_stopped_while_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    source = DefinitionsSource(python_file=str(tmp_path / "slow.py"))
+    zygote = ZygoteLink(order=LoadOrder(source=source, home=str(tmp_path)))
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        task = tasks.create_task(zygote.run())
+        await eventually(lambda: zygote.pid, within=5)
+        assert zygote.phase == "loading"
+        zygote.close()
+        await task
+        assert zygote.phase == "stopped"
+
+
+async def test_runs_die_with_the_zygote_and_are_told(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        pid = await start_sleeping(supervisor, "r", tmp_path)
+        assert supervisor.zygote.pid is not None
+        os.kill(supervisor.zygote.pid, signal.SIGKILL)
+        await eventually(lambda: not is_alive(pid), within=5)
+        assert (await ended(supervisor, "r"))[-1].run_failed.reason == telemetry.RUN_REASON_WORKER_LOST
+        with pytest.raises(NotLoadedError):
+            await supervisor.start(run_request("smallest", run_id="next"))
+
+
+async def test_a_project_that_cannot_be_loaded_is_described_by_its_failure(tmp_path: Path) -> None:
+    async with supervising(tmp_path, module="broken") as supervisor:
+        described = await supervisor.zygote.described()
+        assert described.failure.error_class == "RuntimeError"
+        assert described.failure.cause.error_class == "KeyError"
+        assert described.python_version
+        with pytest.raises(NotLoadedError, match="failed"):
+            await supervisor.start(run_request("smallest"))
+
+
+async def test_schedules_and_sensors_are_evaluated_in_a_child(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        request = pb.EvaluateScheduleRequest(schedule_name="broken_schedule")
+        request.scheduled_at.FromJsonString("2024-03-01T02:00:00Z")
+        told = await supervisor.ask(FrameKind.SCHEDULE, request, question="evaluate the schedule")
+        failure = pb.EvaluateScheduleResponse.FromString(told).failure
+        assert (failure.error_class, failure.message) == ("LookupError", "no calendar")
+        sensor = pb.EvaluateSensorRequest(sensor_name="files", cursor="1")
+        told = await supervisor.ask(FrameKind.SENSOR, sensor, question="evaluate the sensor")
+        assert pb.EvaluateSensorResponse.FromString(told).answer.cursor == "2"

@@ -1,0 +1,106 @@
+"""The zygote holds nothing that does not survive a fork."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from isthmus.v1.code_server_pb2 import DescribeResponse
+from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.zygote.channel import receive_frame, send_frame
+from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
+from support_code_server import PROJECTS
+
+#: Imports what the zygote imports, in its order, and tells what came along besides what Dagster itself brings.
+_IMPORTS = """
+import sys, threading
+import dagster
+dagster.DagsterInstance.ephemeral()
+brought_by_dagster = set(sys.modules)
+import isthmus_code_server.zygote.__main__, isthmus_code_server.zygote.server, isthmus_code_server.zygote.child
+import isthmus_code_server.definitions.dagster.adapter
+ours = {name.partition(".")[0] for name in set(sys.modules) - brought_by_dagster}
+forbidden = {"grpc", "asyncio", "aio_pika", "aiormq", "zstandard", "concurrent", "multiprocessing"}
+print(sorted(ours & forbidden), threading.active_count())
+"""
+
+
+def test_we_import_no_grpc_no_event_loop_and_no_amqp_before_the_fork() -> None:
+    told = subprocess.run([sys.executable, "-W", "ignore", "-c", _IMPORTS], capture_output=True, check=True, text=True)
+    assert told.stdout.strip() == "[] 1"
+
+
+def start_zygote(module: str, home: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
+            pass_fds=(theirs.fileno(),),
+        )
+    source = DefinitionsSource(module=module, working_directory=str(PROJECTS))
+    send_frame(ours, FrameKind.LOAD, LoadOrder(source=source, home=str(home)).encode())
+    return process, ours
+
+
+def test_it_ends_when_its_supervisor_closes_the_channel(tmp_path: Path) -> None:
+    process, channel = start_zygote("one_job", tmp_path)
+    with channel:
+        assert receive_frame(channel) == (FrameKind.THREADS, b"")
+        kind, payload = receive_frame(channel) or (None, b"")
+    assert kind is FrameKind.LOADED
+    assert DescribeResponse.FromString(payload).snapshot.jobs[0].name == "only_job"
+    assert process.wait(10) == 0
+
+
+def test_threads_that_importing_started_are_named(tmp_path: Path) -> None:
+    module = tmp_path / "threaded.py"
+    module.write_text(
+        textwrap.dedent(
+            """
+            import threading
+            import dagster as dg
+
+            threading.Thread(target=threading.Event().wait, name="user-poller", daemon=True).start()
+
+            @dg.asset
+            def one() -> None: ...
+            """
+        )
+    )
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
+            pass_fds=(theirs.fileno(),),
+        )
+    with ours:
+        source = DefinitionsSource(python_file=str(module))
+        send_frame(ours, FrameKind.LOAD, LoadOrder(source=source, home=str(tmp_path)).encode())
+        assert receive_frame(ours) == (FrameKind.THREADS, b"user-poller")
+    assert process.wait(10) == 0
+
+
+def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import os, socket, subprocess, sys, time
+        ours, theirs = socket.socketpair()
+        zygote = subprocess.Popen(
+            [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
+            pass_fds=(theirs.fileno(), 1),
+        )
+        print(zygote.pid, flush=True)
+        sys.stdin.read()
+        os._exit(0)
+        """
+    )
+    command = [sys.executable, "-c", script]
+    # The zygote inherits stdout: its end is the end of the stream.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdin is not None
+        assert supervisor.stdout.readline()
+        supervisor.stdin.close()
+        assert supervisor.stdout.read() == b""
