@@ -1,0 +1,222 @@
+"""One agent: its parts, how they begin, and the order in which they end."""
+
+import asyncio
+import contextlib
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_broker.instructions import InstructionConsumer
+from isthmus_broker.publisher import Publisher
+from isthmus_broker.settings import BrokerSettings
+from isthmus_broker.telemetry import TelemetryPublisher
+
+from isthmus_agent import data_dir
+from isthmus_agent.attempts.ledger import AttemptLedger
+from isthmus_agent.attempts.salvage import Salvage
+from isthmus_agent.attempts.tombstones import Tombstones
+from isthmus_agent.attempts.upkeep import Upkeep
+from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.heartbeat import Bell, LifeSigns, beat, say_stopped
+from isthmus_agent.hosts.host import Host
+from isthmus_agent.hosts.process.host import ProcessHost
+from isthmus_agent.hosts.process.sockets import default_runtime_dir
+from isthmus_agent.instructions.dispatch import InstructionDesk, routes
+from isthmus_agent.instructions.launch import AttemptDesk
+from isthmus_agent.instructions.run_locks import RunLocks
+from isthmus_agent.locations.registry import LocationRegistry, RegistrySettings
+from isthmus_agent.locations.report import now
+from isthmus_agent.locations.reporter import LocationReporter
+from isthmus_agent.locations.wanted import KeeperTiming
+from isthmus_agent.policy import Policy, load_policy
+from isthmus_agent.settings import AgentSettings
+
+log = structlog.get_logger(__name__)
+
+#: How long to wait for the agent's queue before saying that it may be missing, and between two such words, seconds.
+_QUEUE_PATIENCE_S = 3.0
+_QUEUE_REMINDER_S = 30.0
+#: How long a code server may take to end its runs when it ends with the agent, seconds.
+_STOP_GRACE_S = 15.0
+
+
+class _Stopped(Exception):  # noqa: N818 (ends the task group; nobody sees it)
+    """The agent was asked to stop and has drained."""
+
+
+async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: asyncio.Event | None = None) -> None:
+    """Run an agent until `stop` is set, then drain it; `started` is set once the broker delivers instructions to it.
+
+    Order of the end: take no more instructions → finish those in hand, up to `drain_timeout_s`, and return the rest →
+    end the agent's own tasks → with `stops_servers_on_exit`, end the code servers → say good-bye → close. Otherwise
+    code servers and their runs go on, and the next agent in the same `data_dir` adopts them.
+
+    Raises:
+        PolicyFileError, DataFolderInUseError, RuntimeFolderError: the agent cannot start.
+    """
+    policy = load_policy(settings.policy_file)
+    broker = BrokerSettings(settings.broker_url.get_secret_value())
+    purpose = f"agent {settings.deployment}.{settings.name}"
+    with data_dir.claimed(settings.folder) as folder:
+        async with _host(settings, folder) as host, Publisher(broker.named(f"{purpose} telemetry")) as publisher:
+            source = telemetry.Source(deployment=settings.deployment, agent=settings.name, incarnation=uuid.uuid4().hex)
+            agent = _Agent(
+                settings=settings,
+                folder=folder,
+                host=host,
+                policy=policy,
+                broker=broker.named(f"{purpose} instructions"),
+                publisher=TelemetryPublisher(publisher, source=source),
+            )
+            await agent.run(stop=stop, started=started)
+
+
+def _host(settings: AgentSettings, folder: Path) -> ProcessHost:
+    return ProcessHost(
+        servers_dir=folder / "servers",
+        runtime_dir=settings.runtime_dir or default_runtime_dir(folder),
+        deployment=settings.deployment,
+        agent=settings.name,
+    )
+
+
+@dataclass(frozen=True)
+class _Agent:
+    """What an agent is made from."""
+
+    settings: AgentSettings
+    folder: Path
+    host: Host
+    policy: Policy
+    broker: BrokerSettings
+    publisher: TelemetryPublisher
+
+    async def run(self, *, stop: asyncio.Event, started: asyncio.Event | None) -> None:
+        log.info("agent_starting", deployment=self.settings.deployment, agent=self.settings.name)
+        registries: list[LocationRegistry] = []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._serve(tasks, registries=registries, stop=stop, started=started)
+        except* _Stopped:
+            log.info("agent_drained", agent=self.settings.name)
+        for registry in registries:
+            if self.settings.stops_servers_on_exit:
+                await registry.stop_all(grace_s=_STOP_GRACE_S)
+            await registry.close()
+        await say_stopped(self.publisher)
+        log.info("agent_stopped", agent=self.settings.name)
+
+    async def _serve(
+        self,
+        tasks: asyncio.TaskGroup,
+        *,
+        registries: list[LocationRegistry],
+        stop: asyncio.Event,
+        started: asyncio.Event | None,
+    ) -> NoReturn:
+        bell = Bell()
+        reporter = LocationReporter(self.publisher)
+        registry = LocationRegistry(
+            self._registry_settings(),
+            host=self.host,
+            tasks=tasks,
+            report=reporter.report,
+            on_serving_change=bell.ring,
+        )
+        registries.append(registry)
+        ledger = AttemptLedger(self.folder / "attempts")
+        salvage = Salvage(ledger=ledger, publisher=self.publisher, runs_dir=registry.runs_dir, tasks=tasks)
+        desk = self._desk(registry, ledger=ledger, drain=DrainSwitch(bell.ring))
+
+        running = await self.host.list()
+        registry.begin(running)
+        salvage.begin_unseen(living=frozenset(server.incarnation for server in running))
+        consumer = self._consumer(desk)
+        signs = LifeSigns(registry=registry, salvage=salvage, drain=desk.drain, started_at=now())
+        tasks.create_task(self._watch_exits(registry, salvage), name="exits")
+        tasks.create_task(reporter.run(), name="reports")
+        tasks.create_task(
+            beat(signs, publisher=self.publisher, bell=bell, interval_s=self.settings.heartbeat_s), name="heartbeat"
+        )
+        tasks.create_task(self._upkeep(desk).run(), name="upkeep")
+        tasks.create_task(consumer.run(), name="instructions")
+        tasks.create_task(self._mind_queue(consumer, started=started), name="queue")
+        await stop.wait()
+        await consumer.drain(deadline_s=self.settings.drain_timeout_s)
+        raise _Stopped
+
+    async def _watch_exits(self, registry: LocationRegistry, salvage: Salvage) -> None:
+        async for ending in self.host.watch():
+            log.info("server_exited", server=ending.server.name, how=str(ending))
+            await registry.note_exit(ending)
+            salvage.begin(ending)
+
+    async def _mind_queue(self, consumer: InstructionConsumer, *, started: asyncio.Event | None) -> None:
+        """Say so when the broker is there and the agent's queue is not, and say when all is well."""
+        settings, patience_s = self.settings, _QUEUE_PATIENCE_S
+        while True:
+            await self.publisher.wait_connected()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await consumer.wait_consuming()
+                    if started is not None:
+                        started.set()
+            if not consumer.is_consuming:
+                log.warning(
+                    "agent_queue_unavailable",
+                    deployment=settings.deployment,
+                    agent=settings.name,
+                    remedy=f"create the agent with `isthmus agent create {settings.name}`; this one keeps trying",
+                )
+                patience_s = _QUEUE_REMINDER_S
+                continue
+            await asyncio.sleep(_QUEUE_REMINDER_S)
+
+    def _consumer(self, desk: AttemptDesk) -> InstructionConsumer:
+        settings = self.settings
+        return InstructionConsumer(
+            self.broker,
+            deployment=settings.deployment,
+            agent=settings.name,
+            prefetch=settings.prefetch,
+            handle=InstructionDesk(routes(desk), publisher=self.publisher).handle,
+            allowed_sender=settings.allowed_sender or None,
+        )
+
+    def _desk(self, registry: LocationRegistry, *, ledger: AttemptLedger, drain: DrainSwitch) -> AttemptDesk:
+        return AttemptDesk(
+            registry=registry,
+            ledger=ledger,
+            tombstones=Tombstones(self.folder / "tombstones"),
+            locks=RunLocks(),
+            drain=drain,
+            location_wait_s=self.settings.location_wait_s,
+            cancel_grace_s=self.settings.cancel_grace_s,
+            runs_root=self.folder / "runs",
+        )
+
+    def _upkeep(self, desk: AttemptDesk) -> Upkeep:
+        return Upkeep(
+            ledger=desk.ledger,
+            tombstones=desk.tombstones,
+            runs_root=desk.runs_root,
+            runs_dir=desk.registry.runs_dir,
+            run_files_kept_s=self.settings.run_files_kept_s,
+        )
+
+    def _registry_settings(self) -> RegistrySettings:
+        settings = self.settings
+        return RegistrySettings(
+            deployment=settings.deployment,
+            agent=settings.name,
+            data_dir=self.folder,
+            broker_url=settings.server_broker_url,
+            heartbeat_interval_s=settings.heartbeat_s,
+            cancel_grace_s=settings.cancel_grace_s,
+            load_timeout_s=settings.load_timeout_s,
+            policy=self.policy,
+            timing=KeeperTiming(restart_min_s=settings.restart_min_s, restart_max_s=settings.restart_max_s),
+        )

@@ -1,0 +1,108 @@
+"""Closes the attempts of a code server that is gone: publishes what they had still to say, and then their end."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from isthmus_broker.errors import JournalError
+from isthmus_broker.journal import AttemptFolder, JournalReader, JournalWriter, repair
+from isthmus_broker.relay import JournalRelay
+from isthmus_broker.telemetry import TelemetryPublisher
+
+from isthmus_agent.attempts.closing import closing_event, has_ended
+from isthmus_agent.attempts.ledger import AttemptLedger, Holding
+from isthmus_agent.hosts.host import ServerExit
+from isthmus_agent.locations.report import now
+from isthmus_agent.run_key import RunKey
+
+log = structlog.get_logger(__name__)
+
+
+class Salvage:
+    """What dead code servers left behind, on its way to the monitor.
+
+    Nothing of a server runs any more when its exit is told, so the agent is the only writer of these journals.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: AttemptLedger,
+        publisher: TelemetryPublisher,
+        runs_dir: Callable[[str], Path],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """Close attempts of `ledger`, each as one of `tasks`; `runs_dir` tells the folder of a location's attempts."""
+        self._ledger = ledger
+        self._publisher = publisher
+        self._runs_dir = runs_dir
+        self._tasks = tasks
+        self._open: set[RunKey] = set()
+
+    @property
+    def open_attempts(self) -> frozenset[RunKey]:
+        """The attempts whose end is not published yet: the agent vouches for them until it is."""
+        return frozenset(self._open)
+
+    def begin_unseen(self, *, living: frozenset[str]) -> None:
+        """Close what is held by servers that ended while the agent was away; `living` are the lives that go on."""
+        for holding in self._ledger.all():
+            if holding.incarnation not in living:
+                self._begin(holding, ending=None)
+
+    def begin(self, ending: ServerExit) -> None:
+        """Close what a server held whose end was seen."""
+        for holding in self._ledger.held_by(ending.server.incarnation):
+            self._begin(holding, ending=ending)
+
+    def _begin(self, holding: Holding, *, ending: ServerExit | None) -> None:
+        folder = AttemptFolder.for_run(self._runs_dir(holding.location), holding.key.to_proto())
+        if not folder.is_claimed or folder.is_done:
+            self._ledger.forget(holding.key)
+        elif holding.key not in self._open:
+            self._open.add(holding.key)
+            self._tasks.create_task(self._close(holding, folder=folder, ending=ending), name=f"close {holding.key}")
+
+    async def _close(self, holding: Holding, *, folder: AttemptFolder, ending: ServerExit | None) -> None:
+        facts = {"run_id": holding.run_id, "attempt": holding.attempt, "server": holding.server}
+        try:
+            was_ended = await asyncio.to_thread(end_journal, folder, holding=holding, ending=ending)
+            relay = JournalRelay(folder, self._publisher)
+            relay.finish()
+            await relay.run()
+        except (JournalError, OSError) as error:
+            # A damaged journal or a full disk: the monitor closes the run when nobody vouches for it any more.
+            log.error("attempt_not_closed", **facts, error=str(error))  # noqa: TRY400 (the message says it all)
+        else:
+            self._ledger.forget(holding.key)
+            log.warning("attempt_closed", **facts, had_ended_itself=was_ended)
+        self._open.discard(holding.key)
+
+
+def end_journal(folder: AttemptFolder, *, holding: Holding, ending: ServerExit | None) -> bool:
+    """Make sure that a journal whose writers are gone ends with a last word; return whether it had one."""
+    if _is_ended(folder):
+        return True
+    offset, _ = folder.published()
+    repair(folder.journal, offset=offset)
+    event = closing_event(
+        folder.ref, server=holding.server, ending=ending, is_cancel_requested=holding.is_cancel_requested
+    )
+    event.occurred_at.CopyFrom(now())
+    writer = JournalWriter(folder.journal)
+    try:
+        writer.append(event)
+    finally:
+        writer.close()
+    return False
+
+
+def _is_ended(folder: AttemptFolder) -> bool:
+    # From the beginning: the last word may be confirmed already, with only the mark of it missing.
+    reader = JournalReader(folder.journal)
+    while (batch := reader.read()).events:
+        if has_ended(batch.events):
+            return True
+        reader.advance(batch)
+    return False

@@ -1,0 +1,37 @@
+"""Attempts that must never start: someone ended them before their launch arrived."""
+
+import os
+import time
+from pathlib import Path
+
+from isthmus_agent.run_key import RunKey
+
+#: A launch may be delivered after the request for its end for as long as it may wait in the queue; longer than any does.
+MINIMUM_LIFE_S = 86_400.0
+
+
+class Tombstones:
+    """One empty file per attempt; its time of modification is when it may be forgotten."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep them in `folder`."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+
+    def add(self, key: RunKey, *, not_before: float) -> None:
+        """Refuse the attempt from now on, at least until `not_before` (seconds since the epoch)."""
+        path = self._folder / str(key)
+        path.touch(mode=0o600)
+        until = max(not_before, time.time() + MINIMUM_LIFE_S)
+        os.utime(path, (until, until))
+
+    def has(self, key: RunKey) -> bool:
+        """Whether the attempt must not start."""
+        return (self._folder / str(key)).exists()
+
+    def sweep(self) -> None:
+        """Forget those whose time has passed."""
+        now = time.time()
+        for path in self._folder.iterdir():
+            if path.stat().st_mtime < now:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""One code server as the agent calls it: gRPC over its socket, with errors in the agent's own words."""
+
+from collections.abc import AsyncGenerator, Awaitable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import grpc
+from isthmus.v1 import code_server_pb2 as code_server
+from isthmus.v1 import instruction_pb2 as instruction
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus.v1.code_server_pb2_grpc import CodeServerStub
+
+from isthmus_agent.errors import (
+    CodeServerNotReadyError,
+    CodeServerRefusedError,
+    CodeServerUnavailableError,
+    LogsNotFoundError,
+    StaleAttemptError,
+)
+from isthmus_agent.run_key import RunKey
+
+if TYPE_CHECKING:
+    # Written for the type checker only: there is no such class at run time.
+    from isthmus.v1.code_server_pb2_grpc import CodeServerAsyncStub
+
+T = TypeVar("T")
+
+#: A snapshot of a large project is one message.
+_MAX_MESSAGE_BYTES = 256 * 1024**2
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    # A server that is starting makes its socket a second or so after us: look often, a look costs nothing.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 250),
+    # A proxy from the environment is not asked about a unix socket.
+    ("grpc.enable_http_proxy", 0),
+)
+#: Codes that say that the server or the way to it broke, not that it refused.
+_UNAVAILABLE_CODES = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
+
+
+class CodeServerClient:
+    """A channel to one code server. Close it when the server is gone.
+
+    Every call raises CodeServerUnavailableError, CodeServerNotReadyError or CodeServerRefusedError.
+    """
+
+    def __init__(self, *, server: str, address: str) -> None:
+        """Prepare calls to `server` at `address`; nothing is opened before the first call."""
+        self._server = server
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        # The generated stub serves both kinds of channel; its type tells only of the blocking one.
+        self._stub = cast("CodeServerAsyncStub", CodeServerStub(self._channel))
+
+    async def close(self) -> None:
+        """Close the channel; calls in flight are cancelled."""
+        await self._channel.close()
+
+    async def describe(self, *, timeout_s: float) -> code_server.DescribeResponse:
+        """Wait for the server to come up and load its definitions; return what they are, or why they failed."""
+        with self._errors("Describe"):
+            return await self._stub.Describe(code_server.DescribeRequest(), timeout=timeout_s, wait_for_ready=True)
+
+    async def validate_run(
+        self, request: instruction.RunRequest, *, timeout_s: float
+    ) -> code_server.ValidateRunResponse:
+        """Ask the definitions whether a request is valid."""
+        message = code_server.ValidateRunRequest(request=request)
+        return await self._call("ValidateRun", self._stub.ValidateRun(message, timeout=timeout_s))
+
+    async def start_run(self, request: instruction.RunRequest, *, timeout_s: float) -> code_server.StartRunResponse:
+        """Start an attempt, once.
+
+        Raises:
+            StaleAttemptError: a later attempt was seen.
+        """
+        message = code_server.StartRunRequest(request=request)
+        return await self._call("StartRun", self._stub.StartRun(message, timeout=timeout_s))
+
+    async def cancel_run(self, run: RunKey, *, grace_s: float, timeout_s: float) -> code_server.CancelRunResponse:
+        """End an attempt; returns when its process is gone."""
+        message = code_server.CancelRunRequest(run=run.to_proto(), grace_s=grace_s)
+        return await self._call("CancelRun", self._stub.CancelRun(message, timeout=timeout_s))
+
+    async def list_runs(self, *, timeout_s: float) -> frozenset[RunKey]:
+        """Return the attempts that live there."""
+        response = await self._call(
+            "ListRuns", self._stub.ListRuns(code_server.ListRunsRequest(), timeout=timeout_s, wait_for_ready=True)
+        )
+        return frozenset(RunKey.of(active.run) for active in response.runs)
+
+    async def evaluate_schedule(
+        self, request: code_server.EvaluateScheduleRequest, *, timeout_s: float
+    ) -> code_server.EvaluateScheduleResponse:
+        """Ask a schedule which runs it wants."""
+        return await self._call("EvaluateSchedule", self._stub.EvaluateSchedule(request, timeout=timeout_s))
+
+    async def evaluate_sensor(
+        self, request: code_server.EvaluateSensorRequest, *, timeout_s: float
+    ) -> code_server.EvaluateSensorResponse:
+        """Ask a sensor which runs it wants."""
+        return await self._call("EvaluateSensor", self._stub.EvaluateSensor(request, timeout=timeout_s))
+
+    async def read_logs(
+        self, request: code_server.ReadLogsRequest, *, timeout_s: float
+    ) -> AsyncGenerator[telemetry.LogChunk, None]:
+        """Give an attempt's output; closing the generator ends the call.
+
+        Raises:
+            LogsNotFoundError: its files are not there.
+        """
+        call = self._stub.ReadLogs(request, timeout=timeout_s)
+        try:
+            with self._errors("ReadLogs", run=RunKey.of(request.run)):
+                async for chunk in call:
+                    yield chunk
+        finally:
+            call.cancel()
+
+    async def _call(self, name: str, call: Awaitable[T]) -> T:
+        with self._errors(name):
+            return await call
+
+    @contextmanager
+    def _errors(self, call: str, *, run: RunKey | None = None) -> Iterator[None]:
+        """Translate gRPC's errors, here and nowhere else."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            cause = error.details() or error.code().name
+            match error.code():
+                case code if code in _UNAVAILABLE_CODES:
+                    raise CodeServerUnavailableError(server=self._server, call=call, cause=cause) from error
+                case grpc.StatusCode.FAILED_PRECONDITION:
+                    raise CodeServerNotReadyError(server=self._server, call=call) from error
+                case grpc.StatusCode.ABORTED:
+                    raise StaleAttemptError(server=self._server, cause=cause) from error
+                case grpc.StatusCode.NOT_FOUND if run is not None:
+                    raise LogsNotFoundError(run=str(run)) from error
+                case _:
+                    raise CodeServerRefusedError(server=self._server, call=call, cause=cause) from error

@@ -1,0 +1,132 @@
+"""The error words of the agent: one root, and below it what may pass by itself apart from what will not."""
+
+from isthmus_agent.failure import FailureNote
+
+
+class AgentError(Exception):
+    """The agent could not do something."""
+
+
+class TransientAgentError(AgentError):
+    """The same call may work later."""
+
+
+class PermanentAgentError(AgentError):
+    """The same call will fail again until somebody changes something."""
+
+
+class SettingsError(PermanentAgentError):
+    """A setting is missing or wrong."""
+
+    def __init__(self, *, variable: str, problem: str) -> None:
+        """Name the environment variable and what is wrong with it."""
+        self.variable = variable
+        super().__init__(f"{variable}: {problem}. Set {variable} in the agent's environment and start it again.")
+
+
+class PolicyFileError(PermanentAgentError):
+    """The owner's policy cannot be read."""
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        """Name the file and what is wrong with it."""
+        self.path = path
+        super().__init__(f"Policy file {path}: {problem}. Correct the file; without it the agent starts nothing.")
+
+
+class DataFolderInUseError(PermanentAgentError):
+    """Another agent works in the same folder."""
+
+    def __init__(self, *, path: str) -> None:
+        """Name the folder."""
+        self.path = path
+        super().__init__(
+            f"Another agent works in {path}. Stop it, or give this one a folder of its own with ISTHMUS_AGENT_DATA_DIR."
+        )
+
+
+class RuntimeFolderError(PermanentAgentError):
+    """The folder for sockets is not fit for them."""
+
+    def __init__(self, *, path: str, problem: str) -> None:
+        """Name the folder and what is wrong with it."""
+        self.path = path
+        super().__init__(f"Socket folder {path}: {problem}. Set ISTHMUS_AGENT_RUNTIME_DIR to a short path of your own.")
+
+
+class ServerStartError(PermanentAgentError):
+    """A code server's process could not be started."""
+
+    def __init__(self, *, server: str, problem: str) -> None:
+        """Name the server and what the operating system said."""
+        self.server = server
+        super().__init__(f"Code server {server} could not be started: {problem}.")
+
+
+class LocationUnavailableError(AgentError):
+    """No code server of a location answers."""
+
+    def __init__(self, *, location: str, problem: str, failure: FailureNote | None = None) -> None:
+        """Name the location, and carry the error of its loading where there is one."""
+        self.location = location
+        self.failure = failure
+        super().__init__(f"Location {location} does not serve on this agent: {problem}.")
+
+
+class LocationRefusedError(PermanentAgentError):
+    """The agent owner's policy does not allow a location."""
+
+    def __init__(self, *, location: str, rule: str, problem: str) -> None:
+        """Name the location and the rule that it breaks."""
+        self.location = location
+        self.rule = rule
+        super().__init__(f"Location {location} is refused by this agent's policy, rule {rule}: {problem}.")
+
+
+class CodeServerError(AgentError):
+    """A call to a code server failed."""
+
+
+class CodeServerUnavailableError(CodeServerError, TransientAgentError):
+    """The code server does not answer, or broke in the middle of the call; what it did is unknown."""
+
+    def __init__(self, *, server: str, call: str, cause: str) -> None:
+        """Name the server and the call."""
+        self.server = server
+        self.call = call
+        super().__init__(f"Code server {server} did not answer {call}: {cause}.")
+
+
+class CodeServerNotReadyError(CodeServerError, TransientAgentError):
+    """The code server has not loaded its definitions."""
+
+    def __init__(self, *, server: str, call: str) -> None:
+        """Name the server and the call."""
+        self.server = server
+        super().__init__(f"Code server {server} took no {call}: its definitions are not loaded.")
+
+
+class CodeServerRefusedError(CodeServerError, PermanentAgentError):
+    """The code server answered with an error of its own."""
+
+    def __init__(self, *, server: str, call: str, cause: str) -> None:
+        """Name the server and the call."""
+        self.server = server
+        super().__init__(f"Code server {server} refused {call}: {cause}.")
+
+
+class StaleAttemptError(CodeServerError, PermanentAgentError):
+    """A later attempt of the run was seen already."""
+
+    def __init__(self, *, server: str, cause: str) -> None:
+        """Name the server."""
+        self.server = server
+        super().__init__(f"Code server {server} has seen a later attempt of this run: {cause}.")
+
+
+class LogsNotFoundError(PermanentAgentError):
+    """The files of an attempt are not here."""
+
+    def __init__(self, *, run: str) -> None:
+        """Name the attempt."""
+        self.run = run
+        super().__init__(f"The output of run {run} is not on this agent: it ran elsewhere, or its files were removed.")

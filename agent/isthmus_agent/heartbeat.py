@@ -1,0 +1,96 @@
+"""The agent's signs of life: at a steady pace, and at once when there is news."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+import structlog
+from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_broker.errors import BrokerError
+from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_broker.topology import TelemetryKind
+
+from isthmus_agent import __version__
+from isthmus_agent.attempts.salvage import Salvage
+from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.locations.registry import LocationRegistry
+from isthmus_agent.locations.report import now
+from isthmus_agent.run_key import RunKey
+
+log = structlog.get_logger(__name__)
+
+#: How long a code server may take to list its runs, seconds; after that its last answer counts.
+_LIST_RUNS_TIMEOUT_S = 2.0
+
+
+class Bell:
+    """Rung by anyone, heard by one; several rings before it is heard are one."""
+
+    def __init__(self) -> None:
+        """Start silent."""
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Say that there is news."""
+        self._event.set()
+
+    async def wait(self, *, at_most_s: float) -> None:
+        """Wait for a ring, or until the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._event.wait()
+        self._event.clear()
+
+
+@dataclass(frozen=True)
+class LifeSigns:
+    """Where the facts of a heartbeat come from."""
+
+    registry: LocationRegistry
+    salvage: Salvage
+    drain: DrainSwitch
+    started_at: Timestamp
+
+    async def active_runs(self) -> frozenset[RunKey]:
+        """Return every attempt that this agent vouches for: those that live, and those whose end is on its way."""
+        asked = [held.list_runs(timeout_s=_LIST_RUNS_TIMEOUT_S) for held in self.registry.servers()]
+        return frozenset().union(self.salvage.open_attempts, *await asyncio.gather(*asked))
+
+    async def event(self) -> telemetry.Event:
+        """Return the heartbeat of this moment."""
+        runs = sorted(await self.active_runs())
+        beat = telemetry.AgentHeartbeat(
+            started_at=self.started_at,
+            version=__version__,
+            is_draining=self.drain.is_on,
+            desired_revision=self.registry.revision,
+            active_runs=[key.to_proto() for key in runs],
+        )
+        for serving in self.registry.serving_generations():
+            beat.locations.add(location=serving.location, serving_generation=serving.generation)
+        event = telemetry.Event(agent_heartbeat=beat)
+        event.occurred_at.CopyFrom(now())
+        return event
+
+
+async def beat(signs: LifeSigns, *, publisher: TelemetryPublisher, bell: Bell, interval_s: float) -> None:
+    """Publish heartbeats until cancelled: the first as soon as there is a broker."""
+    while True:
+        await publisher.wait_connected()
+        try:
+            await publisher.publish(TelemetryKind.HEARTBEAT, (await signs.event(),))
+        except BrokerError as error:
+            # The next one says the same, and is fresher.
+            log.debug("heartbeat_lost", error=str(error))
+        await bell.wait(at_most_s=interval_s)
+
+
+async def say_stopped(publisher: TelemetryPublisher) -> None:
+    """Say good-bye, if there is somebody to hear it."""
+    event = telemetry.Event(agent_stopped=telemetry.AgentStopped())
+    event.occurred_at.CopyFrom(now())
+    try:
+        await publisher.publish(TelemetryKind.HEARTBEAT, (event,))
+    except BrokerError as error:
+        log.info("goodbye_unheard", error=str(error))

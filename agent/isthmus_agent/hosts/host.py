@@ -1,0 +1,106 @@
+"""The contract of a host: it starts code servers, finds those that run, stops them, and tells of their exits."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from isthmus_agent.locations.spec import CodeSource
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """Everything that a code server is started from. Equal specs name the same server."""
+
+    deployment: str
+    agent: str
+    location: str
+    generation: int
+    source: CodeSource
+    #: Shared by all servers of the location: a folder per attempt lies in it.
+    runs_dir: Path
+    #: With credentials: never in a log line.
+    broker_url: str = field(repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    heartbeat_interval_s: float = 5.0
+    cancel_grace_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A code server that was started."""
+
+    name: str
+    location: str
+    generation: int
+    #: One life of the server: a server that is started again under its name has another.
+    incarnation: str
+    #: Where it answers, as a gRPC target.
+    address: str
+
+
+@dataclass(frozen=True)
+class ServerExit:
+    """The end of one life of a code server. Nothing that it started runs any more."""
+
+    server: Server
+    #: None when a signal ended it, or when nobody was there to see.
+    exit_code: int | None = None
+    #: None when no signal ended it, or when nobody was there to see.
+    signal: int | None = None
+    is_out_of_memory: bool = False
+
+    def __str__(self) -> str:
+        if self.is_out_of_memory:
+            return "was killed because memory ran out"
+        if self.signal is not None:
+            return f"was killed by signal {self.signal}"
+        if self.exit_code is not None:
+            return f"exited with code {self.exit_code}"
+        return "is gone"
+
+
+class Host(Protocol):
+    """A place where code servers run. They outlive the agent that started them.
+
+    An async context manager: leaving it forgets the servers, and stops none.
+    """
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def start(self, spec: ServerSpec) -> Server:
+        """Start a code server, or return the one that runs already from an equal spec.
+
+        Returning says that it was started, not that it answers.
+
+        Raises:
+            ServerStartError: there is nothing to start at that path, or the system refused.
+        """
+        ...
+
+    async def stop(self, server: Server, *, grace_s: float) -> None:
+        """End a code server and everything it started: asked first, killed after the grace. Stopping twice is fine.
+
+        Its exit is told by `watch` like any other.
+        """
+        ...
+
+    async def list(self) -> Sequence[Server]:
+        """Return the servers of this agent that run, those of an agent's earlier life included, and watch them too.
+
+        What a server that died unseen left behind is ended before this returns.
+        """
+        ...
+
+    def watch(self) -> AsyncGenerator[ServerExit, None]:
+        """Tell of each exit once, in the order seen, and of those since the host was made. One reader at a time."""
+        ...
+
+    async def tail(self, server: Server, *, max_bytes: int) -> str:
+        """Return the end of what the server wrote on its standard output and error, for a person to read."""
+        ...

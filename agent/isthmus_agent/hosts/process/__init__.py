@@ -1,0 +1,1 @@
+"""Code servers as processes of this machine."""

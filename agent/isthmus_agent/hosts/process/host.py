@@ -1,0 +1,193 @@
+"""The process host: a code server is a process in a session of its own, known again by pid and start time."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from isthmus_agent.errors import ServerStartError
+from isthmus_agent.hosts.host import Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.naming import server_name
+from isthmus_agent.hosts.process import launch, procfs, sockets
+from isthmus_agent.hosts.process.life import ServerLife
+from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
+
+log = structlog.get_logger(__name__)
+
+#: What a code server is, after the interpreter.
+CODE_SERVER_COMMAND = ("-m", "isthmus_code_server.main", "serve")
+#: How old the count of the kernel's memory kills may be, seconds: a kill -9 this soon after one is taken for one.
+_MEMORY_SAMPLE_S = 5.0
+
+
+class ProcessHost:
+    """Code servers as processes of this machine and this user."""
+
+    def __init__(
+        self,
+        *,
+        servers_dir: Path,
+        runtime_dir: Path,
+        deployment: str,
+        agent: str,
+        command: tuple[str, ...] = CODE_SERVER_COMMAND,
+    ) -> None:
+        """Keep servers' folders in `servers_dir` and their sockets in `runtime_dir`.
+
+        Args:
+            servers_dir: a folder per server, used by one agent at a time.
+            runtime_dir: short, and private to this user.
+            deployment: whose servers these are, together with the agent.
+            agent: the name of the agent.
+            command: what to start, after the interpreter; `--config FILE` is added.
+        """
+        self._servers_dir = servers_dir
+        self._runtime_dir = runtime_dir
+        self._owner = (deployment, agent)
+        self._command = command
+        self._lives: dict[str, ServerLife] = {}
+        self._exits: asyncio.Queue[ServerLife] = asyncio.Queue()
+        self._memory_kills = procfs.out_of_memory_kills()
+
+    async def __aenter__(self) -> Self:
+        self._servers_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sockets.prepare_runtime_dir(self._runtime_dir)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for life in self._lives.values():
+            life.close()
+        self._lives.clear()
+        with contextlib.suppress(OSError):
+            # Empty unless servers go on; they keep their sockets in it.
+            self._runtime_dir.rmdir()
+
+    async def start(self, spec: ServerSpec) -> Server:
+        """Start a code server, or return the one that runs already; see `Host.start`.
+
+        Without a pause in between, so that a caller that is cancelled never leaves a process that nobody knows of.
+        """
+        name = server_name(spec)
+        life = self._lives.get(name)
+        if life is not None and not life.exited.is_set():
+            return life.server
+        if life is not None:
+            # Its successor takes over the name only when nothing of it is left.
+            await life.settle(memory_kills_before=self._memory_kills)
+        earlier = load_record(self._servers_dir / name)
+        if earlier is not None and (adopted := self._watch(earlier)):
+            return adopted
+        return self._launch(spec, name=name)
+
+    async def stop(self, server: Server, *, grace_s: float) -> None:
+        """End a code server and everything it started; see `Host.stop`."""
+        life = self._lives.get(server.name)
+        if life is None or life.server.incarnation != server.incarnation:
+            return
+        life.signal(SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await life.exited.wait()
+        if not life.exited.is_set():
+            log.warning("server_killed", server=server.name, grace_s=grace_s)
+            life.signal(SIGKILL)
+            await life.exited.wait()
+        await life.settle(memory_kills_before=self._memory_kills)
+        self._forget(life)
+
+    async def list(self) -> Sequence[Server]:
+        """Return the servers that run; see `Host.list`."""
+        for folder in sorted(self._servers_dir.iterdir()):
+            if folder.name in self._lives:
+                continue
+            record = load_record(folder)
+            if record is None or (record.deployment, record.agent) != self._owner:
+                continue
+            if self._watch(record) is None:
+                await asyncio.to_thread(procfs.end_tagged, record.incarnation)
+                remove_record(folder)
+        return [life.server for life in self._lives.values() if not life.exited.is_set()]
+
+    async def watch(self) -> AsyncGenerator[ServerExit, None]:
+        """Tell of each exit once; see `Host.watch`."""
+        while True:
+            life = await self._next_exit()
+            ending = await life.settle(memory_kills_before=self._memory_kills)
+            self._memory_kills = procfs.out_of_memory_kills()
+            self._forget(life)
+            yield ending
+
+    async def tail(self, server: Server, *, max_bytes: int) -> str:
+        """Return the end of what the server wrote; see `Host.tail`."""
+        path = self._servers_dir / server.name / launch.OUTPUT_FILE
+        return await asyncio.to_thread(launch.read_tail, path, max_bytes=max_bytes)
+
+    def _forget(self, life: ServerLife) -> None:
+        """Remove what told of a server whose end is proven, unless its name lives again already."""
+        name = life.server.name
+        if self._lives.get(name) is life:
+            del self._lives[name]
+            remove_record(self._servers_dir / name)
+            # It holds the broker's password; what stays is the output, for a person to read.
+            (self._servers_dir / name / launch.CONFIG_FILE).unlink(missing_ok=True)
+            sockets.socket_path(self._runtime_dir, server=name).unlink(missing_ok=True)
+
+    async def _next_exit(self) -> ServerLife:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MEMORY_SAMPLE_S):
+                    return await self._exits.get()
+            self._memory_kills = procfs.out_of_memory_kills()
+
+    def _launch(self, spec: ServerSpec, *, name: str) -> Server:
+        folder = self._servers_dir / name
+        socket = sockets.socket_path(self._runtime_dir, server=name)
+        socket.unlink(missing_ok=True)
+        address = f"unix:{socket}"
+        record = ServerRecord(
+            name=name,
+            deployment=spec.deployment,
+            agent=spec.agent,
+            location=spec.location,
+            generation=spec.generation,
+            incarnation=uuid.uuid4().hex,
+            address=address,
+            boot_id=procfs.boot_id(),
+        )
+        try:
+            launch.prepare_folder(folder, spec=spec, server=name, address=address)
+            # Written before the start and again after it: dying in between must not lose the process.
+            record.save(folder)
+        except OSError as error:
+            raise ServerStartError(server=name, problem=f"{folder}: {error.strerror or error}") from error
+        pid = launch.spawn(folder, spec=spec, server=name, tag=record.incarnation, command=self._command)
+        self._lives[name] = ServerLife(record.server, pid=pid, on_exit=self._exits.put_nowait)
+        record.started(pid).save(folder)
+        launch.remove_old_folders(self._servers_dir, keep=frozenset(self._lives))
+        log.info("server_started", server=name, location=spec.location, generation=spec.generation, pid=pid)
+        return record.server
+
+    def _watch(self, record: ServerRecord) -> Server | None:
+        """Watch the process of a record; None when it does not run."""
+        pid = record.find_pid()
+        if pid is None:
+            return None
+        try:
+            life = ServerLife(record.server, pid=pid, on_exit=self._exits.put_nowait)
+        except ProcessLookupError:
+            return None
+        if record.find_pid() != pid:
+            # It ended, and its pid may be a stranger's, between the look and the opening of the pidfd.
+            life.close()
+            return None
+        self._lives[record.name] = life
+        log.info("server_adopted", server=record.name, location=record.location, pid=pid)
+        return record.server

@@ -1,0 +1,77 @@
+"""What the process host writes down about a server, so that an agent's next life finds it again."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from isthmus_agent.hosts.host import Server
+from isthmus_agent.hosts.process import procfs
+
+log = structlog.get_logger(__name__)
+
+_FILE = "record.json"
+
+
+@dataclass(frozen=True)
+class ServerRecord:
+    """A server's identity; written without a pid before its process is started, and with it after."""
+
+    name: str
+    deployment: str
+    agent: str
+    location: str
+    generation: int
+    incarnation: str
+    address: str
+    boot_id: str
+    pid: int | None = None
+    start_ticks: int | None = None
+
+    @property
+    def server(self) -> Server:
+        """Return the server as the rest of the agent knows it."""
+        return Server(
+            name=self.name,
+            location=self.location,
+            generation=self.generation,
+            incarnation=self.incarnation,
+            address=self.address,
+        )
+
+    def started(self, pid: int) -> "ServerRecord":
+        """Return the record with its process."""
+        return replace(self, pid=pid, start_ticks=procfs.start_ticks(pid))
+
+    def find_pid(self) -> int | None:
+        """Return the server's process if it runs."""
+        if self.boot_id != procfs.boot_id():
+            return None
+        if self.pid is not None:
+            is_same = self.start_ticks is not None and procfs.start_ticks(self.pid) == self.start_ticks
+            return self.pid if is_same else None
+        # The agent died between the start and the second writing: the tag tells the process, the oldest is the root.
+        return next(iter(procfs.tagged_pids(self.incarnation)), None)
+
+    def save(self, folder: Path) -> None:
+        """Write the record into the server's folder, whole or not at all."""
+        draft = folder / f"{_FILE}.new"
+        draft.write_bytes(TypeAdapter(ServerRecord).dump_json(self))
+        draft.replace(folder / _FILE)
+
+
+def load_record(folder: Path) -> ServerRecord | None:
+    """Return the record of a server's folder; None when it has none (the server's end was seen), or a damaged one."""
+    try:
+        return TypeAdapter(ServerRecord).validate_json((folder / _FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        log.warning("server_record_unreadable", folder=str(folder), error=str(error))
+        return None
+
+
+def remove_record(folder: Path) -> None:
+    """Forget the server: its end was seen."""
+    (folder / _FILE).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Instructions: what each asks for, and the one result that each of them gets."""

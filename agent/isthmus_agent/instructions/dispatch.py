@@ -1,0 +1,138 @@
+"""Takes instructions: each body goes to its handler, and each instruction gets its one result before it is settled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from isthmus.v1 import instruction_pb2 as instruction
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_broker.backoff import Backoff
+from isthmus_broker.errors import BrokerError
+from isthmus_broker.settlement import Settlement
+from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_broker.topology import TelemetryKind
+
+from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.instructions.envelope import Envelope
+from isthmus_agent.instructions.launch import AttemptDesk, LaunchHandler
+from isthmus_agent.instructions.logs import LogHandler
+from isthmus_agent.instructions.outcome import (
+    Expired,
+    Failed,
+    Outcome,
+    Succeeded,
+    Unsupported,
+    Violation,
+    result_of,
+)
+from isthmus_agent.instructions.questions import QuestionHandler
+from isthmus_agent.instructions.terminate import TerminateHandler
+from isthmus_agent.locations.registry import LocationRegistry
+from isthmus_agent.locations.report import now
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Route:
+    """What is done about one kind of body."""
+
+    #: Given the body, whose type the table's key tells, and the envelope.
+    handle: Callable[[Any, Envelope], Awaitable[Outcome]]
+    #: Tells what an earlier delivery did, so that it does not expire afterwards.
+    recall: Callable[[Any], Outcome | None] | None = None
+
+
+def routes(desk: AttemptDesk) -> Mapping[str, Route]:
+    """Return the table: the name of each body in the contract, and its handler."""
+    launch = LaunchHandler(desk)
+    questions = QuestionHandler(desk.registry, location_wait_s=desk.location_wait_s)
+    return {
+        "sync_locations": Route(SyncHandler(desk.registry).handle),
+        "launch_run": Route(launch.handle, recall=launch.recall),
+        "terminate_run": Route(TerminateHandler(desk).handle),
+        "validate_run": Route(questions.validate),
+        "evaluate_schedule": Route(questions.schedule),
+        "evaluate_sensor": Route(questions.sensor),
+        "fetch_logs": Route(LogHandler(desk).handle),
+        "drain_agent": Route(DrainHandler(desk.drain).handle),
+    }
+
+
+class SyncHandler:
+    """SyncLocations: takes a new desired set. Loading it is not waited for: reports tell how it goes."""
+
+    def __init__(self, registry: LocationRegistry) -> None:
+        """Hand the set to `registry`."""
+        self._registry = registry
+
+    async def handle(self, body: instruction.SyncLocations, _: Envelope) -> Outcome:
+        """Take the set; names that cannot be served are told, and the others served."""
+        refused = self._registry.sync(body)
+        if not refused:
+            return Succeeded()
+        remedy = "Use up to 63 small letters, digits, - and _, with a letter or digit at both ends."
+        return Failed(0, violations=tuple(Violation(f"locations[{name!r}].name", remedy) for name in refused))
+
+
+class DrainHandler:
+    """DrainAgent: takes no new runs."""
+
+    def __init__(self, drain: DrainSwitch) -> None:
+        """Switch `drain` on when asked."""
+        self._drain = drain
+
+    async def handle(self, _: instruction.DrainAgent, __: Envelope) -> Outcome:
+        """Switch it on."""
+        self._drain.switch_on()
+        return Succeeded()
+
+
+class InstructionDesk:
+    """Handles deliveries: effect first, then the result, and only then the settlement."""
+
+    def __init__(self, table: Mapping[str, Route], *, publisher: TelemetryPublisher) -> None:
+        """Handle by `table`, and publish results over `publisher`."""
+        self._table = table
+        self._publisher = publisher
+
+    async def handle(self, message: instruction.Instruction) -> Settlement:
+        """Do what an instruction says, and tell the outcome."""
+        envelope = Envelope.of(message)
+        kind = message.WhichOneof("body")
+        outcome = await self._outcome(kind, message, envelope=envelope)
+        facts = {"instruction_id": envelope.id, "kind": kind, "outcome": type(outcome).__name__.lower()}
+        if isinstance(outcome, Failed):
+            facts["reason"] = telemetry.RunReason.Name(telemetry.RunReason.ValueType(outcome.reason))
+        log.info("instruction_handled", **facts)
+        await self._publish(outcome, envelope=envelope)
+        return Settlement.ACK
+
+    async def _outcome(self, kind: str | None, message: instruction.Instruction, *, envelope: Envelope) -> Outcome:
+        route = self._table.get(kind) if kind is not None else None
+        if kind is None or route is None:
+            return Unsupported()
+        body = getattr(message, kind)
+        if envelope.is_expired:
+            recalled = route.recall(body) if route.recall is not None else None
+            return recalled or Expired()
+        return await route.handle(body, envelope)
+
+    async def _publish(self, outcome: Outcome, *, envelope: Envelope) -> None:
+        """Publish until confirmed; a question's answer only for as long as somebody waits for it."""
+        event = telemetry.Event(instruction_result=result_of(outcome, instruction_id=envelope.id))
+        event.occurred_at.CopyFrom(now())
+        backoff = Backoff(0.05, 3.0)
+        while True:
+            try:
+                if envelope.is_question:
+                    return await self._publisher.answer(envelope.reply_to, event)
+                return await self._publisher.publish(TelemetryKind.RESULT, (event,))
+            except BrokerError as error:
+                if envelope.is_question and (envelope.is_expired or envelope.not_after is None):
+                    log.info("answer_dropped", instruction_id=envelope.id, error=str(error))
+                    return None
+                log.debug("result_waits", instruction_id=envelope.id, error=str(error))
+            await asyncio.sleep(backoff.next_wait_s())

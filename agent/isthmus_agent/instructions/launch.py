@@ -1,0 +1,211 @@
+"""LaunchRun: starts an attempt, once, however often it is delivered."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.v1 import code_server_pb2 as code_server
+from isthmus.v1 import instruction_pb2 as instruction
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_broker.journal import AttemptFolder
+from isthmus_broker.topology import is_valid_name
+
+from isthmus_agent.attempts.ledger import AttemptLedger, Holding
+from isthmus_agent.attempts.tombstones import Tombstones
+from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.errors import AgentError, LocationRefusedError, LocationUnavailableError
+from isthmus_agent.failure import FailureNote
+from isthmus_agent.instructions.envelope import Envelope
+from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
+from isthmus_agent.instructions.retry import Retry, after_failure
+from isthmus_agent.instructions.run_locks import RunLocks
+from isthmus_agent.locations.held import HeldServer
+from isthmus_agent.locations.registry import LocationRegistry
+from isthmus_agent.run_key import RunKey
+
+#: How long a code server may take to check a request and fork, seconds. Asking again is harmless.
+_START_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class AttemptDesk:
+    """What the handlers of runs share."""
+
+    registry: LocationRegistry
+    ledger: AttemptLedger
+    tombstones: Tombstones
+    locks: RunLocks
+    drain: DrainSwitch
+    #: Seconds that a launch waits at the most for its location.
+    location_wait_s: float
+    #: Seconds that a run may take to clean up when it is told to stop.
+    cancel_grace_s: float
+    #: Below it, a folder per location with a folder per attempt.
+    runs_root: Path
+
+    def folder(self, location: str, key: RunKey) -> AttemptFolder:
+        """Return the files of an attempt, whether or not there are any."""
+        return AttemptFolder.for_run(self.registry.runs_dir(location), key.to_proto())
+
+    def fence(self, key: RunKey, *, folder: AttemptFolder) -> bool:
+        """Keep an attempt from starting of which nobody knows whether a server is about to; False if it did start.
+
+        To make the folder is to claim the attempt: a server that comes later finds it claimed, and starts nothing.
+        """
+        if not folder.claim():
+            return False
+        _fence(folder).touch()
+        folder.mark_done()
+        self.ledger.forget(key)
+        return True
+
+
+class LaunchHandler:
+    """Starts attempts."""
+
+    def __init__(self, desk: AttemptDesk) -> None:
+        """Work with what the handlers of runs share."""
+        self._desk = desk
+
+    async def handle(self, body: instruction.LaunchRun, envelope: Envelope) -> Outcome:
+        """Start the attempt, waiting for its location to load if need be."""
+        request = body.request
+        if violations := request_violations(request):
+            return Failed(telemetry.RUN_REASON_INVALID_REQUEST, violations=violations)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + envelope.left_s(at_most=self._desk.location_wait_s)
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                outcome = await self._try(request, within_s=max(0.0, deadline - clock()))
+            except AgentError as error:
+                decision = after_failure(error, tries=tries, left_s=deadline - clock())
+                if not isinstance(decision, Retry):
+                    return self._give_up(request, error)
+                await asyncio.sleep(decision.after_s)
+            else:
+                if outcome is not None:
+                    return outcome
+
+    def recall(self, body: instruction.LaunchRun) -> Outcome | None:
+        """Return the outcome of an earlier delivery that started the attempt; None if none did.
+
+        Asked before the deadline is looked at: what was started has not expired.
+        """
+        request = body.request
+        if request_violations(request):
+            return None
+        key = RunKey.of(request.run)
+        return self._recall(key, folder=self._desk.folder(request.location, key))
+
+    def _recall(self, key: RunKey, *, folder: AttemptFolder) -> Outcome | None:
+        if not folder.is_claimed or _is_fenced(folder):
+            return None
+        holding = self._desk.ledger.get(key)
+        server = holding.server if holding is not None else ""
+        return Succeeded(telemetry.LaunchAnswer(server=server, was_started_before=True))
+
+    async def _try(self, request: instruction.RunRequest, *, within_s: float) -> Outcome | None:
+        """Try once; None says that another delivery of the same launch was faster, and it is to be looked at anew."""
+        desk, key = self._desk, RunKey.of(request.run)
+        folder = desk.folder(request.location, key)
+        if recalled := self._recall(key, folder=folder):
+            return recalled
+        holding = desk.ledger.get(key)
+        # Who was asked before may be starting it at this moment: only it may be asked again while it lives.
+        held = desk.registry.find(holding.incarnation) if holding is not None else None
+        if held is None:
+            # The run is not locked meanwhile: its end may be asked for while its location loads.
+            held = await desk.registry.serving(request.location, within_s=within_s)
+        async with desk.locks.holding(key.run_id):
+            if desk.ledger.get(key) != holding:
+                return None
+            return self._refusal(request, folder=folder) or await self._start(request, held=held, folder=folder)
+
+    def _refusal(self, request: instruction.RunRequest, *, folder: AttemptFolder) -> Failed | None:
+        desk = self._desk
+        if desk.tombstones.has(RunKey.of(request.run)):
+            note = FailureNote("RunCanceled", "The run was ended before its launch arrived.")
+            return Failed(telemetry.RUN_REASON_CANCELED_BY_REQUEST, failure=note.to_proto())
+        if _is_fenced(folder):
+            note = FailureNote("LaunchFenced", "An earlier delivery of this launch failed; the attempt may not start.")
+            return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=note.to_proto())
+        if desk.drain.is_on and not folder.is_claimed:
+            note = FailureNote("AgentDraining", "The agent takes no new runs until it is restarted.")
+            return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=note.to_proto())
+        return None
+
+    async def _start(self, request: instruction.RunRequest, *, held: HeldServer, folder: AttemptFolder) -> Outcome:
+        key = RunKey.of(request.run)
+        with held.in_use() as client:
+            self._desk.ledger.put(
+                Holding(key.run_id, key.attempt, request.location, server=held.name, incarnation=held.incarnation)
+            )
+            try:
+                response = await client.start_run(request, timeout_s=_START_TIMEOUT_S)
+            except AgentError:
+                self._forget_unclaimed(key, folder=folder, is_server_gone=self._is_gone(held))
+                raise
+        if response.WhichOneof("result") == "accepted":
+            accepted = response.accepted
+            return Succeeded(
+                telemetry.LaunchAnswer(
+                    server=held.name, pid=accepted.pid, was_started_before=accepted.was_started_before
+                )
+            )
+        self._forget_unclaimed(key, folder=folder, is_server_gone=True)
+        return _rejection(response.rejected)
+
+    def _is_gone(self, held: HeldServer) -> bool:
+        return self._desk.registry.find(held.incarnation) is None
+
+    def _forget_unclaimed(self, key: RunKey, *, folder: AttemptFolder, is_server_gone: bool) -> None:
+        if is_server_gone and not folder.is_claimed:
+            self._desk.ledger.forget(key)
+
+    def _give_up(self, request: instruction.RunRequest, error: AgentError) -> Outcome:
+        """Fail the launch for good, unless the attempt did start."""
+        if isinstance(error, LocationRefusedError):
+            return Failed.of(telemetry.RUN_REASON_REFUSED_BY_POLICY, error)
+        key = RunKey.of(request.run)
+        folder = self._desk.folder(request.location, key)
+        if recalled := self._recall(key, folder=folder):
+            return recalled
+        if self._desk.ledger.get(key) is not None and not self._desk.fence(key, folder=folder):
+            return self._recall(key, folder=folder) or Failed.of(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, error)
+        if isinstance(error, LocationUnavailableError) and error.failure is not None:
+            return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=_load_failure(error, error.failure))
+        return Failed.of(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, error)
+
+
+def request_violations(request: instruction.RunRequest) -> tuple[Violation, ...]:
+    """Return what makes a request unfit to be handed on: its names become names of files here."""
+    found = []
+    if not RunKey.of(request.run).is_valid:
+        found.append(Violation("run.run_id", "Use 1 to 128 letters, digits, dots, - and _, beginning with no sign."))
+    if not is_valid_name(request.location):
+        found.append(Violation("location", "Name the location that defines the run's job."))
+    return tuple(found)
+
+
+def _is_fenced(folder: AttemptFolder) -> bool:
+    """Whether the agent claimed the attempt itself, so that nobody starts it."""
+    return _fence(folder).exists()
+
+
+def _fence(folder: AttemptFolder) -> Path:
+    return folder.path / "fenced"
+
+
+def _rejection(rejected: code_server.RunRejected) -> Failed:
+    violations = tuple(Violation(fault.field, fault.description) for fault in rejected.violations)
+    reason = telemetry.RUN_REASON_INVALID_REQUEST if violations else telemetry.RUN_REASON_USER_ERROR
+    failure = rejected.failure if rejected.HasField("failure") else None
+    return Failed(reason, failure=failure, violations=violations)
+
+
+def _load_failure(error: LocationUnavailableError, cause: FailureNote) -> telemetry.Failure:
+    failure = FailureNote.of(error).to_proto()
+    failure.cause.CopyFrom(cause.to_proto())
+    return failure

@@ -1,0 +1,38 @@
+"""The desired set of locations on disk, so that a restarted agent serves before anybody speaks to it."""
+
+import os
+from pathlib import Path
+
+import structlog
+from google.protobuf.message import DecodeError
+from isthmus.v1 import instruction_pb2 as instruction
+
+log = structlog.get_logger(__name__)
+
+
+class DesiredFile:
+    """The last SyncLocations that was taken; for this user alone, as it may carry secrets in its environments."""
+
+    def __init__(self, path: Path) -> None:
+        """Keep it at `path`."""
+        self._path = path
+
+    def load(self) -> instruction.SyncLocations:
+        """Return what was saved; an empty set of revision 0 when there is nothing, or nothing readable."""
+        try:
+            return instruction.SyncLocations.FromString(self._path.read_bytes())
+        except FileNotFoundError:
+            return instruction.SyncLocations()
+        except DecodeError as error:
+            log.warning("desired_locations_unreadable", path=str(self._path), error=str(error))
+            return instruction.SyncLocations()
+
+    def save(self, desired: instruction.SyncLocations) -> None:
+        """Replace what was saved, whole or not at all, and on the disk before this returns."""
+        draft = self._path.with_suffix(".new")
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(desired.SerializeToString())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)

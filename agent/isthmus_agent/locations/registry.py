@@ -1,0 +1,211 @@
+"""All locations of the agent: takes the desired set, keeps it, and knows which server is to be asked."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from isthmus.v1 import instruction_pb2 as instruction
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_broker.topology import is_valid_name
+
+from isthmus_agent.errors import LocationUnavailableError
+from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
+from isthmus_agent.locations.desired import DesiredFile
+from isthmus_agent.locations.held import HeldServer
+from isthmus_agent.locations.keeper import LocationKeeper
+from isthmus_agent.locations.spec import LocationSpec
+from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
+from isthmus_agent.policy import Policy, judge
+
+log = structlog.get_logger(__name__)
+
+#: How much of a server's output explains its death, bytes.
+_TAIL_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """What all locations of an agent have in common."""
+
+    deployment: str
+    agent: str
+    data_dir: Path
+    broker_url: str = field(repr=False)
+    heartbeat_interval_s: float
+    cancel_grace_s: float
+    load_timeout_s: float
+    policy: Policy
+    timing: KeeperTiming
+
+    def runs_dir(self, location: str) -> Path:
+        """Return the folder that holds the attempts of a location."""
+        return self.data_dir / "runs" / location
+
+
+@dataclass(frozen=True)
+class ServingGeneration:
+    """Which generation of a location answers launches."""
+
+    location: str
+    generation: int
+
+
+class LocationRegistry:
+    """The locations of one agent."""
+
+    def __init__(
+        self,
+        settings: RegistrySettings,
+        *,
+        host: Host,
+        tasks: asyncio.TaskGroup,
+        report: Callable[[str, telemetry.Event], None],
+        on_serving_change: Callable[[], None],
+    ) -> None:
+        """Keep locations on `host`, each as one of `tasks`."""
+        self._settings = settings
+        self._host = host
+        self._tasks = tasks
+        self._report = report
+        self._on_serving_change = on_serving_change
+        self._desired_file = DesiredFile(settings.data_dir / "desired.binpb")
+        self._keepers: dict[str, LocationKeeper] = {}
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """The revision of the desired set that the agent works towards."""
+        return self._revision
+
+    def runs_dir(self, location: str) -> Path:
+        """Return the folder that holds the attempts of a location."""
+        return self._settings.runs_dir(location)
+
+    def begin(self, running: Sequence[Server]) -> None:
+        """Take over the servers that run, then work towards the desired set as it was last known."""
+        for server in running:
+            self._keeper(server.location).adopt(server)
+        desired = self._desired_file.load()
+        self._revision = desired.revision
+        self._apply(desired)
+
+    def sync(self, desired: instruction.SyncLocations) -> tuple[str, ...]:
+        """Work towards a new desired set, unless it is older than the last; return the names that cannot be served.
+
+        Takes effect before anything else can run, and is on the disk when this returns: a launch that was sent behind
+        it finds its location known.
+        """
+        if desired.revision < self._revision:
+            log.info("desired_locations_outdated", revision=desired.revision, known=self._revision)
+            return ()
+        self._revision = desired.revision
+        self._desired_file.save(desired)
+        return self._apply(desired)
+
+    def serving_now(self, location: str) -> HeldServer | None:
+        """Return the server that answers for a location at this moment."""
+        keeper = self._keepers.get(location)
+        return keeper.serving if keeper is not None else None
+
+    async def serving(self, location: str, *, within_s: float) -> HeldServer:
+        """Return the server that answers for a location, waiting for it to load.
+
+        Raises:
+            LocationRefusedError: the policy does not allow the location.
+            LocationUnavailableError: it is not known, could not be loaded, or not in time.
+        """
+        keeper = self._keepers.get(location)
+        if keeper is None:
+            raise LocationUnavailableError(location=location, problem="it is not one of the agent's locations")
+        try:
+            async with asyncio.timeout(within_s):
+                return await keeper.wait_serving()
+        except TimeoutError:
+            keeper.raise_if_hopeless(has_waited=True)
+            raise
+
+    def servers(self) -> Iterator[HeldServer]:
+        """Give every server that has a process or is about to get one."""
+        for keeper in self._keepers.values():
+            yield from keeper.servers()
+
+    def find(self, incarnation: str) -> HeldServer | None:
+        """Return the server of that life if it is still held."""
+        return next((held for held in self.servers() if held.incarnation == incarnation), None)
+
+    def serving_generations(self) -> list[ServingGeneration]:
+        """Return what serves, by name of location."""
+        return [
+            ServingGeneration(name, keeper.serving.generation)
+            for name, keeper in sorted(self._keepers.items())
+            if keeper.serving is not None
+        ]
+
+    async def note_exit(self, ending: ServerExit) -> None:
+        """Take notice that a server is gone."""
+        output = await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
+        keeper = self._keepers.get(ending.server.location)
+        if keeper is not None:
+            keeper.note_exit(ending, output=output)
+
+    async def stop_all(self, *, grace_s: float) -> None:
+        """End every server, and with it every run."""
+        async with asyncio.TaskGroup() as tasks:
+            for held in self.servers():
+                if held.server is not None:
+                    tasks.create_task(self._host.stop(held.server, grace_s=grace_s))
+
+    async def close(self) -> None:
+        """Close the ways to the servers; they go on."""
+        for held in self.servers():
+            await held.close()
+
+    def _apply(self, desired: instruction.SyncLocations) -> tuple[str, ...]:
+        specs = [LocationSpec.from_proto(message) for message in desired.locations]
+        refused = tuple(spec.name for spec in specs if not is_valid_name(spec.name))
+        wanted = {spec.name: self._wanted(spec) for spec in specs if spec.name not in refused}
+        for name in wanted.keys() | self._keepers.keys():
+            self._keeper(name).want(wanted.get(name))
+        return refused
+
+    def _wanted(self, spec: LocationSpec) -> WantedLocation:
+        settings = self._settings
+        server = ServerSpec(
+            deployment=settings.deployment,
+            agent=settings.agent,
+            location=spec.name,
+            generation=spec.generation,
+            source=spec.source,
+            runs_dir=settings.runs_dir(spec.name),
+            broker_url=settings.broker_url,
+            env=dict(spec.env),
+            heartbeat_interval_s=settings.heartbeat_interval_s,
+            cancel_grace_s=settings.cancel_grace_s,
+        )
+        return WantedLocation(
+            spec=server,
+            verdict=judge(spec, policy=settings.policy),
+            known_snapshot_hash=spec.known_snapshot_hash,
+            load_timeout_s=spec.load_timeout_s or settings.load_timeout_s,
+        )
+
+    def _keeper(self, name: str) -> LocationKeeper:
+        keeper = self._keepers.get(name)
+        if keeper is None:
+            keeper = self._keepers[name] = LocationKeeper(
+                name,
+                host=self._host,
+                tasks=self._tasks,
+                timing=self._settings.timing,
+                report=self._report,
+                on_serving_change=self._on_serving_change,
+            )
+            self._tasks.create_task(self._keep(keeper), name=f"location {name}")
+        return keeper
+
+    async def _keep(self, keeper: LocationKeeper) -> None:
+        await keeper.run()
+        # No pause since `run` found nothing wanted and nothing left: nobody can have asked for it again in between.
+        del self._keepers[keeper.name]

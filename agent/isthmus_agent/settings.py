@@ -1,0 +1,95 @@
+"""The agent's settings: environment variables `ISTHMUS_AGENT_*`, and `ISTHMUS_BROKER_URL`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from isthmus_broker.topology import NAME_PATTERN
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from isthmus_agent.errors import SettingsError
+
+_PREFIX = "ISTHMUS_AGENT_"
+_BROKER_VARIABLE = "ISTHMUS_BROKER_URL"
+
+
+def _checked_name(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        raise ValueError("use up to 63 small letters, digits, - and _, with a letter or digit at both ends")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_checked_name)]
+
+
+class AgentSettings(BaseSettings):
+    """How one agent works. Every value comes from the environment, or from whoever embeds the agent."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True, populate_by_name=True)
+
+    #: Who this agent is, as in `isthmus agent create NAME`.
+    name: Name
+    deployment: Name = "default"
+    #: AMQP address of the broker with the agent's account.
+    broker_url: SecretStr = Field(validation_alias=_BROKER_VARIABLE)
+    #: AMQP address that code servers are given; the agent's own when empty.
+    code_server_broker_url: SecretStr = SecretStr("")
+    #: Everything that must survive a restart: servers, runs, the desired set. See `folder` for the default.
+    data_dir: Path | None = None
+    #: Where the sockets lie: short and private. A folder of this data_dir's own when not set.
+    runtime_dir: Path | None = None
+    #: Where code servers run.
+    host: Literal["process"] = "process"
+    #: The owner's allow-lists, as TOML; everything is allowed without one.
+    policy_file: Path | None = None
+    #: The broker account that instructions must come from; any when empty.
+    allowed_sender: str = ""
+    #: How many instructions may be in hand, per queue. A launch that waits for its location is one of them.
+    prefetch: int = Field(default=100, ge=1, le=1000)
+    #: Seconds between two signs of life.
+    heartbeat_s: float = Field(default=5.0, gt=0)
+    #: Seconds that importing a location may take when it does not say so itself.
+    load_timeout_s: float = Field(default=300.0, gt=0)
+    #: Seconds that a launch waits at the most for its location to load.
+    location_wait_s: float = Field(default=60.0, gt=0)
+    #: Seconds that a run may take to clean up when it is told to stop.
+    cancel_grace_s: float = Field(default=30.0, gt=0)
+    #: Seconds that an instruction in hand may take to finish when the agent stops.
+    drain_timeout_s: float = Field(default=20.0, ge=0)
+    #: First wait before a code server that died is started again, seconds; it doubles up to the maximum.
+    restart_min_s: float = Field(default=0.5, gt=0)
+    restart_max_s: float = Field(default=60.0, gt=0)
+    #: Seconds for which the files of an ended run are kept; 0 for ever.
+    run_files_kept_s: float = Field(default=7 * 86_400.0, ge=0)
+    #: Whether code servers end with the agent. A service leaves them, and adopts them when it is back.
+    stops_servers_on_exit: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The data_dir, or a folder of this agent's own among the user's state."""
+        if self.data_dir is not None:
+            return self.data_dir
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(state) / "isthmus" / f"{self.deployment}.{self.name}"
+
+    @property
+    def server_broker_url(self) -> str:
+        """The broker address that code servers are given."""
+        return self.code_server_broker_url.get_secret_value() or self.broker_url.get_secret_value()
+
+
+def load_settings() -> AgentSettings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: one of them is missing or wrong.
+    """
+    try:
+        return AgentSettings.model_validate({})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else "name"
+        variable = field if field == _BROKER_VARIABLE else f"{_PREFIX}{field.upper()}"
+        problem = "it is not set" if first["type"] == "missing" else first["msg"]
+        raise SettingsError(variable=variable, problem=problem) from error

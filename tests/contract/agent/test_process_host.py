@@ -1,0 +1,162 @@
+"""The process host keeps the contract of hosts, and some promises of its own."""
+
+import json
+import os
+import signal
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from contract.agent.host_contract import HostContract, code_source, is_alive, next_exit, read_note
+from isthmus_agent.errors import RuntimeFolderError
+from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.process import procfs, sockets
+from isthmus_agent.hosts.process.host import ProcessHost
+
+_SMALL_SERVER = Path(__file__).with_name("small_server.py")
+
+
+@dataclass
+class ProcessKit:
+    folder: Path
+
+    def open(self) -> AbstractAsyncContextManager[Host]:
+        return self.host()
+
+    def host(self) -> ProcessHost:
+        return ProcessHost(
+            servers_dir=self.folder / "servers",
+            runtime_dir=self.folder / "run",
+            deployment="test",
+            agent="edge",
+            command=(str(_SMALL_SERVER),),
+        )
+
+    def spec(self, *, generation: int = 1, **behaviour: str) -> ServerSpec:
+        return ServerSpec(
+            deployment="test",
+            agent="edge",
+            location="sales",
+            generation=generation,
+            source=code_source(),
+            runs_dir=self.folder / "runs",
+            broker_url="amqp://guest:secret@localhost/",
+            env={**behaviour, "NOTE": str(self.folder / f"note-{generation}.json")},
+        )
+
+    async def note(self, server: Server) -> dict[str, object]:
+        return await read_note(self.folder / f"note-{server.generation}.json")
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> ProcessKit:
+    return ProcessKit(tmp_path)
+
+
+class TestProcessHost(HostContract):
+    """The contract, on processes."""
+
+
+async def test_a_reused_pid_is_not_taken_for_the_server(kit: ProcessKit) -> None:
+    async with kit.host() as host:
+        server = await host.start(kit.spec())
+        pid = (await kit.note(server))["pid"]
+        record = kit.folder / "servers" / server.name / "record.json"
+        facts = json.loads(record.read_text())
+        assert facts["pid"] == pid
+        await host.stop(server, grace_s=5)
+    # As if this very process had been given the dead server's pid.
+    record.write_text(json.dumps({**facts, "pid": os.getpid()}))
+    async with kit.host() as host:
+        assert not await host.list()
+        assert not record.exists()
+
+
+async def test_a_start_that_was_not_written_down_is_found_by_its_tag(kit: ProcessKit) -> None:
+    async with kit.host() as host:
+        server = await host.start(kit.spec(CHILD="yes"))
+        facts = await kit.note(server)
+    record = kit.folder / "servers" / server.name / "record.json"
+    known = json.loads(record.read_text())
+    record.write_text(json.dumps({**known, "pid": None, "start_ticks": None}))
+    async with kit.host() as host:
+        assert list(await host.list()) == [server]
+        await host.stop(server, grace_s=5)
+        await next_exit(host)
+    assert not is_alive(facts["pid"])
+    assert not is_alive(facts["child"])
+
+
+async def test_a_damaged_record_is_left_alone(kit: ProcessKit) -> None:
+    folder = kit.folder / "servers" / "sales-g1-000000000000"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("{")
+    async with kit.host() as host:
+        assert not await host.list()
+
+
+async def test_the_configuration_is_for_this_user_alone(kit: ProcessKit) -> None:
+    async with kit.host() as host:
+        server = await host.start(kit.spec())
+        await kit.note(server)
+        folder = kit.folder / "servers" / server.name
+        assert (folder / "config.json").stat().st_mode & 0o777 == 0o600
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (kit.folder / "run").stat().st_mode & 0o777 == 0o700
+        await host.stop(server, grace_s=5)
+
+
+async def test_folders_of_servers_that_ended_do_not_pile_up(kit: ProcessKit) -> None:
+    async with kit.host() as host:
+        for generation in range(1, 25):
+            await host.start(kit.spec(generation=generation, EXIT="0"))
+            await next_exit(host)
+        server = await host.start(kit.spec(generation=99, EXIT="0"))
+        await next_exit(host)
+        assert len(list((kit.folder / "servers").iterdir())) <= 21
+        assert (kit.folder / "servers" / server.name).is_dir()
+
+
+async def test_a_kill_while_the_kernel_counts_one_for_memory_is_told_as_such(kit: ProcessKit) -> None:
+    async with kit.host() as host:
+        server = await host.start(kit.spec())
+        pid = (await kit.note(server))["pid"]
+        assert isinstance(pid, int)
+        # As if the count had grown since it was last looked at.
+        host._memory_kills = -1
+        os.kill(pid, signal.SIGKILL)
+        assert await next_exit(host) == ServerExit(server, signal=signal.SIGKILL, is_out_of_memory=True)
+
+
+async def test_nothing_but_output_is_left_of_servers_that_ended(kit: ProcessKit) -> None:
+    async with kit.host() as host:
+        server = await host.start(kit.spec())
+        await kit.note(server)
+        Path(server.address.removeprefix("unix:")).touch()
+        await host.stop(server, grace_s=5)
+    assert not (kit.folder / "run").exists()
+    assert [path.name for path in (kit.folder / "servers" / server.name).iterdir()] == ["output.log"]
+
+
+def test_a_socket_folder_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeFolderError, match="too long"):
+        sockets.prepare_runtime_dir(tmp_path / ("x" * 100))
+
+
+def test_a_socket_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(RuntimeFolderError, match="not a folder of this user"):
+        sockets.prepare_runtime_dir(tmp_path / "link")
+
+
+def test_default_socket_folder_is_short_enough_for_any_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    folder = sockets.default_runtime_dir(Path("/srv") / ("deep/" * 40))
+    assert len(str(sockets.socket_path(folder, server="s" * 200))) <= sockets.MAX_SOCKET_PATH
+
+
+def test_start_ticks_name_a_living_process_only() -> None:
+    assert procfs.start_ticks(os.getpid()) is not None
+    assert procfs.start_ticks(2**22 + 1) is None

@@ -1,0 +1,153 @@
+"""Attempts as the agent remembers them, and how one is told to have ended."""
+
+import time
+from pathlib import Path
+
+import pytest
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_agent.attempts.closing import closing_event, has_ended
+from isthmus_agent.attempts.ledger import AttemptLedger, Holding
+from isthmus_agent.attempts.tombstones import MINIMUM_LIFE_S, Tombstones
+from isthmus_agent.attempts.upkeep import remove_old_attempts
+from isthmus_agent.hosts.host import Server, ServerExit
+from isthmus_agent.run_key import RunKey
+from isthmus_broker.journal import AttemptFolder
+
+RUN = telemetry.RunRef(run_id="r", attempt=1)
+SERVER = Server("sales-g1-x", "sales", 1, "life", "unix:/run/x.sock")
+FAILED, CANCELED = "run_failed", "run_canceled"
+
+
+@pytest.mark.parametrize(
+    ("ending", "is_cancel_requested", "body", "reason", "signal"),
+    [
+        (None, False, FAILED, telemetry.RUN_REASON_WORKER_LOST, None),
+        (ServerExit(SERVER), False, FAILED, telemetry.RUN_REASON_WORKER_LOST, None),
+        (ServerExit(SERVER, signal=9), False, FAILED, telemetry.RUN_REASON_WORKER_LOST, 9),
+        (ServerExit(SERVER, exit_code=1), False, FAILED, telemetry.RUN_REASON_WORKER_LOST, 0),
+        (ServerExit(SERVER, signal=9, is_out_of_memory=True), False, FAILED, telemetry.RUN_REASON_OUT_OF_MEMORY, 9),
+        (ServerExit(SERVER, signal=15), True, CANCELED, telemetry.RUN_REASON_CANCELED_BY_REQUEST, 15),
+        (None, True, CANCELED, telemetry.RUN_REASON_CANCELED_BY_REQUEST, None),
+    ],
+)
+def test_last_word(
+    *, ending: ServerExit | None, is_cancel_requested: bool, body: str, reason: int, signal: int | None
+) -> None:
+    event = closing_event(RUN, server="sales-g1-x", ending=ending, is_cancel_requested=is_cancel_requested)
+    end = getattr(event, body)
+    assert event.WhichOneof("body") == body
+    assert event.run == RUN
+    assert end.reason == reason
+    assert (end.exit.signal if end.HasField("exit") else None) == signal
+    assert "sales-g1-x" in event.message
+    assert has_ended([event])
+
+
+def test_an_exit_code_of_zero_is_told_too() -> None:
+    event = closing_event(RUN, server="s", ending=ServerExit(SERVER, exit_code=0), is_cancel_requested=False)
+    assert event.run_failed.exit.HasField("exit_code")
+
+
+@pytest.mark.parametrize(
+    ("event", "is_last"),
+    [
+        (telemetry.Event(run_started=telemetry.RunStarted()), False),
+        (telemetry.Event(step_failed=telemetry.StepFailed()), False),
+        (telemetry.Event(), False),
+        (telemetry.Event(run_succeeded=telemetry.RunSucceeded()), True),
+        (telemetry.Event(run_failed=telemetry.RunFailed()), True),
+        (telemetry.Event(run_canceled=telemetry.RunCanceled()), True),
+    ],
+)
+def test_which_events_are_last_words(*, event: telemetry.Event, is_last: bool) -> None:
+    assert has_ended([telemetry.Event(), event]) is is_last
+
+
+def holding(run_id: str = "r", *, incarnation: str = "life") -> Holding:
+    return Holding(run_id, 1, "sales", server="sales-g1-x", incarnation=incarnation)
+
+
+def test_a_ledger_survives_its_agent(tmp_path: Path) -> None:
+    ledger = AttemptLedger(tmp_path)
+    ledger.put(holding("a"))
+    ledger.put(holding("b", incarnation="other"))
+    ledger.mark_cancel_requested(RunKey("b", 1))
+    ledger.put(holding("c"))
+    ledger.forget(RunKey("c", 1))
+    again = AttemptLedger(tmp_path)
+    assert again.held_by("life") == (holding("a"),)
+    assert [one.run_id for one in again.held_by("other") if one.is_cancel_requested] == ["b"]
+    assert again.get(RunKey("c", 1)) is None
+
+
+def test_a_torn_entry_of_the_ledger_is_left_alone(tmp_path: Path) -> None:
+    AttemptLedger(tmp_path).put(holding("a"))
+    (tmp_path / "b.1.json").write_text('{"run_id"')
+    (tmp_path / "c.1.json.new").write_text("")
+    assert AttemptLedger(tmp_path).all() == (holding("a"),)
+
+
+def test_forgetting_and_marking_what_is_not_held_does_nothing(tmp_path: Path) -> None:
+    ledger = AttemptLedger(tmp_path)
+    ledger.forget(RunKey("a", 1))
+    ledger.mark_cancel_requested(RunKey("a", 1))
+    assert ledger.all() == ()
+
+
+def test_a_tombstone_survives_its_agent_and_concerns_one_attempt(tmp_path: Path) -> None:
+    Tombstones(tmp_path).add(RunKey("a", 1), not_before=0)
+    again = Tombstones(tmp_path)
+    again.sweep()
+    assert again.has(RunKey("a", 1))
+    assert not again.has(RunKey("a", 2))
+
+
+def test_a_tombstone_is_forgotten_after_the_deadline_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.time()
+    deadline = began + 10 * MINIMUM_LIFE_S
+    tombstones = Tombstones(tmp_path)
+    tombstones.add(RunKey("late", 1), not_before=deadline)
+    tombstones.add(RunKey("soon", 1), not_before=0)
+    monkeypatch.setattr(time, "time", lambda: began + 2 * MINIMUM_LIFE_S)
+    tombstones.sweep()
+    assert tombstones.has(RunKey("late", 1))
+    assert not tombstones.has(RunKey("soon", 1))
+    monkeypatch.setattr(time, "time", lambda: deadline + 1)
+    tombstones.sweep()
+    assert not tombstones.has(RunKey("late", 1))
+
+
+def test_only_files_of_runs_that_ended_long_ago_are_removed(tmp_path: Path) -> None:
+    folders = [AttemptFolder.for_run(tmp_path / "sales", telemetry.RunRef(run_id=name, attempt=1)) for name in "abc"]
+    for folder in folders:
+        folder.claim()
+    done, active, _ = folders
+    done.mark_done()
+    assert remove_old_attempts(tmp_path, older_than_s=3600) == 0
+    assert remove_old_attempts(tmp_path, older_than_s=-3600) == 1
+    assert not done.is_claimed
+    assert active.is_claimed
+
+
+def test_nothing_ran_yet(tmp_path: Path) -> None:
+    assert remove_old_attempts(tmp_path / "runs", older_than_s=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("run_id", "is_valid"),
+    [
+        ("0b7c2a54-5c1f-4b1e-9d5a-0d6d1f0b7c2a", True),
+        ("r", True),
+        ("", False),
+        (".hidden", False),
+        ("../../etc", False),
+        ("a/b", False),
+        ("a\0b", False),
+        ("x" * 129, False),
+        ("a\n", False),
+    ],
+)
+def test_run_ids_are_names_of_files(*, run_id: str, is_valid: bool) -> None:
+    assert RunKey(run_id, 1).is_valid is is_valid
