@@ -1,0 +1,1 @@
+"""The state that control plane and monitor share."""

@@ -1,0 +1,149 @@
+"""The event log: appended to, read after a position, never changed."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from isthmus.v1.telemetry_pb2 import Event
+from sqlalchemy import bindparam, func, select, update
+
+from isthmus_store.column import to_microseconds
+from isthmus_store.errors import UnknownRunError
+from isthmus_store.record import Attempt, AttemptRef, NewEvent, StoredEvent
+from isthmus_store.table import EVENTS, RUN_ATTEMPTS, RUNS
+from isthmus_store.transaction import Transaction, WriteTransaction
+from isthmus_store.wire import moment, storable
+
+#: The kind of an event whose body this release does not know.
+UNKNOWN_KIND = "unknown"
+
+
+async def append(
+    tx: WriteTransaction, run_id: str, *, attempt: int, events: Sequence[NewEvent], stored_at: datetime
+) -> list[int]:
+    """Append events to a run's history and return their positions. Locks the run's row.
+
+    Nothing is taken for a duplicate here: what comes by telemetry goes through `insert_many`.
+
+    Raises:
+        UnknownRunError: there is no such run.
+    """
+    reserved = (
+        update(RUNS)
+        .where(RUNS.c.run_id == run_id)
+        .values(last_position=RUNS.c.last_position + len(events))
+        .returning(RUNS.c.last_position)
+    )
+    last = (await tx.execute(reserved)).scalar_one_or_none()
+    if last is None:
+        raise UnknownRunError(run_id=run_id)
+    first = last - len(events) + 1
+    placed = [PlacedEvent(run_id, first + index, attempt, event) for index, event in enumerate(events)]
+    await insert_many(tx, placed, stored_at=stored_at)
+    return [event.position for event in placed]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEvent:
+    """An event whose position in its run's history is decided."""
+
+    run_id: str
+    position: int
+    attempt: int
+    event: NewEvent
+
+
+async def insert_many(tx: WriteTransaction, events: Sequence[PlacedEvent], *, stored_at: datetime) -> None:
+    """Insert events at positions that the caller reserved by holding the runs' rows; see `save_positions`."""
+    if not events:
+        return
+    at = to_microseconds(stored_at)
+    rows = [_row(placed, at) for placed in events]
+    # Below SQLAlchemy's compiler, which would cost more per event than the databases do.
+    if tx.is_postgresql:
+        # One statement with an array per column, instead of one statement per row.
+        columns = tuple(list(values) for values in zip(*rows, strict=True))
+        await tx.connection.exec_driver_sql(_POSTGRESQL_INSERT, columns)
+    else:
+        await tx.connection.exec_driver_sql(_SQLITE_INSERT, rows)
+
+
+def _row(placed: PlacedEvent, stored_at: int) -> tuple[str, int, int, int, str, str, int, int, bytes]:
+    event = placed.event
+    return (
+        placed.run_id,
+        placed.position,
+        placed.attempt,
+        event.seq,
+        event.kind,
+        event.step_key,
+        to_microseconds(event.occurred_at),
+        stored_at,
+        event.body,
+    )
+
+
+async def save_positions(tx: WriteTransaction, last_positions: dict[str, int]) -> None:
+    """Write where the histories of runs end that this transaction locked."""
+    rows = [{"b_run_id": run_id, "b_last_position": last} for run_id, last in sorted(last_positions.items())]
+    if rows:
+        await tx.execute(_SAVE_POSITION, rows)
+
+
+async def attempts(tx: Transaction, run_ids: Collection[str]) -> dict[AttemptRef, Attempt]:
+    """Return every attempt of the runs."""
+    found = await tx.all(Attempt, select(RUN_ATTEMPTS).where(RUN_ATTEMPTS.c.run_id.in_(run_ids)))
+    return {AttemptRef(attempt.run_id, attempt.attempt): attempt for attempt in found}
+
+
+async def save_attempts(tx: WriteTransaction, changed: Iterable[Attempt]) -> None:
+    """Write the last stored seq of attempts of runs that this transaction locked; new attempts are added."""
+    rows = [{"run_id": it.run_id, "attempt": it.attempt, "agent": it.agent, "last_seq": it.last_seq} for it in changed]
+    if not rows:
+        return
+    insert = tx.insert(RUN_ATTEMPTS)
+    statement = insert.on_conflict_do_update(
+        index_elements=["run_id", "attempt"], set_={"last_seq": insert.excluded.last_seq}
+    )
+    await tx.execute(statement, rows)
+
+
+async def after(tx: Transaction, run_id: str, *, position: int, limit: int = 500) -> list[StoredEvent]:
+    """Return the run's events after the position, in order."""
+    statement = (
+        select(EVENTS)
+        .where(EVENTS.c.run_id == run_id, EVENTS.c.position > position)
+        .order_by(EVENTS.c.position)
+        .limit(limit)
+    )
+    return await tx.all(StoredEvent, statement)
+
+
+async def count(tx: Transaction, run_id: str) -> int:
+    """Return how many events the run has."""
+    return int((await tx.execute(select(func.count()).where(EVENTS.c.run_id == run_id))).scalar_one())
+
+
+def new_event(event: Event) -> NewEvent:
+    """Return what is stored of an event, bytes and all. A time that no calendar knows becomes 1970."""
+    return NewEvent(
+        seq=event.seq,
+        kind=event.WhichOneof("body") or UNKNOWN_KIND,
+        step_key=storable(event.step_key),
+        occurred_at=moment(event.occurred_at),
+        body=event.SerializeToString(),
+    )
+
+
+_SQLITE_INSERT = """
+INSERT INTO events (run_id, position, attempt, seq, kind, step_key, occurred_at, stored_at, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_POSTGRESQL_INSERT = """
+INSERT INTO events (run_id, position, attempt, seq, kind, step_key, occurred_at, stored_at, body)
+SELECT * FROM unnest(
+  $1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])
+"""
+_SAVE_POSITION = (
+    update(RUNS).where(RUNS.c.run_id == bindparam("b_run_id")).values(last_position=bindparam("b_last_position"))
+)

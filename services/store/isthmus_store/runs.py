@@ -1,0 +1,274 @@
+"""Runs: queueing, reading, locking, and saving what `transition` decided."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import bindparam, func, select, update
+
+from isthmus_store.errors import UnknownRunError
+from isthmus_store.events import PlacedEvent, insert_many
+from isthmus_store.record import NewEvent, NewRun, Run
+from isthmus_store.signal import Dispatched, RunSignal
+from isthmus_store.state import ACTIVE_STATES, RunReason, RunState
+from isthmus_store.table import RUN_ATTEMPTS, RUN_TAGS, RUNS
+from isthmus_store.transaction import Transaction, WriteTransaction
+from isthmus_store.transition import Decision, RunFacts, transition
+
+_CHANGING = (
+    "state",
+    "attempt",
+    "reason",
+    "message",
+    "agent",
+    "dispatched_at",
+    "accepted_at",
+    "started_at",
+    "ended_at",
+    "failure",
+    "violations",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inserted:
+    """The run of an id, and whether this call made it."""
+
+    run: Run
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signaled:
+    """A run before and after a signal, and what became of the signal."""
+
+    before: Run
+    run: Run
+    decision: Decision
+
+
+async def insert(tx: WriteTransaction, run: NewRun) -> Inserted:
+    """Queue a run. A run_id that exists already changes nothing and returns the run that is there."""
+    return await _insert(tx, _queued(run), tags=run.tags)
+
+
+async def insert_dispatched(
+    tx: WriteTransaction, run: NewRun, *, agent: str, at: datetime, history: Sequence[NewEvent]
+) -> Inserted:
+    """Insert a run that goes to an agent at once, with the first events of its history, in as few statements as can be.
+
+    The same as `insert`, a Dispatched signal and `events.append`; a run_id that exists already changes nothing.
+    """
+    queued = _queued(run)
+    decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=agent))
+    dispatched = replace(advanced(queued, decision.facts, at=at), last_position=len(history))
+    inserted = await _insert(tx, dispatched, tags=run.tags)
+    if inserted.is_new:
+        await open_attempt(tx, dispatched)
+        placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
+        await insert_many(tx, placed, stored_at=at)
+    return inserted
+
+
+def _queued(run: NewRun) -> Run:
+    return Run(
+        run_id=run.run_id,
+        deployment=run.deployment,
+        location=run.location,
+        job_name=run.job_name,
+        request=run.request,
+        state=RunState.QUEUED,
+        attempt=run.attempt,
+        reason=RunReason.UNSPECIFIED,
+        message=run.message,
+        agent="",
+        requested_by=run.requested_by,
+        queued_at=run.queued_at,
+        dispatched_at=None,
+        accepted_at=None,
+        started_at=None,
+        ended_at=None,
+        last_position=0,
+        failure=b"",
+        violations=(),
+    )
+
+
+async def _insert(tx: WriteTransaction, run: Run, *, tags: Mapping[str, str]) -> Inserted:
+    values = {column.name: getattr(run, column.name) for column in RUNS.c}
+    statement = tx.insert(RUNS).on_conflict_do_nothing(index_elements=["run_id"])
+    is_new = (await tx.execute(statement, values)).rowcount == 1
+    if not is_new:
+        return Inserted(run=await existing(tx, run.run_id), is_new=False)
+    if tags:
+        rows = [{"run_id": run.run_id, "key": key, "value": value} for key, value in tags.items()]
+        await tx.execute(RUN_TAGS.insert(), rows)
+    return Inserted(run=run, is_new=True)
+
+
+async def get(tx: Transaction, run_id: str) -> Run | None:
+    """Return the run, or None."""
+    return await tx.first(Run, select(RUNS).where(RUNS.c.run_id == run_id))
+
+
+async def get_many(tx: Transaction, run_ids: Collection[str]) -> dict[str, Run]:
+    """Return those of the runs that exist, by id."""
+    return {run.run_id: run for run in await tx.all(Run, select(RUNS).where(RUNS.c.run_id.in_(run_ids)))}
+
+
+async def existing(tx: Transaction, run_id: str) -> Run:
+    """Return the run.
+
+    Raises:
+        UnknownRunError: there is none.
+    """
+    run = await get(tx, run_id)
+    if run is None:
+        raise UnknownRunError(run_id=run_id)
+    return run
+
+
+async def tags(tx: Transaction, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return the tags of each of the runs; a run without tags is left out."""
+    found: dict[str, dict[str, str]] = {}
+    for row in await tx.execute(select(RUN_TAGS).where(RUN_TAGS.c.run_id.in_(run_ids)).order_by(RUN_TAGS.c.key)):
+        found.setdefault(row.run_id, {})[row.key] = row.value
+    return found
+
+
+async def lock(tx: WriteTransaction, run_ids: Collection[str]) -> dict[str, Run]:
+    """Return those of the runs that exist, each held against other writers until the transaction ends.
+
+    Rows are locked in the order of their ids, so that two callers never wait for each other in a circle. Every change of
+    a run goes through here: two writers that both read first would undo each other.
+    """
+    statement = select(RUNS).where(RUNS.c.run_id.in_(sorted(run_ids))).order_by(RUNS.c.run_id).with_for_update()
+    return {run.run_id: run for run in await tx.all(Run, statement)}
+
+
+async def signal(tx: WriteTransaction, run_id: str, news: RunSignal, *, at: datetime) -> Signaled:
+    """Lock the run, decide what the signal does to it, and save that.
+
+    A Dispatched that is applied also opens the attempt, so that its agent's events are believed.
+
+    Raises:
+        UnknownRunError: there is no such run.
+    """
+    run = (await lock(tx, [run_id])).get(run_id)
+    if run is None:
+        raise UnknownRunError(run_id=run_id)
+    decision = transition(facts(run), news)
+    if not decision.is_change:
+        return Signaled(before=run, run=run, decision=decision)
+    changed = advanced(run, decision.facts, at=at)
+    await save(tx, [changed])
+    if changed.state is RunState.DISPATCHED:
+        await open_attempt(tx, changed)
+    return Signaled(before=run, run=changed, decision=decision)
+
+
+async def open_attempt(tx: WriteTransaction, run: Run) -> None:
+    """Record who has the run's attempt. Idempotent."""
+    values = {"run_id": run.run_id, "attempt": run.attempt, "agent": run.agent, "last_seq": 0}
+    await tx.execute(tx.insert(RUN_ATTEMPTS).on_conflict_do_nothing().values(values))
+
+
+async def save(tx: WriteTransaction, runs: Iterable[Run]) -> None:
+    """Write what a signal may change of runs that this transaction locked; positions are `events`' affair."""
+    rows = [{"b_run_id": run.run_id, **{f"b_{name}": getattr(run, name) for name in _CHANGING}} for run in runs]
+    if rows:
+        await tx.execute(_SAVE, rows)
+
+
+async def vouch(tx: WriteTransaction, run_ids: Collection[str], *, at: datetime) -> None:
+    """Record that someone vouches for the runs; one that has ended is passed over."""
+    table = RUNS
+    statement = update(table).where(table.c.run_id.in_(sorted(run_ids)), table.c.ended_at.is_(None))
+    await tx.execute(statement.values(vouched_at=at))
+
+
+async def set_message(tx: WriteTransaction, messages: Mapping[str, str]) -> None:
+    """Say why queued runs wait, by run id. Runs that are no longer queued keep what they have."""
+    rows = [{"b_run_id": run_id, "b_message": message} for run_id, message in sorted(messages.items())]
+    if rows:
+        await tx.execute(_SET_MESSAGE, rows)
+
+
+async def queued(tx: Transaction, *, per_location: int = 100, limit: int = 2_000) -> list[Run]:
+    """Return runs that wait to be dispatched, oldest first: of each location the `per_location` oldest.
+
+    So thousands that wait for one location that nobody serves do not hide the others.
+    """
+    is_waiting = (RUNS.c.ended_at.is_(None), RUNS.c.state == RunState.QUEUED)
+    turn = func.row_number().over(
+        partition_by=(RUNS.c.deployment, RUNS.c.location), order_by=(RUNS.c.queued_at, RUNS.c.run_id)
+    )
+    ranked = select(RUNS.c.run_id, turn.label("turn")).where(*is_waiting).subquery()
+    statement = select(RUNS).join(ranked, ranked.c.run_id == RUNS.c.run_id).where(ranked.c.turn <= per_location)
+    return await tx.all(Run, statement.order_by(RUNS.c.queued_at, RUNS.c.run_id).limit(limit))
+
+
+async def active(tx: Transaction, *, deployment: str | None = None, agent: str | None = None) -> list[Run]:
+    """Return runs that were dispatched and have not ended, oldest first."""
+    statement = select(RUNS).where(RUNS.c.ended_at.is_(None), RUNS.c.state.in_(ACTIVE_STATES))
+    if deployment is not None:
+        statement = statement.where(RUNS.c.deployment == deployment)
+    if agent is not None:
+        statement = statement.where(RUNS.c.agent == agent)
+    return await tx.all(Run, statement.order_by(RUNS.c.queued_at, RUNS.c.run_id))
+
+
+async def active_counts(tx: Transaction, *, deployment: str) -> dict[str, int]:
+    """Return how many unfinished runs each agent of the deployment has; agents without any are left out."""
+    statement = (
+        select(RUNS.c.agent, func.count().label("runs"))
+        .where(RUNS.c.ended_at.is_(None), RUNS.c.deployment == deployment, RUNS.c.state.in_(ACTIVE_STATES))
+        .group_by(RUNS.c.agent)
+    )
+    return {row.agent: row.runs for row in await tx.execute(statement)}
+
+
+def facts(run: Run) -> RunFacts:
+    """Return what `transition` has to know of a run."""
+    return RunFacts(
+        state=run.state,
+        attempt=run.attempt,
+        agent=run.agent,
+        is_accepted=run.accepted_at is not None,
+        is_started=run.started_at is not None,
+        reason=run.reason,
+        message=run.message,
+        failure=run.failure,
+        violations=run.violations,
+    )
+
+
+def advanced(run: Run, after: RunFacts, *, at: datetime, started_at: datetime | None = None) -> Run:
+    """Return the run with decided facts: a fact that became true is dated `at`, a start `started_at` if that is known."""
+    is_dispatch = after.state is RunState.DISPATCHED and (run.state, run.attempt) != (after.state, after.attempt)
+    return replace(
+        run,
+        state=after.state,
+        attempt=after.attempt,
+        agent=after.agent,
+        reason=after.reason,
+        message=after.message,
+        failure=after.failure,
+        violations=after.violations,
+        dispatched_at=at if is_dispatch else run.dispatched_at,
+        accepted_at=(run.accepted_at or at) if after.is_accepted else None,
+        started_at=(run.started_at or started_at or at) if after.is_started else None,
+        ended_at=(run.ended_at or at) if after.state.is_terminal else None,
+    )
+
+
+_SAVE = (
+    update(RUNS)
+    .where(RUNS.c.run_id == bindparam("b_run_id"))
+    .values({name: bindparam(f"b_{name}") for name in _CHANGING})
+)
+_SET_MESSAGE = (
+    update(RUNS)
+    .where(RUNS.c.run_id == bindparam("b_run_id"), RUNS.c.state == RunState.QUEUED)
+    .values(message=bindparam("b_message"))
+)

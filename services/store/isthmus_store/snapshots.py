@@ -1,0 +1,26 @@
+"""Location snapshots, stored once per content."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import select
+
+from isthmus_store.table import SNAPSHOTS
+from isthmus_store.transaction import Transaction, WriteTransaction
+
+
+async def put(tx: WriteTransaction, *, snapshot_hash: str, body: bytes, at: datetime) -> None:
+    """Store a snapshot (a LocationSnapshot) under its hash. One that is there stays."""
+    values = {"hash": snapshot_hash, "body": body, "stored_at": at}
+    await tx.execute(tx.insert(SNAPSHOTS).on_conflict_do_nothing().values(values))
+
+
+async def get(tx: Transaction, snapshot_hash: str) -> bytes | None:
+    """Return the snapshot's bytes, or None."""
+    return (await tx.execute(select(SNAPSHOTS.c.body).where(SNAPSHOTS.c.hash == snapshot_hash))).scalar_one_or_none()
+
+
+async def known(tx: Transaction, hashes: Collection[str]) -> frozenset[str]:
+    """Return those of the hashes whose snapshots are stored."""
+    rows = await tx.execute(select(SNAPSHOTS.c.hash).where(SNAPSHOTS.c.hash.in_(hashes)))
+    return frozenset(rows.scalars())

@@ -1,0 +1,50 @@
+"""Transactions as the store's functions take them: the type says whether a function writes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import CursorResult, Executable, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_T = TypeVar("_T")
+
+
+class Transaction:
+    """An open transaction that sees one state of the database. Made by `Database.read` and `Database.write`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection: Final = connection
+        self.is_postgresql: Final = connection.dialect.name == "postgresql"
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run one statement; a sequence of parameters runs it once for each."""
+        return await self.connection.execute(statement, parameters)
+
+    async def all(self, kind: Callable[..., _T], statement: Executable) -> list[_T]:
+        """Return each row as a `kind`, which takes the columns by name."""
+        rows: Sequence[Mapping[Any, Any]] = (await self.execute(statement)).mappings().all()
+        return [kind(**row) for row in rows]
+
+    async def first(self, kind: Callable[..., _T], statement: Executable) -> _T | None:
+        """Return the first row as a `kind`, or None."""
+        row: Mapping[Any, Any] | None = (await self.execute(statement)).mappings().first()
+        return None if row is None else kind(**row)
+
+
+class WriteTransaction(Transaction):
+    """A transaction that may write; on SQLite it holds the only write lock from its start."""
+
+    def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """Return an INSERT of this database that knows ON CONFLICT."""
+        return postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
+
+    async def exclusive(self, name: str) -> None:
+        """Wait until no other transaction holds this name, and hold it until this one ends.
+
+        Two that take several names must take them in the same order. SQLite's writer is alone anyway.
+        """
+        if self.is_postgresql:
+            await self.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})

@@ -1,0 +1,184 @@
+"""Agents, locations, placements, snapshots, on both databases."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from isthmus_store import agents, locations, placements, snapshots
+from isthmus_store.database import Database
+from isthmus_store.record import Agent, AgentHeard, AttemptRef, NewAgent, PlacementReport
+from isthmus_store.state import AgentState, LocationPhase
+
+
+async def lab(database: Database, now: datetime, **changes: str) -> Agent:
+    values = {"deployment": "prod", "name": "lab", "pool": "default", "broker_user": "agent-lab", **changes}
+    async with database.write() as tx:
+        return await agents.insert(tx, NewAgent(**values, created_at=now))
+
+
+def heard(now: datetime, **changes: object) -> AgentHeard:
+    news = AgentHeard(
+        deployment="prod",
+        name="lab",
+        state=AgentState.ONLINE,
+        heard_at=now,
+        started_at=now,
+        incarnation="life-1",
+        version="0.1.0",
+        desired_revision=3,
+        active_runs=(AttemptRef("r1", 1), AttemptRef("r2", 2)),
+    )
+    return replace(news, **changes)  # type: ignore[arg-type]
+
+
+async def test_an_agent_is_new_until_it_is_heard(database: Database, now: datetime) -> None:
+    created = await lab(database, now)
+    assert (created.state, created.last_heard_at, created.active_runs) == (AgentState.NEW, None, ())
+    later = now + timedelta(seconds=5)
+    async with database.write() as tx:
+        await agents.heard(tx, [heard(later), heard(later, name="nobody")])
+    async with database.read() as tx:
+        (agent,) = await agents.all_of(tx, deployment="prod")
+        assert await agents.get_many(tx, {("prod", "lab"), ("prod", "nobody")}) == {("prod", "lab"): agent}
+        assert await agents.get_many(tx, set()) == {}
+        assert await agents.all_of(tx, deployment="staging") == []
+    assert (agent.state, agent.last_heard_at, agent.incarnation) == (AgentState.ONLINE, later, "life-1")
+    assert agent.active_runs == (AttemptRef("r1", 1), AttemptRef("r2", 2))
+    assert agent.created_at == now
+
+
+async def test_creating_an_agent_again_keeps_its_state_and_takes_its_pool(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    async with database.write() as tx:
+        await agents.heard(tx, [heard(now)])
+    again = await lab(database, now + timedelta(days=1), pool="gpu")
+    assert (again.state, again.pool, again.created_at) == (AgentState.ONLINE, "gpu", now)
+
+
+async def test_a_stopped_agent_has_no_active_runs(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    async with database.write() as tx:
+        await agents.heard(tx, [heard(now)])
+        assert await agents.set_state(tx, deployment="prod", name="lab", state=AgentState.STOPPED)
+        assert not await agents.set_state(tx, deployment="prod", name="lab", state=AgentState.STOPPED)
+        agent = await agents.get(tx, deployment="prod", name="lab")
+    assert agent is not None
+    assert (agent.state, agent.active_runs) == (AgentState.STOPPED, ())
+
+
+async def test_sync_revisions_grow_and_remember_for_which_life(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    async with database.write() as tx:
+        assert await agents.bump_sync(tx, deployment="prod", name="lab") == 1
+        assert await agents.bump_sync(tx, deployment="prod", name="lab") == 2
+        assert await agents.bump_sync(tx, deployment="prod", name="lab", above=7) == 8
+        assert await agents.bump_sync(tx, deployment="prod", name="lab", above=7) == 9
+        assert await agents.bump_sync(tx, deployment="prod", name="nobody") == 0
+        await agents.mark_synced(tx, deployment="prod", name="lab", incarnation="life-1")
+        agent = await agents.get(tx, deployment="prod", name="lab")
+    assert agent is not None
+    assert (agent.sync_revision, agent.synced_incarnation) == (9, "life-1")
+
+
+async def apply(database: Database, now: datetime, settings: bytes = b"v1", **changes: object) -> int:
+    async with database.write() as tx:
+        location = await locations.apply(
+            tx,
+            deployment="prod",
+            name="etl",
+            pool="default",
+            settings=settings,
+            at=now,
+            **changes,  # type: ignore[arg-type]
+        )
+        assert await locations.get(tx, deployment="prod", name="etl") == location
+        return location.generation
+
+
+async def test_equal_settings_are_the_same_generation_and_others_a_new_one(database: Database, now: datetime) -> None:
+    assert [await apply(database, now), await apply(database, now)] == [1, 1]
+    assert await apply(database, now, b"v2") == 2
+    assert await apply(database, now, b"v2", reload=True) == 3
+    async with database.read() as tx:
+        history = await locations.history(tx, deployment="prod", name="etl")
+    assert [(entry.generation, entry.settings) for entry in history] == [(3, b"v2"), (2, b"v2"), (1, b"v1")]
+
+
+async def test_a_removed_location_goes_on_counting_when_it_comes_back(database: Database, now: datetime) -> None:
+    await apply(database, now)
+    async with database.write() as tx:
+        assert await locations.remove(tx, deployment="prod", name="etl", at=now)
+        assert not await locations.remove(tx, deployment="prod", name="etl", at=now)
+    async with database.read() as tx:
+        assert await locations.all_of(tx) == []
+        assert len(await locations.all_of(tx, deployment="prod", with_removed=True)) == 1
+    assert await apply(database, now) == 2
+    async with database.read() as tx:
+        assert [location.removed_at for location in await locations.all_of(tx)] == [None]
+
+
+async def test_a_placement_is_made_once_and_goes_with_its_agent(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    await apply(database, now)
+    async with database.write() as tx:
+        placed = await placements.place(tx, deployment="prod", location="etl", agent="lab", at=now)
+        assert (placed.phase, placed.generation, placed.reported_at) == (LocationPhase.PENDING, 0, None)
+        served = placements.reported(placed, report(now))
+        await placements.save(tx, served)
+        assert await placements.place(tx, deployment="prod", location="etl", agent="lab", at=now) == served
+        assert await placements.all_of(tx, deployment="prod", agent="lab") == [served]
+        assert await placements.all_of(tx, location="other") == []
+        assert await agents.remove(tx, deployment="prod", name="lab")
+        assert not await agents.remove(tx, deployment="prod", name="lab")
+        assert await placements.all_of(tx) == []
+
+
+async def test_a_location_is_taken_from_one_agent_or_from_all(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    await lab(database, now, name="barn")
+    await apply(database, now)
+    async with database.write() as tx:
+        for agent in ("lab", "barn"):
+            await placements.place(tx, deployment="prod", location="etl", agent=agent, at=now)
+        assert await placements.unplace(tx, deployment="prod", location="etl", agent="lab") == 1
+        assert [placement.agent for placement in await placements.all_of(tx)] == ["barn"]
+        assert await placements.unplace(tx, deployment="prod", location="etl") == 1
+
+
+def report(now: datetime, **changes: object) -> PlacementReport:
+    values = PlacementReport(
+        generation=3,
+        phase=LocationPhase.SERVING,
+        serving_generation=3,
+        failure=b"",
+        snapshot_hash="a" * 64,
+        framework="dagster 1.13",
+        python_version="3.11",
+        reported_at=now,
+    )
+    return replace(values, **changes)  # type: ignore[arg-type]
+
+
+async def test_a_report_on_an_older_generation_tells_only_what_serves(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    await apply(database, now)
+    async with database.write() as tx:
+        placed = await placements.place(tx, deployment="prod", location="etl", agent="lab", at=now)
+    serving = placements.reported(placed, report(now))
+    failing = report(now, generation=4, phase=LocationPhase.FAILED, failure=b"f", snapshot_hash="", framework="")
+    failed = placements.reported(serving, failing)
+    assert (failed.phase, failed.failure) == (LocationPhase.FAILED, b"f")
+    assert (failed.snapshot_hash, failed.framework) == ("a" * 64, "dagster 1.13")
+    restarted = placements.reported(failed, report(now, phase=LocationPhase.STARTING, serving_generation=0))
+    assert (restarted.generation, restarted.phase, restarted.serving_generation) == (4, LocationPhase.FAILED, 0)
+    back = placements.reported(restarted, report(now, snapshot_hash="b" * 64))
+    assert (back.phase, back.failure, back.serving_generation) == (LocationPhase.FAILED, b"f", 3)
+    assert back.snapshot_hash == "b" * 64
+
+
+async def test_a_snapshot_is_stored_once(database: Database, now: datetime) -> None:
+    async with database.write() as tx:
+        await snapshots.put(tx, snapshot_hash="h", body=b"first", at=now)
+        await snapshots.put(tx, snapshot_hash="h", body=b"second", at=now)
+        assert await snapshots.get(tx, "h") == b"first"
+        assert await snapshots.get(tx, "none") is None
+        assert await snapshots.known(tx, {"h", "none"}) == {"h"}
