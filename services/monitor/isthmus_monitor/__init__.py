@@ -1,0 +1,1 @@
+"""The monitor: telemetry to event log and state; leases; alerts."""

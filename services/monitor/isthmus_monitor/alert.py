@@ -1,0 +1,82 @@
+"""What people are told without asking, and under which id, so that each thing is told once. Pure."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+
+from isthmus.v1.telemetry_pb2 import Failure
+from isthmus_store.record import Agent, NewAlert, Placement, Run
+
+from isthmus_monitor.news import summary
+
+RUN_FAILED: Final = "run.failed"
+AGENT_LOST: Final = "agent.lost"
+LOCATION_FAILED: Final = "location.failed"
+KINDS: Final = frozenset({RUN_FAILED, AGENT_LOST, LOCATION_FAILED})
+
+
+def run_failed(run: Run, *, at: datetime) -> NewAlert:
+    """Tell that a run failed."""
+    data = {
+        "deployment": run.deployment,
+        "run_id": run.run_id,
+        "attempt": run.attempt,
+        "location": run.location,
+        "job_name": run.job_name,
+        "agent": run.agent,
+        "reason": str(run.reason),
+        "message": run.message,
+    }
+    occasion = f"{run.run_id}/{run.attempt}"
+    return _alert(RUN_FAILED, deployment=run.deployment, subject=run.run_id, occasion=occasion, data=data, at=at)
+
+
+def agent_lost(agent: Agent, *, at: datetime) -> NewAlert:
+    """Tell that an agent fell silent."""
+    last_heard = agent.last_heard_at.isoformat() if agent.last_heard_at else ""
+    data = {
+        "deployment": agent.deployment,
+        "agent": agent.name,
+        "pool": agent.pool,
+        "last_heard_at": last_heard,
+        "active_runs": [ref.run_id for ref in agent.active_runs],
+    }
+    occasion = f"{agent.deployment}/{agent.name}/{agent.incarnation}/{last_heard}"
+    return _alert(AGENT_LOST, deployment=agent.deployment, subject=agent.name, occasion=occasion, data=data, at=at)
+
+
+def location_failed(placement: Placement, *, at: datetime) -> NewAlert:
+    """Tell that a generation of a location does not load on an agent."""
+    data = {
+        "deployment": placement.deployment,
+        "location": placement.location,
+        "agent": placement.agent,
+        "generation": placement.generation,
+        "serving_generation": placement.serving_generation,
+        "message": summary(Failure.FromString(placement.failure)),
+    }
+    occasion = f"{placement.deployment}/{placement.location}/{placement.agent}/{placement.generation}"
+    return _alert(
+        LOCATION_FAILED,
+        deployment=placement.deployment,
+        subject=placement.location,
+        occasion=occasion,
+        data=data,
+        at=at,
+    )
+
+
+def _alert(
+    kind: str, *, deployment: str, subject: str, occasion: str, data: Mapping[str, object], at: datetime
+) -> NewAlert:
+    payload = {"type": kind, "timestamp": at.isoformat(), "data": data}
+    return NewAlert(
+        id=str(uuid5(NAMESPACE_URL, f"isthmus:{kind}:{occasion}")),
+        kind=kind,
+        deployment=deployment,
+        subject=subject,
+        payload=json.dumps(payload, ensure_ascii=False),
+        created_at=at,
+    )

@@ -1,0 +1,72 @@
+"""Brings one alert to one receiver over HTTP."""
+
+from contextlib import AsyncExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from isthmus_store.record import AlertDelivery
+
+from isthmus_monitor.errors import WebhookError
+from isthmus_monitor.webhook import Webhook, headers_of
+
+#: Seconds that a receiver has to answer.
+TIMEOUT_S: Final = 15.0
+
+_GONE: Final = 410
+
+
+class Courier:
+    """Keeps the connections to receivers. An async context manager."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        self._session = await self._stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session = None
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def post(self, webhook: Webhook, delivery: AlertDelivery, *, now: datetime) -> None:
+        """Send an alert once.
+
+        Raises:
+            WebhookError: it was not taken.
+        """
+        if self._session is None:
+            raise WebhookError(detail="the courier was not entered")
+        headers = headers_of(delivery, secret=webhook.secret.get_secret_value(), now=now)
+        body = delivery.payload.encode()
+        try:
+            # No redirects: what is signed for one receiver is not for whoever it points to.
+            async with self._session.post(
+                str(webhook.url), data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                _check(answer)
+        except TimeoutError as exc:
+            raise WebhookError(detail=f"no answer within {TIMEOUT_S:.0f} s") from exc
+        except aiohttp.ClientError as exc:
+            # The type alone: the text may quote the address.
+            raise WebhookError(detail=type(exc).__name__) from exc
+
+
+def _check(answer: aiohttp.ClientResponse) -> None:
+    if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own ranges
+        raise WebhookError(
+            detail=f"it answered {answer.status}",
+            is_final=answer.status == _GONE,
+            retry_after_s=_seconds(answer.headers.get("retry-after")),
+        )
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Return the patience that a receiver asks for; a date, which the header may be too, asks for none."""
+    return float(retry_after) if retry_after is not None and retry_after.isascii() and retry_after.isdigit() else 0.0

@@ -1,0 +1,39 @@
+"""What the monitor itself writes into a run's history, so that it is told whole."""
+
+from datetime import datetime
+from typing import cast
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus.v1.telemetry_pb2 import Event, Failure, RunReason, RunRef
+from isthmus_store import events, wire
+from isthmus_store.record import NewEvent, Run
+from isthmus_store.state import RunState
+
+
+def starting(run: Run, *, server: str, at: datetime) -> NewEvent:
+    """Tell that a code server took the attempt."""
+    event = _event(run, at=at)
+    event.run_starting.agent = run.agent
+    event.run_starting.server = server
+    return events.new_event(event)
+
+
+def ended(run: Run, *, at: datetime) -> NewEvent:
+    """Tell the end of a run whose attempt did not say it itself."""
+    event = _event(run, at=at)
+    event.message = run.message
+    reason = cast("RunReason.ValueType", wire.RUN_REASONS.to_wire(run.reason))
+    if run.state is RunState.CANCELED:
+        event.run_canceled.reason = reason
+    else:
+        event.run_failed.reason = reason
+        if run.failure:
+            event.run_failed.failure.CopyFrom(Failure.FromString(run.failure))
+    return events.new_event(event)
+
+
+def _event(run: Run, *, at: datetime) -> Event:
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    # Without a seq: that counts what the attempt's code server says.
+    return Event(run=RunRef(run_id=run.run_id, attempt=run.attempt), occurred_at=stamp)

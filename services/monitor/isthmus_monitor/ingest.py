@@ -1,0 +1,250 @@
+"""Writes telemetry: a transaction for some batches at a time, and the acknowledgement only after the last commit.
+
+What cannot be stored for a reason of its own is found by writing their batches one by one; the culprit is set aside as
+poison. What fails for a while is tried again until it works, because behind it everything else has to wait anyway.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+import structlog
+from isthmus.v1.telemetry_pb2 import TelemetryBatch
+from isthmus_broker.backoff import Backoff
+from isthmus_broker.errors import BrokerError
+from isthmus_broker.notices import Notice
+from isthmus_store import agents, alerts, events, outbox, placements, runs, snapshots
+from isthmus_store.database import Database
+from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
+from isthmus_store.record import Placement, Run
+from isthmus_store.state import AgentState
+from isthmus_store.transaction import WriteTransaction
+
+from isthmus_monitor.delivery import AlertDesk, utc_now
+from isthmus_monitor.news import Bulletin, read
+from isthmus_monitor.plan import Known, PlacementKey, Plan, Planner, Wanted
+
+_log = structlog.get_logger(__name__)
+
+_RETRY_MIN_S: Final = 0.1
+_RETRY_MAX_S: Final = 5.0
+#: About how many events go into one transaction: deciding on them holds up the event loop, some 10 ms per thousand.
+_PORTION: Final = 2_000
+
+
+class Item(Protocol):
+    """A received batch, as the broker's room hands it out."""
+
+    @property
+    def batch(self) -> TelemetryBatch:
+        """What came."""
+
+    @property
+    def routing_key(self) -> str:
+        """Where it was sent."""
+
+    @property
+    def sender(self) -> str | None:
+        """The account that the broker verified."""
+
+    async def reject(self) -> None:
+        """Set it aside as poison."""
+
+
+class Group(Protocol):
+    """Received batches that are acknowledged together."""
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """The batches, in order."""
+
+    async def ack(self) -> None:
+        """Say that all of them are durable."""
+
+
+class NoticeBoard(Protocol):
+    """Where changes are made known."""
+
+    async def publish(self, notice: Notice) -> None:
+        """Tell whoever listens."""
+
+
+class Ear(Protocol):
+    """Who has to know what was heard, once it is stored."""
+
+    def on_stored(self, plan: Plan, *, runs: Mapping[str, Run]) -> None:
+        """Take note of a group; `runs` are those that it was about, as they stood before."""
+
+    def on_interruption(self) -> None:
+        """Take note that for some time nothing could be stored."""
+
+
+class Ingest:
+    """The single writer of what a monitor's queues bring."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        own_account: str,
+        ear: Ear,
+        alert_desk: AlertDesk,
+        notices: NoticeBoard,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._database = database
+        self._own_account = own_account
+        self._ear = ear
+        self._alert_desk = alert_desk
+        self._notices = notices
+        self._clock = clock
+        #: What was dropped or odd since the start, by why.
+        self.tally: Counter[str] = Counter()
+
+    async def take(self, group: Group) -> None:
+        """Store a group, acknowledge it, and tell what changed. Returns when that is done, however long it takes."""
+        notice = Notice()
+        for items in _portions(group.items):
+            notice |= await self._store(items)
+        await group.ack()
+        await self.announce(notice)
+
+    async def announce(self, notice: Notice) -> None:
+        """Tell what changed. A notice is only a wake-up: one that cannot be sent is dropped."""
+        if not notice:
+            return
+        try:
+            await self._notices.publish(notice)
+        except BrokerError as error:
+            _log.debug("notice_dropped", problem=str(error))
+
+    async def _store(self, items: Sequence[Item]) -> Notice:
+        try:
+            return await self._persist(items)
+        except UnusableDatabaseError:
+            # No telemetry is to blame: better no monitor than one that throws everything away.
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of a delivery: its fault must not stop all behind it
+            if len(items) == 1:
+                await self._set_aside(items[0], error)
+                return Notice()
+        notice = Notice()
+        for item in items:
+            notice |= await self._store([item])
+        return notice
+
+    async def _set_aside(self, item: Item, error: Exception) -> None:
+        source = item.batch.source
+        _log.error(
+            "telemetry_poison",
+            deployment=source.deployment,
+            agent=source.agent,
+            problem=f"{type(error).__name__}: {error}",
+        )
+        self.tally["poison"] += 1
+        await item.reject()
+
+    async def _persist(self, items: Sequence[Item]) -> Notice:
+        """Write until the database takes it."""
+        backoff = Backoff(_RETRY_MIN_S, _RETRY_MAX_S)
+        has_failed = False
+        while True:
+            try:
+                notice = await self._write(items)
+            except TransientStoreError as error:
+                wait_s = backoff.next_wait_s()
+                _log.warning("telemetry_delayed", problem=str(error), retry_in_s=round(wait_s, 2), batches=len(items))
+                has_failed = True
+                await asyncio.sleep(wait_s)
+            else:
+                if has_failed:
+                    self._ear.on_interruption()
+                return notice
+
+    async def _write(self, items: Sequence[Item]) -> Notice:
+        now = self._clock()
+        bulletins = [read(item.batch, routing_key=item.routing_key, sender=item.sender, now=now) for item in items]
+        async with self._database.write() as tx:
+            known = await _load(tx, Wanted.by(bulletins))
+            planner = Planner(known, own_account=self._own_account, now=now)
+            for bulletin in bulletins:
+                planner.take(bulletin)
+            plan = planner.plan()
+            await self._carry_out(tx, plan, now=now)
+        self._count(plan, bulletins)
+        self._ear.on_stored(plan, runs=known.runs)
+        if plan.alerts:
+            self._alert_desk.wake()
+        return _notice(plan)
+
+    async def _carry_out(self, tx: WriteTransaction, plan: Plan, *, now: datetime) -> None:
+        if plan.outcomes:
+            await outbox.settle_many(tx, plan.outcomes, at=now)
+        await events.insert_many(tx, plan.events, stored_at=now)
+        await events.save_positions(tx, plan.positions)
+        await events.save_attempts(tx, plan.attempts)
+        await runs.save(tx, plan.runs)
+        await agents.heard(tx, plan.heard.values())
+        for deployment, name in sorted(plan.stopped):
+            await agents.set_state(tx, deployment=deployment, name=name, state=AgentState.STOPPED)
+        for snapshot_hash, body in sorted(plan.snapshots.items()):
+            await snapshots.put(tx, snapshot_hash=snapshot_hash, body=body, at=now)
+        for _, placement in sorted(plan.placements.items()):
+            await placements.save(tx, placement)
+        for alert in plan.alerts:
+            await alerts.add(tx, alert, endpoints=self._alert_desk.endpoints_for(alert.kind))
+
+    def _count(self, plan: Plan, bulletins: Sequence[Bulletin]) -> None:
+        if not plan.tally:
+            return
+        self.tally.update(plan.tally)
+        oddities = {why: count for why, count in plan.tally.items() if why != "duplicate"}
+        if oddities:
+            sources = sorted({"/".join(bulletin.agent) for bulletin in bulletins})
+            _log.warning("telemetry_dropped", agents=sources, **oddities)
+
+
+async def _load(tx: WriteTransaction, wanted: Wanted) -> Known:
+    """Read, and lock, what the group is about."""
+    known_agents = await agents.get_many(tx, wanted.agents)
+    instructions = await outbox.get_many(tx, wanted.instructions) if wanted.instructions else {}
+    run_ids = wanted.runs | {it.run_id for it in instructions.values() if it.run_id}
+    known_runs = await runs.lock(tx, run_ids) if run_ids else {}
+    attempts = await events.attempts(tx, known_runs) if known_runs else {}
+    known_placements: dict[PlacementKey, Placement] = {}
+    for key in sorted(wanted.placements):
+        deployment, location, agent = key
+        found = await placements.get(tx, deployment=deployment, location=location, agent=agent, for_update=True)
+        if found is not None:
+            known_placements[key] = found
+    return Known(
+        agents=known_agents,
+        instructions=instructions,
+        runs=known_runs,
+        attempts=attempts,
+        placements=known_placements,
+    )
+
+
+def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Split a group, in order; a batch is never split."""
+    portion: list[Item] = []
+    size = 0
+    for item in items:
+        portion.append(item)
+        size += len(item.batch.events)
+        if size >= _PORTION:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
+def _notice(plan: Plan) -> Notice:
+    return Notice(
+        runs=frozenset(plan.positions) | {run.run_id for run in plan.runs},
+        agents=frozenset("/".join(agent) for agent in plan.changed_agents),
+        locations=frozenset(f"{deployment}/{location}" for deployment, location, _ in plan.placements),
+    )

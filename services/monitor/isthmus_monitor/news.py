@@ -1,0 +1,252 @@
+"""What telemetry says, as values: the edge where messages end and facts begin. Pure."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from isthmus.v1.telemetry_pb2 import Event, Failure, LocationReport, TelemetryBatch
+from isthmus_store import wire
+from isthmus_store.events import new_event
+from isthmus_store.record import AttemptRef, NewEvent, PlacementReport, Violation
+from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succeeded
+from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
+
+#: Deployment and name.
+AgentKey = tuple[str, str]
+
+#: The longest line for people that is kept beside a run, characters; the failure itself is kept whole.
+MAX_LINE: Final = 500
+#: The largest number that the databases hold; the contract's go to twice that.
+_MAX_NUMBER: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """An event of an attempt, and what it means for the run's state, if anything."""
+
+    ref: AttemptRef
+    event: NewEvent
+    signal: AttemptSignal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The agent is there."""
+
+    started_at: datetime
+    version: str
+    is_draining: bool
+    desired_revision: int
+    active_runs: tuple[AttemptRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The agent said good-bye."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A code server vouches for its attempts."""
+
+    refs: tuple[AttemptRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """How a location fares; `snapshot` is empty when it was left out."""
+
+    location: str
+    report: PlacementReport
+    snapshot: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An instruction has its result."""
+
+    instruction_id: str
+    outcome: InstructionOutcome
+    reason: RunReason
+    message: str
+    failure: bytes
+    violations: tuple[Violation, ...]
+    #: The code server that took a launch.
+    server: str
+    #: A termination found nothing to end.
+    was_not_running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An event that nothing can be made of."""
+
+    why: str
+
+
+OtherNews = Heartbeat | Stopped | Vouched | Reported | Settled | Unusable
+News = RunEvent | OtherNews
+
+
+@dataclass(frozen=True, slots=True)
+class Bulletin:
+    """All that one batch says, in its order."""
+
+    agent: AgentKey
+    #: The account that the broker verified.
+    sender: str | None
+    routing_key: str
+    #: The agent speaks, and not one of its code servers.
+    is_agent_itself: bool
+    incarnation: str
+    news: tuple[News, ...]
+
+
+def read(batch: TelemetryBatch, *, routing_key: str, sender: str | None, now: datetime) -> Bulletin:
+    """Return what a batch says, heard `now`."""
+    source = batch.source
+    return Bulletin(
+        agent=(source.deployment, source.agent),
+        sender=sender,
+        routing_key=routing_key,
+        is_agent_itself=not source.location,
+        incarnation=wire.storable(source.incarnation),
+        news=tuple([_news(event, now) for event in batch.events]),
+    )
+
+
+def summary(failure: Failure) -> str:
+    """Return the failure as one line."""
+    lines = failure.message.strip().splitlines()
+    text = ": ".join(part for part in (failure.error_class, lines[0] if lines else "") if part)
+    return wire.storable(text[:MAX_LINE])
+
+
+def _news(event: Event, now: datetime) -> News:
+    kind = event.WhichOneof("body")
+    special = _SPECIAL.get(kind) if kind is not None else None
+    if special is not None:
+        return special(event, now)
+    run = event.run
+    if not run.run_id:
+        return Unusable("no_run")
+    if not 0 < event.seq <= _MAX_NUMBER:
+        # Without a place of its own a redelivered event could not be told from a new one.
+        return Unusable("no_seq")
+    signal_of = _SIGNALS.get(kind) if kind is not None else None
+    signal = None if signal_of is None else signal_of(event)
+    return RunEvent(AttemptRef(wire.storable(run.run_id), run.attempt), new_event(event), signal)
+
+
+# ------------------------------------------------------------------------------------------------------- runs' last words
+
+
+def _started(event: Event) -> AttemptSignal:
+    return Started(attempt=event.run.attempt)
+
+
+def _succeeded(event: Event) -> AttemptSignal:
+    return Succeeded(attempt=event.run.attempt)
+
+
+def _failed(event: Event) -> AttemptSignal:
+    body = event.run_failed
+    return Failed(
+        attempt=event.run.attempt,
+        reason=_reason(body.reason),
+        message=wire.storable(event.message[:MAX_LINE]) or summary(body.failure),
+        failure=_failure(body.failure) if body.HasField("failure") else b"",
+    )
+
+
+def _canceled(event: Event) -> AttemptSignal:
+    reason = _reason(event.run_canceled.reason, otherwise=RunReason.CANCELED_BY_REQUEST)
+    return Canceled(attempt=event.run.attempt, reason=reason, message=wire.storable(event.message[:MAX_LINE]))
+
+
+# ------------------------------------------------------------------------------------------- agents, locations, results
+
+
+def _heartbeat(event: Event, _now: datetime) -> News:
+    body = event.agent_heartbeat
+    return Heartbeat(
+        started_at=wire.moment(body.started_at),
+        version=wire.storable(body.version),
+        is_draining=body.is_draining,
+        desired_revision=min(body.desired_revision, _MAX_NUMBER),
+        active_runs=wire.attempts_from_wire(body.active_runs),
+    )
+
+
+def _stopped(_event: Event, _now: datetime) -> News:
+    return Stopped()
+
+
+def _vouched(event: Event, _now: datetime) -> News:
+    return Vouched(wire.attempts_from_wire(event.run_heartbeat.active_runs))
+
+
+def _reported(event: Event, now: datetime) -> News:
+    body = event.location_report
+    snapshot = body.snapshot.SerializeToString(deterministic=True) if body.HasField("snapshot") else b""
+    return Reported(
+        location=wire.storable(body.location),
+        report=PlacementReport(
+            generation=min(body.generation, _MAX_NUMBER),
+            phase=wire.LOCATION_PHASES.from_wire(body.phase, otherwise=LocationPhase.PENDING),
+            serving_generation=min(body.serving_generation, _MAX_NUMBER),
+            failure=_failure(body.failure) if body.HasField("failure") else b"",
+            snapshot_hash=_snapshot_hash(body, snapshot),
+            framework=wire.storable(body.framework),
+            python_version=wire.storable(body.python_version),
+            reported_at=now,
+        ),
+        snapshot=snapshot,
+    )
+
+
+def _snapshot_hash(report: LocationReport, snapshot: bytes) -> str:
+    """Return what the snapshot is stored under: never a hash that only the agent vouches for."""
+    if snapshot:
+        return hashlib.sha256(snapshot).hexdigest()
+    return wire.storable(report.snapshot_hash[:64])
+
+
+def _settled(event: Event, _now: datetime) -> News:
+    body = event.instruction_result
+    return Settled(
+        instruction_id=wire.storable(body.instruction_id),
+        outcome=wire.OUTCOMES.from_wire(body.outcome, otherwise=InstructionOutcome.FAILED),
+        reason=_reason(body.reason),
+        message=wire.storable(event.message[:MAX_LINE]) or summary(body.failure),
+        failure=_failure(body.failure) if body.HasField("failure") else b"",
+        violations=wire.violations_from_wire(body.violations),
+        server=wire.storable(body.launch.server),
+        was_not_running=body.terminate.was_not_running,
+    )
+
+
+def _failure(failure: Failure) -> bytes:
+    return failure.SerializeToString()
+
+
+def _reason(number: int, *, otherwise: RunReason = RunReason.INTERNAL_ERROR) -> RunReason:
+    reason = wire.RUN_REASONS.from_wire(number, otherwise=otherwise)
+    return otherwise if reason is RunReason.UNSPECIFIED else reason
+
+
+_SIGNALS: Final[dict[str, Callable[[Event], AttemptSignal]]] = {
+    "run_started": _started,
+    "run_succeeded": _succeeded,
+    "run_failed": _failed,
+    "run_canceled": _canceled,
+}
+_SPECIAL: Final[dict[str, Callable[[Event, datetime], News]]] = {
+    "agent_heartbeat": _heartbeat,
+    "agent_stopped": _stopped,
+    "run_heartbeat": _vouched,
+    "location_report": _reported,
+    "instruction_result": _settled,
+}

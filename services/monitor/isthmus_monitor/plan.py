@@ -1,0 +1,241 @@
+"""What one group of telemetry changes, decided as a whole before anything is written. Pure.
+
+The shell loads what `Wanted` names, hands it in as `Known`, and writes the `Plan`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import assert_never
+
+from isthmus_store.events import PlacedEvent
+from isthmus_store.placements import reported
+from isthmus_store.record import (
+    Agent,
+    AgentHeard,
+    Attempt,
+    AttemptRef,
+    NewAlert,
+    OutboxInstruction,
+    Placement,
+    Run,
+)
+from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
+
+from isthmus_monitor import alert, result
+from isthmus_monitor.ledger import Fate, Ledger
+from isthmus_monitor.news import (
+    AgentKey,
+    Bulletin,
+    Heartbeat,
+    OtherNews,
+    Reported,
+    RunEvent,
+    Settled,
+    Stopped,
+    Unusable,
+    Vouched,
+)
+from isthmus_monitor.provenance import doubt
+
+#: Deployment, location and agent.
+PlacementKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The rows that a group is about."""
+
+    agents: frozenset[AgentKey]
+    runs: frozenset[str]
+    instructions: frozenset[str]
+    placements: frozenset[PlacementKey]
+
+    @classmethod
+    def by(cls, bulletins: Iterable[Bulletin]) -> "Wanted":
+        """Collect what the bulletins name; runs named by instructions' rows come on top."""
+        agents, runs, instructions, placements = set(), set(), set(), set()
+        for bulletin in bulletins:
+            agents.add(bulletin.agent)
+            for news in bulletin.news:
+                match news:
+                    case RunEvent():
+                        runs.add(news.ref.run_id)
+                    case Settled():
+                        instructions.add(news.instruction_id)
+                    case Reported():
+                        placements.add((bulletin.agent[0], news.location, bulletin.agent[1]))
+        return cls(
+            agents=frozenset(agents),
+            runs=frozenset(runs),
+            instructions=frozenset(instructions),
+            placements=frozenset(placements),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """The rows of `Wanted` that exist."""
+
+    agents: Mapping[AgentKey, Agent]
+    instructions: Mapping[str, OutboxInstruction]
+    runs: Mapping[str, Run]
+    attempts: Mapping[AttemptRef, Attempt]
+    placements: Mapping[PlacementKey, Placement]
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What is to be written, told and remembered."""
+
+    events: list[PlacedEvent] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    outcomes: dict[str, InstructionOutcome] = field(default_factory=dict)
+    heard: dict[AgentKey, AgentHeard] = field(default_factory=dict)
+    #: Agents that said good-bye after all else that they said.
+    stopped: set[AgentKey] = field(default_factory=set)
+    placements: dict[PlacementKey, Placement] = field(default_factory=dict)
+    snapshots: dict[str, bytes] = field(default_factory=dict)
+    alerts: list[NewAlert] = field(default_factory=list)
+    #: Agents of which something changed that others wait for.
+    changed_agents: set[AgentKey] = field(default_factory=set)
+    #: Agents that themselves spoke.
+    speakers: set[AgentKey] = field(default_factory=set)
+    #: Attempts that someone vouched for.
+    vouched: set[AttemptRef] = field(default_factory=set)
+    #: What was dropped or odd, by why.
+    tally: Counter[str] = field(default_factory=Counter)
+
+
+class Planner:
+    """Turns bulletins, taken in their order, into a plan."""
+
+    def __init__(self, known: Known, *, own_account: str, now: datetime) -> None:
+        self._known = known
+        self._own_account = own_account
+        self._now = now
+        self._agents = dict(known.agents)
+        self._plan = Plan()
+        self._ledger = Ledger(runs=known.runs, attempts=known.attempts, now=now)
+
+    def take(self, bulletin: Bulletin) -> None:
+        """Add what one batch changes, or count why it changes nothing."""
+        why = doubt(bulletin, agent=self._agents.get(bulletin.agent), own_account=self._own_account)
+        if why is not None:
+            self._plan.tally[why] += 1
+            return
+        if bulletin.is_agent_itself:
+            self._plan.speakers.add(bulletin.agent)
+        for news in bulletin.news:
+            if isinstance(news, RunEvent):
+                self._take_event(bulletin.agent, news)
+            else:
+                self._take_other(bulletin, news)
+
+    def _take_other(self, bulletin: Bulletin, news: OtherNews) -> None:
+        match news:
+            case Vouched():
+                self._plan.vouched.update(news.refs)
+            case Heartbeat():
+                self._take_heartbeat(bulletin, news)
+            case Stopped():
+                self._take_stop(bulletin)
+            case Reported():
+                self._take_report(bulletin.agent, news)
+            case Settled():
+                self._take_result(bulletin.agent, news)
+            case Unusable():
+                self._plan.tally[news.why] += 1
+            case _:
+                assert_never(news)
+
+    def plan(self) -> Plan:
+        """Return what came of everything that was taken."""
+        plan, ledger = self._plan, self._ledger
+        plan.events = ledger.placed
+        plan.positions = ledger.positions
+        plan.runs = ledger.changed_runs
+        plan.attempts = ledger.changed_attempts
+        plan.vouched |= ledger.vouched
+        plan.alerts += [alert.run_failed(run, at=self._now) for run in ledger.ended if run.state is RunState.FAILED]
+        return plan
+
+    def _take_event(self, agent: AgentKey, news: RunEvent) -> None:
+        fate = self._ledger.take(agent, news)
+        if fate is not Fate.STORED:
+            self._plan.tally[fate.name.lower()] += 1
+
+    def _take_heartbeat(self, bulletin: Bulletin, news: Heartbeat) -> None:
+        before = self._agents[bulletin.agent]
+        state = _state_after(before, incarnation=bulletin.incarnation, is_draining=news.is_draining)
+        heard = AgentHeard(
+            deployment=before.deployment,
+            name=before.name,
+            state=state,
+            heard_at=self._now,
+            started_at=news.started_at,
+            incarnation=bulletin.incarnation,
+            version=news.version,
+            desired_revision=news.desired_revision,
+            active_runs=news.active_runs,
+        )
+        after = replace(
+            before,
+            state=state,
+            incarnation=heard.incarnation,
+            version=heard.version,
+            desired_revision=heard.desired_revision,
+        )
+        if after != before:
+            self._plan.changed_agents.add(bulletin.agent)
+        self._agents[bulletin.agent] = after
+        self._plan.heard[bulletin.agent] = heard
+        self._plan.stopped.discard(bulletin.agent)
+        self._plan.vouched.update(news.active_runs)
+
+    def _take_stop(self, bulletin: Bulletin) -> None:
+        agent = self._agents[bulletin.agent]
+        if agent.incarnation not in {"", bulletin.incarnation} or agent.state is AgentState.STOPPED:
+            # Its successor has been heard already.
+            return
+        self._agents[bulletin.agent] = replace(agent, state=AgentState.STOPPED)
+        self._plan.stopped.add(bulletin.agent)
+        self._plan.speakers.discard(bulletin.agent)
+        self._plan.changed_agents.add(bulletin.agent)
+
+    def _take_report(self, agent: AgentKey, news: Reported) -> None:
+        key = (agent[0], news.location, agent[1])
+        before = self._plan.placements.get(key) or self._known.placements.get(key)
+        if before is None:
+            self._plan.tally["not_placed"] += 1
+            return
+        after = reported(before, news.report)
+        self._plan.placements[key] = after
+        if news.snapshot:
+            self._plan.snapshots[news.report.snapshot_hash] = news.snapshot
+        has_failed = after.phase is LocationPhase.FAILED
+        if has_failed and (before.phase, before.generation) != (after.phase, after.generation):
+            self._plan.alerts.append(alert.location_failed(after, at=self._now))
+
+    def _take_result(self, agent: AgentKey, news: Settled) -> None:
+        instruction = self._known.instructions.get(news.instruction_id)
+        if instruction is None or (instruction.deployment, instruction.agent) != agent:
+            self._plan.tally["unknown_instruction"] += 1
+            return
+        if instruction.settled_at is None:
+            # The first word counts: a redelivered instruction may be answered twice.
+            self._plan.outcomes.setdefault(news.instruction_id, news.outcome)
+        if instruction.run_id:
+            result.apply(self._ledger, instruction, news, now=self._now)
+
+
+def _state_after(agent: Agent, *, incarnation: str, is_draining: bool) -> AgentState:
+    """Return what a heartbeat makes of an agent's state.
+
+    Whoever was told to drain stays so until it is restarted, also while it has not read that yet.
+    """
+    was_told = agent.state is AgentState.DRAINING and agent.incarnation in {"", incarnation}
+    return AgentState.DRAINING if is_draining or was_told else AgentState.ONLINE

@@ -1,0 +1,34 @@
+"""Who may say what: telemetry counts only from the account that the broker verified, about the agent's own affairs."""
+
+from enum import StrEnum
+
+from isthmus_store.record import Agent
+
+from isthmus_monitor.news import Bulletin
+
+
+class Doubt(StrEnum):
+    """Why a whole batch is dropped."""
+
+    #: Its source is not the one that its routing key names, which is all that the broker checks.
+    WRONG_KEY = "wrong_key"
+    UNKNOWN_AGENT = "unknown_agent"
+    WRONG_SENDER = "wrong_sender"
+
+
+def doubt(bulletin: Bulletin, *, agent: Agent | None, own_account: str) -> Doubt | None:
+    """Return why the batch must not be believed, or None.
+
+    Args:
+        bulletin: what was said.
+        agent: the agent that it claims to come from, if there is one.
+        own_account: the monitor's own account at the broker, which an agent without one of its own shares.
+    """
+    words = bulletin.routing_key.split(".")
+    if tuple(words[:2]) != bulletin.agent:
+        return Doubt.WRONG_KEY
+    if agent is None:
+        return Doubt.UNKNOWN_AGENT
+    if bulletin.sender != (agent.broker_user or own_account):
+        return Doubt.WRONG_SENDER
+    return None

@@ -1,0 +1,98 @@
+"""One monitor, wired together: consumers, the ingest, the vigil, the delivery of alerts."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+
+import structlog
+from isthmus_broker.notices import NoticePublisher
+from isthmus_broker.publisher import Publisher
+from isthmus_broker.telemetry import TelemetryConsumer
+from isthmus_store.database import Database
+from isthmus_store.errors import TransientStoreError
+
+from isthmus_monitor.delivery import AlertDesk
+from isthmus_monitor.ingest import Ingest
+from isthmus_monitor.settings import MonitorSettings
+from isthmus_monitor.vigil import Vigil
+
+_log = structlog.get_logger(__name__)
+
+_MIGRATE_RETRY_S = 1.0
+
+
+async def run_monitor(settings: MonitorSettings, *, started: asyncio.Event | None = None) -> None:
+    """Run a monitor until cancelled; `started` is set once the schema is there and all queues are consumed.
+
+    A broker or a database that is away is waited for. Cancelling is the way to stop: a group that is being written is
+    either committed or not, and what was not acknowledged is delivered again and recognised.
+
+    Raises:
+        PermanentStoreError: the database's address or schema is not usable.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(settings.database_url))
+        await _migrate(database)
+        publisher = await stack.enter_async_context(Publisher(settings.broker.named("isthmus-monitor notices")))
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        _start(group, settings, database=database, publisher=publisher, started=started)
+
+
+def _start(
+    group: asyncio.TaskGroup,
+    settings: MonitorSettings,
+    *,
+    database: Database,
+    publisher: Publisher,
+    started: asyncio.Event | None,
+) -> None:
+    alert_desk = AlertDesk(database, webhooks=settings.webhooks)
+    vigil = Vigil(database, patience=settings.patience, alert_desk=alert_desk, shards=settings.shards)
+    ingest = Ingest(
+        database,
+        own_account=settings.broker.user,
+        ear=vigil,
+        alert_desk=alert_desk,
+        notices=NoticePublisher(publisher),
+    )
+    consumers = [
+        TelemetryConsumer(
+            settings.broker.named(f"isthmus-monitor {shard}"),
+            shard=shard,
+            prefetch=settings.prefetch,
+            max_group=settings.max_group,
+            on_connected=partial(vigil.hear_again, shard),
+            on_lost=partial(vigil.go_deaf, shard),
+        )
+        for shard in range(settings.shards)
+    ]
+    for consumer in consumers:
+        group.create_task(consumer.run(), name=f"consume shard {consumer.shard}")
+        group.create_task(_ingest(consumer, ingest), name=f"ingest shard {consumer.shard}")
+    group.create_task(vigil.run(ingest.announce), name="vigil")
+    group.create_task(alert_desk.run(), name="alerts")
+    group.create_task(_tell_started(consumers, started), name="readiness")
+
+
+async def _ingest(consumer: TelemetryConsumer, ingest: Ingest) -> None:
+    async for batch_group in consumer.groups():
+        await ingest.take(batch_group)
+
+
+async def _tell_started(consumers: list[TelemetryConsumer], started: asyncio.Event | None) -> None:
+    for consumer in consumers:
+        await consumer.wait_consuming()
+    _log.info("monitor_started", shards=len(consumers))
+    if started is not None:
+        started.set()
+
+
+async def _migrate(database: Database) -> None:
+    while True:
+        try:
+            await database.migrate()
+        except TransientStoreError as error:
+            _log.warning("database_unavailable", problem=str(error), retry_in_s=_MIGRATE_RETRY_S)
+            await asyncio.sleep(_MIGRATE_RETRY_S)
+        else:
+            return
