@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -23,6 +24,7 @@ from isthmus.v1.instruction_pb2 import (
 )
 from isthmus.v1.telemetry_pb2 import Event, InstructionResult, LocationPhase, LocationReport, RunRef
 from isthmus_agent.agent import run_agent
+from isthmus_agent.hosts.process import procfs
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.settings import AgentSettings
 from isthmus_broker.answers import Answer, AnswerListener
@@ -287,3 +289,14 @@ async def _end_servers(stand: AgentStand) -> None:
     async with host:
         for server in await host.list():
             await host.stop(server, grace_s=0)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not reaped by whoever adopted it does not."""
+    return procfs.start_ticks(pid) is not None
+
+
+def server_pids(stand: AgentStand) -> list[int]:
+    """The code servers' processes, by their records."""
+    records = (stand.data_dir / "servers").glob("*/record.json")
+    return [json.loads(record.read_text())["pid"] for record in records]
