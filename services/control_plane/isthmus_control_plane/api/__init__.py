@@ -1,0 +1,1 @@
+"""The gRPC edge: messages in and out, errors as rich statuses."""

@@ -1,0 +1,132 @@
+"""The store's records as the API's messages."""
+
+from collections.abc import Iterable
+
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1 import instruction_pb2, telemetry_pb2
+from isthmus_broker.topology import instruction_queue
+from isthmus_store import record, wire
+from isthmus_store.state import LocationPhase
+
+from isthmus_control_plane import clock
+
+#: From the phase that most needs a look to the one that needs none.
+_WORST_FIRST = (
+    LocationPhase.FAILED,
+    LocationPhase.REMOVED,
+    LocationPhase.PENDING,
+    LocationPhase.PULLING,
+    LocationPhase.STARTING,
+    LocationPhase.IMPORTING,
+    LocationPhase.SERVING,
+)
+
+
+def run(it: record.Run) -> api.Run:
+    """Describe a run as it stands."""
+    return api.Run(
+        deployment=it.deployment,
+        request=run_request(it),
+        state=api.RunState.ValueType(wire.RUN_STATES.to_wire(it.state)),
+        reason=telemetry_pb2.RunReason.ValueType(wire.RUN_REASONS.to_wire(it.reason)),
+        message=it.message,
+        agent=it.agent,
+        queued_at=clock.stamp(it.queued_at),
+        started_at=clock.optional_stamp(it.started_at),
+        ended_at=clock.optional_stamp(it.ended_at),
+        requested_by=it.requested_by,
+        last_position=it.last_position,
+        failure=_failure(it.failure),
+        violations=wire.violations_to_wire(it.violations),
+    )
+
+
+def listed_run(it: record.Run) -> api.Run:
+    """Describe a run in a list: without its config, which may be large, and which a list does not show."""
+    message = run(it)
+    message.request.run_config_json = ""
+    return message
+
+
+def run_request(it: record.Run) -> instruction_pb2.RunRequest:
+    """Return a run's request for the attempt that counts now."""
+    request = instruction_pb2.RunRequest.FromString(it.request)
+    request.run.run_id = it.run_id
+    request.run.attempt = it.attempt
+    return request
+
+
+def update(event: record.StoredEvent) -> api.RunUpdate:
+    """Describe one event of a run's history, its bytes as they came."""
+    return api.RunUpdate(
+        position=event.position, attempt=event.attempt, event=telemetry_pb2.Event.FromString(event.body)
+    )
+
+
+def agent(it: record.Agent, *, placements: Iterable[record.Placement]) -> api.Agent:
+    """Describe an agent and the locations that it holds."""
+    return api.Agent(
+        deployment=it.deployment,
+        name=it.name,
+        pool=it.pool,
+        state=api.AgentState.ValueType(wire.AGENT_STATES.to_wire(it.state)),
+        created_at=clock.stamp(it.created_at),
+        last_heard_at=clock.optional_stamp(it.last_heard_at),
+        started_at=clock.optional_stamp(it.started_at),
+        version=it.version,
+        locations=[report(placement) for placement in placements],
+        active_runs=[telemetry_pb2.RunRef(run_id=ref.run_id, attempt=ref.attempt) for ref in it.active_runs],
+        queue=instruction_queue(it.deployment, it.name),
+    )
+
+
+def location(it: record.Location, *, placements: Iterable[record.Placement], snapshot: bytes | None) -> api.Location:
+    """Describe a location, where it is held, and what it defines when that is given."""
+    held = list(placements)
+    message = api.Location(
+        deployment=it.deployment,
+        settings=api.LocationSettings.FromString(it.settings),
+        generation=it.generation,
+        applied_at=clock.stamp(it.applied_at),
+        placements=[
+            api.LocationPlacement(
+                agent=placement.agent,
+                report=report(placement),
+                reported_at=clock.optional_stamp(placement.reported_at),
+            )
+            for placement in held
+        ],
+        phase=_phase_number(phase(it.generation, placements=held)),
+        is_removed=it.removed_at is not None,
+    )
+    if snapshot is not None:
+        message.snapshot.MergeFromString(snapshot)
+    return message
+
+
+def phase(generation: int, *, placements: Iterable[record.Placement]) -> LocationPhase:
+    """Return the worst phase of the wanted generation; what was not reported on yet is pending."""
+    phases = [it.phase if it.generation >= generation else LocationPhase.PENDING for it in placements]
+    return min(phases, key=_WORST_FIRST.index, default=LocationPhase.PENDING)
+
+
+def report(it: record.Placement) -> telemetry_pb2.LocationReport:
+    """Describe how a location fares on an agent."""
+    return telemetry_pb2.LocationReport(
+        location=it.location,
+        generation=it.generation,
+        phase=_phase_number(it.phase),
+        serving_generation=it.serving_generation,
+        failure=_failure(it.failure),
+        snapshot_hash=it.snapshot_hash,
+        framework=it.framework,
+        python_version=it.python_version,
+    )
+
+
+def _phase_number(it: LocationPhase) -> telemetry_pb2.LocationPhase.ValueType:
+    return telemetry_pb2.LocationPhase.ValueType(wire.LOCATION_PHASES.to_wire(it))
+
+
+def _failure(body: bytes) -> telemetry_pb2.Failure | None:
+    return telemetry_pb2.Failure.FromString(body) if body else None

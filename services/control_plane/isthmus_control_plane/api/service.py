@@ -1,0 +1,114 @@
+"""The service of the contract: each call handed to its desk, each record turned into its message."""
+# ruff: noqa: N802, D102, ARG002 - gRPC gives the methods names and arguments, and the contract documents them
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1 import telemetry_pb2
+from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
+from isthmus_store.record import Run
+
+from isthmus_control_plane.api import message
+from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.locations import LocationDesk, LocationView
+from isthmus_control_plane.desk.questions import QuestionDesk
+from isthmus_control_plane.desk.runs import RunDesk
+from isthmus_control_plane.desk.watch import WatchDesk
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Who does what."""
+
+    agents: AgentDesk
+    locations: LocationDesk
+    runs: RunDesk
+    watch: WatchDesk
+    questions: QuestionDesk
+
+
+class ControlPlaneService(ControlPlaneServicer):
+    """Answers the API's calls."""
+
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
+
+    async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:
+        return _agent(await self._desks.agents.create(request))
+
+    async def ListAgents(self, request: api.ListAgentsRequest, context: _Context) -> api.ListAgentsResponse:
+        return api.ListAgentsResponse(agents=[_agent(it) for it in await self._desks.agents.all_of(request)])
+
+    async def GetAgent(self, request: api.GetAgentRequest, context: _Context) -> api.Agent:
+        return _agent(await self._desks.agents.get(request))
+
+    async def RemoveAgent(self, request: api.RemoveAgentRequest, context: _Context) -> api.RemoveAgentResponse:
+        await self._desks.agents.remove(request)
+        return api.RemoveAgentResponse()
+
+    async def DrainAgent(self, request: api.DrainAgentRequest, context: _Context) -> api.Agent:
+        return _agent(await self._desks.agents.drain(request))
+
+    async def ApplyLocation(self, request: api.ApplyLocationRequest, context: _Context) -> api.Location:
+        return _location(await self._desks.locations.apply(request))
+
+    async def ListLocations(self, request: api.ListLocationsRequest, context: _Context) -> api.ListLocationsResponse:
+        return api.ListLocationsResponse(
+            locations=[_location(it) for it in await self._desks.locations.all_of(request)]
+        )
+
+    async def GetLocation(self, request: api.GetLocationRequest, context: _Context) -> api.Location:
+        return _location(await self._desks.locations.get(request))
+
+    async def WatchLocation(self, request: api.WatchLocationRequest, context: _Context) -> AsyncIterator[api.Location]:
+        async with aclosing(self._desks.locations.watch(request)) as views:
+            async for view in views:
+                yield _location(view)
+
+    async def RemoveLocation(self, request: api.RemoveLocationRequest, context: _Context) -> api.RemoveLocationResponse:
+        await self._desks.locations.remove(request)
+        return api.RemoveLocationResponse()
+
+    async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
+        return message.run(await self._desks.runs.launch(request))
+
+    async def ValidateRun(self, request: api.LaunchRunRequest, context: _Context) -> api.ValidateLaunchResponse:
+        found = await self._desks.questions.validate(request, time_left_s=context.time_remaining())
+        return api.ValidateLaunchResponse(violations=found.violations, failure=found.failure)
+
+    async def GetRun(self, request: api.GetRunRequest, context: _Context) -> api.Run:
+        return message.run(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
+
+    async def ListRuns(self, request: api.ListRunsQuery, context: _Context) -> api.ListRunsPage:
+        page = await self._desks.runs.page(request)
+        token = page.next.encode() if page.next is not None else ""
+        return api.ListRunsPage(runs=[message.listed_run(it) for it in page.runs], next_page_token=token)
+
+    async def WatchRun(self, request: api.WatchRunRequest, context: _Context) -> AsyncIterator[api.RunUpdate]:
+        async with aclosing(self._desks.watch.watch(request)) as told:
+            async for news in told:
+                yield api.RunUpdate(run=message.run(news)) if isinstance(news, Run) else message.update(news)
+
+    async def TerminateRun(self, request: api.TerminateRunRequest, context: _Context) -> api.Run:
+        return message.run(await self._desks.runs.terminate(request))
+
+    async def StreamLogs(
+        self, request: api.StreamLogsRequest, context: _Context
+    ) -> AsyncIterator[telemetry_pb2.LogChunk]:
+        async with aclosing(self._desks.questions.logs(request, time_left_s=context.time_remaining())) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def _agent(view: AgentView) -> api.Agent:
+    return message.agent(view.agent, placements=view.placements)
+
+
+def _location(view: LocationView) -> api.Location:
+    return message.location(view.location, placements=view.placements, snapshot=view.snapshot)

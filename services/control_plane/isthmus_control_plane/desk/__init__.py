@@ -1,0 +1,1 @@
+"""What the API's calls do: requests in, records out, one module per kind of thing."""

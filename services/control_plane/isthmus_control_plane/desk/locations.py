@@ -1,0 +1,130 @@
+"""Locations: what is to be served, and how that fares."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+import structlog
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus_store import locations, placements, snapshots
+from isthmus_store.record import Location, Placement
+from isthmus_store.transaction import Transaction
+
+from isthmus_control_plane import clock, facts, world
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.desk.request import DEFAULT, refuse
+from isthmus_control_plane.errors import NotFoundError, StoppingError
+from isthmus_control_plane.facts import LocationKey
+from isthmus_control_plane.validation import request as rules
+
+log = structlog.get_logger(__name__)
+
+_REMEDY = "Add it with ApplyLocation, or list the locations with ListLocations."
+#: How often a watcher looks when nothing wakes it, seconds.
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocationView:
+    """A location, where it is held, and what it defines."""
+
+    location: Location
+    placements: Sequence[Placement]
+    #: A LocationSnapshot of the serving generation; None when none serves, and in lists.
+    snapshot: bytes | None = None
+
+
+class LocationDesk:
+    """Applies, shows and removes locations."""
+
+    def __init__(self, core: Core, *, memory: world.SyncMemory) -> None:
+        self._core = core
+        self._memory = memory
+
+    async def apply(self, request: api.ApplyLocationRequest) -> LocationView:
+        """Add a location or change it, place it, and tell its agent, in one transaction."""
+        refuse(rules.apply_location(request))
+        settings = api.LocationSettings()
+        settings.CopyFrom(request.settings)
+        settings.pool = settings.pool or DEFAULT
+        key = LocationKey(request.deployment or DEFAULT, settings.name)
+        at = clock.now()
+        async with self._core.change_fleet() as tx:
+            before = await locations.get(tx, deployment=key.deployment, name=key.name)
+            after = await locations.apply(
+                tx,
+                deployment=key.deployment,
+                name=key.name,
+                pool=settings.pool,
+                settings=settings.SerializeToString(deterministic=True),
+                at=at,
+                reload=request.reload,
+            )
+            if before is None or before.generation != after.generation:
+                seen = await world.read(tx, memory=self._memory, at=at, deployment=key.deployment)
+                await world.settle_fleet(tx, seen, memory=self._memory, at=at, changed=[key])
+                log.info("location_applied", deployment=key.deployment, location=key.name, generation=after.generation)
+            view = await _view(tx, key)
+        self._core.hub.outbox.ring()
+        self._core.hub.location_changed(key)
+        return view
+
+    async def get(self, request: api.GetLocationRequest) -> LocationView:
+        """Return one location."""
+        refuse(rules.named(deployment=request.deployment, name=request.name))
+        async with self._core.database.read() as tx:
+            return await _view(tx, LocationKey(request.deployment or DEFAULT, request.name))
+
+    async def all_of(self, request: api.ListLocationsRequest) -> list[LocationView]:
+        """Return a deployment's locations by name, without their snapshots."""
+        deployment = request.deployment or DEFAULT
+        refuse(rules.named(deployment=deployment, name=DEFAULT))
+        async with self._core.database.read() as tx:
+            rows = await locations.all_of(tx, deployment=deployment)
+            held = await placements.all_of(tx, deployment=deployment)
+        return [LocationView(row, [it for it in held if it.location == row.name]) for row in rows]
+
+    async def watch(self, request: api.WatchLocationRequest) -> AsyncGenerator[LocationView, None]:
+        """Yield the location now and after each change; the last one says that it was removed."""
+        refuse(rules.named(deployment=request.deployment, name=request.name))
+        key = LocationKey(request.deployment or DEFAULT, request.name)
+        last: LocationView | None = None
+        with self._core.hub.location(key) as wake:
+            while not self._core.hub.is_closed:
+                async with self._core.database.read() as tx:
+                    view = await _view(tx, key, is_removed_shown=last is not None)
+                if view != last:
+                    yield view
+                    last = view
+                if view.location.removed_at is not None:
+                    return
+                await wake.wait(at_most_s=_POLL_S)
+        raise StoppingError
+
+    async def remove(self, request: api.RemoveLocationRequest) -> None:
+        """Remove a location and tell its agent; its runs go on, and those that are queued wait for it to come back."""
+        refuse(rules.named(deployment=request.deployment, name=request.name))
+        key = LocationKey(request.deployment or DEFAULT, request.name)
+        at = clock.now()
+        async with self._core.change_fleet() as tx:
+            if not await locations.remove(tx, deployment=key.deployment, name=key.name, at=at):
+                raise NotFoundError("location", name=key.name, deployment=key.deployment, remedy=_REMEDY)
+            seen = await world.read(tx, memory=self._memory, at=at, deployment=key.deployment)
+            await world.settle_fleet(tx, seen, memory=self._memory, at=at)
+        log.info("location_removed", deployment=key.deployment, location=key.name)
+        self._core.hub.outbox.ring()
+        self._core.hub.location_changed(key)
+
+
+async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = False) -> LocationView:
+    location = await locations.get(tx, deployment=key.deployment, name=key.name)
+    if location is None or (location.removed_at is not None and not is_removed_shown):
+        raise NotFoundError("location", name=key.name, deployment=key.deployment, remedy=_REMEDY)
+    held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
+    serving = next((it.snapshot_hash for it in held if it.serving_generation and it.snapshot_hash), "")
+    return LocationView(location, held, await snapshots.get(tx, serving) if serving else None)
+
+
+def serving_hash(seen: world.World, key: facts.LocationKey) -> str:
+    """Return the hash of what the location defines now; empty when nothing of it serves."""
+    held = seen.placements.get(key)
+    return held.snapshot_hash if held is not None and held.serving_generation else ""

@@ -1,0 +1,79 @@
+"""A run's history, told as it happens."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus_store import events
+from isthmus_store.record import Run, StoredEvent
+
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.desk.request import DEFAULT, refuse
+from isthmus_control_plane.desk.runs import find
+from isthmus_control_plane.errors import StoppingError, Violation
+from isthmus_control_plane.validation import request as rules
+
+#: Events that are read at once: bounds the memory of a watcher that reads slowly.
+_PAGE = 500
+#: How often a watcher looks when nothing wakes it, seconds.
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    run: Run
+    events: list[StoredEvent]
+
+
+class WatchDesk:
+    """Tells runs' histories."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def watch(self, request: api.WatchRunRequest) -> AsyncGenerator[Run | StoredEvent, None]:
+        """Yield the run, its events after the position, and the run again whenever it changed.
+
+        Ends, with the run, when it has ended and all its events were told.
+
+        Raises:
+            StoppingError: The service stops; the caller goes on elsewhere from the last position that it has.
+        """
+        refuse(rules.of_run(deployment=request.deployment, run_id=request.run_id))
+        position, told = request.after_position, None
+        with self._core.hub.run(request.run_id.lower()) as wake:
+            while not self._core.hub.is_closed:
+                look = await self._look(request, position=position)
+                if told is None:
+                    refuse(_position_violations(request, run=look.run))
+                    yield look.run
+                    told = look.run
+                for event in look.events:
+                    yield event
+                    position = event.position
+                is_over = look.run.state.is_terminal and position >= look.run.last_position
+                is_first_also_last = look.run is told and not look.events
+                if (is_over and not is_first_also_last) or _is_news(look.run, told=told):
+                    yield look.run
+                    told = look.run
+                if is_over:
+                    return
+                if len(look.events) < _PAGE:
+                    await wake.wait(at_most_s=_POLL_S)
+        raise StoppingError
+
+    async def _look(self, request: api.WatchRunRequest, *, position: int) -> _Look:
+        run_id = request.run_id.lower()
+        async with self._core.database.read() as tx:
+            run = await find(tx, deployment=request.deployment or DEFAULT, run_id=run_id)
+            return _Look(run, await events.after(tx, run_id, position=position, limit=_PAGE))
+
+
+def _is_news(run: Run, *, told: Run) -> bool:
+    return (run.state, run.attempt, run.message) != (told.state, told.attempt, told.message)
+
+
+def _position_violations(request: api.WatchRunRequest, *, run: Run) -> list[Violation]:
+    if request.after_position <= run.last_position:
+        return []
+    return [Violation("after_position", f"the run's history ends at {run.last_position}")]

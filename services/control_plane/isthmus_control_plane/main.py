@@ -1,0 +1,76 @@
+"""The command isthmus-control-plane: settings, log, signals, exit codes."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import structlog
+from isthmus_broker.errors import PermanentBrokerError
+from isthmus_store.errors import PermanentStoreError
+
+from isthmus_control_plane.errors import PermanentControlPlaneError
+from isthmus_control_plane.service import run_control_plane
+from isthmus_control_plane.settings import ControlPlaneSettings, load_settings
+
+log = structlog.get_logger(__name__)
+
+#: What cannot be mended by starting again.
+_FATAL = (PermanentControlPlaneError, PermanentBrokerError, PermanentStoreError)
+#: sysexits.h: the configuration is at fault.
+_EXIT_CONFIGURATION = 78
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends it at once."""
+    _log_to_stderr()
+    faults: list[BaseException] = []
+    try:
+        asyncio.run(_serve(load_settings()))
+    except* _FATAL as group:
+        faults = _leaves(group)
+    if faults:
+        for fault in faults:
+            sys.stderr.write(f"isthmus-control-plane: {fault}\n")
+        sys.exit(_EXIT_CONFIGURATION)
+
+
+async def _serve(settings: ControlPlaneSettings) -> None:
+    stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            # Nothing is lost: what was accepted is in the database.
+            os._exit(128 + number)
+        log.info("control_plane_signaled", signal=number.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    await run_control_plane(settings, stop=stop)
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The control plane's settings: environment variables in, one validated object out."""
+
+from typing import Final
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from isthmus_control_plane.errors import SettingsError
+
+_PREFIX: Final = "ISTHMUS_CONTROL_PLANE_"
+#: What to do about a missing variable.
+_REMEDIES: Final = {
+    "ISTHMUS_BROKER_URL": "set it to RabbitMQ's address, as in amqp://user:password@host:5672/vhost",
+    "ISTHMUS_DATABASE_URL": "set it to the database, as in sqlite:////var/lib/isthmus/isthmus.db or "
+    "postgresql://user:password@host/isthmus",
+}
+
+
+class ControlPlaneSettings(BaseSettings):
+    """How one control plane runs. Times are in seconds, sizes in bytes.
+
+    ``ISTHMUS_BROKER_URL`` and ``ISTHMUS_DATABASE_URL`` are shared with the other services; every other variable is the
+    attribute's name in capitals behind ``ISTHMUS_CONTROL_PLANE_``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, populate_by_name=True, extra="ignore", frozen=True)
+
+    broker_url: str = Field(validation_alias=AliasChoices("broker_url", "ISTHMUS_BROKER_URL"), min_length=1, repr=False)
+    database_url: str = Field(
+        validation_alias=AliasChoices("database_url", "ISTHMUS_DATABASE_URL"), min_length=1, repr=False
+    )
+    #: Where the API listens; port 0 takes any free one.
+    listen: str = "127.0.0.1:7070"
+    #: Queues that telemetry is spread over: as many monitors may work side by side.
+    monitor_shards: int = Field(default=1, ge=1, le=64)
+    #: The largest message that the API takes or gives. Snapshots and run configs decide the number.
+    max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    #: An agent that takes a launch later than this does nothing and says so.
+    launch_timeout_s: float = Field(default=300.0, gt=0)
+    #: How long after its deadline a command without a result is given up. Telemetry of a started run has this long to
+    #: arrive once the broker is back.
+    expiry_grace_s: float = Field(default=60.0, ge=0)
+    #: After this much silence of an agent its commands are given up, whatever became of them. Above the monitor's
+    #: limit for a silent agent, which decides about runs.
+    silence_limit_s: float = Field(default=1200.0, gt=0)
+    #: How long FetchLogs waits for an agent, when the caller's deadline is not nearer.
+    question_timeout_s: float = Field(default=10.0, gt=0)
+    #: The same for ValidateRun, which runs the definitions' own code.
+    validate_timeout_s: float = Field(default=30.0, gt=0)
+    #: How often the queue and the outbox are looked through when nothing wakes them.
+    sweep_interval_s: float = Field(default=2.0, gt=0)
+    #: How long calls in hand may take at shutdown.
+    drain_timeout_s: float = Field(default=5.0, ge=0)
+
+
+def load_settings() -> ControlPlaneSettings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: Lists each variable that is missing or wrong, with what to do.
+    """
+    try:
+        return ControlPlaneSettings.model_validate({})
+    except ValidationError as error:
+        raise SettingsError([_fault(dict(one)) for one in error.errors()]) from error
+
+
+def _fault(error: dict[str, object]) -> str:
+    location = error["loc"]
+    first = str(location[0]) if isinstance(location, tuple) and location else "?"
+    shared = {"broker_url": "ISTHMUS_BROKER_URL", "database_url": "ISTHMUS_DATABASE_URL"}
+    variable = first if first in _REMEDIES else shared.get(first, f"{_PREFIX}{first.upper()}")
+    if error["type"] == "missing":
+        return f"{variable} is not set: {_REMEDIES.get(variable, 'set it')}"
+    return f"{variable} is not usable: {error['msg']}"

@@ -1,0 +1,52 @@
+"""Ends commands that will get no result from their agent, and the runs that waited for them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from isthmus_store import outbox, runs
+from isthmus_store.record import OutboxInstruction
+from isthmus_store.signal import LaunchExpired, LaunchRefused
+from isthmus_store.state import InstructionOutcome, RunState
+from isthmus_store.transaction import WriteTransaction
+
+from isthmus_control_plane import history
+
+log = structlog.get_logger(__name__)
+
+_LAUNCH = "launch_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What became of a command, and what that means for a run that it should have launched."""
+
+    outcome: InstructionOutcome
+    launch: LaunchExpired | LaunchRefused
+
+
+def expired(row: OutboxInstruction) -> Loss:
+    """Return the loss of a command that nobody took in time."""
+    text = f"agent {row.agent} did not take the launch before its deadline"
+    return Loss(InstructionOutcome.EXPIRED, LaunchExpired(attempt=row.attempt, message=text))
+
+
+async def settle(tx: WriteTransaction, row: OutboxInstruction, *, loss: Loss, at: datetime) -> bool:
+    """End a command. A result that came first wins; so does what the run's own events told.
+
+    Returns:
+        Whether the run changed.
+    """
+    settled = await outbox.settle(tx, row.id, outcome=loss.outcome, at=at)
+    if settled is None:
+        return False
+    log.warning("instruction_lost", instruction=row.id, kind=row.kind, agent=row.agent, outcome=loss.outcome.value)
+    if row.kind != _LAUNCH:
+        return False
+    signaled = await runs.signal(tx, row.run_id, loss.launch, at=at)
+    if not signaled.decision.is_change:
+        return False
+    end = history.canceled if signaled.run.state is RunState.CANCELED else history.failed
+    await history.append(tx, signaled.run.ref, news=[end(signaled.run, at=at)], at=at)
+    log.warning("run_given_up", run=row.run_id, state=signaled.run.state.value, reason=signaled.run.reason.value)
+    return True

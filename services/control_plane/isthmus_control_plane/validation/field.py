@@ -1,0 +1,116 @@
+"""Checks of single fields, shared by all requests."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from uuid import UUID
+
+from isthmus_broker.topology import NAME_PATTERN
+
+from isthmus_control_plane.errors import Violation
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: The longest key of an environment or a label.
+NAME_CHARS: Final = 255
+_SHOWN: Final = 40
+
+
+def name(value: str, *, field: str) -> list[Violation]:
+    """Check a deployment's, agent's, pool's or location's name; an empty one is a fault."""
+    if not value:
+        return [Violation(field, "is missing")]
+    if NAME_PATTERN.fullmatch(value):
+        return []
+    rule = "must be 1 to 63 characters of a-z, 0-9, '-' and '_', with a letter or digit at both ends"
+    slug = re.sub(r"[^a-z0-9_-]+", "-", value.lower())[:63].strip("-_")
+    hint = f"; try {slug!r}" if NAME_PATTERN.fullmatch(slug) else ""
+    return [Violation(field, f"{rule}; got {shown(value)}{hint}")]
+
+
+def optional_name(value: str, *, field: str) -> list[Violation]:
+    """Check a name that has a default."""
+    return name(value, field=field) if value else []
+
+
+def run_id(value: str, *, field: str = "run_id") -> list[Violation]:
+    """Check the id of a run that must exist; letters may be capitals."""
+    if not value:
+        return [Violation(field, "is missing")]
+    if _UUID.fullmatch(value.lower()) and str(UUID(value)) == value.lower():
+        return []
+    return [Violation(field, f"must be a UUID such as 6f1c7a52-3c1b-4a57-9d70-0d9c1f2a4b11; got {shown(value)}")]
+
+
+def text(value: str, *, field: str, max_chars: int) -> list[Violation]:
+    """Check a free text's length, and that it has no NUL, which PostgreSQL cannot store."""
+    if "\0" in value:
+        return [Violation(field, "must not contain NUL characters")]
+    if len(value) > max_chars:
+        return [Violation(field, f"must have at most {max_chars:,} characters; has {len(value):,}")]
+    return []
+
+
+def count(number: int, *, field: str, most: int) -> list[Violation]:
+    """Check how many entries a list or map has."""
+    return [Violation(field, f"must have at most {most:,} entries; has {number:,}")] if number > most else []
+
+
+def seconds(value: float, *, field: str, most: float) -> list[Violation]:
+    """Check a duration; 0 stands for the default."""
+    if math.isfinite(value) and 0 <= value <= most:
+        return []
+    return [Violation(field, f"must be 0 (the default) to {most:g} seconds; got {value:g}")]
+
+
+def pairs(entries: Mapping[str, str], *, field: str, most: int, max_key: int, max_value: int) -> list[Violation]:
+    """Check a map of texts: its size, keys and values."""
+    violations = count(len(entries), field=field, most=most)
+    for key, value in entries.items() if not violations else ():
+        if not key:
+            violations.append(Violation(field, "has an empty key"))
+        violations += text(key, field=f"{field}.{shown(key)}", max_chars=max_key)
+        violations += text(value, field=f"{field}.{key}", max_chars=max_value)
+    return violations
+
+
+def texts(values: Iterable[str], *, field: str, most: int, max_chars: int) -> list[Violation]:
+    """Check a list of texts, of which none may be empty."""
+    listed = list(values)
+    violations = count(len(listed), field=field, most=most)
+    for index, value in enumerate(listed if not violations else ()):
+        if not value:
+            violations.append(Violation(f"{field}[{index}]", "is empty"))
+        violations += text(value, field=f"{field}[{index}]", max_chars=max_chars)
+    return violations
+
+
+def json_object(value: str, *, field: str, max_bytes: int) -> list[Violation]:
+    """Check that a text is empty or a JSON object."""
+    size = len(value.encode(errors="surrogatepass"))
+    if size > max_bytes:
+        return [Violation(field, f"must have at most {max_bytes:,} bytes; has {size:,}. Pass large data by reference.")]
+    fault = _json_fault(value) if value.strip() else None
+    return [Violation(field, fault)] if fault else []
+
+
+def _json_fault(value: str) -> str | None:
+    try:
+        document = json.loads(value, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        return f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+    except RecursionError:
+        return "is nested too deeply"
+    except ValueError as error:
+        return f"is not JSON: {error}"
+    return None if isinstance(document, dict) else f"must be a JSON object; is a {type(document).__name__}"
+
+
+def shown(value: str) -> str:
+    """Quote a caller's text for a message, cut to a readable length."""
+    return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}… ({len(value):,} characters)"
+
+
+def _refuse_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON value")

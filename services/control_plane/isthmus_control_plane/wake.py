@@ -1,0 +1,120 @@
+"""Wakes whoever waits for a change: watchers of one run or location, and the loops behind the API.
+
+A wake-up says "look again", never what happened: it may come for nothing, and a lost one is made good by a slow poll.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from isthmus_broker.notices import Notice
+
+from isthmus_control_plane.facts import LocationKey
+
+
+class Wake:
+    """One sleeper's alarm. What rings while nobody waits is kept for the next wait."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """End the wait under way, or the next one."""
+        self._rung.set()
+
+    async def wait(self, *, at_most_s: float) -> None:
+        """Wait for a ring, or until the time is over."""
+        if await wait_for(self._rung, at_most_s=at_most_s):
+            self._rung.clear()
+
+
+async def wait_for(event: asyncio.Event, *, at_most_s: float) -> bool:
+    """Wait for an event, or until the time is over; returns whether it happened."""
+    try:
+        async with asyncio.timeout(at_most_s):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+class WakeHub:
+    """Knows who waits for what, and hands notices on."""
+
+    def __init__(self) -> None:
+        self._sleepers: dict[str, set[Wake]] = {}
+        #: Rung when agents or locations changed, or runs were queued: the queue has to be looked through.
+        self.queue = Wake()
+        #: Rung when instructions were written.
+        self.outbox = Wake()
+        #: Set when the loops are to end once they are through with what they are at.
+        self.stopping = asyncio.Event()
+        self._is_closed = False
+
+    def stop(self) -> None:
+        """Let the loops end."""
+        self.stopping.set()
+        self.queue.ring()
+        self.outbox.ring()
+
+    @contextmanager
+    def run(self, run_id: str) -> Iterator[Wake]:
+        """Be woken when a run changes."""
+        with self._sleeper(f"run {run_id}") as wake:
+            yield wake
+
+    @contextmanager
+    def location(self, key: LocationKey) -> Iterator[Wake]:
+        """Be woken when a location changes."""
+        with self._sleeper(f"location {key.deployment}/{key.name}") as wake:
+            yield wake
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether watchers are to end: the service stops."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Wake every watcher for the last time."""
+        self._is_closed = True
+        self._ring_all()
+
+    def on_notice(self, notice: Notice) -> None:
+        """Wake whom a notice concerns; an empty one follows a gap in hearing, and concerns everybody."""
+        if not notice:
+            self._ring_all()
+            self.queue.ring()
+            self.outbox.ring()
+            return
+        for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
+            self._ring(topic)
+        if notice.agents or notice.locations:
+            self.queue.ring()
+
+    def run_changed(self, run_id: str) -> None:
+        """Tell of a run that this process changed."""
+        self._ring(f"run {run_id}")
+
+    def location_changed(self, key: LocationKey) -> None:
+        """Tell of a location that this process changed."""
+        self._ring(f"location {key.deployment}/{key.name}")
+        self.queue.ring()
+
+    def _ring(self, topic: str) -> None:
+        for wake in self._sleepers.get(topic, ()):
+            wake.ring()
+
+    def _ring_all(self) -> None:
+        for wakes in self._sleepers.values():
+            for wake in wakes:
+                wake.ring()
+
+    @contextmanager
+    def _sleeper(self, topic: str) -> Iterator[Wake]:
+        wake = Wake()
+        self._sleepers.setdefault(topic, set()).add(wake)
+        try:
+            yield wake
+        finally:
+            self._sleepers[topic].discard(wake)
+            if not self._sleepers[topic]:
+                del self._sleepers[topic]

@@ -1,0 +1,151 @@
+"""Agents and locations: who holds what, who is told, and who takes over."""
+
+import grpc
+import pytest
+from integration.control_plane_stand import control_plane
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1 import telemetry_pb2
+from isthmus_broker import topology
+from isthmus_store.state import AgentState, LocationPhase
+from support.eventually import eventually
+
+
+async def test_an_agent_is_created_once_and_its_queue_is_there(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        first = await stand.create_agent(pool="gpu")
+        again = await stand.create_agent(pool="gpu")
+        assert first == again
+        assert (first.state, first.pool, first.queue) == (api.AGENT_STATE_NEW, "gpu", "isthmus.agent.default.alpha")
+        async with stand.agent():
+            listed = await stand.stub.ListAgents(api.ListAgentsRequest())
+        assert [agent.name for agent in listed.agents] == ["alpha"]
+
+
+async def test_equal_settings_change_nothing_and_other_ones_are_a_new_generation(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        async with stand.agent() as agent:
+            assert (await stand.apply(env={"A": "1", "B": "2"})).generation == 1
+            assert (await stand.apply(env={"B": "2", "A": "1"})).generation == 1
+            changed = await stand.apply(env={"A": "3"})
+            assert (changed.generation, changed.phase) == (2, telemetry_pb2.LOCATION_PHASE_PENDING)
+            told = [await agent.next("sync_locations") for _ in range(2)]
+            specs = [it.sync_locations.locations[0] for it in told]
+            assert [(spec.generation, dict(spec.env)) for spec in specs] == [(1, {"A": "1", "B": "2"}), (2, {"A": "3"})]
+            assert [it.sync_locations.revision for it in told] == [1, 2]
+            request = api.ApplyLocationRequest(settings=changed.settings, reload=True)
+            assert (await stand.stub.ApplyLocation(request)).generation == 3
+
+
+async def test_a_location_is_watched_from_pending_to_serving_to_removed(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        await stand.apply()
+        views = stand.stub.WatchLocation(api.WatchLocationRequest(name="sales"))
+        assert (await views.read()).phase == telemetry_pb2.LOCATION_PHASE_PENDING
+        await stand.report(phase=LocationPhase.IMPORTING)
+        assert (await views.read()).phase == telemetry_pb2.LOCATION_PHASE_IMPORTING
+        await stand.report()
+        serving = await views.read()
+        assert serving.phase == telemetry_pb2.LOCATION_PHASE_SERVING
+        assert [job.name for job in serving.snapshot.jobs] == ["nightly", "__ASSET_JOB"]
+        await stand.stub.RemoveLocation(api.RemoveLocationRequest(name="sales"))
+        removed = await views.read()
+        assert removed.is_removed
+        assert await views.read() is grpc.aio.EOF
+        with pytest.raises(grpc.aio.AioRpcError) as gone:
+            await stand.stub.GetLocation(api.GetLocationRequest(name="sales"))
+        assert gone.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_location_that_fails_to_load_says_so_where_its_runs_wait(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        await stand.apply()
+        await stand.hear()
+        failure = telemetry_pb2.Failure(error_class="ImportError", message="No module named 'sales'\nmore")
+        await stand.report(phase=LocationPhase.FAILED, failure=failure)
+        run = await stand.launch()
+        assert "did not load on agent alpha: No module named 'sales'; mend it" in run.message
+        location = await stand.stub.GetLocation(api.GetLocationRequest(name="sales"))
+        assert location.placements[0].report.failure == failure
+
+
+async def test_a_removed_location_is_taken_from_its_agent(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand, stand.serving() as agent:
+        assert len((await agent.next("sync_locations")).sync_locations.locations) == 1
+        await stand.stub.RemoveLocation(api.RemoveLocationRequest(name="sales"))
+        assert not (await agent.next("sync_locations")).sync_locations.locations
+
+
+async def test_a_lost_agents_location_moves_to_one_that_lives(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        await stand.create_agent("beta")
+        await stand.hear("beta", revision=0)
+        async with stand.agent("beta") as beta, stand.agent("alpha") as alpha:
+            assert (await alpha.next("sync_locations")).sync_locations.locations
+            await stand.hear("alpha", state=AgentState.LOST)
+            taken_over = await beta.next("sync_locations")
+            spec = taken_over.sync_locations.locations[0]
+            assert (spec.name, bool(spec.known_snapshot_hash)) == ("sales", True)
+            assert not (await alpha.next("sync_locations")).sync_locations.locations
+        held = await stand.stub.GetLocation(api.GetLocationRequest(name="sales"))
+        assert [it.agent for it in held.placements] == ["beta"]
+
+
+async def test_an_agent_that_lost_its_memory_is_told_its_locations_again(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand, stand.serving() as agent:
+        first = await agent.next("sync_locations")
+        await stand.hear(incarnation="life-2", revision=0)
+        again = await agent.next("sync_locations")
+        specs = [(it.sync_locations.revision, it.sync_locations.locations[0].generation) for it in (first, again)]
+        assert specs == [(1, 1), (1, 1)]
+        await stand.hear(incarnation="life-2", revision=7)
+        assert (await agent.next("sync_locations")).sync_locations.revision == 8
+
+
+async def test_a_draining_agent_gets_no_runs(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand, stand.serving() as agent:
+        drained = await stand.stub.DrainAgent(api.DrainAgentRequest(name="alpha"))
+        assert drained.state == api.AGENT_STATE_DRAINING
+        assert (await agent.next("drain_agent")).HasField("drain_agent")
+        run = await stand.launch()
+        assert (run.state, "agent alpha is draining" in run.message) == (api.RUN_STATE_QUEUED, True)
+
+
+async def test_an_agent_with_runs_stays_and_one_without_goes_with_its_queue(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        async with stand.serving():
+            run = await stand.launch()
+            with pytest.raises(grpc.aio.AioRpcError) as busy:
+                await stand.stub.RemoveAgent(api.RemoveAgentRequest(name="alpha"))
+            assert busy.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert run.request.run.run_id in str(busy.value.details())
+        await stand.create_agent("beta")
+        await stand.stub.RemoveAgent(api.RemoveAgentRequest(name="beta"))
+
+        async def is_gone() -> bool:
+            with pytest.raises(grpc.aio.AioRpcError) as missing:
+                await stand.stub.GetAgent(api.GetAgentRequest(name="beta"))
+            return missing.value.code() is grpc.StatusCode.NOT_FOUND
+
+        assert await eventually(is_gone, within=2)
+
+
+async def test_a_queue_that_the_broker_lost_is_mended_and_the_launch_delivered(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        await topology.remove_agent(stand.broker, deployment="default", agent="alpha")
+        run = await stand.launch()
+
+        async def is_there_again() -> bool:
+            async with stand.agent() as agent:
+                launch = await agent.next("launch_run", within=5)
+            return launch.launch_run.request.run.run_id == run.request.run.run_id
+
+        assert await is_there_again()
