@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
 
-from isthmus_broker.link import LINK_ERRORS, Link, LossWatch
+from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 
@@ -38,17 +38,21 @@ class Delivery:
         A channel that is gone cannot be told: the broker has taken the message back and will deliver it again.
         """
         try:
-            match settlement:
-                case Settlement.ACK:
-                    await self._channel.basic_ack(self.tag, multiple=with_earlier)
-                case Settlement.RETRY:
-                    await self._channel.basic_nack(self.tag, multiple=with_earlier, requeue=True)
-                case Settlement.DEAD_LETTER:
-                    await self._channel.basic_nack(self.tag, multiple=with_earlier, requeue=False)
-                case Settlement.RETURN:
-                    pass
+            with naming_losses():
+                await self._tell(settlement, with_earlier=with_earlier)
         except LINK_ERRORS as error:
             log.debug("settlement_lost", queue=self.queue, settlement=settlement.name, error=str(error))
+
+    async def _tell(self, settlement: Settlement, *, with_earlier: bool) -> None:
+        match settlement:
+            case Settlement.ACK:
+                await self._channel.basic_ack(self.tag, multiple=with_earlier)
+            case Settlement.RETRY:
+                await self._channel.basic_nack(self.tag, multiple=with_earlier, requeue=True)
+            case Settlement.DEAD_LETTER:
+                await self._channel.basic_nack(self.tag, multiple=with_earlier, requeue=False)
+            case Settlement.RETURN:
+                pass
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ class Consumer:
         self._is_stopped.set()
         for cancel in self._cancels:
             try:
-                await cancel()
+                with naming_losses():
+                    await cancel()
             except LINK_ERRORS as error:
                 log.debug("cancel_lost", error=str(error))
         self._cancels.clear()

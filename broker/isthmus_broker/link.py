@@ -6,7 +6,8 @@ session is built from nothing: what was consumed before is redelivered by the br
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import aio_pika
@@ -22,6 +23,18 @@ log = structlog.get_logger(__name__)
 
 #: What a broken connection or channel raises, in this process or at the other end.
 LINK_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.IncompleteReadError, TimeoutError)
+
+
+@contextmanager
+def naming_losses() -> Iterator[None]:
+    """Give a loss its name: aiormq fails what was in flight on a channel that is closing with a bare `Exception`."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is Exception:
+            raise ConnectionError("the channel was closed") from error
+        raise
+
 
 Session = Callable[[AbstractConnection, Callable[[], None]], Awaitable[None]]
 
@@ -93,7 +106,8 @@ class Link:
         connection = await connect(self._settings)
         began_at = clock()
         try:
-            await self._session(connection, self._on_ready)
+            with naming_losses():
+                await self._session(connection, self._on_ready)
         finally:
             await connection.close()
             # A session that dies at once (a missing queue, a refused channel) must not be retried at full speed.

@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from aiormq.exceptions import DeliveryError, PublishError
 
 from isthmus_broker.errors import BrokerUnavailableError, PublishRefusedError, PublishUnknownError, UnroutableError
-from isthmus_broker.link import LINK_ERRORS, Link, LossWatch
+from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
 from isthmus_broker.settings import BrokerSettings
 
 
@@ -92,9 +92,10 @@ class Publisher:
             raise BrokerUnavailableError(purpose=self._settings.connection_name)
         key = message.routing_key
         try:
-            async with asyncio.timeout(self._settings.publish_timeout_s):
-                exchange = await channel.get_exchange(message.exchange, ensure=False)
-                await exchange.publish(self._amqp_message(message), key, mandatory=message.is_mandatory)
+            with naming_losses():
+                async with asyncio.timeout(self._settings.publish_timeout_s):
+                    exchange = await channel.get_exchange(message.exchange, ensure=False)
+                    await exchange.publish(self._amqp_message(message), key, mandatory=message.is_mandatory)
         except PublishError as error:
             raise UnroutableError(exchange=message.exchange, routing_key=key) from error
         except DeliveryError as error:
