@@ -26,7 +26,9 @@ STATION_SCHEMA = TableSchema(
 )
 
 
-@asset(group_name="ingest", kinds={"python", "duckdb"}, owners=["team:network", "network@example.com"], code_version="1")
+@asset(
+    group_name="ingest", kinds={"python", "duckdb"}, owners=["team:network", "network@example.com"], code_version="1"
+)
 def stations(warehouse: Warehouse) -> MaterializeResult:
     """Every station of the network."""
     rows = [(one.station_id, one.name, one.district, one.docks) for one in source.stations()]
