@@ -143,7 +143,7 @@ class _Agent:
         )
         tasks.create_task(self._upkeep(desk).run(), name="upkeep")
         tasks.create_task(consumer.run(), name="instructions")
-        tasks.create_task(self._mind_queue(consumer, started=started), name="queue")
+        tasks.create_task(self._mind_queue(consumer, bell=bell, started=started), name="queue")
         await stop.wait()
         await consumer.drain(deadline_s=self.settings.drain_timeout_s)
         raise _Stopped
@@ -154,7 +154,7 @@ class _Agent:
             await registry.note_exit(ending)
             salvage.begin(ending)
 
-    async def _mind_queue(self, consumer: InstructionConsumer, *, started: asyncio.Event | None) -> None:
+    async def _mind_queue(self, consumer: InstructionConsumer, *, bell: Bell, started: asyncio.Event | None) -> None:
         """Say so when the broker is there and the agent's queue is not, and say when all is well."""
         settings, patience_s = self.settings, _QUEUE_PATIENCE_S
         while True:
@@ -162,6 +162,8 @@ class _Agent:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):
                     await consumer.wait_consuming()
+                    # An agent that was created just now is heard of at once, not at its next heartbeat.
+                    bell.ring()
                     if started is not None:
                         started.set()
             if not consumer.is_consuming:
