@@ -4,8 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support.postgres import Postgres, private_postgres
 from support.rabbitmq import Rabbit, private_rabbitmq
+
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("isthmus", deadline=None)
+settings.load_profile("isthmus")
 
 
 @pytest.fixture(scope="session")

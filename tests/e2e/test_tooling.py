@@ -22,7 +22,6 @@ from grpc_status import rpc_status
 from isthmus.v1.control_plane_pb2 import RUN_STATE_FAILED
 from isthmus.v1.instruction_pb2 import CodeSource
 from support.eventually import eventually
-from support.rabbitmq import Rabbit
 from support.system import Operator, System, running_system
 
 pytestmark = pytest.mark.timeout(120)
@@ -168,12 +167,12 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def test_a_failed_run_is_told_to_a_webhook_that_can_check_who_speaks(
-    rabbitmq: Rabbit, gated_source: CodeSource, receiver: Receiver, tmp_path: Path
+    broker_url: str, gated_source: CodeSource, receiver: Receiver, tmp_path: Path
 ) -> None:
     secret = "whsec_" + base64.b64encode(b"a secret of the test's").decode()
     hooks = json.dumps([{"url": receiver.url, "secret": secret}])
     with running_system(
-        broker_url=rabbitmq.take_url(),
+        broker_url=broker_url,
         database_url=f"sqlite+aiosqlite:///{tmp_path}/isthmus.db",
         folder=tmp_path,
         monitor_environment={"ISTHMUS_MONITOR_WEBHOOKS": hooks},
