@@ -8,7 +8,6 @@ from hypothesis import settings
 from support.postgres import Postgres, private_postgres
 from support.rabbitmq import Rabbit, private_rabbitmq
 
-
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("isthmus", deadline=None)
 settings.load_profile("isthmus")
