@@ -9,8 +9,9 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import grpc
@@ -28,14 +29,18 @@ from isthmus_broker.topology import declare
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy
 
+if TYPE_CHECKING:
+    from isthmus.v1.code_server_pb2_grpc import CodeServerAsyncStub
+
 PROJECTS = Path(__file__).parents[1] / "contract" / "code_server" / "projects"
 
 
 @dataclass(kw_only=True)
 class Running:
     process: Process
-    stub: CodeServerStub
-    health: health_pb2_grpc.HealthStub
+    stub: "CodeServerAsyncStub"
+    #: Its methods have no types.
+    health: Any
     runs_dir: Path
 
     def folder(self, run_id: str) -> AttemptFolder:
@@ -77,7 +82,7 @@ async def code_server(tmp_path: Path, broker_url: str, *, module: str = "jobs") 
     )
     try:
         async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s.sock") as channel:
-            stub = CodeServerStub(channel)
+            stub = cast("CodeServerAsyncStub", CodeServerStub(channel))
             health = health_pb2_grpc.HealthStub(channel)
             # The first call waits until the server listens and has loaded its definitions.
             await stub.Describe(pb.DescribeRequest(), wait_for_ready=True, timeout=40)
@@ -248,7 +253,12 @@ async def test_runs_go_on_while_the_broker_is_away_and_no_event_is_lost(tmp_path
         for number in range(3):
             events = await tap.end_of(f"r{number}")
             assert sorted({event.seq for event in events}) == list(range(1, len(events) + 1))
-            await eventually(lambda number=number: server.folder(f"r{number}").is_done, within=5)
+            folder = server.folder(f"r{number}")
+            await eventually(partial(_is_done, folder), within=5)
+
+
+def _is_done(folder: AttemptFolder) -> bool:
+    return folder.is_done
 
 
 def _has_ended(server: Running, count: int) -> bool:

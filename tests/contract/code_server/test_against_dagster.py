@@ -2,6 +2,7 @@
 
 import importlib
 from collections import Counter
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,6 +18,9 @@ _NOT_COMPARED = {
     "ENGINE_EVENT",
     "LOGS_CAPTURED",
 }
+
+#: Of how many events the name, the step, and what it is about were this.
+Told = Counter[tuple[Any, str, str]]
 
 _NAMES = {
     "STEP_START": "step_started",
@@ -44,7 +48,7 @@ _NAMES = {
 }
 
 
-def theirs(module: str, job: str, partition_key: str | None = None) -> tuple[Counter, bool]:
+def theirs(module: str, job: str, partition_key: str | None = None) -> tuple[Told, bool]:
     loaded = importlib.import_module(module)
     for name in getattr(loaded, "TRIES", {}):
         loaded.TRIES[name] = 0
@@ -54,7 +58,7 @@ def theirs(module: str, job: str, partition_key: str | None = None) -> tuple[Cou
     entries = instance.all_logs(result.run_id)
     for name in getattr(loaded, "TRIES", {}):
         loaded.TRIES[name] = 0
-    told = Counter(
+    told: Told = Counter(
         (_NAMES[entry.dagster_event.event_type_value], entry.step_key or "", label(entry.dagster_event))
         for entry in entries
         if entry.dagster_event is not None and entry.dagster_event.event_type_value not in _NOT_COMPARED
@@ -64,18 +68,18 @@ def theirs(module: str, job: str, partition_key: str | None = None) -> tuple[Cou
 
 def label(event: dg.DagsterEvent) -> str:
     if event.event_type_value in ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION"):
-        return f"{event.asset_key.to_user_string()}@{event.partition or ''}"
+        return f"{event.asset_key and event.asset_key.to_user_string()}@{event.partition or ''}"
     if event.event_type_value == "STEP_OUTPUT":
         return f"{event.step_output_data.output_name}:{event.step_output_data.mapping_key or ''}"
     if event.event_type_value == "ASSET_CHECK_EVALUATION":
-        data = event.event_specific_data
+        data: Any = event.event_specific_data
         return f"{data.check_name}={data.passed}"
     return ""
 
 
-def ours(events: list[pb.Event]) -> tuple[Counter, bool]:
+def ours(events: list[pb.Event]) -> tuple[Told, bool]:
     compared = set(_NAMES.values())
-    told = Counter(
+    told: Told = Counter(
         (event.WhichOneof("body"), event.step_key, our_label(event))
         for event in events
         if event.WhichOneof("body") in compared
@@ -96,7 +100,7 @@ def our_label(event: pb.Event) -> str:
     return ""
 
 
-def without_resources(told: Counter) -> Counter:
+def without_resources(told: Told) -> Told:
     """Leave out which step a resource is initialized for: it depends on the process's earlier runs."""
     return Counter({key: count for key, count in told.items() if key[0] != "resource_event"})
 

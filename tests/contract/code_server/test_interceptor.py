@@ -1,9 +1,9 @@
 """What a handler lets out becomes a status: our own words with their meaning, others without their text."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import pytest
@@ -11,6 +11,9 @@ from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.code_server_pb2_grpc import CodeServerServicer, CodeServerStub, add_CodeServerServicer_to_server
 from isthmus_code_server.errors import AttemptFencedError, NotLoadedError, ZygoteLostError
 from isthmus_code_server.service.interceptor import ErrorInterceptor
+
+if TYPE_CHECKING:
+    from isthmus.v1.code_server_pb2_grpc import CodeServerAsyncStub
 
 
 class Failing(CodeServerServicer):
@@ -21,25 +24,28 @@ class Failing(CodeServerServicer):
         raise self._error
 
     async def ReadLogs(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802  # the contract's name
+        for chunk in self._chunks():
+            yield chunk
+
+    def _chunks(self) -> Iterator[Any]:
         raise self._error
-        yield
 
 
 @asynccontextmanager
-async def failing_with(error: Exception, tmp_path: Path) -> AsyncIterator[CodeServerStub]:
+async def failing_with(error: Exception, tmp_path: Path) -> AsyncIterator["CodeServerAsyncStub"]:
     server = grpc.aio.server(interceptors=(ErrorInterceptor(),))
-    add_CodeServerServicer_to_server(Failing(error), server)
+    add_CodeServerServicer_to_server(Failing(error), server)  # type: ignore[abstract, unused-ignore]  # the others are not called
     address = f"unix:{tmp_path}/s.sock"
     server.add_insecure_port(address)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            yield CodeServerStub(channel)
+            yield cast("CodeServerAsyncStub", CodeServerStub(channel))
     finally:
         await server.stop(None)
 
 
-async def status_of(stub: CodeServerStub) -> list[grpc.aio.AioRpcError]:
+async def status_of(stub: "CodeServerAsyncStub") -> list[grpc.aio.AioRpcError]:
     errors = []
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Describe(pb.DescribeRequest())

@@ -12,7 +12,7 @@ def entry(event_type: str, *, message: str = "told") -> EventLogEntry:
     # Dagster's constructor refuses an event without its data: another version's events may well look so to us.
     fields = {"event_type_value": event_type, "job_name": "j", "message": message, "step_key": "s"}
     event = tuple.__new__(DagsterEvent, [fields.get(name) for name in DagsterEvent._fields])
-    return EventLogEntry(
+    return EventLogEntry(  # type: ignore[no-untyped-call, unused-ignore]  # Dagster's has no types
         error_info=None,
         level=10,
         user_message=message,

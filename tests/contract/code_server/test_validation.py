@@ -15,7 +15,7 @@ def violations(definitions: Definitions, request: RunRequest) -> dict[str, str]:
 
 def test_a_valid_request_is_accepted(jobs: Definitions) -> None:
     config = {"ops": {"load": {"config": {"limit": 1}}, "other": {"config": {"limit": 2}}}}
-    assert jobs.prepare(run_request("configured", config=config))
+    assert jobs.prepare(run_request("configured", config=config)) is not None
 
 
 def test_an_unknown_job_is_named_with_those_that_are_there(jobs: Definitions) -> None:
@@ -94,11 +94,11 @@ def test_a_partition_that_is_not_there_is_refused(assets: Definitions, job: str,
     [("letters", "a"), ("days", "2024-01-31"), ("both", "2024-01-01|a"), ("customers", "acme")],
 )
 def test_a_partition_that_is_there_is_accepted(assets: Definitions, job: str, partition: str) -> None:
-    assert assets.prepare(run_request(job, partition=partition))
+    assert assets.prepare(run_request(job, partition=partition)) is not None
 
 
 def test_a_partition_may_come_as_a_tag(assets: Definitions) -> None:
-    assert assets.prepare(run_request("letters", tags={"dagster/partition": "a"}))
+    assert assets.prepare(run_request("letters", tags={"dagster/partition": "a"})) is not None
     bad = violations(assets, run_request("letters", tags={"dagster/partition": "z"}))
     assert list(bad) == ["partition_key"]
 
