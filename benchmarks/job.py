@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks.figure import Better, Figure, Measure, Result
 from benchmarks.option import Options
-from benchmarks.peer.dagster import DEFAULT, TUNED, Dagster, DagsterSetup, with_dagster
+from benchmarks.peer.servers import DEFAULT, TUNED, Dagster, DagsterSetup, with_dagster
 from benchmarks.stand import Servers, Stand, measured, place
 
 #: Job, repetitions.

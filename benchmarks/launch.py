@@ -12,7 +12,7 @@ from isthmus.v1.control_plane_pb2 import LaunchRunRequest
 
 from benchmarks.figure import Better, Figure, Measure, Result, Station
 from benchmarks.option import Options
-from benchmarks.peer.dagster import DEFAULT, TUNED, Dagster, DagsterSetup, with_dagster
+from benchmarks.peer.servers import DEFAULT, TUNED, Dagster, DagsterSetup, with_dagster
 from benchmarks.poll import read_stamp
 from benchmarks.stand import LOCATION, RUN_TIMEOUT_S, Place, Servers, Stand, measured, place, stamp_config
 from benchmarks.stations import from_files, from_history, read_notes, summarize

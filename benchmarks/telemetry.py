@@ -28,7 +28,7 @@ from support.system import Service
 from benchmarks import machine
 from benchmarks.figure import Better, Figure, Measure, Result
 from benchmarks.option import Options
-from benchmarks.peer.dagster import DEFAULT, PROGRAMS, environment, instance
+from benchmarks.peer.servers import DEFAULT, PROGRAMS, environment, instance
 from benchmarks.stand import Place, Servers, place
 
 _DEPLOYMENT, _AGENT, _LOCATION = "default", "bench", "bench"

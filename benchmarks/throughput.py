@@ -8,7 +8,7 @@ from functools import partial
 from benchmarks import machine
 from benchmarks.figure import Better, Figure, Measure, Result
 from benchmarks.option import Options
-from benchmarks.peer.dagster import DEFAULT, TUNED, Dagster, DagsterSetup, with_dagster
+from benchmarks.peer.servers import DEFAULT, TUNED, Dagster, DagsterSetup, with_dagster
 from benchmarks.stand import Servers, Stand, measured, place
 
 _RUNS = 200
