@@ -43,14 +43,10 @@ class Service:
     log: Path
     process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def command(self) -> Sequence[str]:
-        return [sys.executable, "-m", f"isthmus_{self.name}.main"]
-
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command,
+                [sys.executable, "-m", f"isthmus_{self.name}.main"],
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -38,7 +38,6 @@ class LocationKeeper:
         timing: KeeperTiming,
         report: Callable[[str, telemetry.Event], None],
         on_serving_change: Callable[[], None],
-        on_attached: Callable[[HeldServer], None],
     ) -> None:
         """Keep the location `name` on `host`, with loading and stopping as `tasks`."""
         self.name = name
@@ -47,7 +46,6 @@ class LocationKeeper:
         self._timing = timing
         self._report = report
         self._on_serving_change = on_serving_change
-        self._on_attached = on_attached
         self._wanted: WantedLocation | None = None
         self._wanted_name = ""
         self._generation = 0
@@ -125,7 +123,6 @@ class LocationKeeper:
         """Take over a server that an earlier life of the agent started."""
         held = HeldServer(name=server.name, generation=server.generation, is_fresh=False)
         held.attach(server)
-        self._on_attached(held)
         self._held[held.name] = held
         self._begin_load(held, spec=None, timeout_s=self._timing.adopt_timeout_s)
 
@@ -215,7 +212,6 @@ class LocationKeeper:
         try:
             if spec is not None:
                 held.attach(await self._host.start(spec))
-                self._on_attached(held)
                 self._wake()
             response = await held.client.describe(timeout_s=timeout_s)
         except AgentError as error:

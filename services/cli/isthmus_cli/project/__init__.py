@@ -1,1 +1,0 @@
-"""Finds the code locations of a Dagster project where `dagster dev` and `dg dev` find them."""

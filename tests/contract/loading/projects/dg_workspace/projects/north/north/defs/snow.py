@@ -1,6 +1,0 @@
-import dagster as dg
-
-
-@dg.asset
-def snow() -> int:
-    return 0
