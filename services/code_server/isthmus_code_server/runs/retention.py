@@ -1,6 +1,7 @@
 """What is kept of attempts that are over: their logs, and of those the newest."""
 
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,8 @@ from isthmus_broker.journal import AttemptFolder, list_attempts
 
 #: How many attempts that are over keep their folder.
 KEPT_ATTEMPTS = 200
+#: How long a folder is kept at least, seconds: while a launch may be delivered again, it proves that it was started.
+KEPT_S = 3600.0
 
 
 def drop_journal(folder: AttemptFolder) -> None:
@@ -20,10 +23,11 @@ def drop_journal(folder: AttemptFolder) -> None:
 def prune(runs_dir: Path, *, kept: int = KEPT_ATTEMPTS) -> list[AttemptFolder]:
     """Delete the folders of attempts that are over, but for the newest; returns what was deleted.
 
-    A folder is also the proof that its attempt was started: the newest are kept for that, too.
+    A folder is also the proof that its attempt was started: what is younger than `KEPT_S` stays, however many there are.
     """
     done = [folder for folder in list_attempts(runs_dir) if folder.is_done]
-    doomed = _oldest(done, kept=kept)
+    newest_doomed = time.time() - KEPT_S
+    doomed = [folder for folder in _oldest(done, kept=kept) if _changed_at(folder) < newest_doomed]
     for folder in doomed:
         shutil.rmtree(folder.path, ignore_errors=True)
     return doomed
