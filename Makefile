@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest unit oldest protos lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench protos lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
@@ -27,7 +27,7 @@ format: .venv/.ready ## let ruff format the tree and mend what it can
 
 types: .venv/.ready ## mypy, strict, over packages and tests
 	@echo "· mypy"
-	@.venv/bin/mypy --no-error-summary $(packages) tests examples/bike_share/bike_share
+	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 
@@ -54,6 +54,9 @@ oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the o
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
 	@.venv-dagster-oldest/bin/python -m pytest -q --confcutdir=tests/contract tests/contract/code_server
 
+bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## measure, against Dagster itself (ONLY=launch,memory RUNS=100 PEER=0)
+	@.venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 0,$(PEER)),--no-peer)
+
 protos: .venv-codegen/.ready ## generate the contract's code from protos/isthmus/v1/*.proto
 	@protos/generate.sh $(CURDIR)/.venv-codegen/bin/python
 
@@ -77,6 +80,10 @@ clean: ## remove environments, caches and the data of local runs
 
 .venv-dagster-oldest/.ready: tests/dagster-oldest.lock $(projects) scripts/bootstrap scripts/uv.txt
 	@scripts/bootstrap dagster-oldest
+	@touch $@
+
+.venv-peer/.ready: benchmarks/peer.lock scripts/bootstrap scripts/uv.txt
+	@scripts/bootstrap peer
 	@touch $@
 
 .venv-uv/installed: scripts/uv.txt

@@ -24,6 +24,7 @@ from isthmus_agent.heartbeat import Bell, LifeSigns, beat, say_stopped
 from isthmus_agent.hosts.host import Host
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.hosts.process.sockets import default_runtime_dir
+from isthmus_agent.instance.relay import InstanceRelay
 from isthmus_agent.instructions.dispatch import InstructionDesk, routes
 from isthmus_agent.instructions.launch import AttemptDesk
 from isthmus_agent.instructions.run_locks import RunLocks
@@ -70,6 +71,7 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
                 policy=policy,
                 broker=broker.named(f"{purpose} instructions"),
                 publisher=TelemetryPublisher(publisher, source=source),
+                connection=publisher,
             )
             await agent.run(stop=stop, started=started)
 
@@ -93,6 +95,8 @@ class _Agent:
     policy: Policy
     broker: BrokerSettings
     publisher: TelemetryPublisher
+    #: What the publisher publishes over.
+    connection: Publisher
 
     async def run(self, *, stop: asyncio.Event, started: asyncio.Event | None) -> None:
         log.info("agent_starting", deployment=self.settings.deployment, agent=self.settings.name)
@@ -119,12 +123,14 @@ class _Agent:
     ) -> NoReturn:
         bell = Bell()
         reporter = LocationReporter(self.publisher)
+        relay = self._relay(tasks)
         registry = LocationRegistry(
             self._registry_settings(),
             host=self.host,
             tasks=tasks,
             report=reporter.report,
             on_serving_change=bell.ring,
+            attend=relay.attend,
         )
         registries.append(registry)
         ledger = AttemptLedger(self.folder / "attempts")
@@ -134,10 +140,11 @@ class _Agent:
         running = await self.host.list()
         registry.begin(running)
         salvage.begin_unseen(living=frozenset(server.incarnation for server in running))
-        consumer = self._consumer(desk)
+        consumer = self._consumer(desk, tasks=tasks)
         signs = LifeSigns(registry=registry, salvage=salvage, drain=desk.drain, started_at=now())
         tasks.create_task(self._watch_exits(registry, salvage), name="exits")
         tasks.create_task(reporter.run(), name="reports")
+        tasks.create_task(relay.run(), name="query answers")
         tasks.create_task(
             beat(signs, publisher=self.publisher, bell=bell, interval_s=self.settings.heartbeat_s), name="heartbeat"
         )
@@ -177,15 +184,25 @@ class _Agent:
                 continue
             await asyncio.sleep(_QUEUE_REMINDER_S)
 
-    def _consumer(self, desk: AttemptDesk) -> InstructionConsumer:
+    def _consumer(self, desk: AttemptDesk, *, tasks: asyncio.TaskGroup) -> InstructionConsumer:
         settings = self.settings
         return InstructionConsumer(
             self.broker,
             deployment=settings.deployment,
             agent=settings.name,
             prefetch=settings.prefetch,
-            handle=InstructionDesk(routes(desk), publisher=self.publisher).handle,
+            handle=InstructionDesk(routes(desk), publisher=self.publisher, tasks=tasks).handle,
             allowed_sender=settings.allowed_sender or None,
+        )
+
+    def _relay(self, tasks: asyncio.TaskGroup) -> InstanceRelay:
+        return InstanceRelay(
+            self.connection,
+            self.broker.named(f"{self.broker.connection_name}, answers"),
+            deployment=self.settings.deployment,
+            agent=self.settings.name,
+            tasks=tasks,
+            allowed_sender=self.settings.allowed_sender or None,
         )
 
     def _desk(self, registry: LocationRegistry, *, ledger: AttemptLedger, drain: DrainSwitch) -> AttemptDesk:

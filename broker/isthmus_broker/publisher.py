@@ -30,6 +30,8 @@ class OutgoingMessage:
     expires_in_s: float | None = None
     #: Whether a message that no queue takes is an error.
     is_mandatory: bool = True
+    #: Whether it is to survive the broker's restart.
+    is_durable: bool = True
 
 
 class Publisher:
@@ -111,7 +113,7 @@ class Publisher:
             content_encoding=message.content_encoding,
             headers=dict(message.headers),
             expiration=message.expires_in_s,
-            delivery_mode=DeliveryMode.PERSISTENT,
+            delivery_mode=DeliveryMode.PERSISTENT if message.is_durable else DeliveryMode.NOT_PERSISTENT,
             user_id=self._settings.user,
         )
 

@@ -1,6 +1,8 @@
 """Carries an attempt's journal to the broker: in order, each record until it is confirmed."""
 
 import asyncio
+from contextlib import suppress
+from typing import Final
 
 import structlog
 
@@ -12,12 +14,16 @@ from isthmus_broker.topology import TelemetryKind
 
 log = structlog.get_logger(__name__)
 
+#: How long events gather behind a batch, seconds. With 500 events to a batch still some 20,000 events/s for each run.
+GATHER_S: Final = 0.02
+
 
 class JournalRelay:
     """Publishes one journal while it grows.
 
     One batch is in flight at a time, so that a refusal never lets a later batch overtake; what piles up behind it makes
-    the next batch larger.
+    the next batch larger. The first event goes at once; what follows is gathered for some milliseconds, because a batch
+    costs the broker and the monitor about the same, whatever is in it.
     """
 
     def __init__(self, folder: AttemptFolder, publisher: TelemetryPublisher) -> None:
@@ -27,7 +33,7 @@ class JournalRelay:
         offset, seq = folder.published()
         self._reader = JournalReader(folder.journal, offset=offset, seq=seq)
         self._bell = asyncio.Event()
-        self._is_complete = False
+        self._completed = asyncio.Event()
 
     def ring(self) -> None:
         """Say that the journal has grown."""
@@ -35,7 +41,7 @@ class JournalRelay:
 
     def finish(self) -> None:
         """Say that the journal will not grow any more: `run` returns when all of it is confirmed."""
-        self._is_complete = True
+        self._completed.set()
         self._bell.set()
 
     async def run(self) -> None:
@@ -49,17 +55,24 @@ class JournalRelay:
         while True:
             self._bell.clear()
             # Read after this flag: what was appended before `finish` is seen.
-            is_complete = self._is_complete
+            is_complete = self._completed.is_set()
             batch = self._reader.read()
             if batch.events:
                 await self._publish(batch)
                 self._reader.advance(batch)
                 self._folder.mark_published(offset=batch.offset, seq=batch.seq)
+                await self._gather()
             elif is_complete:
                 self._folder.mark_done()
                 return
             else:
                 await self._bell.wait()
+
+    async def _gather(self) -> None:
+        """Let events gather, unless there will be no more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S):
+                await self._completed.wait()
 
     async def _publish(self, batch: JournalSlice) -> None:
         """Publish until confirmed, however long the broker is away."""

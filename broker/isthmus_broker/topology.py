@@ -4,6 +4,7 @@ One virtual host, everything durable. See the table in docs/architecture.md for 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -19,6 +20,8 @@ TELEMETRY = "isthmus.telemetry"
 TELEMETRY_SHARDS = "isthmus.telemetry.shards"
 ANSWERS = "isthmus.answers"
 NOTICES = "isthmus.notices"
+QUERIES = "isthmus.queries"
+QUERY_ANSWERS = "isthmus.query-answers"
 UNROUTABLE = "isthmus.unroutable"
 DEAD = "isthmus.dead"
 
@@ -34,6 +37,12 @@ INSTRUCTION_MAX_LENGTH = 50_000
 TELEMETRY_DELIVERY_LIMIT = 1_000_000_000
 #: How much telemetry may wait for the monitor, bytes per shard; beyond it publishers are refused, and spool.
 TELEMETRY_MAX_BYTES = 2 * 1024**3
+#: How long a query or an answer may lie in its queue, ms: longer than any asker waits, each message has its own time.
+QUERY_TTL_MS = 120_000
+#: How many queries may wait for the control planes; beyond it agents are refused, and say so at once.
+QUERY_MAX_LENGTH = 20_000
+#: How many answers may wait for one agent; beyond it the oldest go, whose askers have given up first.
+QUERY_ANSWER_MAX_LENGTH = 20_000
 
 
 class TelemetryKind(StrEnum):
@@ -101,6 +110,11 @@ def answer_key(deployment: str, agent: str, reply_to: str) -> str:
     return f"{deployment}.{agent}.{reply_to}"
 
 
+def query_answer_queue(deployment: str, agent: str) -> str:
+    """Return the name of the queue in which answers to an agent's instance queries come."""
+    return f"isthmus.agent.{deployment}.{agent}.answers"
+
+
 def monitor_queue(shard: int) -> str:
     """Return the name of one of the monitor's queues."""
     return f"isthmus.monitor.{shard}"
@@ -121,9 +135,13 @@ def system_topology(*, monitor_shards: int) -> Topology:
         # An answer whose asker hung up goes nowhere, and that is right.
         Exchange(ANSWERS, ExchangeType.TOPIC),
         Exchange(NOTICES, ExchangeType.FANOUT),
+        Exchange(QUERIES, ExchangeType.FANOUT),
+        # The same holds for an answer to a query.
+        Exchange(QUERY_ANSWERS, ExchangeType.DIRECT),
     ]
-    queues = [Queue(DEAD, {"x-queue-type": "quorum"}), *(_monitor_queue(shard) for shard in range(monitor_shards))]
-    bindings = [Binding(UNROUTABLE, DEAD, ""), Binding(DEAD, DEAD, "")]
+    shards = [_monitor_queue(shard) for shard in range(monitor_shards)]
+    queues = [Queue(DEAD, {"x-queue-type": "quorum"}), _query_queue(), *shards]
+    bindings = [Binding(UNROUTABLE, DEAD, ""), Binding(DEAD, DEAD, ""), Binding(QUERIES, QUERIES, "")]
     if monitor_shards == 1:
         bindings.append(Binding(TELEMETRY, monitor_queue(0), "#"))
     else:
@@ -137,9 +155,10 @@ def system_topology(*, monitor_shards: int) -> Topology:
 def agent_topology(deployment: str, agent: str) -> Topology:
     """Return an agent's own queues."""
     names = [instruction_queue(deployment, agent, is_control=is_control) for is_control in (False, True)]
+    answers = query_answer_queue(deployment, agent)
     return Topology(
-        queues=tuple(_instruction_queue(name) for name in names),
-        bindings=tuple(Binding(INSTRUCTIONS, name, name) for name in names),
+        queues=(*(_instruction_queue(name) for name in names), _query_answer_queue(answers)),
+        bindings=(*(Binding(INSTRUCTIONS, name, name) for name in names), Binding(QUERY_ANSWERS, answers, answers)),
     )
 
 
@@ -167,6 +186,16 @@ def _monitor_queue(shard: int) -> Queue:
     return Queue(monitor_queue(shard), {**_dead_lettering(), **limits})
 
 
+def _query_queue() -> Queue:
+    limits = {"x-message-ttl": QUERY_TTL_MS, "x-max-length": QUERY_MAX_LENGTH}
+    return Queue(QUERIES, {"x-queue-type": "classic", "x-overflow": "reject-publish", **limits})
+
+
+def _query_answer_queue(name: str) -> Queue:
+    limits = {"x-message-ttl": QUERY_TTL_MS, "x-max-length": QUERY_ANSWER_MAX_LENGTH}
+    return Queue(name, {"x-queue-type": "classic", **limits})
+
+
 async def declare(settings: BrokerSettings, *, monitor_shards: int) -> None:
     """Declare what every deployment shares. Idempotent.
 
@@ -179,7 +208,15 @@ async def declare(settings: BrokerSettings, *, monitor_shards: int) -> None:
 
 async def declare_agent(settings: BrokerSettings, *, deployment: str, agent: str) -> None:
     """Declare an agent's queues. Idempotent; raises what `declare` does."""
-    await _declare(settings, agent_topology(deployment, agent))
+    await declare_agents(settings, [(deployment, agent)])
+
+
+async def declare_agents(settings: BrokerSettings, agents: Iterable[tuple[str, str]]) -> None:
+    """Declare the queues of agents, each given by deployment and name. Idempotent; raises what `declare` does."""
+    parts = [agent_topology(deployment, agent) for deployment, agent in agents]
+    queues = tuple(queue for part in parts for queue in part.queues)
+    bindings = tuple(binding for part in parts for binding in part.bindings)
+    await _declare(settings, Topology(queues=queues, bindings=bindings))
 
 
 async def remove_agent(settings: BrokerSettings, *, deployment: str, agent: str) -> None:

@@ -1,4 +1,4 @@
-"""A private PostgreSQL server of the test session: own folder, own port, no durability, and a database per asker."""
+"""A private PostgreSQL server: own folder, own port, by default no durability, and a database per asker."""
 
 import os
 import pwd
@@ -9,17 +9,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROGRAM_FOLDERS = "/usr/lib/postgresql/*/bin"
 _START_TIMEOUT_S = 30.0
+_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _SETTINGS = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "listen_addresses": "127.0.0.1",
@@ -61,13 +59,16 @@ class Postgres:
 
 
 @contextmanager
-def private_postgres() -> Iterator[Postgres]:
-    """Start a server in a new folder, and end it and remove the folder on leaving."""
+def private_postgres(*, is_durable: bool = False) -> Iterator[Postgres]:
+    """Start a server in a new folder, and end it and remove the folder on leaving.
+
+    With `is_durable` a commit is on the disk when it returns, as everywhere else; tests do without.
+    """
     with tempfile.TemporaryDirectory(prefix="isthmus-postgres-", ignore_cleanup_errors=True) as folder:
         base = Path(folder)
         server = Postgres(port=_free_port(), password=secrets.token_urlsafe(16), programs=_find_programs())
         _initialise(server, base=base)
-        process = _start(server, base=base)
+        process = _start(server, base=base, durability={} if is_durable else _CARELESS)
         try:
             _wait_ready(process, port=server.port, programs=server.programs, output=base / "output")
             yield server
@@ -88,8 +89,8 @@ def _initialise(server: Postgres, *, base: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def _start(server: Postgres, *, base: Path) -> subprocess.Popen[bytes]:
-    settings = {**_SETTINGS, "port": str(server.port), "unix_socket_directories": str(base)}
+def _start(server: Postgres, *, base: Path, durability: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    settings = {**_SETTINGS, **durability, "port": str(server.port), "unix_socket_directories": str(base)}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     command = [f"{server.programs}/postgres", "-D", str(base / "data"), *options]
     with (base / "output").open("wb") as output:

@@ -43,10 +43,14 @@ class Service:
     log: Path
     process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def command(self) -> Sequence[str]:
+        return [sys.executable, "-m", f"isthmus_{self.name}.main"]
+
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"isthmus_{self.name}.main"],
+                self.command,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -33,6 +34,9 @@ class Holding:
         return RunKey(self.run_id, self.attempt)
 
 
+_FORMAT: Final = TypeAdapter(Holding)
+
+
 class AttemptLedger:
     """Every attempt that this agent answers for, in memory and on disk."""
 
@@ -52,7 +56,7 @@ class AttemptLedger:
             return
         path = self._path(holding.key)
         draft = path.with_name(path.name + _DRAFT_SUFFIX)
-        draft.write_bytes(TypeAdapter(Holding).dump_json(holding))
+        draft.write_bytes(_FORMAT.dump_json(holding))
         draft.replace(path)
         self._holdings[holding.key] = holding
 
@@ -81,7 +85,7 @@ class AttemptLedger:
                 path.unlink()
                 continue
             try:
-                yield TypeAdapter(Holding).validate_json(path.read_bytes())
+                yield _FORMAT.validate_json(path.read_bytes())
             except ValidationError as error:
                 log.warning("holding_unreadable", path=str(path), error=str(error))
 

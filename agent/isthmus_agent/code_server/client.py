@@ -1,20 +1,18 @@
 """One code server as the agent calls it: gRPC over its socket, with errors in the agent's own words."""
 
-from collections.abc import AsyncGenerator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc
 from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instruction_pb2 as instruction
-from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus.v1.code_server_pb2_grpc import CodeServerStub
 
 from isthmus_agent.errors import (
     CodeServerNotReadyError,
     CodeServerRefusedError,
     CodeServerUnavailableError,
-    LogsNotFoundError,
     StaleAttemptError,
 )
 from isthmus_agent.run_key import RunKey
@@ -105,19 +103,15 @@ class CodeServerClient:
         """Ask a sensor which runs it wants."""
         return await self._call("EvaluateSensor", self._stub.EvaluateSensor(request, timeout=timeout_s))
 
-    async def read_logs(
-        self, request: code_server.ReadLogsRequest, *, timeout_s: float
-    ) -> AsyncGenerator[telemetry.LogChunk, None]:
-        """Give an attempt's output; closing the generator ends the call.
-
-        Raises:
-            LogsNotFoundError: its files are not there.
-        """
-        call = self._stub.ReadLogs(request, timeout=timeout_s)
+    async def attach(
+        self, answers: AsyncIterator[code_server.AttachRequest]
+    ) -> AsyncGenerator[code_server.AttachResponse, None]:
+        """Give what the server's processes ask of their instance, and take the answers; closing it ends the call."""
+        call = self._stub.Attach(answers, wait_for_ready=True)
         try:
-            with self._errors("ReadLogs", run=RunKey.of(request.run)):
-                async for chunk in call:
-                    yield chunk
+            with self._errors("Attach"):
+                async for asked in call:
+                    yield asked
         finally:
             call.cancel()
 
@@ -126,7 +120,7 @@ class CodeServerClient:
             return await call
 
     @contextmanager
-    def _errors(self, call: str, *, run: RunKey | None = None) -> Iterator[None]:
+    def _errors(self, call: str) -> Iterator[None]:
         """Translate gRPC's errors, here and nowhere else."""
         try:
             yield
@@ -139,7 +133,5 @@ class CodeServerClient:
                     raise CodeServerNotReadyError(server=self._server, call=call) from error
                 case grpc.StatusCode.ABORTED:
                     raise StaleAttemptError(server=self._server, cause=cause) from error
-                case grpc.StatusCode.NOT_FOUND if run is not None:
-                    raise LogsNotFoundError(run=str(run)) from error
                 case _:
                     raise CodeServerRefusedError(server=self._server, call=call, cause=cause) from error

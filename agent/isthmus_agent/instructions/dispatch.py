@@ -21,6 +21,7 @@ from isthmus_agent.instructions.logs import LogHandler
 from isthmus_agent.instructions.outcome import (
     Expired,
     Failed,
+    Later,
     Outcome,
     Succeeded,
     Unsupported,
@@ -40,7 +41,7 @@ class Route:
     """What is done about one kind of body."""
 
     #: Given the body, whose type the table's key tells, and the envelope.
-    handle: Callable[[Any, Envelope], Awaitable[Outcome]]
+    handle: Callable[[Any, Envelope], Awaitable[Outcome | Later]]
     #: Tells what an earlier delivery did, so that it does not expire afterwards.
     recall: Callable[[Any], Outcome | None] | None = None
 
@@ -93,16 +94,21 @@ class DrainHandler:
 class InstructionDesk:
     """Handles deliveries: effect first, then the result, and only then the settlement."""
 
-    def __init__(self, table: Mapping[str, Route], *, publisher: TelemetryPublisher) -> None:
-        """Handle by `table`, and publish results over `publisher`."""
+    def __init__(self, table: Mapping[str, Route], *, publisher: TelemetryPublisher, tasks: asyncio.TaskGroup) -> None:
+        """Handle by `table`, publish results over `publisher`, and let what takes its time go on in `tasks`."""
         self._table = table
         self._publisher = publisher
+        self._tasks = tasks
 
     async def handle(self, message: instruction.Instruction) -> Settlement:
         """Do what an instruction says, and tell the outcome."""
         envelope = Envelope.of(message)
         kind = message.WhichOneof("body")
         outcome = await self._outcome(kind, message, envelope=envelope)
+        if isinstance(outcome, Later):
+            # Whoever waits for it asks again if it is lost with this process; a delivery is no place to keep it.
+            self._tasks.create_task(self._answer_later(outcome, envelope=envelope), name="answer")
+            return Settlement.ACK
         facts = {"instruction_id": envelope.id, "kind": kind, "outcome": type(outcome).__name__.lower()}
         if isinstance(outcome, Failed):
             facts["reason"] = telemetry.RunReason.Name(telemetry.RunReason.ValueType(outcome.reason))
@@ -110,7 +116,12 @@ class InstructionDesk:
         await self._publish(outcome, envelope=envelope)
         return Settlement.ACK
 
-    async def _outcome(self, kind: str | None, message: instruction.Instruction, *, envelope: Envelope) -> Outcome:
+    async def _answer_later(self, later: Later, *, envelope: Envelope) -> None:
+        await self._publish(await later.outcome, envelope=envelope)
+
+    async def _outcome(
+        self, kind: str | None, message: instruction.Instruction, *, envelope: Envelope
+    ) -> Outcome | Later:
         route = self._table.get(kind) if kind is not None else None
         if kind is None or route is None:
             return Unsupported()

@@ -1,7 +1,8 @@
 """What became of an instruction: a value that a handler returns, and the one result that is made of it."""
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 from isthmus.v1 import telemetry_pb2 as telemetry
 
@@ -55,6 +56,13 @@ class Expired:
 @dataclass(frozen=True)
 class Unsupported:
     """The agent does not know this kind of instruction: it is older than who sent it."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """A question whose answer takes its time: it is not held at the broker meanwhile."""
+
+    outcome: Coroutine[Any, Any, "Outcome"]
 
 
 Outcome = Succeeded | Failed | Expired | Unsupported

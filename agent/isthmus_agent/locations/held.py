@@ -91,6 +91,11 @@ class HeldServer:
             raise CodeServerUnavailableError(server=self.name, call="any call", cause="it is not there")
         return self._client
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a way to call it."""
+        return self._client is not None
+
     def attach(self, server: Server) -> None:
         """Note the process, and open the way to it."""
         self._server = server

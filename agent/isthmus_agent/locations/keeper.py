@@ -38,6 +38,7 @@ class LocationKeeper:
         timing: KeeperTiming,
         report: Callable[[str, telemetry.Event], None],
         on_serving_change: Callable[[], None],
+        on_attached: Callable[[HeldServer], None],
     ) -> None:
         """Keep the location `name` on `host`, with loading and stopping as `tasks`."""
         self.name = name
@@ -46,6 +47,7 @@ class LocationKeeper:
         self._timing = timing
         self._report = report
         self._on_serving_change = on_serving_change
+        self._on_attached = on_attached
         self._wanted: WantedLocation | None = None
         self._wanted_name = ""
         self._generation = 0
@@ -123,6 +125,7 @@ class LocationKeeper:
         """Take over a server that an earlier life of the agent started."""
         held = HeldServer(name=server.name, generation=server.generation, is_fresh=False)
         held.attach(server)
+        self._on_attached(held)
         self._held[held.name] = held
         self._begin_load(held, spec=None, timeout_s=self._timing.adopt_timeout_s)
 
@@ -212,6 +215,7 @@ class LocationKeeper:
         try:
             if spec is not None:
                 held.attach(await self._host.start(spec))
+                self._on_attached(held)
                 self._wake()
             response = await held.client.describe(timeout_s=timeout_s)
         except AgentError as error:

@@ -63,13 +63,15 @@ class LocationRegistry:
         tasks: asyncio.TaskGroup,
         report: Callable[[str, telemetry.Event], None],
         on_serving_change: Callable[[], None],
+        attend: Callable[[HeldServer, str], None] = lambda _held, _location: None,
     ) -> None:
-        """Keep locations on `host`, each as one of `tasks`."""
+        """Keep locations on `host`, each as one of `tasks`; `attend` is told of each server that can be called."""
         self._settings = settings
         self._host = host
         self._tasks = tasks
         self._report = report
         self._on_serving_change = on_serving_change
+        self._attend = attend
         self._desired_file = DesiredFile(settings.data_dir / "desired.binpb")
         self._keepers: dict[str, LocationKeeper] = {}
         self._revision = 0
@@ -201,6 +203,7 @@ class LocationRegistry:
                 timing=self._settings.timing,
                 report=self._report,
                 on_serving_change=self._on_serving_change,
+                on_attached=lambda held: self._attend(held, name),
             )
             self._tasks.create_task(self._keep(keeper), name=f"location {name}")
         return keeper

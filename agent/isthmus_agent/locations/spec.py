@@ -12,6 +12,7 @@ class TargetKind(Enum):
     MODULE = "module"
     PYTHON_FILE = "python_file"
     PACKAGE = "package"
+    AUTOLOAD_DEFS_MODULE = "autoload_defs_module"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class CodeSource:
     attribute: str = ""
     working_directory: str = ""
     python_executable: str = ""
+    current_directory: str = ""
+    env_files: tuple[str, ...] = ()
+    #: How a run's process comes about, as the contract says it.
+    start: "instruction.StartMethod.ValueType" = instruction.START_METHOD_UNSPECIFIED
 
     @classmethod
     def from_proto(cls, message: instruction.CodeSource) -> "CodeSource":
@@ -34,6 +39,9 @@ class CodeSource:
             attribute=message.attribute,
             working_directory=message.working_directory,
             python_executable=message.python_executable,
+            current_directory=message.current_directory,
+            env_files=tuple(message.env_files),
+            start=message.start,
         )
 
     def to_proto(self) -> instruction.CodeSource:
@@ -42,6 +50,9 @@ class CodeSource:
             attribute=self.attribute,
             working_directory=self.working_directory,
             python_executable=self.python_executable,
+            current_directory=self.current_directory,
+            env_files=self.env_files,
+            start=self.start,
         )
         setattr(message, self.target_kind.value, self.target)
         return message

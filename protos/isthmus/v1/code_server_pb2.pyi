@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import isthmus.v1.instance_pb2
 import isthmus.v1.instruction_pb2
 import isthmus.v1.telemetry_pb2
 import typing
@@ -431,3 +432,37 @@ class EvaluateSensorResponse(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["answer", "failure"] | None: ...
 
 global___EvaluateSensorResponse = EvaluateSensorResponse
+
+@typing.final
+class AttachRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: builtins.int
+    @property
+    def answer(self) -> isthmus.v1.instance_pb2.InstanceAnswer: ...
+    def __init__(
+        self,
+        *,
+        answer: isthmus.v1.instance_pb2.InstanceAnswer | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer"]) -> None: ...
+
+global___AttachRequest = AttachRequest
+
+@typing.final
+class AttachResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: builtins.int
+    @property
+    def query(self) -> isthmus.v1.instance_pb2.InstanceQuery: ...
+    def __init__(
+        self,
+        *,
+        query: isthmus.v1.instance_pb2.InstanceQuery | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["query", b"query"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["query", b"query"]) -> None: ...
+
+global___AttachResponse = AttachResponse

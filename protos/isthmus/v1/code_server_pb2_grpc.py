@@ -58,6 +58,11 @@ class CodeServerStub(object):
                 request_serializer=isthmus_dot_v1_dot_code__server__pb2.EvaluateSensorRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_code__server__pb2.EvaluateSensorResponse.FromString,
                 )
+        self.Attach = channel.stream_stream(
+                '/isthmus.v1.CodeServer/Attach',
+                request_serializer=isthmus_dot_v1_dot_code__server__pb2.AttachRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_code__server__pb2.AttachResponse.FromString,
+                )
 
 
 class CodeServerServicer(object):
@@ -121,6 +126,14 @@ class CodeServerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Attach(self, request_iterator, context):
+        """The way of instance queries: the agent holds the call open, queries come up, answers go down. The newest call counts:
+        it is given what is still unanswered, and an older one ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CodeServerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -163,6 +176,11 @@ def add_CodeServerServicer_to_server(servicer, server):
                     servicer.EvaluateSensor,
                     request_deserializer=isthmus_dot_v1_dot_code__server__pb2.EvaluateSensorRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_code__server__pb2.EvaluateSensorResponse.SerializeToString,
+            ),
+            'Attach': grpc.stream_stream_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=isthmus_dot_v1_dot_code__server__pb2.AttachRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_code__server__pb2.AttachResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,5 +328,22 @@ class CodeServer(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.CodeServer/EvaluateSensor',
             isthmus_dot_v1_dot_code__server__pb2.EvaluateSensorRequest.SerializeToString,
             isthmus_dot_v1_dot_code__server__pb2.EvaluateSensorResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Attach(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(request_iterator, target, '/isthmus.v1.CodeServer/Attach',
+            isthmus_dot_v1_dot_code__server__pb2.AttachRequest.SerializeToString,
+            isthmus_dot_v1_dot_code__server__pb2.AttachResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -74,6 +74,14 @@ class CodeServerStub:
         isthmus.v1.code_server_pb2.EvaluateSensorResponse,
     ]
 
+    Attach: grpc.StreamStreamMultiCallable[
+        isthmus.v1.code_server_pb2.AttachRequest,
+        isthmus.v1.code_server_pb2.AttachResponse,
+    ]
+    """The way of instance queries: the agent holds the call open, queries come up, answers go down. The newest call counts:
+    it is given what is still unanswered, and an older one ends.
+    """
+
 class CodeServerAsyncStub:
     """A process that has a location's definitions imported. The agent is always the client.
 
@@ -128,6 +136,14 @@ class CodeServerAsyncStub:
         isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         isthmus.v1.code_server_pb2.EvaluateSensorResponse,
     ]
+
+    Attach: grpc.aio.StreamStreamMultiCallable[
+        isthmus.v1.code_server_pb2.AttachRequest,
+        isthmus.v1.code_server_pb2.AttachResponse,
+    ]
+    """The way of instance queries: the agent holds the call open, queries come up, answers go down. The newest call counts:
+    it is given what is still unanswered, and an older one ends.
+    """
 
 class CodeServerServicer(metaclass=abc.ABCMeta):
     """A process that has a location's definitions imported. The agent is always the client.
@@ -199,5 +215,15 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
         request: isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateSensorResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateSensorResponse]]: ...
+
+    @abc.abstractmethod
+    def Attach(
+        self,
+        request_iterator: _MaybeAsyncIterator[isthmus.v1.code_server_pb2.AttachRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[isthmus.v1.code_server_pb2.AttachResponse], collections.abc.AsyncIterator[isthmus.v1.code_server_pb2.AttachResponse]]:
+        """The way of instance queries: the agent holds the call open, queries come up, answers go down. The newest call counts:
+        it is given what is still unanswered, and an older one ends.
+        """
 
 def add_CodeServerServicer_to_server(servicer: CodeServerServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

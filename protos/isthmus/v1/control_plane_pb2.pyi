@@ -621,6 +621,82 @@ class LaunchRunRequest(google.protobuf.message.Message):
 global___LaunchRunRequest = LaunchRunRequest
 
 @typing.final
+class ReexecuteRunRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Strategy:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _StrategyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ReexecuteRunRequest._Strategy.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        STRATEGY_UNSPECIFIED: ReexecuteRunRequest._Strategy.ValueType  # 0
+        """All steps, or those named."""
+        STRATEGY_ALL_STEPS: ReexecuteRunRequest._Strategy.ValueType  # 1
+        STRATEGY_FROM_FAILURE: ReexecuteRunRequest._Strategy.ValueType  # 2
+        """The steps that failed or never ran; what the others made is taken over."""
+
+    class Strategy(_Strategy, metaclass=_StrategyEnumTypeWrapper): ...
+    STRATEGY_UNSPECIFIED: ReexecuteRunRequest.Strategy.ValueType  # 0
+    """All steps, or those named."""
+    STRATEGY_ALL_STEPS: ReexecuteRunRequest.Strategy.ValueType  # 1
+    STRATEGY_FROM_FAILURE: ReexecuteRunRequest.Strategy.ValueType  # 2
+    """The steps that failed or never ran; what the others made is taken over."""
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    PARENT_RUN_ID_FIELD_NUMBER: builtins.int
+    RUN_ID_FIELD_NUMBER: builtins.int
+    STRATEGY_FIELD_NUMBER: builtins.int
+    STEP_KEYS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    parent_run_id: builtins.str
+    """The run to do again."""
+    run_id: builtins.str
+    """A UUID that makes the call repeatable; empty to have one made."""
+    strategy: global___ReexecuteRunRequest.Strategy.ValueType
+    requested_by: builtins.str
+    @property
+    def step_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """These steps only; excludes a strategy."""
+
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Added to the parent's, over them."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        parent_run_id: builtins.str = ...,
+        run_id: builtins.str = ...,
+        strategy: global___ReexecuteRunRequest.Strategy.ValueType = ...,
+        step_keys: collections.abc.Iterable[builtins.str] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "parent_run_id", b"parent_run_id", "requested_by", b"requested_by", "run_id", b"run_id", "step_keys", b"step_keys", "strategy", b"strategy", "tags", b"tags"]) -> None: ...
+
+global___ReexecuteRunRequest = ReexecuteRunRequest
+
+@typing.final
 class ValidateLaunchResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -827,9 +903,12 @@ class StreamLogsRequest(google.protobuf.message.Message):
     RUN_ID_FIELD_NUMBER: builtins.int
     CURSORS_FIELD_NUMBER: builtins.int
     FOLLOW_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     run_id: builtins.str
     follow: builtins.bool
+    step_key: builtins.str
+    """One step's output only."""
     @property
     def cursors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.instruction_pb2.LogCursor]: ...
     def __init__(
@@ -839,7 +918,8 @@ class StreamLogsRequest(google.protobuf.message.Message):
         run_id: builtins.str = ...,
         cursors: collections.abc.Iterable[isthmus.v1.instruction_pb2.LogCursor] | None = ...,
         follow: builtins.bool = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "deployment", b"deployment", "follow", b"follow", "run_id", b"run_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "deployment", b"deployment", "follow", b"follow", "run_id", b"run_id", "step_key", b"step_key"]) -> None: ...
 
 global___StreamLogsRequest = StreamLogsRequest

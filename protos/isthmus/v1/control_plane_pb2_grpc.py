@@ -79,6 +79,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.LaunchRunRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ValidateLaunchResponse.FromString,
                 )
+        self.ReexecuteRun = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ReexecuteRun',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ReexecuteRunRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
+                )
         self.GetRun = channel.unary_unary(
                 '/isthmus.v1.ControlPlane/GetRun',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.GetRunRequest.SerializeToString,
@@ -192,6 +197,14 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReexecuteRun(self, request, context):
+        """Launches a run that does again what an ended run did, or a part of it. Idempotent by run_id when the caller gives
+        one. FAILED_PRECONDITION while the parent has not ended, and when there is nothing to do again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRun(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -286,6 +299,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.ValidateRun,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.LaunchRunRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ValidateLaunchResponse.SerializeToString,
+            ),
+            'ReexecuteRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReexecuteRun,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ReexecuteRunRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Run.SerializeToString,
             ),
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
@@ -527,6 +545,23 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ValidateRun',
             isthmus_dot_v1_dot_control__plane__pb2.LaunchRunRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ValidateLaunchResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReexecuteRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ReexecuteRun',
+            isthmus_dot_v1_dot_control__plane__pb2.ReexecuteRunRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

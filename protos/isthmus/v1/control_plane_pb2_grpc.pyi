@@ -93,6 +93,14 @@ class ControlPlaneStub:
     ]
     """Asks the location's definitions. UNAVAILABLE when no agent serves the location, DEADLINE_EXCEEDED when it is silent."""
 
+    ReexecuteRun: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ReexecuteRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """Launches a run that does again what an ended run did, or a part of it. Idempotent by run_id when the caller gives
+    one. FAILED_PRECONDITION while the parent has not ended, and when there is nothing to do again.
+    """
+
     GetRun: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
@@ -193,6 +201,14 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ValidateLaunchResponse,
     ]
     """Asks the location's definitions. UNAVAILABLE when no agent serves the location, DEADLINE_EXCEEDED when it is silent."""
+
+    ReexecuteRun: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ReexecuteRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """Launches a run that does again what an ended run did, or a part of it. Idempotent by run_id when the caller gives
+    one. FAILED_PRECONDITION while the parent has not ended, and when there is nothing to do again.
+    """
 
     GetRun: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetRunRequest,
@@ -318,6 +334,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.ValidateLaunchResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ValidateLaunchResponse]]:
         """Asks the location's definitions. UNAVAILABLE when no agent serves the location, DEADLINE_EXCEEDED when it is silent."""
+
+    @abc.abstractmethod
+    def ReexecuteRun(
+        self,
+        request: isthmus.v1.control_plane_pb2.ReexecuteRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """Launches a run that does again what an ended run did, or a part of it. Idempotent by run_id when the caller gives
+        one. FAILED_PRECONDITION while the parent has not ended, and when there is nothing to do again.
+        """
 
     @abc.abstractmethod
     def GetRun(

@@ -16,7 +16,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from isthmus.v1 import telemetry_pb2 as isthmus_dot_v1_dot_telemetry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cisthmus/v1/instruction.proto\x12\nisthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aisthmus/v1/telemetry.proto\"\xc8\x04\n\x0bInstruction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12-\n\tissued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reply_to\x18\x06 \x01(\t\x12\x33\n\x0esync_locations\x18\n \x01(\x0b\x32\x19.isthmus.v1.SyncLocationsH\x00\x12+\n\nlaunch_run\x18\x0b \x01(\x0b\x32\x15.isthmus.v1.LaunchRunH\x00\x12\x31\n\rterminate_run\x18\x0c \x01(\x0b\x32\x18.isthmus.v1.TerminateRunH\x00\x12\x39\n\x11\x65valuate_schedule\x18\r \x01(\x0b\x32\x1c.isthmus.v1.EvaluateScheduleH\x00\x12\x35\n\x0f\x65valuate_sensor\x18\x0e \x01(\x0b\x32\x1a.isthmus.v1.EvaluateSensorH\x00\x12/\n\x0cvalidate_run\x18\x0f \x01(\x0b\x32\x17.isthmus.v1.ValidateRunH\x00\x12+\n\nfetch_logs\x18\x10 \x01(\x0b\x32\x15.isthmus.v1.FetchLogsH\x00\x12-\n\x0b\x64rain_agent\x18\x11 \x01(\x0b\x32\x16.isthmus.v1.DrainAgentH\x00\x42\x06\n\x04\x62ody\"N\n\rSyncLocations\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12+\n\tlocations\x18\x02 \x03(\x0b\x32\x18.isthmus.v1.LocationSpec\"\xe9\x01\n\x0cLocationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x06source\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.CodeSource\x12.\n\x03\x65nv\x18\x04 \x03(\x0b\x32!.isthmus.v1.LocationSpec.EnvEntry\x12\x1b\n\x13known_snapshot_hash\x18\x05 \x01(\t\x12\x16\n\x0eload_timeout_s\x18\x06 \x01(\x01\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9b\x01\n\nCodeSource\x12\x10\n\x06module\x18\x01 \x01(\tH\x00\x12\x15\n\x0bpython_file\x18\x02 \x01(\tH\x00\x12\x11\n\x07package\x18\x03 \x01(\tH\x00\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x19\n\x11working_directory\x18\x05 \x01(\t\x12\x19\n\x11python_executable\x18\x06 \x01(\tB\x08\n\x06target\"\xd7\x02\n\nRunRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x10\n\x08job_name\x18\x03 \x01(\t\x12\x17\n\x0frun_config_json\x18\x04 \x01(\t\x12\x14\n\x0cop_selection\x18\x05 \x03(\t\x12-\n\x0f\x61sset_selection\x18\x06 \x03(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x32\n\x0f\x63heck_selection\x18\x07 \x03(\x0b\x32\x19.isthmus.v1.AssetCheckRef\x12\x15\n\rpartition_key\x18\x08 \x01(\t\x12.\n\x04tags\x18\t \x03(\x0b\x32 .isthmus.v1.RunRequest.TagsEntry\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\rAssetCheckRef\x12#\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x12\n\ncheck_name\x18\x02 \x01(\t\"4\n\tLaunchRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"@\n\x0cTerminateRun\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0f\n\x07grace_s\x18\x02 \x01(\x01\"6\n\x0bValidateRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"y\n\tFetchLogs\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12&\n\x07\x63ursors\x18\x03 \x03(\x0b\x32\x15.isthmus.v1.LogCursor\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\"B\n\tLogCursor\x12%\n\x06stream\x18\x01 \x01(\x0e\x32\x15.isthmus.v1.LogStream\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"m\n\x10\x45valuateSchedule\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x15\n\rschedule_name\x18\x02 \x01(\t\x12\x30\n\x0cscheduled_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x01\n\x0e\x45valuateSensor\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x13\n\x0bsensor_name\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x14\n\x0clast_run_key\x18\x04 \x01(\t\x12\x30\n\x0clast_tick_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0c\n\nDrainAgentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cisthmus/v1/instruction.proto\x12\nisthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aisthmus/v1/telemetry.proto\"\xc8\x04\n\x0bInstruction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12-\n\tissued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reply_to\x18\x06 \x01(\t\x12\x33\n\x0esync_locations\x18\n \x01(\x0b\x32\x19.isthmus.v1.SyncLocationsH\x00\x12+\n\nlaunch_run\x18\x0b \x01(\x0b\x32\x15.isthmus.v1.LaunchRunH\x00\x12\x31\n\rterminate_run\x18\x0c \x01(\x0b\x32\x18.isthmus.v1.TerminateRunH\x00\x12\x39\n\x11\x65valuate_schedule\x18\r \x01(\x0b\x32\x1c.isthmus.v1.EvaluateScheduleH\x00\x12\x35\n\x0f\x65valuate_sensor\x18\x0e \x01(\x0b\x32\x1a.isthmus.v1.EvaluateSensorH\x00\x12/\n\x0cvalidate_run\x18\x0f \x01(\x0b\x32\x17.isthmus.v1.ValidateRunH\x00\x12+\n\nfetch_logs\x18\x10 \x01(\x0b\x32\x15.isthmus.v1.FetchLogsH\x00\x12-\n\x0b\x64rain_agent\x18\x11 \x01(\x0b\x32\x16.isthmus.v1.DrainAgentH\x00\x42\x06\n\x04\x62ody\"N\n\rSyncLocations\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12+\n\tlocations\x18\x02 \x03(\x0b\x32\x18.isthmus.v1.LocationSpec\"\xe9\x01\n\x0cLocationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x06source\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.CodeSource\x12.\n\x03\x65nv\x18\x04 \x03(\x0b\x32!.isthmus.v1.LocationSpec.EnvEntry\x12\x1b\n\x13known_snapshot_hash\x18\x05 \x01(\t\x12\x16\n\x0eload_timeout_s\x18\x06 \x01(\x01\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x91\x02\n\nCodeSource\x12\x10\n\x06module\x18\x01 \x01(\tH\x00\x12\x15\n\x0bpython_file\x18\x02 \x01(\tH\x00\x12\x11\n\x07package\x18\x03 \x01(\tH\x00\x12\x1e\n\x14\x61utoload_defs_module\x18\x07 \x01(\tH\x00\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x19\n\x11working_directory\x18\x05 \x01(\t\x12\x19\n\x11python_executable\x18\x06 \x01(\t\x12\x11\n\tenv_files\x18\x08 \x03(\t\x12\x19\n\x11\x63urrent_directory\x18\t \x01(\t\x12&\n\x05start\x18\n \x01(\x0e\x32\x17.isthmus.v1.StartMethodB\x08\n\x06target\"\xbe\x03\n\nRunRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x10\n\x08job_name\x18\x03 \x01(\t\x12\x17\n\x0frun_config_json\x18\x04 \x01(\t\x12\x14\n\x0cop_selection\x18\x05 \x03(\t\x12-\n\x0f\x61sset_selection\x18\x06 \x03(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x32\n\x0f\x63heck_selection\x18\x07 \x03(\x0b\x32\x19.isthmus.v1.AssetCheckRef\x12\x15\n\rpartition_key\x18\x08 \x01(\t\x12.\n\x04tags\x18\t \x03(\x0b\x32 .isthmus.v1.RunRequest.TagsEntry\x12\x11\n\tstep_keys\x18\n \x03(\t\x12\x15\n\rparent_run_id\x18\x0b \x01(\t\x12\x13\n\x0broot_run_id\x18\x0c \x01(\t\x12&\n\tpast_runs\x18\r \x03(\x0b\x32\x13.isthmus.v1.PastRun\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x07PastRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\'\n\x07outputs\x18\x02 \x03(\x0b\x32\x16.isthmus.v1.PastOutput\"H\n\nPastOutput\x12\x10\n\x08step_key\x18\x01 \x01(\t\x12\x13\n\x0boutput_name\x18\x02 \x01(\t\x12\x13\n\x0bmapping_key\x18\x03 \x01(\t\"H\n\rAssetCheckRef\x12#\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x12\n\ncheck_name\x18\x02 \x01(\t\"4\n\tLaunchRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"@\n\x0cTerminateRun\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0f\n\x07grace_s\x18\x02 \x01(\x01\"6\n\x0bValidateRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"\x9b\x01\n\tFetchLogs\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12&\n\x07\x63ursors\x18\x03 \x03(\x0b\x32\x15.isthmus.v1.LogCursor\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\x12\x0e\n\x06wait_s\x18\x05 \x01(\x01\x12\x10\n\x08step_key\x18\x06 \x01(\t\"T\n\tLogCursor\x12%\n\x06stream\x18\x01 \x01(\x0e\x32\x15.isthmus.v1.LogStream\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x10\n\x08step_key\x18\x03 \x01(\t\"m\n\x10\x45valuateSchedule\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x15\n\rschedule_name\x18\x02 \x01(\t\x12\x30\n\x0cscheduled_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x01\n\x0e\x45valuateSensor\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x13\n\x0bsensor_name\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x14\n\x0clast_run_key\x18\x04 \x01(\t\x12\x30\n\x0clast_tick_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0c\n\nDrainAgent*Z\n\x0bStartMethod\x12\x1c\n\x18START_METHOD_UNSPECIFIED\x10\x00\x12\x15\n\x11START_METHOD_FORK\x10\x01\x12\x16\n\x12START_METHOD_SPAWN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -27,6 +27,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_LOCATIONSPEC_ENVENTRY']._serialized_options = b'8\001'
   _globals['_RUNREQUEST_TAGSENTRY']._options = None
   _globals['_RUNREQUEST_TAGSENTRY']._serialized_options = b'8\001'
+  _globals['_STARTMETHOD']._serialized_start=2640
+  _globals['_STARTMETHOD']._serialized_end=2730
   _globals['_INSTRUCTION']._serialized_start=106
   _globals['_INSTRUCTION']._serialized_end=690
   _globals['_SYNCLOCATIONS']._serialized_start=692
@@ -36,27 +38,31 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_LOCATIONSPEC_ENVENTRY']._serialized_start=964
   _globals['_LOCATIONSPEC_ENVENTRY']._serialized_end=1006
   _globals['_CODESOURCE']._serialized_start=1009
-  _globals['_CODESOURCE']._serialized_end=1164
-  _globals['_RUNREQUEST']._serialized_start=1167
-  _globals['_RUNREQUEST']._serialized_end=1510
-  _globals['_RUNREQUEST_TAGSENTRY']._serialized_start=1467
-  _globals['_RUNREQUEST_TAGSENTRY']._serialized_end=1510
-  _globals['_ASSETCHECKREF']._serialized_start=1512
-  _globals['_ASSETCHECKREF']._serialized_end=1584
-  _globals['_LAUNCHRUN']._serialized_start=1586
-  _globals['_LAUNCHRUN']._serialized_end=1638
-  _globals['_TERMINATERUN']._serialized_start=1640
-  _globals['_TERMINATERUN']._serialized_end=1704
-  _globals['_VALIDATERUN']._serialized_start=1706
-  _globals['_VALIDATERUN']._serialized_end=1760
-  _globals['_FETCHLOGS']._serialized_start=1762
-  _globals['_FETCHLOGS']._serialized_end=1883
-  _globals['_LOGCURSOR']._serialized_start=1885
-  _globals['_LOGCURSOR']._serialized_end=1951
-  _globals['_EVALUATESCHEDULE']._serialized_start=1953
-  _globals['_EVALUATESCHEDULE']._serialized_end=2062
-  _globals['_EVALUATESENSOR']._serialized_start=2065
-  _globals['_EVALUATESENSOR']._serialized_end=2208
-  _globals['_DRAINAGENT']._serialized_start=2210
-  _globals['_DRAINAGENT']._serialized_end=2222
+  _globals['_CODESOURCE']._serialized_end=1282
+  _globals['_RUNREQUEST']._serialized_start=1285
+  _globals['_RUNREQUEST']._serialized_end=1731
+  _globals['_RUNREQUEST_TAGSENTRY']._serialized_start=1688
+  _globals['_RUNREQUEST_TAGSENTRY']._serialized_end=1731
+  _globals['_PASTRUN']._serialized_start=1733
+  _globals['_PASTRUN']._serialized_end=1799
+  _globals['_PASTOUTPUT']._serialized_start=1801
+  _globals['_PASTOUTPUT']._serialized_end=1873
+  _globals['_ASSETCHECKREF']._serialized_start=1875
+  _globals['_ASSETCHECKREF']._serialized_end=1947
+  _globals['_LAUNCHRUN']._serialized_start=1949
+  _globals['_LAUNCHRUN']._serialized_end=2001
+  _globals['_TERMINATERUN']._serialized_start=2003
+  _globals['_TERMINATERUN']._serialized_end=2067
+  _globals['_VALIDATERUN']._serialized_start=2069
+  _globals['_VALIDATERUN']._serialized_end=2123
+  _globals['_FETCHLOGS']._serialized_start=2126
+  _globals['_FETCHLOGS']._serialized_end=2281
+  _globals['_LOGCURSOR']._serialized_start=2283
+  _globals['_LOGCURSOR']._serialized_end=2367
+  _globals['_EVALUATESCHEDULE']._serialized_start=2369
+  _globals['_EVALUATESCHEDULE']._serialized_end=2478
+  _globals['_EVALUATESENSOR']._serialized_start=2481
+  _globals['_EVALUATESENSOR']._serialized_end=2624
+  _globals['_DRAINAGENT']._serialized_start=2626
+  _globals['_DRAINAGENT']._serialized_end=2638
 # @@protoc_insertion_point(module_scope)

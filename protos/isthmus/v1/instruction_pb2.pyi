@@ -7,12 +7,46 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import isthmus.v1.telemetry_pb2
+import sys
 import typing
 
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
+
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _StartMethod:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _StartMethodEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_StartMethod.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    START_METHOD_UNSPECIFIED: _StartMethod.ValueType  # 0
+    """The same as FORK."""
+    START_METHOD_FORK: _StartMethod.ValueType  # 1
+    """Off a process that has the definitions imported: the quickest by far."""
+    START_METHOD_SPAWN: _StartMethod.ValueType  # 2
+    """An interpreter of its own that imports the definitions anew: for projects whose import starts threads or opens
+    connections that do not survive a fork.
+    """
+
+class StartMethod(_StartMethod, metaclass=_StartMethodEnumTypeWrapper): ...
+
+START_METHOD_UNSPECIFIED: StartMethod.ValueType  # 0
+"""The same as FORK."""
+START_METHOD_FORK: StartMethod.ValueType  # 1
+"""Off a process that has the definitions imported: the quickest by far."""
+START_METHOD_SPAWN: StartMethod.ValueType  # 2
+"""An interpreter of its own that imports the definitions anew: for projects whose import starts threads or opens
+connections that do not survive a fork.
+"""
+global___StartMethod = StartMethod
 
 @typing.final
 class Instruction(google.protobuf.message.Message):
@@ -173,31 +207,51 @@ class CodeSource(google.protobuf.message.Message):
     MODULE_FIELD_NUMBER: builtins.int
     PYTHON_FILE_FIELD_NUMBER: builtins.int
     PACKAGE_FIELD_NUMBER: builtins.int
+    AUTOLOAD_DEFS_MODULE_FIELD_NUMBER: builtins.int
     ATTRIBUTE_FIELD_NUMBER: builtins.int
     WORKING_DIRECTORY_FIELD_NUMBER: builtins.int
     PYTHON_EXECUTABLE_FIELD_NUMBER: builtins.int
+    ENV_FILES_FIELD_NUMBER: builtins.int
+    CURRENT_DIRECTORY_FIELD_NUMBER: builtins.int
+    START_FIELD_NUMBER: builtins.int
     module: builtins.str
     python_file: builtins.str
     package: builtins.str
+    autoload_defs_module: builtins.str
+    """A module whose submodules and components are loaded as one, as `dg` projects with autoload_defs have it."""
     attribute: builtins.str
     """The name of the definitions object within it; empty to find the only one."""
     working_directory: builtins.str
     """Where relative paths start and what comes first on sys.path; empty for the agent's own."""
     python_executable: builtins.str
     """The interpreter of the process host; empty for the agent's own."""
+    current_directory: builtins.str
+    """The process's current directory; empty for the working directory."""
+    start: global___StartMethod.ValueType
+    """How a run's process comes about."""
+    @property
+    def env_files(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Files of variables (.env) that the code server reads before it imports, the later over the earlier. They lie, and
+        stay, where the code lies; one that is not there is passed over.
+        """
+
     def __init__(
         self,
         *,
         module: builtins.str = ...,
         python_file: builtins.str = ...,
         package: builtins.str = ...,
+        autoload_defs_module: builtins.str = ...,
         attribute: builtins.str = ...,
         working_directory: builtins.str = ...,
         python_executable: builtins.str = ...,
+        env_files: collections.abc.Iterable[builtins.str] | None = ...,
+        current_directory: builtins.str = ...,
+        start: global___StartMethod.ValueType = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["module", b"module", "package", b"package", "python_file", b"python_file", "target", b"target"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "module", b"module", "package", b"package", "python_executable", b"python_executable", "python_file", b"python_file", "target", b"target", "working_directory", b"working_directory"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["module", "python_file", "package"] | None: ...
+    def HasField(self, field_name: typing.Literal["autoload_defs_module", b"autoload_defs_module", "module", b"module", "package", b"package", "python_file", b"python_file", "target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "autoload_defs_module", b"autoload_defs_module", "current_directory", b"current_directory", "env_files", b"env_files", "module", b"module", "package", b"package", "python_executable", b"python_executable", "python_file", b"python_file", "start", b"start", "target", b"target", "working_directory", b"working_directory"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["module", "python_file", "package", "autoload_defs_module"] | None: ...
 
 global___CodeSource = CodeSource
 
@@ -232,11 +286,18 @@ class RunRequest(google.protobuf.message.Message):
     CHECK_SELECTION_FIELD_NUMBER: builtins.int
     PARTITION_KEY_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
+    STEP_KEYS_FIELD_NUMBER: builtins.int
+    PARENT_RUN_ID_FIELD_NUMBER: builtins.int
+    ROOT_RUN_ID_FIELD_NUMBER: builtins.int
+    PAST_RUNS_FIELD_NUMBER: builtins.int
     location: builtins.str
     job_name: builtins.str
     run_config_json: builtins.str
     """A JSON document, as JSON text; empty for none."""
     partition_key: builtins.str
+    parent_run_id: builtins.str
+    """The run that this one re-executes, and the first of that chain; both empty for a run of its own."""
+    root_run_id: builtins.str
     @property
     def run(self) -> isthmus.v1.telemetry_pb2.RunRef: ...
     @property
@@ -249,6 +310,18 @@ class RunRequest(google.protobuf.message.Message):
     def check_selection(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetCheckRef]: ...
     @property
     def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def step_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The steps to execute, of those that the selections leave; empty for all. The inputs of these steps that come from
+        steps outside are loaded from where the parent run's steps left them.
+        """
+
+    @property
+    def past_runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PastRun]:
+        """What the parent left behind, then what its own parent did, to the root: where the inputs of the steps come from.
+        Empty when every step is executed.
+        """
+
     def __init__(
         self,
         *,
@@ -261,11 +334,56 @@ class RunRequest(google.protobuf.message.Message):
         check_selection: collections.abc.Iterable[global___AssetCheckRef] | None = ...,
         partition_key: builtins.str = ...,
         tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        step_keys: collections.abc.Iterable[builtins.str] | None = ...,
+        parent_run_id: builtins.str = ...,
+        root_run_id: builtins.str = ...,
+        past_runs: collections.abc.Iterable[global___PastRun] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["run", b"run"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "partition_key", b"partition_key", "run", b"run", "run_config_json", b"run_config_json", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "parent_run_id", b"parent_run_id", "partition_key", b"partition_key", "past_runs", b"past_runs", "root_run_id", b"root_run_id", "run", b"run", "run_config_json", b"run_config_json", "step_keys", b"step_keys", "tags", b"tags"]) -> None: ...
 
 global___RunRequest = RunRequest
+
+@typing.final
+class PastRun(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    OUTPUTS_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    @property
+    def outputs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PastOutput]: ...
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        outputs: collections.abc.Iterable[global___PastOutput] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["outputs", b"outputs", "run_id", b"run_id"]) -> None: ...
+
+global___PastRun = PastRun
+
+@typing.final
+class PastOutput(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STEP_KEY_FIELD_NUMBER: builtins.int
+    OUTPUT_NAME_FIELD_NUMBER: builtins.int
+    MAPPING_KEY_FIELD_NUMBER: builtins.int
+    step_key: builtins.str
+    output_name: builtins.str
+    mapping_key: builtins.str
+    """Of a dynamic output."""
+    def __init__(
+        self,
+        *,
+        step_key: builtins.str = ...,
+        output_name: builtins.str = ...,
+        mapping_key: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["mapping_key", b"mapping_key", "output_name", b"output_name", "step_key", b"step_key"]) -> None: ...
+
+global___PastOutput = PastOutput
 
 @typing.final
 class AssetCheckRef(google.protobuf.message.Message):
@@ -350,9 +468,17 @@ class FetchLogs(google.protobuf.message.Message):
     LOCATION_FIELD_NUMBER: builtins.int
     CURSORS_FIELD_NUMBER: builtins.int
     MAX_BYTES_FIELD_NUMBER: builtins.int
+    WAIT_S_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     location: builtins.str
     max_bytes: builtins.int
     """The most bytes that the answer may carry; 0 for the agent's default."""
+    wait_s: builtins.float
+    """How long to wait for something to be written when there is nothing yet; 0 to answer at once."""
+    step_key: builtins.str
+    """One step's output only; empty for that of the whole run, with the files of steps that have their own: those without
+    a cursor here are read from their beginnings.
+    """
     @property
     def run(self) -> isthmus.v1.telemetry_pb2.RunRef: ...
     @property
@@ -364,9 +490,11 @@ class FetchLogs(google.protobuf.message.Message):
         location: builtins.str = ...,
         cursors: collections.abc.Iterable[global___LogCursor] | None = ...,
         max_bytes: builtins.int = ...,
+        wait_s: builtins.float = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["run", b"run"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "location", b"location", "max_bytes", b"max_bytes", "run", b"run"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "location", b"location", "max_bytes", b"max_bytes", "run", b"run", "step_key", b"step_key", "wait_s", b"wait_s"]) -> None: ...
 
 global___FetchLogs = FetchLogs
 
@@ -376,15 +504,19 @@ class LogCursor(google.protobuf.message.Message):
 
     STREAM_FIELD_NUMBER: builtins.int
     OFFSET_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     stream: isthmus.v1.telemetry_pb2.LogStream.ValueType
     offset: builtins.int
+    step_key: builtins.str
+    """The step whose own file is meant; empty for the file of the run's process."""
     def __init__(
         self,
         *,
         stream: isthmus.v1.telemetry_pb2.LogStream.ValueType = ...,
         offset: builtins.int = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["offset", b"offset", "stream", b"stream"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["offset", b"offset", "step_key", b"step_key", "stream", b"stream"]) -> None: ...
 
 global___LogCursor = LogCursor
 

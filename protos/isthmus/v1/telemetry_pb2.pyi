@@ -632,13 +632,18 @@ class StepStarted(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RETRY_NUMBER_FIELD_NUMBER: builtins.int
+    LOG_OFFSETS_FIELD_NUMBER: builtins.int
     retry_number: builtins.int
+    @property
+    def log_offsets(self) -> global___LogOffsets: ...
     def __init__(
         self,
         *,
         retry_number: builtins.int = ...,
+        log_offsets: global___LogOffsets | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["retry_number", b"retry_number"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["log_offsets", b"log_offsets"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["log_offsets", b"log_offsets", "retry_number", b"retry_number"]) -> None: ...
 
 global___StepStarted = StepStarted
 
@@ -647,13 +652,18 @@ class StepSucceeded(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DURATION_S_FIELD_NUMBER: builtins.int
+    LOG_OFFSETS_FIELD_NUMBER: builtins.int
     duration_s: builtins.float
+    @property
+    def log_offsets(self) -> global___LogOffsets: ...
     def __init__(
         self,
         *,
         duration_s: builtins.float = ...,
+        log_offsets: global___LogOffsets | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["duration_s", b"duration_s"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["log_offsets", b"log_offsets"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["duration_s", b"duration_s", "log_offsets", b"log_offsets"]) -> None: ...
 
 global___StepSucceeded = StepSucceeded
 
@@ -662,17 +672,45 @@ class StepFailed(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FAILURE_FIELD_NUMBER: builtins.int
+    LOG_OFFSETS_FIELD_NUMBER: builtins.int
     @property
     def failure(self) -> global___Failure: ...
+    @property
+    def log_offsets(self) -> global___LogOffsets: ...
     def __init__(
         self,
         *,
         failure: global___Failure | None = ...,
+        log_offsets: global___LogOffsets | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["failure", b"failure"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failure", b"failure"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["failure", b"failure", "log_offsets", b"log_offsets"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "log_offsets", b"log_offsets"]) -> None: ...
 
 global___StepFailed = StepFailed
+
+@typing.final
+class LogOffsets(google.protobuf.message.Message):
+    """How far the step's output had been written when the event was made."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STDOUT_FIELD_NUMBER: builtins.int
+    STDERR_FIELD_NUMBER: builtins.int
+    IS_OWN_FILE_FIELD_NUMBER: builtins.int
+    stdout: builtins.int
+    stderr: builtins.int
+    is_own_file: builtins.bool
+    """The step writes to files of its own; otherwise it shares those of the run's process."""
+    def __init__(
+        self,
+        *,
+        stdout: builtins.int = ...,
+        stderr: builtins.int = ...,
+        is_own_file: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["is_own_file", b"is_own_file", "stderr", b"stderr", "stdout", b"stdout"]) -> None: ...
+
+global___LogOffsets = LogOffsets
 
 @typing.final
 class StepSkipped(google.protobuf.message.Message):
@@ -690,17 +728,21 @@ class StepUpForRetry(google.protobuf.message.Message):
 
     FAILURE_FIELD_NUMBER: builtins.int
     WAIT_S_FIELD_NUMBER: builtins.int
+    LOG_OFFSETS_FIELD_NUMBER: builtins.int
     wait_s: builtins.float
     @property
     def failure(self) -> global___Failure: ...
+    @property
+    def log_offsets(self) -> global___LogOffsets: ...
     def __init__(
         self,
         *,
         failure: global___Failure | None = ...,
         wait_s: builtins.float | None = ...,
+        log_offsets: global___LogOffsets | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_wait_s", b"_wait_s", "failure", b"failure", "wait_s", b"wait_s"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_wait_s", b"_wait_s", "failure", b"failure", "wait_s", b"wait_s"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_wait_s", b"_wait_s", "failure", b"failure", "log_offsets", b"log_offsets", "wait_s", b"wait_s"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_wait_s", b"_wait_s", "failure", b"failure", "log_offsets", b"log_offsets", "wait_s", b"wait_s"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_wait_s", b"_wait_s"]) -> typing.Literal["wait_s"] | None: ...
 
 global___StepUpForRetry = StepUpForRetry
@@ -710,13 +752,18 @@ class StepRestarted(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RETRY_NUMBER_FIELD_NUMBER: builtins.int
+    LOG_OFFSETS_FIELD_NUMBER: builtins.int
     retry_number: builtins.int
+    @property
+    def log_offsets(self) -> global___LogOffsets: ...
     def __init__(
         self,
         *,
         retry_number: builtins.int = ...,
+        log_offsets: global___LogOffsets | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["retry_number", b"retry_number"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["log_offsets", b"log_offsets"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["log_offsets", b"log_offsets", "retry_number", b"retry_number"]) -> None: ...
 
 global___StepRestarted = StepRestarted
 
@@ -726,16 +773,24 @@ class StepInput(google.protobuf.message.Message):
 
     INPUT_NAME_FIELD_NUMBER: builtins.int
     IS_TYPE_CHECK_OK_FIELD_NUMBER: builtins.int
+    TYPE_CHECK_DESCRIPTION_FIELD_NUMBER: builtins.int
+    TYPE_CHECK_METADATA_FIELD_NUMBER: builtins.int
     input_name: builtins.str
     is_type_check_ok: builtins.bool
+    type_check_description: builtins.str
+    """What the type's check had to say, passed or failed."""
+    @property
+    def type_check_metadata(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataEntry]: ...
     def __init__(
         self,
         *,
         input_name: builtins.str = ...,
         is_type_check_ok: builtins.bool | None = ...,
+        type_check_description: builtins.str = ...,
+        type_check_metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_is_type_check_ok", b"_is_type_check_ok", "is_type_check_ok", b"is_type_check_ok"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_is_type_check_ok", b"_is_type_check_ok", "input_name", b"input_name", "is_type_check_ok", b"is_type_check_ok"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_is_type_check_ok", b"_is_type_check_ok", "input_name", b"input_name", "is_type_check_ok", b"is_type_check_ok", "type_check_description", b"type_check_description", "type_check_metadata", b"type_check_metadata"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_is_type_check_ok", b"_is_type_check_ok"]) -> typing.Literal["is_type_check_ok"] | None: ...
 
 global___StepInput = StepInput
@@ -748,11 +803,17 @@ class StepOutput(google.protobuf.message.Message):
     MAPPING_KEY_FIELD_NUMBER: builtins.int
     IS_TYPE_CHECK_OK_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
+    TYPE_CHECK_DESCRIPTION_FIELD_NUMBER: builtins.int
+    TYPE_CHECK_METADATA_FIELD_NUMBER: builtins.int
     output_name: builtins.str
     mapping_key: builtins.str
     is_type_check_ok: builtins.bool
+    type_check_description: builtins.str
+    """What the type's check had to say, passed or failed."""
     @property
     def metadata(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataEntry]: ...
+    @property
+    def type_check_metadata(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataEntry]: ...
     def __init__(
         self,
         *,
@@ -760,9 +821,11 @@ class StepOutput(google.protobuf.message.Message):
         mapping_key: builtins.str = ...,
         is_type_check_ok: builtins.bool | None = ...,
         metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
+        type_check_description: builtins.str = ...,
+        type_check_metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_is_type_check_ok", b"_is_type_check_ok", "is_type_check_ok", b"is_type_check_ok"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_is_type_check_ok", b"_is_type_check_ok", "is_type_check_ok", b"is_type_check_ok", "mapping_key", b"mapping_key", "metadata", b"metadata", "output_name", b"output_name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_is_type_check_ok", b"_is_type_check_ok", "is_type_check_ok", b"is_type_check_ok", "mapping_key", b"mapping_key", "metadata", b"metadata", "output_name", b"output_name", "type_check_description", b"type_check_description", "type_check_metadata", b"type_check_metadata"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_is_type_check_ok", b"_is_type_check_ok"]) -> typing.Literal["is_type_check_ok"] | None: ...
 
 global___StepOutput = StepOutput
@@ -1007,6 +1070,7 @@ class AssetCheckEvaluated(google.protobuf.message.Message):
     METADATA_FIELD_NUMBER: builtins.int
     IS_BLOCKING_FIELD_NUMBER: builtins.int
     PARTITION_FIELD_NUMBER: builtins.int
+    TARGET_FIELD_NUMBER: builtins.int
     check_name: builtins.str
     is_passed: builtins.bool
     severity: global___CheckSeverity.ValueType
@@ -1017,6 +1081,10 @@ class AssetCheckEvaluated(google.protobuf.message.Message):
     def asset(self) -> global___AssetKey: ...
     @property
     def metadata(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataEntry]: ...
+    @property
+    def target(self) -> global___CheckedMaterialization:
+        """The materialization that was checked, where that is known."""
+
     def __init__(
         self,
         *,
@@ -1028,11 +1096,35 @@ class AssetCheckEvaluated(google.protobuf.message.Message):
         metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
         is_blocking: builtins.bool = ...,
         partition: builtins.str = ...,
+        target: global___CheckedMaterialization | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["asset", b"asset"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset", b"asset", "check_name", b"check_name", "description", b"description", "is_blocking", b"is_blocking", "is_passed", b"is_passed", "metadata", b"metadata", "partition", b"partition", "severity", b"severity"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset", "target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "check_name", b"check_name", "description", b"description", "is_blocking", b"is_blocking", "is_passed", b"is_passed", "metadata", b"metadata", "partition", b"partition", "severity", b"severity", "target", b"target"]) -> None: ...
 
 global___AssetCheckEvaluated = AssetCheckEvaluated
+
+@typing.final
+class CheckedMaterialization(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    EVENT_ID_FIELD_NUMBER: builtins.int
+    TIMESTAMP_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    event_id: builtins.int
+    """As the control plane numbers events."""
+    timestamp: builtins.float
+    """Seconds since the epoch."""
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        event_id: builtins.int = ...,
+        timestamp: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["event_id", b"event_id", "run_id", b"run_id", "timestamp", b"timestamp"]) -> None: ...
+
+global___CheckedMaterialization = CheckedMaterialization
 
 @typing.final
 class LogMessage(google.protobuf.message.Message):
@@ -1914,24 +2006,77 @@ global___LogAnswer = LogAnswer
 
 @typing.final
 class LogChunk(google.protobuf.message.Message):
+    """A piece of output. What comes next on the same file begins at offset + the length of data."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     STREAM_FIELD_NUMBER: builtins.int
     OFFSET_FIELD_NUMBER: builtins.int
     DATA_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
+    GAP_FIELD_NUMBER: builtins.int
     stream: global___LogStream.ValueType
     offset: builtins.int
     data: builtins.bytes
+    step_key: builtins.str
+    """The step whose own file it comes from; empty for the file of the run's process."""
+    @property
+    def gap(self) -> global___LogGap:
+        """Set when something is missing before this piece; such a chunk carries no data."""
+
     def __init__(
         self,
         *,
         stream: global___LogStream.ValueType = ...,
         offset: builtins.int = ...,
         data: builtins.bytes = ...,
+        step_key: builtins.str = ...,
+        gap: global___LogGap | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["data", b"data", "offset", b"offset", "stream", b"stream"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["gap", b"gap"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "gap", b"gap", "offset", b"offset", "step_key", b"step_key", "stream", b"stream"]) -> None: ...
 
 global___LogChunk = LogChunk
+
+@typing.final
+class LogGap(google.protobuf.message.Message):
+    """Output that cannot be told any more."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Reason:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _ReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[LogGap._Reason.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: LogGap._Reason.ValueType  # 0
+        REASON_REMOVED: LogGap._Reason.ValueType  # 1
+        """The agent removed the files of the run."""
+        REASON_TRUNCATED: LogGap._Reason.ValueType  # 2
+        """The file became shorter than what was read of it: it is read from its beginning again."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+    REASON_UNSPECIFIED: LogGap.Reason.ValueType  # 0
+    REASON_REMOVED: LogGap.Reason.ValueType  # 1
+    """The agent removed the files of the run."""
+    REASON_TRUNCATED: LogGap.Reason.ValueType  # 2
+    """The file became shorter than what was read of it: it is read from its beginning again."""
+
+    REASON_FIELD_NUMBER: builtins.int
+    TOLD_UNTIL_FIELD_NUMBER: builtins.int
+    reason: global___LogGap.Reason.ValueType
+    told_until: builtins.int
+    """How far the output had been told."""
+    def __init__(
+        self,
+        *,
+        reason: global___LogGap.Reason.ValueType = ...,
+        told_until: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["reason", b"reason", "told_until", b"told_until"]) -> None: ...
+
+global___LogGap = LogGap
 
 @typing.final
 class RequestedRun(google.protobuf.message.Message):
@@ -2037,6 +2182,7 @@ class LocationSnapshot(google.protobuf.message.Message):
     SCHEDULES_FIELD_NUMBER: builtins.int
     SENSORS_FIELD_NUMBER: builtins.int
     RESOURCES_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     @property
     def jobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___JobSnapshot]: ...
     @property
@@ -2047,6 +2193,10 @@ class LocationSnapshot(google.protobuf.message.Message):
     def sensors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SensorSnapshot]: ...
     @property
     def resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ResourceSnapshot]: ...
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the project's author should know, each a sentence for people."""
+
     def __init__(
         self,
         *,
@@ -2055,8 +2205,9 @@ class LocationSnapshot(google.protobuf.message.Message):
         schedules: collections.abc.Iterable[global___ScheduleSnapshot] | None = ...,
         sensors: collections.abc.Iterable[global___SensorSnapshot] | None = ...,
         resources: collections.abc.Iterable[global___ResourceSnapshot] | None = ...,
+        warnings: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["assets", b"assets", "jobs", b"jobs", "resources", b"resources", "schedules", b"schedules", "sensors", b"sensors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "jobs", b"jobs", "resources", b"resources", "schedules", b"schedules", "sensors", b"sensors", "warnings", b"warnings"]) -> None: ...
 
 global___LocationSnapshot = LocationSnapshot
 

@@ -28,6 +28,7 @@ from isthmus.v1.control_plane_pb2 import (
     ListRunsQuery,
     Location,
     LocationSettings,
+    ReexecuteRunRequest,
     RemoveAgentRequest,
     RemoveLocationRequest,
     Run,
@@ -228,19 +229,33 @@ class ControlPlaneClient:
         )
         return await self._call(self._stub.TerminateRun, request)
 
+    async def reexecute_run(self, request: ReexecuteRunRequest) -> Run:
+        """Launch a run that does again what an ended run did, or a part of it; return once it is stored."""
+        message = ReexecuteRunRequest()
+        message.CopyFrom(request)
+        message.deployment = message.deployment or self._deployment
+        message.run_id = message.run_id or str(uuid.uuid4())
+        return await self._call(self._stub.ReexecuteRun, message)
+
     async def stream_logs(
         self,
         run_id: str,
         *,
         streams: Sequence["LogStream.ValueType"],
         follow: bool = False,
+        step_key: str = "",
     ) -> AsyncIterator["LogChunk"]:
-        """Tell a run's output, each stream from its beginning; with `follow`, until the run has ended."""
-        cursors = {stream: LogCursor(stream=stream) for stream in streams}
+        """Tell a run's output, or one step's, from its beginning; with `follow`, until it has ended.
+
+        A broken stream is resumed after the last bytes that were yielded of each file. What is missing comes as a chunk
+        with `gap` set.
+        """
+        cursors = {(stream, ""): LogCursor(stream=stream) for stream in streams}
 
         def open_stream() -> "UnaryStreamCall[StreamLogsRequest, LogChunk]":
-            request = StreamLogsRequest(deployment=self._deployment, run_id=run_id, follow=follow)
-            request.cursors.extend(cursors.values())
+            request = StreamLogsRequest(
+                deployment=self._deployment, run_id=run_id, follow=follow, step_key=step_key, cursors=cursors.values()
+            )
             return self._stub.StreamLogs(request)
 
         async for chunk in resumed(
@@ -249,9 +264,11 @@ class ControlPlaneClient:
             method="StreamLogs",
             address=self._address,
         ):
-            if chunk.stream in cursors:
-                cursors[chunk.stream].offset = chunk.offset + len(chunk.data)
-                yield chunk
+            cursor = cursors.setdefault(
+                (chunk.stream, chunk.step_key), LogCursor(stream=chunk.stream, step_key=chunk.step_key)
+            )
+            cursor.offset = chunk.offset + len(chunk.data)
+            yield chunk
 
     # --------------------------------------------------------------------------------------------------------- private
 

@@ -1,17 +1,17 @@
 """The file that describes code locations, and the options that describe one."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
-from isthmus.v1.instruction_pb2 import CodeSource
+from isthmus.v1.instruction_pb2 import START_METHOD_SPAWN, START_METHOD_UNSPECIFIED, CodeSource
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isthmus_cli.errors import InputError
 from isthmus_cli.yaml_text import parse_yaml
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
-_TARGETS = ("module", "file", "package")
+_TARGETS = ("module", "file", "package", "autoload_defs_module")
 
 
 class LocationEntry(BaseModel):
@@ -23,9 +23,16 @@ class LocationEntry(BaseModel):
     module: str = ""
     file: str = ""
     package: str = ""
+    autoload_defs_module: str = ""
     attribute: str = ""
     working_directory: str = ""
+    #: The process's current directory; empty for the working directory.
+    current_directory: str = ""
+    #: Files of variables that the code server reads where they lie.
+    env_files: list[str] = Field(default_factory=list)
     python: str = ""
+    #: How a run's process comes about: forked off one that has the project imported, or an interpreter of its own.
+    start: Literal["fork", "spawn"] = "fork"
     pool: str = ""
     env: dict[str, str] = Field(default_factory=dict)
     #: Seconds that importing may take; 0 for the agent's default.
@@ -35,7 +42,7 @@ class LocationEntry(BaseModel):
     def _has_one_target(self) -> Self:
         given = [target for target in _TARGETS if getattr(self, target)]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of module, file and package (given: {', '.join(given) or 'none'})")
+            raise ValueError(f"give exactly one of {', '.join(_TARGETS)} (given: {', '.join(given) or 'none'})")
         return self
 
     def to_settings(self) -> LocationSettings:
@@ -43,14 +50,19 @@ class LocationEntry(BaseModel):
         source = CodeSource(
             attribute=self.attribute,
             working_directory=self.working_directory,
+            current_directory=self.current_directory,
+            env_files=self.env_files,
             python_executable=self.python,
+            start=START_METHOD_SPAWN if self.start == "spawn" else START_METHOD_UNSPECIFIED,
         )
         if self.module:
             source.module = self.module
         elif self.file:
             source.python_file = self.file
-        else:
+        elif self.package:
             source.package = self.package
+        else:
+            source.autoload_defs_module = self.autoload_defs_module
         return LocationSettings(
             name=self.name,
             pool=self.pool,

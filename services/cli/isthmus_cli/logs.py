@@ -1,16 +1,25 @@
-"""Prints a run's output as it comes: stdout to stdout, stderr to stderr."""
+"""Prints a run's output as it comes: stdout to stdout, stderr to stderr, and what is missing marked."""
 
 import codecs
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
-from isthmus.v1.telemetry_pb2 import LogChunk, LogStream
+from isthmus.v1.telemetry_pb2 import LogChunk, LogGap, LogStream
 
 from isthmus_cli.errors import InputError
+from isthmus_cli.view.output import note
 
 _STREAMS = {"stdout": LogStream.LOG_STREAM_STDOUT, "stderr": LogStream.LOG_STREAM_STDERR}
 _NAMES = {stream: name for name, stream in _STREAMS.items()}
+_GAPS = {
+    LogGap.REASON_REMOVED: "removed",
+    LogGap.REASON_TRUNCATED: "truncated",
+}
+
+#: One file of a run: its stream, and the step whose own file it is, or none.
+_File = tuple[int, str]
 
 
 def streams_of(name: str | None) -> "Sequence[LogStream.ValueType]":
@@ -26,17 +35,98 @@ def streams_of(name: str | None) -> "Sequence[LogStream.ValueType]":
     return (_STREAMS[name],)
 
 
-async def print_logs(chunks: AsyncIterator[LogChunk], *, is_json: bool) -> None:
-    """Print chunks in the order in which they come."""
-    # A chunk may end within a character: for text, the rest waits for the next chunk of its stream.
-    decoders = {stream: codecs.getincrementaldecoder("utf-8")(errors="replace") for stream in _STREAMS.values()}
+async def print_logs(chunks: AsyncIterator[LogChunk], *, is_json: bool, has_labels: bool) -> None:
+    """Print chunks in the order in which they come.
+
+    Args:
+        chunks: The output.
+        is_json: One JSON document per chunk instead of the output as it is.
+        has_labels: On a terminal, name the step before each line of output that steps wrote side by side.
+    """
+    printer = _JsonPrinter() if is_json else _TextPrinter(has_labels=has_labels and sys.stdout.isatty())
     async for chunk in chunks:
-        if is_json:
-            text = decoders[chunk.stream].decode(chunk.data)
-            line = {"stream": _NAMES[chunk.stream], "offset": chunk.offset, "text": text}
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
-            continue
-        target = sys.stderr if chunk.stream == LogStream.LOG_STREAM_STDERR else sys.stdout
-        target.buffer.write(chunk.data)
-        target.buffer.flush()
+        if chunk.HasField("gap"):
+            printer.gap(chunk)
+        else:
+            printer.data(chunk)
+    printer.end()
+
+
+@dataclass
+class _JsonPrinter:
+    #: A chunk may end within a character: the rest waits for the next chunk of its file.
+    decoders: "dict[_File, codecs.IncrementalDecoder]" = field(default_factory=dict)
+
+    def data(self, chunk: LogChunk) -> None:
+        decoder = self.decoders.get(_file(chunk))
+        if decoder is None:
+            decoder = self.decoders[_file(chunk)] = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._write(chunk, text=decoder.decode(chunk.data), gap=None)
+
+    def gap(self, chunk: LogChunk) -> None:
+        self.decoders.pop(_file(chunk), None)
+        told = {"reason": _GAPS.get(chunk.gap.reason, "unknown"), "told_until": chunk.gap.told_until}
+        self._write(chunk, text="", gap=told)
+
+    def end(self) -> None:
+        """Do nothing: each line was written whole."""
+
+    def _write(self, chunk: LogChunk, *, text: str, gap: dict[str, object] | None) -> None:
+        line = {
+            "stream": _NAMES.get(chunk.stream, str(chunk.stream)),
+            "step_key": chunk.step_key,
+            "offset": chunk.offset,
+            "text": text,
+            "gap": gap,
+        }
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+@dataclass
+class _TextPrinter:
+    has_labels: bool
+    #: What steps that write side by side began a line with: whole lines alone are printed.
+    begun: dict[_File, bytes] = field(default_factory=dict)
+
+    def data(self, chunk: LogChunk) -> None:
+        if not chunk.step_key:
+            _write(chunk.stream, chunk.data)
+            return
+        whole, newline, rest = (self.begun.pop(_file(chunk), b"") + chunk.data).rpartition(b"\n")
+        if rest:
+            self.begun[_file(chunk)] = rest
+        if newline:
+            _write(chunk.stream, self._labeled(whole, chunk.step_key) + newline)
+
+    def gap(self, chunk: LogChunk) -> None:
+        self.begun.pop(_file(chunk), None)
+        note(_gap_text(chunk))
+
+    def end(self) -> None:
+        for (stream, step_key), rest in self.begun.items():
+            _write(stream, self._labeled(rest, step_key))
+
+    def _labeled(self, text: bytes, step_key: str) -> bytes:
+        if not self.has_labels:
+            return text
+        label = f"{step_key} │ ".encode()
+        return label + text.replace(b"\n", b"\n" + label)
+
+
+def _gap_text(chunk: LogChunk) -> str:
+    of_step = f" of step {chunk.step_key}" if chunk.step_key else ""
+    place = f"{_NAMES.get(chunk.stream, 'output')}{of_step} after byte {chunk.gap.told_until}"
+    if chunk.gap.reason == LogGap.REASON_REMOVED:
+        return f"── {place} is gone: the agent removed the files of this run ──"
+    return f"── {place} is missing: the file was cut; it goes on from byte {chunk.offset} ──"
+
+
+def _write(stream: int, data: bytes) -> None:
+    target = sys.stderr if stream == LogStream.LOG_STREAM_STDERR else sys.stdout
+    target.buffer.write(data)
+    target.buffer.flush()
+
+
+def _file(chunk: LogChunk) -> _File:
+    return chunk.stream, chunk.step_key

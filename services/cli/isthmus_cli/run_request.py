@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location
+from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, ReexecuteRunRequest
 from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_cli.errors import InputError
@@ -71,6 +71,30 @@ def launch_request(target: RunTarget, *, choices: RunChoices) -> LaunchRunReques
         asset_selection=[parse_asset(asset) for option in choices.assets for asset in split_list(option)],
         partition_key=choices.partition,
         tags=parse_tags(choices.tags),
+        requested_by=person(),
+    )
+
+
+def reexecution(
+    parent_run_id: str, *, is_from_failure: bool, steps: Sequence[str], tags: Sequence[str], run_id: str
+) -> ReexecuteRunRequest:
+    """Build the request that does again what a run did.
+
+    Raises:
+        InputError: Names the option that is not usable.
+    """
+    keys = [step for option in steps for step in split_list(option)]
+    if is_from_failure and keys:
+        raise InputError("--from-failure and --steps exclude each other.", remedy="Give one of them, or none for all.")
+    strategy = (
+        ReexecuteRunRequest.STRATEGY_FROM_FAILURE if is_from_failure else ReexecuteRunRequest.STRATEGY_UNSPECIFIED
+    )
+    return ReexecuteRunRequest(
+        parent_run_id=parent_run_id,
+        run_id=run_id,
+        strategy=strategy,
+        step_keys=keys,
+        tags=parse_tags(tags),
         requested_by=person(),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from google.protobuf.json_format import Parse, ParseError
 from isthmus.v1.code_server_pb2 import CodeServerConfig
-from isthmus.v1.instruction_pb2 import CodeSource
+from isthmus.v1.instruction_pb2 import START_METHOD_SPAWN, CodeSource
 
 from isthmus_code_server.definitions.port import DefinitionsSource
 from isthmus_code_server.errors import ConfigError
@@ -35,6 +35,8 @@ class Settings:
     #: An AMQP address, with credentials: never to be logged.
     broker_url: str
     runs_dir: Path
+    #: Whether each run imports the definitions in an interpreter of its own, instead of being forked.
+    is_spawned: bool
     heartbeat_interval_s: float
     cancel_grace_s: float
 
@@ -85,6 +87,7 @@ def settings_from(config: CodeServerConfig) -> Settings:
         listen=config.listen,
         broker_url=config.broker_url,
         runs_dir=Path(config.runs_dir).absolute(),
+        is_spawned=config.source.start == START_METHOD_SPAWN,
         heartbeat_interval_s=config.heartbeat_interval_s or DEFAULT_HEARTBEAT_INTERVAL_S,
         cancel_grace_s=config.cancel_grace_s or DEFAULT_CANCEL_GRACE_S,
     )
@@ -94,14 +97,17 @@ def source_from(source: CodeSource) -> DefinitionsSource:
     """Check where the definitions come from.
 
     Raises:
-        ConfigError: None of module, python file and package is set.
+        ConfigError: None of module, python file, package and autoload_defs_module is set.
     """
     if source.WhichOneof("target") is None:
-        raise ConfigError("source", remedy="name a module, a python_file or a package")
+        raise ConfigError("source", remedy="name a module, a python_file, a package or an autoload_defs_module")
     return DefinitionsSource(
         module=source.module,
         python_file=source.python_file,
         package=source.package,
+        autoload_defs_module=source.autoload_defs_module,
         attribute=source.attribute,
         working_directory=source.working_directory,
+        current_directory=source.current_directory,
+        env_files=tuple(source.env_files),
     )

@@ -45,6 +45,39 @@ class DefinitionsLoadError(PermanentCodeServerError):
         )
 
 
+class EnvFileError(PermanentCodeServerError):
+    """A file of variables cannot be used.
+
+    Attributes:
+        path: The file.
+        line: The line that is no assignment, from 1; 0 when the file cannot be read at all.
+    """
+
+    def __init__(self, path: str, *, line: int = 0, cause: str = "") -> None:
+        self.path = path
+        self.line = line
+        text = (
+            f"line {line} of {path} is no assignment: write NAME=value"
+            if line
+            else f"{path} cannot be read ({cause}): mend or remove it"
+        )
+        super().__init__(f"The variables cannot be loaded: {text}.")
+
+
+class DagsterTooOldError(PermanentCodeServerError):
+    """The project uses a way of loading that the installed Dagster does not have.
+
+    Attributes:
+        feature: What is used.
+    """
+
+    def __init__(self, feature: str, *, needs: str, installed: str) -> None:
+        self.feature = feature
+        super().__init__(
+            f"{feature} needs Dagster {needs} or newer, and {installed} is installed beside the code server: upgrade it."
+        )
+
+
 class InvalidRequestError(PermanentCodeServerError):
     """A request does not fit the definitions.
 
@@ -75,18 +108,49 @@ class UnknownDefinitionError(PermanentCodeServerError):
 
 
 class UnsupportedInstanceCallError(PermanentCodeServerError):
-    """User code asked its Dagster instance for something that is not kept beside a run.
+    """User code asked its Dagster instance for something that nobody answers here.
 
     Attributes:
-        method: The storage's method, as in "RunStorage.get_runs".
+        method: The storage's method, as in "RunStorage.get_backfills", or what was asked.
     """
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, *, why: str = "the control plane does not keep this") -> None:
         self.method = method
         super().__init__(
-            f"{method} is not available here: this process keeps the current run and what the location's own runs"
-            " recorded of their assets, nothing else. Take what you need as run config or tags, or read it elsewhere."
+            f"{method} is not available here: {why}. docs/instance.md lists what can be asked; take what you need as run"
+            " config or tags, or read it elsewhere."
         )
+
+
+class InstanceUnavailableError(TransientCodeServerError):
+    """The control plane did not answer what user code asked of its instance.
+
+    Attributes:
+        what: What was asked.
+        cause: Why there is no answer.
+    """
+
+    def __init__(self, what: str, *, cause: str) -> None:
+        self.what = what
+        self.cause = cause
+        super().__init__(
+            f"The control plane was asked for {what} and did not answer: {cause}. Nothing is known either way; the step"
+            " may be retried once the control plane is back."
+        )
+
+
+class QueryRefusedError(PermanentCodeServerError):
+    """The control plane does not answer what user code asked of its instance.
+
+    Attributes:
+        what: What was asked.
+        cause: Why it is refused.
+    """
+
+    def __init__(self, what: str, *, cause: str) -> None:
+        self.what = what
+        self.cause = cause
+        super().__init__(f"The control plane was asked for {what} and refused: {cause}.")
 
 
 class AttemptFencedError(PermanentCodeServerError):

@@ -14,6 +14,7 @@ from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_code_server.config import Settings
 from isthmus_code_server.errors import ZygoteLostError
 from isthmus_code_server.runs.heartbeat import Heartbeat
+from isthmus_code_server.runs.instance_gate import InstanceGate
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.service.server import Health, listening
@@ -24,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 #: How long the last events may take to reach the broker when the server stops, seconds; the rest waits on disk.
 FLUSH_TIMEOUT_S = 5.0
+#: How many children wait, forked ahead and warmed, for a run.
+SPARES = 2
+#: The same where each imports the project itself: it has all of its memory to itself, too.
+SPAWNED_SPARES = 1
 
 
 class CodeServer:
@@ -42,8 +47,8 @@ class CodeServer:
     async def run(self) -> int:
         """Serve until told to stop; returns the process's exit code, not 0 when the zygote was lost."""
         self._settings.runs_dir.mkdir(parents=True, exist_ok=True)
-        source = self._settings.source
-        zygote = ZygoteLink(order=LoadOrder(source=source, home=str(self._settings.home)))
+        gate = InstanceGate()
+        zygote = ZygoteLink(order=self._load_order(), instance_address=gate.address)
         async with AsyncExitStack() as stack:
             publisher = await stack.enter_async_context(Publisher(self._broker_settings()))
             telemetry = TelemetryPublisher(publisher, source=self._source())
@@ -56,14 +61,15 @@ class CodeServer:
                 tasks=tasks,
                 cancel_grace_s=self._settings.cancel_grace_s,
             )
-            await self._serve(supervisor, tasks)
+            await stack.enter_async_context(gate.listening())
+            await self._serve(supervisor, gate, tasks)
             is_lost = zygote.phase == "stopped"
             zygote.close()
             await zygote_task
         return 1 if is_lost else 0
 
-    async def _serve(self, supervisor: Supervisor, tasks: asyncio.TaskGroup) -> None:
-        servicer = Servicer(supervisor=supervisor)
+    async def _serve(self, supervisor: Supervisor, gate: InstanceGate, tasks: asyncio.TaskGroup) -> None:
+        servicer = Servicer(supervisor=supervisor, gate=gate)
         heartbeat = Heartbeat(
             supervisor=supervisor, telemetry=supervisor.telemetry, interval_s=self._settings.heartbeat_interval_s
         )
@@ -78,6 +84,7 @@ class CodeServer:
             await self._health.set_serving(is_serving=False)
             await supervisor.stop(flush_timeout_s=FLUSH_TIMEOUT_S)
             beats.cancel()
+            gate.close()
 
     async def _announce(self, zygote: ZygoteLink) -> None:
         """Say that requests are welcome once the definitions are loaded; after a failure Describe tells of it."""
@@ -109,6 +116,15 @@ class CodeServer:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._stop.set()
+
+    def _load_order(self) -> LoadOrder:
+        settings = self._settings
+        return LoadOrder(
+            source=settings.source,
+            home=str(settings.home),
+            spares=SPAWNED_SPARES if settings.is_spawned else SPARES,
+            is_spawned=settings.is_spawned,
+        )
 
     def _broker_settings(self) -> BrokerSettings:
         name = f"code server {self._settings.location} {self._settings.server}"

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 _LOOK: Final = 5000
 #: The wait before the database is asked again after a fault, seconds.
 _STORE_RETRY_S: Final = 1.0
+#: How long confirmed commands wait for others to be marked with, seconds. A process that dies meanwhile sends them twice.
+_MARK_DELAY_S: Final = 0.25
 #: How soon the return of the broker is noticed, seconds.
 _CONNECT_POLL_S: Final = 0.1
 
@@ -130,6 +132,8 @@ class OutboxDispatcher:
     async def _mark(self) -> None:
         while not self._core.hub.stopping.is_set():
             await self._marking.wait(at_most_s=self._core.settings.sweep_interval_s)
+            # One transaction for all of a burst, and off the way of the launches in it.
+            await wait_for(self._core.hub.stopping, at_most_s=_MARK_DELAY_S)
             try:
                 await self._mark_confirmed()
             except TransientStoreError as error:

@@ -12,6 +12,7 @@ from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.link import LINK_ERRORS
 from isthmus_broker.notices import NoticeListener
 from isthmus_broker.publisher import Publisher
+from isthmus_store import agents
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
 
@@ -21,10 +22,13 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.dead_letters import DeadLetterReader
 from isthmus_control_plane.desk.agents import AgentDesk
 from isthmus_control_plane.desk.locations import LocationDesk
+from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
+from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.expire import Expirer
+from isthmus_control_plane.instance.desk import InstanceDesk
 from isthmus_control_plane.outbox import OutboxDispatcher
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.reconcile import Reconciler
@@ -103,6 +107,7 @@ class _Parts:
     expirer: Expirer
     dead_letters: DeadLetterReader
     notices: NoticeListener
+    instance: InstanceDesk
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -112,12 +117,15 @@ def _assemble(core: Core, *, publisher: Publisher) -> _Parts:
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
     dispatcher = OutboxDispatcher(core, publisher=publisher)
     memory = SyncMemory()
+    runs = RunDesk(core, memory=memory, dispatcher=dispatcher)
     desks = Desks(
         agents=AgentDesk(core, memory=memory),
         locations=LocationDesk(core, memory=memory),
-        runs=RunDesk(core, memory=memory, dispatcher=dispatcher),
+        runs=runs,
         watch=WatchDesk(core),
         questions=QuestionDesk(core, questions=questions, memory=memory),
+        logs=LogDesk(core, questions=questions),
+        reexecution=ReexecutionDesk(core, runs=runs),
     )
     return _Parts(
         core=core,
@@ -128,6 +136,7 @@ def _assemble(core: Core, *, publisher: Publisher) -> _Parts:
         expirer=Expirer(core, publisher=publisher),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
+        instance=InstanceDesk(core, publisher=publisher),
         is_declared=asyncio.Event(),
     )
 
@@ -158,6 +167,7 @@ async def _with_broker(parts: _Parts) -> None:
             tasks.create_task(parts.questions.run(), name="answers"),
             tasks.create_task(parts.dead_letters.run(), name="dead letters"),
             tasks.create_task(parts.notices.run(), name="notices"),
+            tasks.create_task(parts.instance.run(), name="queries"),
         ]
         await parts.outbox.run()
         for listener in listeners:
@@ -170,12 +180,21 @@ async def _declare(core: Core) -> bool:
     while not core.hub.stopping.is_set():
         try:
             await topology.declare(core.broker, monitor_shards=core.settings.monitor_shards)
-        except LINK_ERRORS as error:
+            await _declare_agents(core)
+        except (*LINK_ERRORS, TransientStoreError) as error:
             log.warning("topology_postponed", broker=core.broker.safe_url, error=str(error) or type(error).__name__)
             await wait_for(core.hub.stopping, at_most_s=backoff.next_wait_s())
         else:
             return True
     return False
+
+
+async def _declare_agents(core: Core) -> None:
+    """Declare what agents have that were created before: a newer release may give them another queue."""
+    async with core.database.read() as tx:
+        known = await agents.all_of(tx)
+    if known:
+        await topology.declare_agents(core.broker, [(agent.deployment, agent.name) for agent in known])
 
 
 async def _migrate(database: Database, *, stop: asyncio.Event) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from isthmus.v1.telemetry_pb2 import Failure
-from isthmus_store import agents, locations, outbox, placements
+from isthmus_store import agents, locations, outbox, placements, site
 from isthmus_store.record import Agent, Location, Placement
 from isthmus_store.state import LocationPhase
 from isthmus_store.transaction import Transaction, WriteTransaction
@@ -51,11 +51,11 @@ async def read(tx: Transaction, *, memory: SyncMemory, at: datetime, deployment:
 
 async def read_location(tx: Transaction, key: LocationKey, *, memory: SyncMemory, at: datetime) -> World:
     """Read what decides about one location alone; it is missing in the picture when it does not exist."""
-    location = await locations.get(tx, deployment=key.deployment, name=key.name)
+    found = await site.get(tx, deployment=key.deployment, location=key.name)
     return _world(
-        await agents.all_of(tx, deployment=key.deployment),
-        location_list=[location] if location is not None and location.removed_at is None else [],
-        placement_list=await placements.all_of(tx, deployment=key.deployment, location=key.name),
+        found.agents if found is not None else (),
+        location_list=[found.location] if found is not None else [],
+        placement_list=found.placements if found is not None else (),
         is_underway=lambda agent: memory.is_underway(agent, at=at),
     )
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -36,9 +36,18 @@ app = typer.Typer(
 class DevOptions(Options):
     """`isthmus dev`."""
 
-    module: Annotated[str, typer.Option("-m", "--module", metavar="MODULE", show_default=False)] = ""
-    file: Annotated[str, typer.Option("-f", "--file", metavar="PATH", help="A Python file.", show_default=False)] = ""
-    package: Annotated[str, typer.Option("-p", "--package", metavar="PACKAGE", show_default=False)] = ""
+    workspaces: Annotated[
+        list[Path], typer.Option("-w", "--workspace", metavar="PATH", help="A workspace.yaml.", show_default=False)
+    ] = field(default_factory=list)
+    modules: Annotated[list[str], typer.Option("-m", "--module", metavar="MODULE", show_default=False)] = field(
+        default_factory=list
+    )
+    files: Annotated[
+        list[str], typer.Option("-f", "--file", metavar="PATH", help="A Python file.", show_default=False)
+    ] = field(default_factory=list)
+    packages: Annotated[list[str], typer.Option("-p", "--package", metavar="PACKAGE", show_default=False)] = field(
+        default_factory=list
+    )
     attribute: Annotated[
         str,
         typer.Option(
@@ -46,9 +55,11 @@ class DevOptions(Options):
         ),
     ] = ""
     working_directory: Annotated[
-        Path,
-        typer.Option("-d", "--working-directory", metavar="PATH", help="Where the definitions are imported."),
-    ] = Path()
+        Path | None,
+        typer.Option(
+            "-d", "--working-directory", metavar="PATH", help="Where the definitions are imported.", show_default=False
+        ),
+    ] = None
     name: Annotated[
         str, typer.Option("-n", "--name", metavar="NAME", help="The location's name.", show_default=False)
     ] = ""
@@ -74,7 +85,8 @@ class DevOptions(Options):
 def dev(options: DevOptions) -> None:
     """Run everything on this machine: broker, control plane, monitor, and an agent with your definitions.
 
-    Without -m, -f or -p, [tool.dagster] of pyproject.toml names the definitions.
+    -m, -f, -p and -w may be repeated. Without them, the folder's project is loaded, as `dagster dev` and `dg dev` find it:
+    [tool.dagster] or [tool.dg] of pyproject.toml, dg.toml, workspace.yaml.
     """
     from isthmus_dev.log import log_to
     from isthmus_dev.screen import Screen
@@ -142,30 +154,35 @@ class Interruption:
 
 def _settings_of(options: DevOptions) -> "DevSettings":
     from isthmus_dev.settings import DevSettings
-    from isthmus_dev.target import TargetOptions, resolve_target
+    from isthmus_dev.target import TargetOptions, resolve_targets
 
-    target = TargetOptions(
-        module=options.module,
-        file=options.file,
-        package=options.package,
+    wanted = TargetOptions(
+        workspaces=options.workspaces,
+        modules=options.modules,
+        files=options.files,
+        packages=options.packages,
         attribute=options.attribute,
+        working_directory=options.working_directory,
         name=options.name,
     )
-    data_dir = options.data_dir.absolute()
+    targets = resolve_targets(wanted, folder=Path.cwd())
     return DevSettings(
-        folder=DataFolder(data_dir),
-        target=resolve_target(target, folder=options.working_directory.absolute()),
+        folder=DataFolder(options.data_dir.absolute()),
+        targets=targets.locations,
+        origin=targets.origin,
         port=options.port,
         broker_url=options.broker_url,
     )
 
 
 def _complain(error: BaseException) -> NoReturn:
+    from isthmus_cli.errors import ClientError
+
     from isthmus_dev.part import innermost
 
     cause = innermost(error)
     text = str(cause) or type(cause).__name__
     sys.stderr.write(f"Error: {text}\n")
-    if isinstance(cause, DevError) and cause.remedy:
+    if isinstance(cause, DevError | ClientError) and cause.remedy:
         sys.stderr.write(f"{cause.remedy}\n")
     sys.exit(1)

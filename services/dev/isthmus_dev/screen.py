@@ -1,7 +1,7 @@
 """What `isthmus dev` prints: steps of its start, what happens later, and its end."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,11 +60,14 @@ class Screen:
         return "\r\x1b[K" if self.is_terminal else ""
 
 
-def ready_lines(location: Location, *, address: str, server_option: str, paint: Paint) -> list[str]:
-    """Tell what to type next."""
+def ready_lines(locations: Sequence[Location], *, address: str, server_option: str, paint: Paint) -> list[str]:
+    """Tell what to type next, by the first location that loaded."""
+    shown = next((location for location in locations if location.snapshot.jobs), locations[0])
+    # With several locations a job alone does not say where it is.
+    where = f"{shown.settings.name} " if len(locations) > 1 else ""
     commands = [
-        *(f"isthmus{server_option} run launch {target} --watch" for target in launch_examples(location.snapshot)),
-        f"isthmus{server_option} location show {location.settings.name}",
+        *(f"isthmus{server_option} run launch {where}{target} --watch" for target in launch_examples(shown.snapshot)),
+        f"isthmus{server_option} location show {shown.settings.name}",
         f"isthmus{server_option} run list",
     ]
     return [

@@ -1,6 +1,8 @@
 """How one `isthmus dev` works."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
 
@@ -16,9 +18,11 @@ class DevSettings:
     """What was decided before anything starts."""
 
     folder: DataFolder
-    target: LocationSettings
+    targets: Sequence[LocationSettings]
     #: 0 for any free port.
     port: int
     #: Empty to start a private RabbitMQ node.
     broker_url: str = ""
+    #: The file that named the targets; None when the options did.
+    origin: Path | None = None
     load_timeout_s: float = 300.0

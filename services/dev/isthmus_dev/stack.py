@@ -7,11 +7,11 @@ has; the broker stops. What the monitor did not get to waits in the broker's dur
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from isthmus.v1.control_plane_pb2 import Location
+from isthmus.v1.control_plane_pb2 import Location, LocationSettings
 from isthmus.v1.telemetry_pb2 import LocationPhase
 from isthmus_agent.agent import run_agent
 from isthmus_agent.settings import AgentSettings
@@ -129,13 +129,14 @@ class _Stack:
                 await client.create_agent(AGENT)
                 agent = await self._start_agent()
                 step.facts = AGENT
-            location = await self._load(client)
+            locations = await self._load_all(client)
             # Announced now: who finds the address can launch runs.
             with self.settings.folder.announced(address):
                 ready.set()
-                self._tell_ready(location, address=address)
+                self._tell_ready(locations, address=address)
                 follower = Follower(client, screen=self.screen, deployment=DEPLOYMENT)
-                follower.know(location)
+                for location in locations:
+                    follower.know(location)
                 await until_stopped(follower.run(BrokerSettings(url=self.broker_url)), stop)
             for part in (agent, control_plane, monitor):
                 with self.screen.step(part.name):
@@ -180,28 +181,45 @@ class _Stack:
     async def _start(self, name: str, service: Service) -> Part:
         return await Part.start(self.group, service, name=name, log_file=str(self.settings.folder.log_file))
 
-    async def _load(self, client: ControlPlaneClient) -> Location:
-        """Apply the location and wait until it serves, or is known not to load."""
-        with self.screen.step("definitions") as step:
-            location = await client.apply_location(self.settings.target)
-            generation = location.generation
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.settings.load_timeout_s):
-                    async for location in client.watch_location(self.settings.target.name):
-                        if is_settled(location, generation=generation):
-                            break
-            step.is_good = location.phase == LocationPhase.LOCATION_PHASE_SERVING
-            name = self.screen.paint.bold(location.settings.name)
-            step.facts = f"{name}: {loaded_text(location)}" if step.is_good else f"{name} does not load"
+    async def _load_all(self, client: ControlPlaneClient) -> list[Location]:
+        """Apply the locations side by side and tell of each, in the order of the project."""
+        targets = self.settings.targets
+        if self.settings.origin is not None:
+            self.screen.say(self.screen.paint.dim(f"  {self.settings.origin} names {_list_text(targets)}"))
+        async with asyncio.TaskGroup() as group:
+            loads = [group.create_task(self._load(client, target)) for target in targets]
+            for load in loads:
+                with self.screen.step("definitions") as step:
+                    location = await load
+                    step.is_good = location.phase == LocationPhase.LOCATION_PHASE_SERVING
+                    name = self.screen.paint.bold(location.settings.name)
+                    step.facts = f"{name}: {loaded_text(location)}" if step.is_good else f"{name} does not load"
+        return [load.result() for load in loads]
+
+    async def _load(self, client: ControlPlaneClient, target: LocationSettings) -> Location:
+        """Apply a location and wait until it serves, or is known not to load."""
+        location = await client.apply_location(target)
+        generation = location.generation
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.load_timeout_s):
+                async for location in client.watch_location(target.name):
+                    if is_settled(location, generation=generation):
+                        break
         return location
 
-    def _tell_ready(self, location: Location, *, address: str) -> None:
+    def _tell_ready(self, locations: Sequence[Location], *, address: str) -> None:
         option, paint = self._server_option(address), self.screen.paint
-        self.screen.say(*ready_lines(location, address=address, server_option=option, paint=paint))
-        if location.phase != LocationPhase.LOCATION_PHASE_SERVING:
-            self.screen.say(*failure_lines(location, server_option=option, paint=paint))
+        self.screen.say(*ready_lines(locations, address=address, server_option=option, paint=paint))
+        for location in locations:
+            if location.phase != LocationPhase.LOCATION_PHASE_SERVING:
+                self.screen.say(*failure_lines(location, server_option=option, paint=paint))
 
     def _server_option(self, address: str) -> str:
         """Choose what a person must add so that the command finds us; nothing where it looks by itself."""
         is_found = address == DEFAULT_ADDRESS or self.settings.folder.path.name == STATE_FOLDER
         return "" if is_found else f" --server {address}"
+
+
+def _list_text(targets: Sequence[LocationSettings]) -> str:
+    names = ", ".join(target.name for target in targets)
+    return f"{len(targets)} locations: {names}" if len(targets) > 1 else f"location {names}"

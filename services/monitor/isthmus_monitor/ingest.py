@@ -181,11 +181,13 @@ class Ingest:
 
     async def _carry_out(self, tx: WriteTransaction, plan: Plan, *, now: datetime) -> None:
         if plan.outcomes:
-            await outbox.settle_many(tx, plan.outcomes, at=now)
+            await outbox.record_outcomes(tx, plan.outcomes, at=now)
         await events.insert_many(tx, plan.events, stored_at=now)
-        await events.save_positions(tx, plan.positions)
+        await runs.save_moved(tx, plan.runs, last_positions=plan.positions)
+        changed = {run.run_id for run in plan.runs}
+        grown = {run_id: last for run_id, last in plan.positions.items() if run_id not in changed}
+        await events.save_positions(tx, grown)
         await events.save_attempts(tx, plan.attempts)
-        await runs.save(tx, plan.runs)
         await agents.heard(tx, plan.heard.values())
         for deployment, name in sorted(plan.stopped):
             await agents.set_state(tx, deployment=deployment, name=name, state=AgentState.STOPPED)

@@ -11,6 +11,7 @@ from isthmus_broker.telemetry import TelemetryConsumer
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
 
+from isthmus_monitor.announcement import Announcer
 from isthmus_monitor.delivery import AlertDesk
 from isthmus_monitor.ingest import Ingest
 from isthmus_monitor.settings import MonitorSettings
@@ -48,12 +49,13 @@ def _start(
 ) -> None:
     alert_desk = AlertDesk(database, webhooks=settings.webhooks)
     vigil = Vigil(database, patience=settings.patience, alert_desk=alert_desk, shards=settings.shards)
+    announcer = Announcer(NoticePublisher(publisher))
     ingest = Ingest(
         database,
         own_account=settings.broker.user,
         ear=vigil,
         alert_desk=alert_desk,
-        notices=NoticePublisher(publisher),
+        notices=announcer,
     )
     consumers = [
         TelemetryConsumer(
@@ -70,6 +72,7 @@ def _start(
         group.create_task(consumer.run(), name=f"consume shard {consumer.shard}")
         group.create_task(_ingest(consumer, ingest), name=f"ingest shard {consumer.shard}")
     group.create_task(vigil.run(ingest.announce), name="vigil")
+    group.create_task(announcer.run(), name="notices")
     group.create_task(alert_desk.run(), name="alerts")
     group.create_task(_tell_started(consumers, started), name="readiness")
 

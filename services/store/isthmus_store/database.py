@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from isthmus_store import schema
+from isthmus_store import revival, schema
 from isthmus_store.address import parse_address
 from isthmus_store.errors import DatabaseUnavailableError
 from isthmus_store.fault import translate
@@ -35,9 +35,10 @@ _T = TypeVar("_T", bound=Transaction)
 class Database:
     """The store's database. Use as `async with Database.open(url) as database`."""
 
-    def __init__(self, *, writer: AsyncEngine, reader: AsyncEngine) -> None:
+    def __init__(self, *, writer: AsyncEngine, reader: AsyncEngine, looker: AsyncEngine) -> None:
         self._writer = writer
         self._reader = reader
+        self._looker = looker
 
     def __repr__(self) -> str:
         return f"<Database {self._writer.url.render_as_string(hide_password=True)}>"
@@ -54,9 +55,10 @@ class Database:
             UnsupportedDatabaseError: for any other kind of address.
         """
         url = parse_address(address)
-        writer, reader = _sqlite_engines(url) if url.drivername.startswith("sqlite") else _postgresql_engines(url)
+        engines = _sqlite_engines if url.drivername.startswith("sqlite") else _postgresql_engines
+        writer, reader, looker = engines(url)
         try:
-            yield cls(writer=writer, reader=reader)
+            yield cls(writer=writer, reader=reader, looker=looker)
         finally:
             await reader.dispose()
             await writer.dispose()
@@ -92,6 +94,15 @@ class Database:
             yield tx
 
     @asynccontextmanager
+    async def look(self) -> AsyncIterator[Transaction]:
+        """Open what single statements are read on, each by itself: cheaper than `read`, which takes three round trips.
+
+        Two statements may see two states of the database.
+        """
+        async with _begun(self._looker, Transaction) as tx:
+            yield tx
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteTransaction]:
         """Open a transaction that commits when the block ends, and rolls back when it raises.
 
@@ -122,16 +133,15 @@ async def _begun(engine: AsyncEngine, kind: Callable[[AsyncConnection], _T]) -> 
         raise translate(exc) from exc
 
 
-def _postgresql_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
-    writer = create_async_engine(
-        url, pool_size=_WRITERS, max_overflow=_READERS, pool_timeout=_POOL_TIMEOUT_S, pool_pre_ping=True
-    )
-    # One pool for both: the options are set as a connection is handed out.
+def _postgresql_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
+    writer = create_async_engine(url, pool_size=_WRITERS, max_overflow=_READERS, pool_timeout=_POOL_TIMEOUT_S)
+    revival.watch(writer)
+    # One pool for all: the options are set as a connection is handed out.
     reader = writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return writer, reader
+    return writer, reader, writer.execution_options(isolation_level="AUTOCOMMIT")
 
 
-def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
+def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
     # Autocommit at the driver, so that the BEGIN below is the only one.
     options: dict[str, Any] = {
         "connect_args": {"isolation_level": None},
@@ -144,7 +154,7 @@ def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     event.listen(writer.sync_engine, "begin", _begin_immediate)
     event.listen(reader.sync_engine, "connect", _set_up_sqlite_reader)
     event.listen(reader.sync_engine, "begin", _begin_deferred)
-    return writer, reader
+    return writer, reader, reader
 
 
 def _set_up_sqlite_writer(connection: Any, _record: object) -> None:

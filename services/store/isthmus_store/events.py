@@ -7,8 +7,10 @@ from datetime import datetime
 from isthmus.v1.telemetry_pb2 import Event
 from sqlalchemy import bindparam, func, select, update
 
+from isthmus_store import event_index
 from isthmus_store.column import to_microseconds
 from isthmus_store.errors import UnknownRunError
+from isthmus_store.fact import fact_of
 from isthmus_store.record import Attempt, AttemptRef, NewEvent, StoredEvent
 from isthmus_store.table import EVENTS, RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
@@ -66,6 +68,14 @@ async def insert_many(tx: WriteTransaction, events: Sequence[PlacedEvent], *, st
         await tx.connection.exec_driver_sql(_POSTGRESQL_INSERT, columns)
     else:
         await tx.connection.exec_driver_sql(_SQLITE_INSERT, rows)
+    await index_facts(tx, events)
+
+
+async def index_facts(tx: WriteTransaction, events: Sequence[PlacedEvent]) -> None:
+    """Index what is asked about of events that were inserted; `insert_many` does so itself."""
+    await event_index.add(
+        tx, [(it.run_id, it.position, it.event, it.event.fact) for it in events if it.event.fact is not None]
+    )
 
 
 def _row(placed: PlacedEvent, stored_at: int) -> tuple[str, int, int, int, str, str, int, int, bytes]:
@@ -92,7 +102,7 @@ async def save_positions(tx: WriteTransaction, last_positions: dict[str, int]) -
 
 async def attempts(tx: Transaction, run_ids: Collection[str]) -> dict[AttemptRef, Attempt]:
     """Return every attempt of the runs."""
-    found = await tx.all(Attempt, select(RUN_ATTEMPTS).where(RUN_ATTEMPTS.c.run_id.in_(run_ids)))
+    found = await tx.all(Attempt, _ATTEMPTS, {"b_run_ids": list(run_ids)})
     return {AttemptRef(attempt.run_id, attempt.attempt): attempt for attempt in found}
 
 
@@ -119,6 +129,31 @@ async def after(tx: Transaction, run_id: str, *, position: int, limit: int = 500
     return await tx.all(StoredEvent, statement)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEventQuery:
+    """Which events of a run; what is left empty does not restrict."""
+
+    run_id: str
+    #: Exclusive; 0 for none.
+    after_position: int = 0
+    #: Exclusive; 0 for none.
+    before_position: int = 0
+    kinds: frozenset[str] = frozenset()
+    limit: int
+    is_descending: bool = False
+
+
+async def of_run(tx: Transaction, query: RunEventQuery) -> list[StoredEvent]:
+    """Return events of a run, in order, or from the last one backwards."""
+    conditions = [EVENTS.c.run_id == query.run_id, EVENTS.c.position > query.after_position]
+    if query.before_position:
+        conditions.append(EVENTS.c.position < query.before_position)
+    if query.kinds:
+        conditions.append(EVENTS.c.kind.in_(sorted(query.kinds)))
+    order = EVENTS.c.position.desc() if query.is_descending else EVENTS.c.position.asc()
+    return await tx.all(StoredEvent, select(EVENTS).where(*conditions).order_by(order).limit(query.limit))
+
+
 async def count(tx: Transaction, run_id: str) -> int:
     """Return how many events the run has."""
     return int((await tx.execute(select(func.count()).where(EVENTS.c.run_id == run_id))).scalar_one())
@@ -132,6 +167,7 @@ def new_event(event: Event) -> NewEvent:
         step_key=storable(event.step_key),
         occurred_at=moment(event.occurred_at),
         body=event.SerializeToString(),
+        fact=fact_of(event),
     )
 
 
@@ -144,6 +180,7 @@ INSERT INTO events (run_id, position, attempt, seq, kind, step_key, occurred_at,
 SELECT * FROM unnest(
   $1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])
 """
+_ATTEMPTS = select(RUN_ATTEMPTS).where(RUN_ATTEMPTS.c.run_id.in_(bindparam("b_run_ids", expanding=True)))
 _SAVE_POSITION = (
     update(RUNS).where(RUNS.c.run_id == bindparam("b_run_id")).values(last_position=bindparam("b_last_position"))
 )

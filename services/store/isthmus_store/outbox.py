@@ -35,7 +35,7 @@ async def get(tx: Transaction, instruction_id: str) -> OutboxInstruction | None:
 
 async def get_many(tx: Transaction, ids: Collection[str]) -> dict[str, OutboxInstruction]:
     """Return those of the commands that exist, by id."""
-    found = await tx.all(OutboxInstruction, select(INSTRUCTIONS).where(INSTRUCTIONS.c.id.in_(ids)))
+    found = await tx.all(OutboxInstruction, _GET_MANY, {"b_ids": list(ids)})
     return {instruction.id: instruction for instruction in found}
 
 
@@ -73,6 +73,13 @@ async def settle_many(
     return settled
 
 
+async def record_outcomes(tx: WriteTransaction, outcomes: Mapping[str, InstructionOutcome], *, at: datetime) -> None:
+    """Record the ends of commands, without reading what they were; those that have one keep it."""
+    rows = [{"b_id": key, "b_at": at, "b_outcome": outcomes[key]} for key in sorted(outcomes)]
+    if rows:
+        await tx.execute(_SETTLE, rows)
+
+
 async def expired(tx: Transaction, *, before: datetime, limit: int = 200) -> list[OutboxInstruction]:
     """Return commands without a result whose deadline lies before the time, oldest deadline first."""
     table = INSTRUCTIONS
@@ -107,9 +114,10 @@ async def drop_agent(tx: WriteTransaction, *, deployment: str, agent: str, at: d
     return sorted(settled.values(), key=lambda instruction: instruction.position)
 
 
+_GET_MANY = select(INSTRUCTIONS).where(INSTRUCTIONS.c.id.in_(bindparam("b_ids", expanding=True)))
 _SETTLE = (
     update(INSTRUCTIONS)
-    .where(INSTRUCTIONS.c.id == bindparam("b_id"))
+    .where(INSTRUCTIONS.c.id == bindparam("b_id"), INSTRUCTIONS.c.settled_at.is_(None))
     .values(
         settled_at=bindparam("b_at"),
         outcome=bindparam("b_outcome"),

@@ -96,6 +96,18 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """What is indexed of an event."""
+
+    #: The asset's path as a JSON list; empty for what is about a run alone.
+    asset: str = ""
+    partition: str = ""
+    check_name: str = ""
+    #: Of a check: PLANNED, SUCCEEDED or FAILED.
+    outcome: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
     """An event to be appended; `body` is the whole Event message as it came."""
 
@@ -105,6 +117,8 @@ class NewEvent:
     step_key: str
     occurred_at: datetime
     body: bytes
+    #: What is indexed of it; None for nothing.
+    fact: Fact | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

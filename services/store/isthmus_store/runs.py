@@ -6,9 +6,11 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, select, update
 
+from isthmus_store import outbox
 from isthmus_store.errors import UnknownRunError
-from isthmus_store.events import PlacedEvent, insert_many
-from isthmus_store.record import NewEvent, NewRun, Run
+from isthmus_store.events import PlacedEvent, index_facts, insert_many
+from isthmus_store.launch import insert_launched
+from isthmus_store.record import NewEvent, NewInstruction, NewRun, Run
 from isthmus_store.signal import Dispatched, RunSignal
 from isthmus_store.state import ACTIVE_STATES, RunReason, RunState
 from isthmus_store.table import RUN_ATTEMPTS, RUN_TAGS, RUNS
@@ -53,20 +55,36 @@ async def insert(tx: WriteTransaction, run: NewRun) -> Inserted:
 
 
 async def insert_dispatched(
-    tx: WriteTransaction, run: NewRun, *, agent: str, at: datetime, history: Sequence[NewEvent]
+    tx: WriteTransaction,
+    run: NewRun,
+    *,
+    agent: str,
+    at: datetime,
+    history: Sequence[NewEvent],
+    command: NewInstruction | None = None,
 ) -> Inserted:
     """Insert a run that goes to an agent at once, with the first events of its history, in as few statements as can be.
 
-    The same as `insert`, a Dispatched signal and `events.append`; a run_id that exists already changes nothing.
+    The same as `insert`, a Dispatched signal, `events.append` and, for the command that launches it, `outbox.add`; a
+    run_id that exists already changes nothing.
     """
     queued = _queued(run)
     decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=agent))
     dispatched = replace(advanced(queued, decision.facts, at=at), last_position=len(history))
+    placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
+    if tx.is_postgresql and command is not None:
+        is_new = await insert_launched(tx, dispatched, history=history, command=command, at=at)
+        if not is_new:
+            return Inserted(run=await existing(tx, run.run_id), is_new=False)
+        await _insert_tags(tx, run.run_id, run.tags)
+        await index_facts(tx, placed)
+        return Inserted(run=dispatched, is_new=True)
     inserted = await _insert(tx, dispatched, tags=run.tags)
     if inserted.is_new:
         await open_attempt(tx, dispatched)
-        placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
         await insert_many(tx, placed, stored_at=at)
+        if command is not None:
+            await outbox.add(tx, command)
     return inserted
 
 
@@ -100,10 +118,14 @@ async def _insert(tx: WriteTransaction, run: Run, *, tags: Mapping[str, str]) ->
     is_new = (await tx.execute(statement, values)).rowcount == 1
     if not is_new:
         return Inserted(run=await existing(tx, run.run_id), is_new=False)
-    if tags:
-        rows = [{"run_id": run.run_id, "key": key, "value": value} for key, value in tags.items()]
-        await tx.execute(RUN_TAGS.insert(), rows)
+    await _insert_tags(tx, run.run_id, tags)
     return Inserted(run=run, is_new=True)
+
+
+async def _insert_tags(tx: WriteTransaction, run_id: str, tags: Mapping[str, str]) -> None:
+    rows = [{"run_id": run_id, "key": key, "value": value} for key, value in tags.items()]
+    if rows:
+        await tx.execute(RUN_TAGS.insert(), rows)
 
 
 async def get(tx: Transaction, run_id: str) -> Run | None:
@@ -142,8 +164,7 @@ async def lock(tx: WriteTransaction, run_ids: Collection[str]) -> dict[str, Run]
     Rows are locked in the order of their ids, so that two callers never wait for each other in a circle. Every change of
     a run goes through here: two writers that both read first would undo each other.
     """
-    statement = select(RUNS).where(RUNS.c.run_id.in_(sorted(run_ids))).order_by(RUNS.c.run_id).with_for_update()
-    return {run.run_id: run for run in await tx.all(Run, statement)}
+    return {run.run_id: run for run in await tx.all(Run, _LOCK, {"b_run_ids": sorted(run_ids)})}
 
 
 async def signal(tx: WriteTransaction, run_id: str, news: RunSignal, *, at: datetime) -> Signaled:
@@ -178,6 +199,20 @@ async def save(tx: WriteTransaction, runs: Iterable[Run]) -> None:
     rows = [{"b_run_id": run.run_id, **{f"b_{name}": getattr(run, name) for name in _CHANGING}} for run in runs]
     if rows:
         await tx.execute(_SAVE, rows)
+
+
+async def save_moved(tx: WriteTransaction, runs: Iterable[Run], *, last_positions: Mapping[str, int]) -> None:
+    """Write runs that this transaction locked together with where their histories end; see `save`."""
+    rows = [
+        {
+            "b_run_id": run.run_id,
+            "b_last_position": last_positions.get(run.run_id, run.last_position),
+            **{f"b_{name}": getattr(run, name) for name in _CHANGING},
+        }
+        for run in runs
+    ]
+    if rows:
+        await tx.execute(_SAVE_MOVED, rows)
 
 
 async def vouch(tx: WriteTransaction, run_ids: Collection[str], *, at: datetime) -> None:
@@ -266,6 +301,18 @@ _SAVE = (
     update(RUNS)
     .where(RUNS.c.run_id == bindparam("b_run_id"))
     .values({name: bindparam(f"b_{name}") for name in _CHANGING})
+)
+# Built once: a statement that is built for each call costs more than the databases take to answer it.
+_LOCK = (
+    select(RUNS)
+    .where(RUNS.c.run_id.in_(bindparam("b_run_ids", expanding=True)))
+    .order_by(RUNS.c.run_id)
+    .with_for_update()
+)
+_SAVE_MOVED = (
+    update(RUNS)
+    .where(RUNS.c.run_id == bindparam("b_run_id"))
+    .values({name: bindparam(f"b_{name}") for name in (*_CHANGING, "last_position")})
 )
 _SET_MESSAGE = (
     update(RUNS)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     column,
     literal_column,
 )
@@ -251,4 +252,46 @@ DEAD_LETTERS = Table(
     Column("instruction_id", Text, nullable=False),
     Column("sender", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+# What can be asked of events without reading them: of assets and checks, and of the states of runs. The rows are few
+# beside the events. Every id is larger than those that were there when it was made, so that a reader can go on after one.
+EVENT_INDEX = Table(
+    "event_index",
+    METADATA,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("deployment", _NAME, nullable=False),
+    Column("kind", Text, nullable=False),
+    # The asset's path as a JSON list; empty for what is about a run alone.
+    Column("asset", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("check_name", Text, nullable=False),
+    # Of a check: "PLANNED", "SUCCEEDED" or "FAILED".
+    Column("outcome", String(32), nullable=False),
+    Column("run_id", _RUN_ID, nullable=False),
+    Column("position", RowNumber, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Index(None, "deployment", "asset", "kind", "id"),
+    Index(None, "deployment", "asset", "kind", "partition", "id"),
+    sqlite_autoincrement=True,
+)
+
+DYNAMIC_PARTITIONS = Table(
+    "dynamic_partitions",
+    METADATA,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("deployment", _NAME, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    UniqueConstraint("deployment", "name", "key"),
+)
+
+# What instances asked to have changed: a query that comes twice changes things once.
+APPLIED_QUERIES = Table(
+    "applied_queries",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("applied_at", Instant, nullable=False),
+    Index(None, "applied_at"),
 )

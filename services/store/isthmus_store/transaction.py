@@ -23,9 +23,11 @@ class Transaction:
         """Run one statement; a sequence of parameters runs it once for each."""
         return await self.connection.execute(statement, parameters)
 
-    async def all(self, kind: Callable[..., _T], statement: Executable) -> list[_T]:
+    async def all(
+        self, kind: Callable[..., _T], statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> list[_T]:
         """Return each row as a `kind`, which takes the columns by name."""
-        rows: Sequence[Mapping[Any, Any]] = (await self.execute(statement)).mappings().all()
+        rows: Sequence[Mapping[Any, Any]] = (await self.execute(statement, parameters)).mappings().all()
         return [kind(**row) for row in rows]
 
     async def first(self, kind: Callable[..., _T], statement: Executable) -> _T | None:

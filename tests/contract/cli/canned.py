@@ -95,6 +95,10 @@ class CannedControlPlane(ControlPlaneServicer):
         await self._take(request, context)
         return self.runs[request.run_id]
 
+    async def ReexecuteRun(self, request: Any, context: Context) -> Run:
+        await self._take(request, context)
+        return self.runs[request.parent_run_id]
+
     async def WatchRun(self, request: Any, context: Context) -> AsyncIterator[RunUpdate]:
         await self._take(request, context)
         left = self.breaks.pop(0) if self.breaks else -1
@@ -111,9 +115,10 @@ class CannedControlPlane(ControlPlaneServicer):
     async def StreamLogs(self, request: Any, context: Context) -> AsyncIterator[LogChunk]:
         await self._take(request, context)
         left = self.breaks.pop(0) if self.breaks else -1
-        offsets = {cursor.stream: cursor.offset for cursor in request.cursors}
+        offsets = {(cursor.stream, cursor.step_key): cursor.offset for cursor in request.cursors}
+        streams = {cursor.stream for cursor in request.cursors}
         for chunk in self.chunks:
-            if chunk.offset < offsets.get(chunk.stream, 2**32):
+            if chunk.stream not in streams or chunk.offset < offsets.get((chunk.stream, chunk.step_key), 0):
                 continue
             if left == 0:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")

@@ -12,7 +12,15 @@ import pytest
 from contract.cli.canned import CannedServer, Refusal, a_location, a_run
 from contract.cli.conftest import Isthmus
 from google.rpc.error_details_pb2 import BadRequest, ResourceInfo
-from isthmus.v1.control_plane_pb2 import LaunchRunRequest, ListRunsQuery, Run, RunState, RunUpdate
+from isthmus.v1.control_plane_pb2 import (
+    LaunchRunRequest,
+    ListRunsQuery,
+    ReexecuteRunRequest,
+    Run,
+    RunState,
+    RunUpdate,
+    StreamLogsRequest,
+)
 from isthmus.v1.telemetry_pb2 import (
     AssetCheckEvaluated,
     AssetKey,
@@ -20,6 +28,7 @@ from isthmus.v1.telemetry_pb2 import (
     Event,
     Failure,
     LogChunk,
+    LogGap,
     LogStream,
     MetadataEntry,
     MetadataValue,
@@ -167,7 +176,7 @@ async def test_watch_as_json_is_one_document_per_line(canned: CannedServer, isth
         "step_succeeded",
         None,
     ]
-    assert outcome.documents[5]["event"]["step_succeeded"] == {"duration_s": 0.25}
+    assert outcome.documents[5]["event"]["step_succeeded"] == {"duration_s": 0.25, "log_offsets": None}
     assert outcome.documents[-1]["run"]["state"] == "FAILED"
 
 
@@ -250,7 +259,77 @@ async def test_logs_go_where_they_belong_and_bytes_stay_bytes(canned: CannedServ
     outcome = await isthmus("run", "logs", "r1")
     assert (outcome.code, outcome.out, outcome.err) == (0, "ä\n", "warned\n")
     only = await isthmus("run", "logs", "r1", "--stream", "stderr", "-o", "json")
-    assert only.documents == [{"stream": "stderr", "offset": 0, "text": "warned\n"}]
+    assert only.documents == [
+        {"stream": "stderr", "step_key": "", "offset": 0, "text": "warned\n", "gap": None},
+    ]
+
+
+async def test_lines_of_steps_that_write_side_by_side_stay_whole(canned: CannedServer, isthmus: Isthmus) -> None:
+    out = LogStream.LOG_STREAM_STDOUT
+    canned.plane.chunks = [
+        LogChunk(stream=out, step_key="a", offset=0, data=b"one "),
+        LogChunk(stream=out, step_key="b", offset=0, data=b"first\nunfinished"),
+        LogChunk(stream=out, step_key="a", offset=4, data=b"two\n"),
+    ]
+    outcome = await isthmus("run", "logs", "r1", "--follow")
+    assert outcome.out == "first\none two\nunfinished"
+    await isthmus("run", "logs", "r1", "--step", "a")
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, StreamLogsRequest)
+    assert asked.step_key == "a"
+
+
+async def test_logs_go_on_file_by_file_after_a_broken_connection(canned: CannedServer, isthmus: Isthmus) -> None:
+    out = LogStream.LOG_STREAM_STDOUT
+    canned.plane.chunks = [
+        LogChunk(stream=out, step_key="a", offset=0, data=b"1\n"),
+        LogChunk(stream=out, offset=0, data=b"2\n"),
+        LogChunk(stream=out, step_key="a", offset=2, data=b"3\n"),
+    ]
+    canned.plane.breaks = [2]
+    outcome = await isthmus("run", "logs", "r1", "--follow")
+    assert outcome.out == "1\n2\n3\n"
+    resumed = canned.plane.asked[-1]
+    assert isinstance(resumed, StreamLogsRequest)
+    assert {(cursor.stream, cursor.step_key, cursor.offset) for cursor in resumed.cursors} == {
+        (LogStream.LOG_STREAM_STDERR, "", 0),
+        (out, "", 2),
+        (out, "a", 2),
+    }
+
+
+async def test_missing_output_is_marked(canned: CannedServer, isthmus: Isthmus) -> None:
+    cut = LogGap(reason=LogGap.REASON_TRUNCATED, told_until=9)
+    gone = LogGap(reason=LogGap.REASON_REMOVED, told_until=12)
+    canned.plane.chunks = [
+        LogChunk(stream=LogStream.LOG_STREAM_STDOUT, offset=0, gap=cut),
+        LogChunk(stream=LogStream.LOG_STREAM_STDERR, offset=12, gap=gone),
+    ]
+    outcome = await isthmus("run", "logs", "r1")
+    assert outcome.out == ""
+    assert "stdout after byte 9 is missing: the file was cut; it goes on from byte 0" in outcome.err
+    assert "stderr after byte 12 is gone: the agent removed the files of this run" in outcome.err
+    as_json = await isthmus("run", "logs", "r1", "-o", "json")
+    assert [line["gap"] for line in as_json.documents] == [
+        {"reason": "truncated", "told_until": 9},
+        {"reason": "removed", "told_until": 12},
+    ]
+
+
+async def test_reexecute_asks_for_the_part_that_is_meant(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.runs = {"r1": a_run("r1", state=FAILED)}
+    outcome = await isthmus("run", "reexecute", "r1", "--from-failure", "--tag", "why=again")
+    assert (outcome.code, outcome.out) == (0, "r1\n")
+    request = canned.plane.asked[-1]
+    assert isinstance(request, ReexecuteRunRequest)
+    assert (request.parent_run_id, request.strategy) == ("r1", ReexecuteRunRequest.STRATEGY_FROM_FAILURE)
+    assert dict(request.tags) == {"why": "again"}
+    assert request.run_id
+    await isthmus("run", "reexecute", "r1", "--steps", "load,report")
+    request = canned.plane.asked[-1]
+    assert isinstance(request, ReexecuteRunRequest)
+    assert list(request.step_keys) == ["load", "report"]
+    assert (await isthmus("run", "reexecute", "r1", "--steps", "a", "--from-failure")).code == 2
 
 
 async def test_validate_tells_each_fault_and_exits_with_2(canned: CannedServer, isthmus: Isthmus) -> None:

@@ -11,7 +11,7 @@ import pytest
 from isthmus.v1.instruction_pb2 import AssetCheckRef, RunRequest
 from isthmus.v1.telemetry_pb2 import AssetKey, Event, RunRef
 from isthmus_code_server.definitions.dagster.loading import load_definitions
-from isthmus_code_server.definitions.port import Definitions, DefinitionsSource
+from isthmus_code_server.definitions.port import Definitions, DefinitionsSource, RunPlace
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -72,7 +72,7 @@ def run_request(
 
 def execute(definitions: Definitions, request: RunRequest) -> list[Event]:
     events: list[Event] = []
-    definitions.prepare(request).execute(events.append, is_cancel_requested=lambda: False)
+    definitions.prepare(request).execute(events.append, place=RunPlace())
     return events
 
 

@@ -7,7 +7,6 @@ import pytest
 from isthmus_code_server.definitions.dagster.failure import failure_from_exception
 from isthmus_code_server.definitions.port import Definitions, SensorTick
 from isthmus_code_server.errors import UnknownDefinitionError
-from support_code_server import execute, run_request
 
 _TICK = datetime(2024, 3, 1, 2, 0, tzinfo=UTC)
 
@@ -42,13 +41,6 @@ def test_a_sensor_moves_its_cursor_and_gets_resources(jobs: Definitions) -> None
 
 def test_a_sensor_says_why_it_skips(jobs: Definitions) -> None:
     assert jobs.evaluate_sensor("idle", tick=SensorTick()).skip_reason == "no files"
-
-
-def test_dynamic_partitions_that_a_sensor_asks_for_are_there_for_the_runs(assets: Definitions) -> None:
-    answer = assets.evaluate_sensor("customers_arrive", tick=SensorTick())
-    (run,) = answer.runs
-    assert run.partition_key == "acme"
-    assert execute(assets, run_request("customers", partition="acme"))[-1].HasField("run_succeeded")
 
 
 def test_an_unknown_name_is_told(jobs: Definitions) -> None:

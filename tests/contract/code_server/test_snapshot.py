@@ -65,7 +65,7 @@ def test_a_job_tells_of_itself(jobs: Definitions) -> None:
     smallest = job(jobs.describe(), "smallest")
     assert smallest.description == "The smallest job."
     assert dict(smallest.tags) == {"team": "core"}
-    assert smallest.executor == "multiprocess"
+    assert smallest.executor == "in_process"
     assert not smallest.is_implicit_asset_job
     assert job(jobs.describe(), "without_retries").executor == "multiprocess"
 
@@ -105,7 +105,7 @@ def test_the_config_schema_is_a_tree(jobs: Definitions) -> None:
     assert (limit.kind, limit.type_name, limit.is_required) == ("scalar", "Int", True)
     assert not limit.HasField("default_json")
     assert (name.is_required, json.loads(name.default_json)) == (False, "x")
-    assert at(root, "execution", "config").kind == "selector"
+    assert at(root, "execution", "config", "retries").kind == "selector"
 
 
 def test_no_default_of_a_resource_leaves_the_environment(jobs: Definitions) -> None:

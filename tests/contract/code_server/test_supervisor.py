@@ -18,7 +18,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_code_server.definitions.port import DefinitionsSource
 from isthmus_code_server.errors import AttemptFencedError, NotLoadedError
-from isthmus_code_server.runs.output import read_output
+from isthmus_code_server.runs.output import stream_output
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
@@ -30,9 +30,12 @@ _NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
 
 
 @asynccontextmanager
-async def supervising(tmp_path: Path, *, module: str = "jobs") -> AsyncIterator[Supervisor]:
+async def supervising(
+    tmp_path: Path, *, module: str = "jobs", spares: int = 0, is_spawned: bool = False
+) -> AsyncIterator[Supervisor]:
     source = DefinitionsSource(module=module, working_directory=str(PROJECTS))
-    zygote = ZygoteLink(order=LoadOrder(source=source, home=str(tmp_path / "home")))
+    order = LoadOrder(source=source, home=str(tmp_path / "home"), spares=spares, is_spawned=is_spawned)
+    zygote = ZygoteLink(order=order)
     async with Publisher(BrokerSettings(url=_NO_BROKER)) as publisher, asyncio.TaskGroup() as tasks:
         supervisor = Supervisor(
             runs_dir=tmp_path / "home" / "runs",
@@ -106,7 +109,9 @@ async def test_output_goes_to_files_that_can_be_followed(tmp_path: Path) -> None
         folder = folder_of(supervisor, "r")
         chunks = [
             chunk
-            async for chunk in read_output(folder, cursors=[], is_live=lambda: supervisor.is_live(folder), follow=True)
+            async for chunk in stream_output(
+                folder, cursors=[], is_live=lambda: supervisor.is_live(folder), follow=True
+            )
         ]
         text = {
             stream: b"".join(chunk.data for chunk in chunks if chunk.stream == stream).decode()
@@ -261,3 +266,46 @@ async def test_schedules_and_sensors_are_evaluated_in_a_child(tmp_path: Path) ->
         sensor = pb.EvaluateSensorRequest(sensor_name="files", cursor="1")
         told = await supervisor.ask(FrameKind.SENSOR, sensor, question="evaluate the sensor")
         assert pb.EvaluateSensorResponse.FromString(told).answer.cursor == "2"
+
+
+async def test_a_run_takes_a_child_that_waited_and_another_takes_its_place(tmp_path: Path) -> None:
+    async with supervising(tmp_path, spares=2) as supervisor:
+        waiting = await eventually(lambda: _waiting(supervisor, 2), within=15)
+        answer = await supervisor.start(run_request("smallest", run_id="r"))
+        assert answer.accepted.pid in waiting
+        assert bodies(await ended(supervisor, "r"))[-1] == "run_succeeded"
+        again = await eventually(lambda: _waiting(supervisor, 2), within=15)
+        assert again - waiting
+
+
+async def test_a_burst_beyond_those_that_wait_is_served(tmp_path: Path) -> None:
+    async with supervising(tmp_path, spares=2) as supervisor:
+        await eventually(lambda: _waiting(supervisor, 2), within=15)
+        await asyncio.gather(*(supervisor.start(run_request("smallest", run_id=f"r{number}")) for number in range(6)))
+        for number in range(6):
+            assert bodies(await ended(supervisor, f"r{number}"))[-1] == "run_succeeded"
+
+
+async def test_a_waiting_child_that_dies_costs_nothing(tmp_path: Path) -> None:
+    async with supervising(tmp_path, spares=1) as supervisor:
+        (pid,) = await eventually(lambda: _waiting(supervisor, 1), within=15)
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: not Path(f"/proc/{pid}").exists(), within=10)
+        assert (await supervisor.start(run_request("smallest", run_id="r"))).HasField("accepted")
+        assert bodies(await ended(supervisor, "r"))[-1] == "run_succeeded"
+
+
+def _waiting(supervisor: Supervisor, count: int) -> set[int]:
+    """Return the zygote's children that have warmed up and wait, once there are so many and no others."""
+    zygote = supervisor.zygote.pid
+    children = {int(pid) for pid in Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()}
+    asleep = {pid for pid in children if Path(f"/proc/{pid}/wchan").read_text().startswith("unix_stream")}
+    return asleep if len(asleep) == len(children) == count else set()
+
+
+async def test_a_run_whose_end_the_broker_has_not_confirmed_is_vouched_for(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as supervisor:
+        await supervisor.start(run_request("smallest", run_id="r"))
+        await ended(supervisor, "r")
+        assert not supervisor.live
+        assert [run.run.run_id for run in supervisor.active_runs()] == ["r"]

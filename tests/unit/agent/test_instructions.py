@@ -16,7 +16,6 @@ from isthmus_agent.errors import (
 )
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch import request_violations
-from isthmus_agent.instructions.logs import LogBudget, cursors_of
 from isthmus_agent.instructions.outcome import (
     Expired,
     Failed,
@@ -135,33 +134,6 @@ def test_an_envelope_with_a_deadline(*, in_s: float, is_expired: bool, least: fl
 def test_requests_that_cannot_be_names_of_files_are_refused(run_id: str, location: str, fields: list[str]) -> None:
     request = instruction.RunRequest(run=telemetry.RunRef(run_id=run_id, attempt=1), location=location)
     assert [violation.field for violation in request_violations(request)] == fields
-
-
-def chunk(offset: int, data: bytes) -> telemetry.LogChunk:
-    return telemetry.LogChunk(stream=telemetry.LOG_STREAM_STDOUT, offset=offset, data=data)
-
-
-def test_an_answer_takes_no_more_than_it_may() -> None:
-    budget = LogBudget(10)
-    budget.take(chunk(0, b"12345"))
-    budget.take(chunk(5, b"67890AB"))
-    assert budget.is_full
-    assert [(one.offset, one.data) for one in budget.chunks] == [(0, b"12345"), (5, b"67890")]
-    budget.take(chunk(12, b"C"))
-    assert len(budget.chunks) == 2
-
-
-def test_an_answer_that_just_fits_is_not_full() -> None:
-    budget = LogBudget(5)
-    budget.take(chunk(0, b"12345"))
-    budget.take(chunk(5, b""))
-    assert not budget.is_full
-
-
-def test_both_streams_are_read_when_nothing_is_said() -> None:
-    assert [cursor.stream for cursor in cursors_of(instruction.FetchLogs())] == [1, 2]
-    body = instruction.FetchLogs(cursors=[instruction.LogCursor(stream=telemetry.LOG_STREAM_STDERR, offset=9)])
-    assert [(cursor.stream, cursor.offset) for cursor in cursors_of(body)] == [(2, 9)]
 
 
 def test_draining_is_told_once() -> None:

@@ -34,11 +34,11 @@ def test_only_the_oldest_that_are_over_are_pruned(tmp_path: Path) -> None:
     assert [folder.path.exists() for folder in folders] == [False, True, False, True, True, True]
 
 
-def test_what_may_be_launched_again_is_kept_however_many_there_are(tmp_path: Path) -> None:
+def test_what_is_young_stays_though_it_is_much(tmp_path: Path) -> None:
     folders = [attempt(tmp_path, number, is_done=True) for number in range(4)]
     os.utime(folders[3].path)
     os.utime(folders[2].path)
-    assert {folder.run_id for folder in prune(tmp_path, kept=1)} == {"r0", "r1"}
+    assert {folder.run_id for folder in prune(tmp_path, kept=0, kept_s=3600)} == {"r0", "r1"}
 
 
 def test_nothing_to_prune_is_fine(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ DEFINITIONS = Definitions.of(
                 is_executable=True,
                 partitions=PartitionsSnapshot(kind="static", keys=["mon", "tue"]),
             ),
-            AssetSnapshot(key=asset("outside")),
+            AssetSnapshot(key=asset("outside"), checks=[AssetCheckSnapshot(name="is_there")]),
         ],
     )
 )
@@ -220,6 +220,7 @@ DEFINITIONS = Definitions.of(
             launch(job_name="", check_selection=[AssetCheckRef(asset=asset("raw"), check_name="fresh")]),
             {"check_selection[0].check_name": "did you mean 'is_fresh'?"},
         ),
+        (launch(job_name="", check_selection=[AssetCheckRef(asset=asset("outside"), check_name="is_there")]), {}),
         (launch(job_name="regions", partition_key="north"), {}),
         (launch(job_name="regions", partition_key="nord"), {"partition_key": "did you mean 'north'?"}),
         (launch(job_name="daily", partition_key="2026-01-01"), {}),

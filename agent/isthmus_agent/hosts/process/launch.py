@@ -51,15 +51,16 @@ def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, command: tup
     Raises:
         ServerStartError: the interpreter or the working directory is not there, or the system refused.
     """
-    working_directory = spec.source.working_directory or None
-    if working_directory is not None and not Path(working_directory).is_dir():
-        raise ServerStartError(server=server, problem=f"working directory {working_directory} does not exist")
+    folders = [folder for folder in (spec.source.current_directory, spec.source.working_directory) if folder]
+    for folder_wanted in folders:
+        if not Path(folder_wanted).is_dir():
+            raise ServerStartError(server=server, problem=f"working directory {folder_wanted} does not exist")
     python = spec.source.python_executable or sys.executable
     try:
         with open(folder / OUTPUT_FILE, "wb", opener=_open_private) as output:
             process = subprocess.Popen(
                 (python, *command, "--config", str(folder / CONFIG_FILE)),
-                cwd=working_directory,
+                cwd=folders[0] if folders else None,
                 env=_environment(spec, tag=tag),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -94,7 +95,15 @@ def read_tail(path: Path, *, max_bytes: int) -> str:
 
 def _environment(spec: ServerSpec, *, tag: str) -> Mapping[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_PREFIXES)}
-    return {**own, **spec.env, TAG_VARIABLE: tag}
+    return {**own, **_search_path(spec.source.python_executable), **spec.env, TAG_VARIABLE: tag}
+
+
+def _search_path(python: str) -> Mapping[str, str]:
+    """Put the commands of an interpreter's virtual environment first, as activating it would."""
+    folder = Path(python).parent
+    if not python or not (folder.parent / "pyvenv.cfg").is_file():
+        return {}
+    return {"PATH": os.pathsep.join(part for part in (str(folder), os.environ.get("PATH", "")) if part)}
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -31,8 +31,12 @@ class ApplyOptions(PrintOptions):
 
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE.yaml]", help="A file with `locations:`; or describe one with options."),
+        typer.Argument(metavar="[FILE.yaml]", help="A file with `locations:`; or -w, or describe one with options."),
     ] = None
+    workspaces: Annotated[
+        list[Path],
+        typer.Option("-w", "--workspace", metavar="PATH", help="Dagster's workspace.yaml.", show_default=False),
+    ] = field(default_factory=list)
     name: Annotated[str, typer.Option(metavar="NAME", help="The location's name.", show_default=False)] = ""
     module: Annotated[str, typer.Option("-m", "--module", metavar="MODULE", show_default=False)] = ""
     file: Annotated[str, typer.Option("-f", "--file", metavar="PATH", help="A Python file.", show_default=False)] = ""
@@ -48,6 +52,18 @@ class ApplyOptions(PrintOptions):
         typer.Option("-d", "--working-directory", metavar="PATH", help="Where the agent imports.", show_default=False),
     ] = ""
     python: Annotated[str, typer.Option(metavar="PATH", help="The interpreter on the agent.", show_default=False)] = ""
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="fork|spawn", help="How runs start; spawn where an import starts threads.", show_default=False
+        ),
+    ] = ""
+    env_files: Annotated[
+        list[str],
+        typer.Option(
+            "--env-file", metavar="PATH", help="A .env on the agent's side, read at each load.", show_default=False
+        ),
+    ] = field(default_factory=list)
     env: Annotated[
         list[str],
         typer.Option("--env", metavar="K=V", help="A variable for its code.", show_default=False),
@@ -184,17 +200,22 @@ def _settings_of(options: ApplyOptions) -> "list[LocationSettings]":
     from isthmus_cli.errors import InputError
     from isthmus_cli.location_file import read_location_file, settings_of
 
-    single = (options.name, options.module, options.file, options.package)
-    if options.path and any(single):
+    single = any((options.name, options.module, options.file, options.package))
+    if (options.path is not None) + bool(options.workspaces) + single > 1:
         raise InputError(
-            "A file and options that describe a location exclude each other.", remedy="Give one of the two."
+            "A file, a workspace and options that describe a location exclude each other.", remedy="Give one of them."
         )
     if options.path:
         return read_location_file(options.path)
-    if not any(single):
+    if options.workspaces:
+        from isthmus_cli.project.place import Place
+        from isthmus_cli.project.workspace import read_workspaces
+
+        return read_workspaces(options.workspaces, place=Place(Path.cwd()))
+    if not single:
         raise InputError(
             "Which location?",
-            remedy="Name a file, or write --name NAME with --module, --file or --package.",
+            remedy="Name a file, a workspace (-w), or write --name NAME with --module, --file or --package.",
         )
     return [
         settings_of(
@@ -205,6 +226,8 @@ def _settings_of(options: ApplyOptions) -> "list[LocationSettings]":
             attribute=options.attribute,
             working_directory=options.working_directory,
             python=options.python,
+            start=options.start,
+            env_files=options.env_files,
             pool=options.pool,
             env=_env_of(options.env),
             load_timeout_s=options.load_timeout,

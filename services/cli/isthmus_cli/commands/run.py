@@ -9,6 +9,7 @@ from isthmus_cli.commands.run_options import (
     ListOptions,
     LogsOptions,
     OneRunOptions,
+    ReexecuteOptions,
     RequestOptions,
     TerminateOptions,
     WatchOptions,
@@ -17,7 +18,7 @@ from isthmus_cli.options import command
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
-    from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location
+    from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run
 
     from isthmus_cli.client import ControlPlaneClient
 
@@ -34,20 +35,24 @@ def launch(options: LaunchOptions) -> None:
 
 
 async def _launch(options: LaunchOptions) -> int:
-    from isthmus_cli.view.output import note, print_document, print_lines
-
     request = _config_of(options)
     async with connected(options) as client:
         run = await client.launch_run(await _request(client, options=options, run_config_json=request))
-        run_id = run.request.run.run_id
-        if options.watch:
-            note(f"Run {run_id}")
-            return await _watch(client, run_id=run_id, is_json=options.is_json)
-        if options.is_json:
-            print_document(run)
-        else:
-            print_lines([run_id])
-            note(f"Watch it: isthmus run watch {run_id}")
+        return await _after_launch(client, run, options=options)
+
+
+async def _after_launch(client: "ControlPlaneClient", run: "Run", *, options: LaunchOptions | ReexecuteOptions) -> int:
+    from isthmus_cli.view.output import note, print_document, print_lines
+
+    run_id = run.request.run.run_id
+    if options.watch:
+        note(f"Run {run_id}")
+        return await _watch(client, run_id=run_id, is_json=options.is_json)
+    if options.is_json:
+        print_document(run)
+    else:
+        print_lines([run_id])
+        note(f"Watch it: isthmus run watch {run_id}")
     return 0
 
 
@@ -174,10 +179,33 @@ async def _logs(options: LogsOptions) -> int:
 
     async with connected(options) as client:
         streams = streams_of(options.stream)
-        await print_logs(
-            client.stream_logs(options.run_id, streams=streams, follow=options.follow), is_json=options.is_json
-        )
+        chunks = client.stream_logs(options.run_id, streams=streams, follow=options.follow, step_key=options.step)
+        await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
     return 0
+
+
+@command(app, "reexecute", options=ReexecuteOptions)
+def reexecute(options: ReexecuteOptions) -> None:
+    """Launch a run that does again what an ended run did, or the part of it that failed.
+
+    Exit code with --watch: 0 succeeded, 1 failed, 3 canceled.
+    """
+    run_to_end(_reexecute(options))
+
+
+async def _reexecute(options: ReexecuteOptions) -> int:
+    from isthmus_cli.run_request import reexecution
+
+    request = reexecution(
+        options.run_id,
+        is_from_failure=options.from_failure,
+        steps=options.steps,
+        tags=options.tags,
+        run_id=options.new_run_id,
+    )
+    async with connected(options) as client:
+        run = await client.reexecute_run(request)
+        return await _after_launch(client, run, options=options)
 
 
 @command(app, "terminate", options=TerminateOptions)

@@ -81,6 +81,29 @@ class LogsOptions(OneRunOptions):
 
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the run has ended.")] = False
     stream: Annotated[str | None, typer.Option(metavar="stdout|stderr", help="One of the two; both otherwise.")] = None
+    step: Annotated[str, typer.Option("-s", "--step", metavar="STEP", help="One step's.", show_default=False)] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReexecuteOptions(OneRunOptions):
+    """`run reexecute`."""
+
+    from_failure: Annotated[bool, typer.Option("--from-failure", help="Only the steps that failed or never ran.")] = (
+        False
+    )
+    steps: Annotated[
+        list[str],
+        typer.Option(metavar="STEPS", help="Only these steps: load,report", show_default=False),
+    ] = field(default_factory=list)
+    tags: Annotated[
+        list[str],
+        typer.Option("--tag", metavar="K=V", help="A tag on the run, over its parent's.", show_default=False),
+    ] = field(default_factory=list)
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Show the run to its end; exit with its state.")] = False
+    new_run_id: Annotated[
+        str,
+        typer.Option("--run-id", metavar="UUID", help="An id of your own for the new run.", show_default=False),
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,7 @@ def load_failure_lines(location: Location, *, paint: Paint) -> list[str]:
 def snapshot_lines(snapshot: LocationSnapshot, *, paint: Paint) -> list[str]:
     """Tell what a location defines."""
     return [
+        *_section("warnings", [(warning, "") for warning in snapshot.warnings], paint=paint),
         *_section("jobs", [_job_row(job) for job in snapshot.jobs if not job.is_implicit_asset_job], paint=paint),
         *_asset_lines(snapshot.assets, paint=paint),
         *_section("schedules", [_schedule_row(schedule) for schedule in snapshot.schedules], paint=paint),

@@ -1,13 +1,14 @@
 """What the code server asks of a project's definitions, whatever framework wrote them."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Event, LocationSnapshot, ScheduleAnswer, SensorAnswer
+from isthmus.v1.telemetry_pb2 import Event, LocationSnapshot, RunRef, ScheduleAnswer, SensorAnswer
 
 #: Takes an event of the attempt that runs. The order of the calls is the order of the events. Safe from any thread.
 EventSink = Callable[[Event], None]
@@ -15,15 +16,21 @@ EventSink = Callable[[Event], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DefinitionsSource:
-    """Where definitions come from: exactly one of module, python file and package is set."""
+    """Where definitions come from: exactly one of module, python file, package and autoload module is set."""
 
     module: str = ""
     python_file: str = ""
     package: str = ""
+    #: A module whose submodules and components are loaded as one.
+    autoload_defs_module: str = ""
     #: The name of the definitions object; empty to find the only one.
     attribute: str = ""
     #: What comes first on sys.path; empty for the process's own.
     working_directory: str = ""
+    #: The process's current directory; empty for the working directory.
+    current_directory: str = ""
+    #: Files of variables that are read before the import, the later over the earlier.
+    env_files: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,18 +42,70 @@ class SensorTick:
     last_tick_at: datetime | None = None
 
 
+class SpawnStep(Protocol):
+    """Starts a process that imports the definitions itself and calls `execute_step`."""
+
+    def __call__(self, ours: socket.socket, theirs: socket.socket, *, step: bytes) -> int:
+        """Return the process's id.
+
+        Args:
+            ours: Where the step will be heard.
+            theirs: The step's end.
+            step: What is to be done.
+        """
+        ...
+
+
+def _never() -> bool:
+    return False
+
+
+def _none_written() -> int:
+    return 0
+
+
+def _stay(step_key: str) -> None:
+    """Let a step's process write where the run's does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlace:
+    """What a run is told of the place where it is executed."""
+
+    #: Tells, at any moment, whether someone asked for the run to end.
+    is_cancel_requested: Callable[[], bool] = _never
+    #: Called in a step's own process, where it has one, before anything of the step is done.
+    enter_step: Callable[[str], None] = _stay
+    #: What the run is to the control plane; None for a run that it does not know.
+    attempt: RunRef | None = None
+    #: Tells how many of the run's events are in its journal.
+    written: Callable[[], int] = _none_written
+    #: Starts a process for a step, where it must not be forked off the run's; None where it may be.
+    spawn_step: SpawnStep | None = None
+
+
 class PreparedRun(Protocol):
     """A request that was found valid, ready to be executed once."""
 
-    def execute(self, sink: EventSink, *, is_cancel_requested: Callable[[], bool]) -> None:
+    def execute(self, sink: EventSink, *, place: RunPlace) -> None:
         """Execute the run in this process and hand every event on, the terminal one last.
 
-        When the run is interrupted and `is_cancel_requested` says so, no terminal event is written: whoever canceled
-        the run writes it, once the process is proven gone.
+        When the run is interrupted and was asked to end, no terminal event is written: whoever canceled the run writes
+        it, once the process is proven gone.
 
         Args:
             sink: Where the events go.
-            is_cancel_requested: Tells, at any moment, whether someone asked for the run to end.
+            place: Where the run is executed.
+        """
+        ...
+
+    def execute_step(self, channel: socket.socket, *, step: bytes, place: RunPlace) -> None:
+        """Execute one step, in a process of its own, of a run that is executed in another.
+
+        Args:
+            channel: Where the run's process hears of it.
+            step: What the run's process gave to `spawn_step`.
+            place: Where the run is executed.
         """
         ...
 
@@ -61,6 +120,10 @@ class Definitions(Protocol):
 
     def describe(self) -> LocationSnapshot:
         """Describe everything that is defined. Equal definitions give equal bytes."""
+        ...
+
+    def warm_up(self) -> None:
+        """Do in a child, ahead of its request, what its first run would pay for; nothing of the user's takes part."""
         ...
 
     def prepare(self, request: RunRequest) -> PreparedRun:

@@ -10,7 +10,7 @@ from isthmus_broker.journal import AttemptFolder, list_attempts
 
 #: How many attempts that are over keep their folder.
 KEPT_ATTEMPTS = 200
-#: How long a folder is kept at least, seconds: while a launch may be delivered again, it proves that it was started.
+#: How long a folder is kept in any case, seconds: far longer than a launch may be redelivered.
 KEPT_S = 3600.0
 
 
@@ -20,22 +20,27 @@ def drop_journal(folder: AttemptFolder) -> None:
         folder.journal.unlink(missing_ok=True)
 
 
-def prune(runs_dir: Path, *, kept: int = KEPT_ATTEMPTS) -> list[AttemptFolder]:
-    """Delete the folders of attempts that are over, but for the newest; returns what was deleted.
+def prune(runs_dir: Path, *, kept: int = KEPT_ATTEMPTS, kept_s: float = KEPT_S) -> list[AttemptFolder]:
+    """Delete the folders of attempts that are over, but for the newest and the young; returns what was deleted.
 
-    A folder is also the proof that its attempt was started: what is younger than `KEPT_S` stays, however many there are.
+    A folder is also the proof that its attempt was started: without it a launch that is delivered once more would
+    start the attempt again.
+
+    Args:
+        runs_dir: Where the folders lie.
+        kept: How many of the newest stay.
+        kept_s: Up to which age all stay, seconds.
     """
-    done = [folder for folder in list_attempts(runs_dir) if folder.is_done]
-    newest_doomed = time.time() - KEPT_S
-    doomed = [folder for folder in _oldest(done, kept=kept) if _changed_at(folder) < newest_doomed]
+    aged = [(_changed_at(folder), folder) for folder in list_attempts(runs_dir) if folder.is_done]
+    doomed = _doomed(aged, kept=kept, before=time.time() - kept_s)
     for folder in doomed:
         shutil.rmtree(folder.path, ignore_errors=True)
     return doomed
 
 
-def _oldest(folders: Sequence[AttemptFolder], *, kept: int) -> list[AttemptFolder]:
-    by_age = sorted(folders, key=_changed_at, reverse=True)
-    return by_age[kept:]
+def _doomed(aged: Sequence[tuple[float, AttemptFolder]], *, kept: int, before: float) -> list[AttemptFolder]:
+    newest_first = sorted(aged, key=lambda one: one[0], reverse=True)
+    return [folder for changed_at, folder in newest_first[kept:] if changed_at < before]
 
 
 def _changed_at(folder: AttemptFolder) -> float:

@@ -45,6 +45,8 @@ class Supervisor:
     #: How long a run may take to clean up where the request leaves it open, seconds.
     cancel_grace_s: float
     _live: dict[_Key, LiveAttempt] = field(default_factory=dict, init=False)
+    #: Attempts whose processes are gone, with events that are not confirmed yet: the terminal one among them.
+    _ended: dict[_Key, LiveAttempt] = field(default_factory=dict, init=False)
     #: Attempts whose events are not all confirmed yet, the living among them.
     _watched: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _is_stopping: bool = field(default=False, init=False)
@@ -110,7 +112,10 @@ class Supervisor:
             return
         log.info("run_started", run_id=folder.run_id, attempt=folder.attempt, pid=attempt.pid)
         attempt.verdict.set_result(verdict)
-        await attempt.watch(lambda: self._over(key))
+        try:
+            await attempt.watch(lambda: self._over(key))
+        finally:
+            self._ended.pop(key, None)
         drop_journal(folder)
         self._finished += 1
         if self._finished % _PRUNE_EVERY == 0:
@@ -139,10 +144,10 @@ class Supervisor:
         """Take back the claim of an attempt of which nothing was started."""
         shutil.rmtree(attempt.folder.path, ignore_errors=True)
         attempt.withdraw()
-        self._over((attempt.folder.run_id, attempt.folder.attempt))
+        self._live.pop((attempt.folder.run_id, attempt.folder.attempt), None)
 
     def _over(self, key: _Key) -> None:
-        self._live.pop(key, None)
+        self._ended[key] = self._live.pop(key)
         log.info("run_over", run_id=key[0], attempt=key[1])
 
     def _forget_task(self, task: asyncio.Task[None]) -> None:
@@ -206,10 +211,13 @@ class Supervisor:
     # -------------------------------------------------------------------------------------------------------- list
 
     def active_runs(self) -> list[pb.ActiveRun]:
-        """List the attempts whose processes live."""
+        """List the attempts that are not known to be over: they live, or their end is not confirmed published yet.
+
+        An attempt that nobody vouches for is taken for lost, and while the broker is away its end is known here alone.
+        """
         return [
             pb.ActiveRun(run=attempt.folder.ref, pid=attempt.pid, started_at=timestamp(attempt.started_at))
-            for _, attempt in sorted(self._live.items())
+            for _, attempt in sorted({**self._live, **self._ended}.items())
         ]
 
     def is_live(self, folder: AttemptFolder) -> bool:

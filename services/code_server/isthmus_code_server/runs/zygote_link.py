@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 from isthmus.v1.code_server_pb2 import DescribeResponse
 
+from isthmus_code_server.definitions.instance_client import ADDRESS_VARIABLE
 from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
 from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
 from isthmus_code_server.zygote.wire import (
@@ -49,6 +50,8 @@ class ZygoteLink:
     """One zygote's life. `run` is its loop: it returns when the zygote is gone, however that came about."""
 
     order: LoadOrder
+    #: Where processes below the zygote ask the instance; empty for nowhere.
+    instance_address: str = ""
     _children: dict[int, Child] = field(default_factory=dict, init=False)
     _calls: int = field(default=0, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -89,7 +92,7 @@ class ZygoteLink:
         with channel:
             channel.setblocking(False)
             with theirs:
-                self._process = _start(theirs)
+                self._process = _start(theirs, instance_address=self.instance_address)
             self._channel = channel
             try:
                 loop = asyncio.get_running_loop()
@@ -193,10 +196,11 @@ class ZygoteLink:
         self._children.clear()
 
 
-def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
+def _start(theirs: socket.socket, *, instance_address: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
         pass_fds=(theirs.fileno(),),
+        env={**os.environ, ADDRESS_VARIABLE: instance_address},
         stdin=subprocess.DEVNULL,
         # A Ctrl-C at the terminal is for the supervisor: it decides how runs end.
         start_new_session=True,

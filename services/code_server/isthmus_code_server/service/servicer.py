@@ -13,7 +13,8 @@ from isthmus.v1.telemetry_pb2 import LogChunk
 from isthmus_broker.journal import AttemptFolder
 
 from isthmus_code_server.errors import ChildLostError
-from isthmus_code_server.runs.output import read_output
+from isthmus_code_server.runs.instance_gate import InstanceGate
+from isthmus_code_server.runs.output import stream_output
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.zygote.wire import FrameKind
 
@@ -25,6 +26,7 @@ class Servicer(CodeServerServicer):
     """Answers for one location's definitions and runs."""
 
     supervisor: Supervisor
+    gate: InstanceGate
 
     async def Describe(self, request: pb.DescribeRequest, context: _Context) -> pb.DescribeResponse:
         """Wait until the definitions are loaded, or failed to load."""
@@ -60,7 +62,7 @@ class Servicer(CodeServerServicer):
         if "/" in request.run.run_id or not folder.is_claimed:
             text = f"There is no output of attempt {request.run.attempt} of run {request.run.run_id} here."
             await context.abort(grpc.StatusCode.NOT_FOUND, text)
-        async for chunk in read_output(
+        async for chunk in stream_output(
             folder,
             cursors=list(request.cursors),
             is_live=lambda: self.supervisor.is_live(folder),
@@ -91,6 +93,14 @@ class Servicer(CodeServerServicer):
             _describe(response.failure, error)
             return response
         return pb.EvaluateSensorResponse.FromString(answer)
+
+    async def Attach(
+        self, request_iterator: AsyncIterator[pb.AttachRequest], context: _Context
+    ) -> AsyncIterator[pb.AttachResponse]:
+        """Hand the agent what is asked of the instance, and take its answers, for as long as it wants."""
+        del context
+        async for response in self.gate.attach(request_iterator):
+            yield response
 
 
 def _describe(failure: Any, error: ChildLostError) -> None:

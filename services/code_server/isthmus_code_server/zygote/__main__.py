@@ -14,12 +14,22 @@ def main(arguments: list[str]) -> int:
     from isthmus_code_server.definitions.dagster.failure import failure_from_exception
     from isthmus_code_server.definitions.dagster.loading import load_definitions
     from isthmus_code_server.zygote.child import Child
+    from isthmus_code_server.zygote.forking import Forking
     from isthmus_code_server.zygote.server import Zygote
+    from isthmus_code_server.zygote.spawning import Spawning
 
+    child = Child(failure_from_exception)
     with socket.socket(fileno=channel_fd) as channel:
         # A file descriptor passed by exec is inheritable: user code's own processes must not hold the channel open.
         channel.set_inheritable(False)
-        return Zygote(channel, load=load_definitions, child_main=Child(failure_from_exception).main).serve()
+        zygote = Zygote(
+            channel,
+            load=load_definitions,
+            choose_start=lambda order, definitions: (
+                Spawning(order) if order.is_spawned else Forking(definitions, child_main=child.main)
+            ),
+        )
+        return zygote.serve()
 
 
 if __name__ == "__main__":

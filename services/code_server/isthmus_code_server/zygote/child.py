@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -15,12 +16,14 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event, Failure
 from isthmus_broker.journal import AttemptFolder, JournalWriter
 
-from isthmus_code_server.definitions.port import Definitions, PreparedRun, SensorTick
+from isthmus_code_server.definitions.port import Definitions, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
 from isthmus_code_server.runs.cancel_marker import is_cancel_requested
+from isthmus_code_server.runs.log_offsets import LogOffsetBook, redirect_to_step
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
 from isthmus_code_server.zygote.process import redirect_output
-from isthmus_code_server.zygote.wire import ENDED, FrameKind
+from isthmus_code_server.zygote.spawning import spawn_step
+from isthmus_code_server.zygote.wire import ENDED, FrameKind, LoadOrder, StepCall
 
 #: Translates an exception of the definitions' framework.
 DescribeFailure = Callable[[BaseException], Failure]
@@ -29,8 +32,15 @@ DescribeFailure = Callable[[BaseException], Failure]
 class Child:
     """Does what one request asks for."""
 
-    def __init__(self, describe_failure: DescribeFailure) -> None:
+    def __init__(self, describe_failure: DescribeFailure, *, spawn_order: LoadOrder | None = None) -> None:
+        """Prepare to serve.
+
+        Args:
+            describe_failure: Translates an exception of the definitions' framework.
+            spawn_order: What the processes of steps are to import, where they must not be forked off the run's.
+        """
         self._describe_failure = describe_failure
+        self._spawn_order = spawn_order
 
     def main(self, channel: socket.socket, definitions: Definitions) -> int:
         """Serve the request on the channel; returns the process's exit code."""
@@ -47,6 +57,27 @@ class Child:
         }
         _answer(channel, questions[kind](payload, definitions))
         return 0
+
+    def refuse(self, channel: socket.socket, failure: Failure) -> int:
+        """Answer the request on the channel with why there are no definitions; returns the process's exit code."""
+        received = receive_frame(channel)
+        if received is None:
+            return 0
+        answers: Mapping[FrameKind, Message] = {
+            FrameKind.START_RUN: pb.StartRunResponse(rejected=pb.RunRejected(failure=failure)),
+            FrameKind.VALIDATE: pb.ValidateRunResponse(failure=failure),
+            FrameKind.SCHEDULE: pb.EvaluateScheduleResponse(failure=failure),
+            FrameKind.SENSOR: pb.EvaluateSensorResponse(failure=failure),
+        }
+        _answer(channel, answers[received[0]])
+        return 0
+
+    def step(self, channel: socket.socket, definitions: Definitions, *, call: StepCall) -> None:
+        """Execute one step of a run whose process spawned this one."""
+        folder = Path(call.folder)
+        request = RunRequest.FromString((folder / "request.binpb").read_bytes())
+        attempt = AttemptFolder(folder, request.run.run_id, request.run.attempt)
+        definitions.prepare(request).execute_step(channel, step=call.step, place=self._place(attempt))
 
     # ------------------------------------------------------------------------------------------------- questions
 
@@ -91,11 +122,21 @@ class Child:
         channel.setblocking(False)
         journal = JournalWriter(attempt.journal, doorbell_fd=channel.fileno())
         sink = _JournalSink(journal, attempt)
-        run.execute(sink.take, is_cancel_requested=lambda: is_cancel_requested(attempt))
+        run.execute(sink.take, place=self._place(attempt, written=lambda: sink.written))
         journal.close()
         if sink.has_terminal:
             _tell_end(channel)
         return 0
+
+    def _place(self, attempt: AttemptFolder, *, written: Callable[[], int] = lambda: 0) -> RunPlace:
+        order = self._spawn_order
+        return RunPlace(
+            attempt=attempt.ref,
+            written=written,
+            is_cancel_requested=lambda: is_cancel_requested(attempt),
+            enter_step=lambda step_key: redirect_to_step(attempt, step_key),
+            spawn_step=partial(spawn_step, order=order, folder=attempt.path) if order is not None else None,
+        )
 
     def _prepare(self, channel: socket.socket, definitions: Definitions, request: RunRequest) -> PreparedRun | None:
         """Check the request and answer a refusal; nothing of the run has started when this returns."""
@@ -114,14 +155,24 @@ class _JournalSink:
 
     def __init__(self, journal: JournalWriter, attempt: AttemptFolder) -> None:
         self._journal = journal
+        self._offsets = LogOffsetBook(attempt)
         self._ref = attempt.ref
         self._lock = threading.Lock()
+        self._written = 0
         self.has_terminal = False
+
+    @property
+    def written(self) -> int:
+        """How many events are in the journal: the seq of the last one."""
+        with self._lock:
+            return self._written
 
     def take(self, event: Event) -> None:
         event.run.CopyFrom(self._ref)
         with self._lock:
+            self._offsets.note(event)
             self._journal.append(event)
+            self._written += 1
         if event.HasField("run_succeeded") or event.HasField("run_failed"):
             self.has_terminal = True
 

@@ -1,39 +1,56 @@
-"""The zygote's loop: forks when it is told to, reaps what ended, and tells of both."""
+"""The zygote's loop: starts children when it is told to, keeps a few started ahead, reaps what ended, and tells of it."""
 
 import gc
 import os
 import selectors
 import signal
 import socket
-import traceback
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Protocol
 
 from isthmus.v1.code_server_pb2 import DescribeResponse
 
 from isthmus_code_server.definitions.port import Definitions, LoadDefinitions
 from isthmus_code_server.errors import DefinitionsLoadError
 from isthmus_code_server.zygote.channel import receive_fork, receive_frame, send_frame
-from isthmus_code_server.zygote.process import die_with_parent, end, other_threads, reseed, reset_signals
+from isthmus_code_server.zygote.process import other_threads
+from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
 
-#: Does a child's work and returns its exit code.
-ChildMain = Callable[[socket.socket, Definitions], int]
+#: How long nothing may have been asked for before a spare is started, seconds: starting one takes some thirty
+#: milliseconds of a processor, which the run that has just been launched needs itself.
+SPARE_DELAY_S = 0.06
+
+
+class ChildStart(Protocol):
+    """How children come about."""
+
+    def start(self, fd: int, *, inherited: Iterable[socket.socket]) -> int:
+        """Start a child that serves a channel at once; returns its process id."""
+        ...
+
+    def start_ahead(self, *, inherited: Iterable[socket.socket]) -> Spare:
+        """Start a child that prepares, then waits for its channel."""
+        ...
+
+
+#: Chooses how children of these definitions come about.
+ChooseStart = Callable[[LoadOrder, Definitions], ChildStart]
 
 
 class Zygote:
     """Serves one supervisor until that closes the channel."""
 
-    def __init__(self, channel: socket.socket, *, load: LoadDefinitions, child_main: ChildMain) -> None:
+    def __init__(self, channel: socket.socket, *, load: LoadDefinitions, choose_start: ChooseStart) -> None:
         self._channel = channel
         self._load = load
-        self._child_main = child_main
-        self._calls: dict[int, int] = {}
+        self._choose_start = choose_start
 
     def serve(self) -> int:
-        """Load what the supervisor asks for, then fork on demand; returns this process's exit code."""
+        """Load what the supervisor asks for, then start children on demand; returns this process's exit code."""
         try:
             return self._serve()
         except (BrokenPipeError, ConnectionResetError):
@@ -41,21 +58,24 @@ class Zygote:
             return 0
 
     def _serve(self) -> int:
-        order = receive_frame(self._channel)
-        if order is None:
+        received = receive_frame(self._channel)
+        if received is None:
             return 0
-        definitions = self._load_and_tell(LoadOrder.decode(order[1]))
+        order = LoadOrder.decode(received[1])
+        definitions = self._load_and_tell(order)
         if definitions is None:
             return 1
         # What is alive now lives for ever: the collector of a child must not touch, and so copy, its pages.
         gc.collect()
         gc.freeze()
-        self._serve_forks(definitions)
+        nursery = Nursery(self._channel, start=self._choose_start(order, definitions), wanted_spares=order.spares)
+        nursery.serve()
         return 0
 
     def _load_and_tell(self, order: LoadOrder) -> Definitions | None:
         try:
             definitions = self._load(order.source, Path(order.home))
+            threads = other_threads()
             described = DescribeResponse(
                 snapshot=definitions.describe(),
                 framework=definitions.framework,
@@ -65,61 +85,116 @@ class Zygote:
             described = DescribeResponse(failure=error.failure, python_version=_python_version())
             send_frame(self._channel, FrameKind.LOADED, described.SerializeToString(deterministic=True))
             return None
-        send_frame(self._channel, FrameKind.THREADS, "\n".join(other_threads()).encode())
+        if not order.is_spawned:
+            described.snapshot.warnings.extend(_thread_warning(thread) for thread in threads)
+            send_frame(self._channel, FrameKind.THREADS, "\n".join(threads).encode())
         send_frame(self._channel, FrameKind.LOADED, described.SerializeToString(deterministic=True))
         return definitions
 
-    def _serve_forks(self, definitions: Definitions) -> None:
-        wakeup_in, wakeup_out = socket.socketpair()
-        wakeup_in.setblocking(False)
+
+class Nursery:
+    """The children of a zygote: those that serve a call, and the spares that wait for one."""
+
+    def __init__(self, channel: socket.socket, *, start: ChildStart, wanted_spares: int) -> None:
+        self._channel = channel
+        self._start = start
+        self._wanted_spares = wanted_spares
+        self._calls: dict[int, int] = {}
+        self._spares: dict[int, Spare] = {}
+        self._selector = selectors.DefaultSelector()
+        self._asked_at = time.monotonic()
+        #: A spare that died unasked would only die again: another is started after the next call.
+        self._may_start_spares = True
+
+    def serve(self) -> None:
+        """Start children until the supervisor closes the channel."""
+        self._wakeup_in, wakeup_out = socket.socketpair()
+        self._wakeup_out = wakeup_out
+        self._wakeup_in.setblocking(False)
         wakeup_out.setblocking(False)
         signal.set_wakeup_fd(wakeup_out.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _wake)
-        with selectors.DefaultSelector() as selector, wakeup_in, wakeup_out:
-            selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(wakeup_in, selectors.EVENT_READ)
-            inherited = (self._channel, wakeup_in, wakeup_out)
-            while True:
-                for key, _ in selector.select():
-                    if key.fileobj is wakeup_in:
-                        wakeup_in.recv(4096)
-                    elif not self._fork_next(definitions, inherited):
-                        return
+        with self._selector, self._wakeup_in, wakeup_out:
+            self._selector.register(self._channel, selectors.EVENT_READ)
+            self._selector.register(self._wakeup_in, selectors.EVENT_READ)
+            while self._serve_events():
                 self._reap()
+                self._start_spare_if_idle()
 
-    def _fork_next(self, definitions: Definitions, inherited: tuple[socket.socket, ...]) -> bool:
-        """Fork for the next call; False when the supervisor closed the channel."""
+    def _serve_events(self) -> bool:
+        """Wait for something and see to it; False when the supervisor closed the channel."""
+        for key, _ in self._selector.select(self._idle_for_s()):
+            if key.fileobj is self._wakeup_in:
+                self._wakeup_in.recv(4096)
+            elif isinstance(key.data, Spare):
+                if not key.data.hear():
+                    self._drop_spare(key.data)
+            elif not self._serve_call():
+                return False
+        return True
+
+    def _serve_call(self) -> bool:
+        """Give the next call a child; False when the supervisor closed the channel."""
         received = receive_fork(self._channel)
         if received is None:
             return False
         call, fd = received
-        zygote_pid = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._be_child(definitions, fd=fd, inherited=inherited, zygote_pid=zygote_pid)
-        os.close(fd)
+        try:
+            pid = self._hand_to_spare(fd) or self._start.start(fd, inherited=self._own_sockets())
+        finally:
+            os.close(fd)
         self._calls[pid] = call
         send_frame(self._channel, FrameKind.FORKED, Forked(call=call, pid=pid).encode())
+        self._asked_at = time.monotonic()
+        self._may_start_spares = True
         return True
 
-    def _be_child(
-        self, definitions: Definitions, *, fd: int, inherited: tuple[socket.socket, ...], zygote_pid: int
-    ) -> NoReturn:
-        """Do a child's work and end; nothing returns into the zygote's loop."""
-        exit_code = 1
-        try:
-            reset_signals()
-            os.setsid()
-            die_with_parent(zygote_pid)
-            for channel in inherited:
-                channel.close()
-            reseed()
-            with socket.socket(fileno=fd) as channel:
-                exit_code = self._child_main(channel, definitions)
-        except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
-            traceback.print_exc()
-        finally:
-            end(exit_code)
+    def _own_sockets(self) -> list[socket.socket]:
+        return [
+            self._channel,
+            self._wakeup_in,
+            self._wakeup_out,
+            *(spare.channel for spare in self._spares.values()),
+        ]
+
+    # ----------------------------------------------------------------------------------------------------- spares
+
+    def _hand_to_spare(self, fd: int) -> int:
+        """Hand a channel to a spare that is ready; returns its process id, 0 when there is none."""
+        for spare in [spare for spare in self._spares.values() if spare.is_ready]:
+            self._selector.unregister(spare.channel)
+            del self._spares[spare.pid]
+            if spare.hand_over(fd):
+                return spare.pid
+            # It is dying: whoever reaps it finds that it serves no call.
+            self._calls[spare.pid] = 0
+        return 0
+
+    def _idle_for_s(self) -> float | None:
+        """Return how long to wait for a call before a spare is started, seconds; None for ever."""
+        if not self._is_spare_wanted():
+            return None
+        return max(0.0, self._asked_at + SPARE_DELAY_S - time.monotonic())
+
+    def _is_spare_wanted(self) -> bool:
+        # One at a time: two would take the processor from each other, and from whoever is launched meanwhile.
+        is_preparing = any(not spare.is_ready for spare in self._spares.values())
+        return self._may_start_spares and not is_preparing and len(self._spares) < self._wanted_spares
+
+    def _start_spare_if_idle(self) -> None:
+        if self._is_spare_wanted() and self._idle_for_s() == 0.0:
+            spare = self._start.start_ahead(inherited=self._own_sockets())
+            self._spares[spare.pid] = spare
+            self._selector.register(spare.channel, selectors.EVENT_READ, spare)
+
+    def _drop_spare(self, spare: Spare) -> None:
+        self._selector.unregister(spare.channel)
+        spare.channel.close()
+        del self._spares[spare.pid]
+        self._calls[spare.pid] = 0
+        self._may_start_spares = False
+
+    # ------------------------------------------------------------------------------------------------------- reap
 
     def _reap(self) -> None:
         """Reap our own children only: what user code started at import is not ours to wait for."""
@@ -127,11 +202,19 @@ class Zygote:
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped == pid:
                 del self._calls[pid]
-                send_frame(self._channel, FrameKind.EXITED, Exited(call=call, pid=pid, status=status).encode())
+                if call:
+                    send_frame(self._channel, FrameKind.EXITED, Exited(call=call, pid=pid, status=status).encode())
 
 
 def _wake(signal_number: int, stack: FrameType | None) -> None:
     """Let the wakeup descriptor become readable, which is all that is needed."""
+
+
+def _thread_warning(thread: str) -> str:
+    return (
+        f"Importing the project started the thread {thread!r}, which does not exist in the runs that are forked off it:"
+        " start it where it is used, or apply the location with `start: spawn`."
+    )
 
 
 def _python_version() -> str:

@@ -30,6 +30,8 @@ class FrameKind(IntEnum):
     VALIDATE = 21
     SCHEDULE = 22
     SENSOR = 23
+    # Run to the process of one of its steps, where that is not forked.
+    STEP = 24
     # Child to supervisor, the only frame of its channel; after it come single bytes.
     ANSWER = 30
 
@@ -64,16 +66,42 @@ class LoadOrder:
     source: DefinitionsSource
     #: The location's folder, where values that outlive a run are kept.
     home: str
+    #: How many children are kept started ahead of their requests.
+    spares: int = 0
+    #: Whether children import the definitions themselves instead of being forked.
+    is_spawned: bool = False
 
     def encode(self) -> bytes:
         """Write the payload of a LOAD frame."""
-        return json.dumps({"source": asdict(self.source), "home": self.home}).encode()
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
     def decode(cls, payload: bytes) -> "LoadOrder":
         """Read the payload of a LOAD frame."""
         value = json.loads(payload)
-        return cls(source=DefinitionsSource(**value["source"]), home=value["home"])
+        source = value.pop("source")
+        source["env_files"] = tuple(source["env_files"])
+        return cls(source=DefinitionsSource(**source), **value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepCall:
+    """What a step's process, spawned by the run's, is to do."""
+
+    #: The attempt's folder.
+    folder: str
+    #: In the words of the definitions' framework.
+    step: bytes
+
+    def encode(self) -> bytes:
+        """Write the payload of a STEP frame."""
+        return self.folder.encode() + b"\0" + self.step
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "StepCall":
+        """Read the payload of a STEP frame."""
+        folder, _, step = payload.partition(b"\0")
+        return cls(folder=folder.decode(), step=step)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

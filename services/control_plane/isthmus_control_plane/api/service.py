@@ -15,7 +15,9 @@ from isthmus_store.record import Run
 from isthmus_control_plane.api import message
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
+from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
+from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 
@@ -31,6 +33,8 @@ class Desks:
     runs: RunDesk
     watch: WatchDesk
     questions: QuestionDesk
+    logs: LogDesk
+    reexecution: ReexecutionDesk
 
 
 class ControlPlaneService(ControlPlaneServicer):
@@ -82,6 +86,9 @@ class ControlPlaneService(ControlPlaneServicer):
         found = await self._desks.questions.validate(request, time_left_s=context.time_remaining())
         return api.ValidateLaunchResponse(violations=found.violations, failure=found.failure)
 
+    async def ReexecuteRun(self, request: api.ReexecuteRunRequest, context: _Context) -> api.Run:
+        return message.run(await self._desks.reexecution.reexecute(request))
+
     async def GetRun(self, request: api.GetRunRequest, context: _Context) -> api.Run:
         return message.run(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
 
@@ -101,7 +108,7 @@ class ControlPlaneService(ControlPlaneServicer):
     async def StreamLogs(
         self, request: api.StreamLogsRequest, context: _Context
     ) -> AsyncIterator[telemetry_pb2.LogChunk]:
-        async with aclosing(self._desks.questions.logs(request, time_left_s=context.time_remaining())) as chunks:
+        async with aclosing(self._desks.logs.stream(request, time_left_s=context.time_remaining())) as chunks:
             async for chunk in chunks:
                 yield chunk
 

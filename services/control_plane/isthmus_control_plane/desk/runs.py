@@ -19,7 +19,7 @@ from isthmus_control_plane import clock, command, history, queue, world
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.locations import serving_hash
 from isthmus_control_plane.desk.request import DEFAULT, refuse
-from isthmus_control_plane.errors import ConflictError, NotFoundError
+from isthmus_control_plane.errors import ConflictError, ControlPlaneError, NotFoundError
 from isthmus_control_plane.facts import AgentKey, LocationKey
 from isthmus_control_plane.outbox import OutboxDispatcher
 from isthmus_control_plane.queue import Dispatch, QueuedRun, Wait
@@ -29,6 +29,17 @@ from isthmus_control_plane.validation.definition import launch_violations, resol
 log = structlog.get_logger(__name__)
 
 _DEFAULT_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run that somebody wants."""
+
+    deployment: str
+    request: RunRequest
+    requested_by: str
+    #: Whether the caller chose the run's id, and so may have sent the same before.
+    is_id_given: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,37 +75,58 @@ class RunDesk:
         A run id that exists already returns that run as it stands, when it is a run of the same request.
         """
         refuse(rules.launch_run(request))
+        return await self.accept(
+            Launch(
+                deployment=request.deployment or DEFAULT,
+                request=run_request(request),
+                requested_by=request.requested_by,
+                is_id_given=bool(request.run_id),
+            )
+        )
+
+    async def accept(self, launch: Launch) -> Run:
+        """Accept a run whose request is well formed; see `launch`."""
         at = clock.now()
-        async with self._core.database.read() as tx:
-            if request.run_id:
-                existing = await runs.get(tx, request.run_id.lower())
-                if existing is not None:
-                    return _same(existing, request)
-            plan = await self._plan(tx, request, at=at)
+        try:
+            async with self._core.database.look() as tx:
+                plan = await self._plan(tx, launch, at=at)
+        except ControlPlaneError:
+            # What was accepted once is accepted, whatever became of its location since.
+            existing = await self._existing(launch)
+            if existing is None:
+                raise
+            return _same(existing, launch)
         async with self._core.database.write() as tx:
             written = await self._write(tx, plan, at=at)
         if not written.is_new:
-            return _same(written.run, request)
+            return _same(written.run, launch)
         self._dispatcher.offer(*written.instructions)
         run = written.run
         log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
         return run
 
-    async def _plan(self, tx: Transaction, request: api.LaunchRunRequest, *, at: datetime) -> _Plan:
+    async def _existing(self, launch: Launch) -> Run | None:
+        if not launch.is_id_given:
+            return None
+        async with self._core.database.look() as tx:
+            return await runs.get(tx, launch.request.run.run_id)
+
+    async def _plan(self, tx: Transaction, launch: Launch, *, at: datetime) -> _Plan:
         """Judge a request against the location's definitions, and decide where it goes."""
-        deployment = request.deployment or DEFAULT
-        key = LocationKey(deployment, request.location)
+        deployment, built = launch.deployment, RunRequest()
+        built.CopyFrom(launch.request)
+        key = LocationKey(deployment, built.location)
         seen = await world.read_location(tx, key, memory=self._memory, at=at)
         if key not in seen.locations:
             remedy = "Add it with ApplyLocation, or list the locations with ListLocations."
             raise NotFoundError("location", name=key.name, deployment=deployment, remedy=remedy)
-        built = run_request(request)
         definitions = await self._core.definitions.get(tx, serving_hash(seen, key))
         if definitions is not None:
-            refuse(launch_violations(request, definitions=definitions))
-            built.job_name = resolve_job(request, definitions=definitions)
+            asked = _as_launch(built)
+            refuse(launch_violations(asked, definitions=definitions))
+            built.job_name = resolve_job(asked, definitions=definitions)
         verdict = queue.decide(QueuedRun(built.run.run_id, key), fleet=seen.fleet)
-        return _Plan(deployment, built, request.requested_by, verdict)
+        return _Plan(deployment, built, launch.requested_by, verdict)
 
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
         request = plan.request
@@ -119,10 +151,9 @@ class RunDesk:
         lifetime = timedelta(seconds=self._core.settings.launch_timeout_s)
         instruction = command.launch(agent, request=request, at=at, lifetime=lifetime)
         news.append(history.dispatched(ref, agent=agent.name, instruction_id=instruction.id, at=at))
-        inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news)
+        inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
         if not inserted.is_new:
             return _Written(inserted.run, is_new=False)
-        await outbox.add(tx, instruction)
         return _Written(inserted.run, is_new=True, instructions=(instruction,))
 
     async def get(self, *, deployment: str, run_id: str) -> Run:
@@ -198,14 +229,26 @@ def run_request(request: api.LaunchRunRequest) -> RunRequest:
     )
 
 
-def _same(existing: Run, request: api.LaunchRunRequest) -> Run:
+def _as_launch(request: RunRequest) -> api.LaunchRunRequest:
+    """Return the part of a request that the definitions can be asked about."""
+    return api.LaunchRunRequest(
+        location=request.location,
+        job_name=request.job_name,
+        op_selection=request.op_selection,
+        asset_selection=request.asset_selection,
+        check_selection=request.check_selection,
+        partition_key=request.partition_key,
+    )
+
+
+def _same(existing: Run, launch: Launch) -> Run:
     """Return the run of a repeated call; refuse a call that wants another run under its id."""
-    stored, wanted = RunRequest.FromString(existing.request), run_request(request)
+    stored, wanted = RunRequest.FromString(existing.request), launch.request
     stored.run.CopyFrom(wanted.run)
     if not wanted.job_name:
         # It was resolved when the run was accepted.
         stored.job_name = ""
-    if existing.deployment != (request.deployment or DEFAULT):
+    if existing.deployment != launch.deployment:
         raise ConflictError("run", name=existing.run_id, why="it belongs to another deployment.")
     if stored != wanted:
         raise ConflictError("run", name=existing.run_id, why="its request differs. Use a new run_id.")

@@ -85,7 +85,7 @@ def resolve_job(request: api.LaunchRunRequest, *, definitions: Definitions) -> s
     """
     if request.job_name:
         return request.job_name
-    wanted = {pick.path for pick in _picks(request)}
+    wanted = {pick.path for pick in _picks_of_jobs(request, definitions=definitions)}
     return next((job.name for job in _implicit(definitions) if wanted <= job.assets), "")
 
 
@@ -101,7 +101,7 @@ def launch_violations(request: api.LaunchRunRequest, *, definitions: Definitions
         return [Violation("asset_selection", "no job executes all of these together: launch them in several runs")]
     violations = [
         Violation(pick.field, f"asset {_shown(pick.path)} is not in job {job.name!r}")
-        for pick in _picks(request)
+        for pick in _picks_of_jobs(request, definitions=definitions)
         if job.assets and pick.path not in job.assets
     ]
     return violations + _partition_violations(request, job=job, definitions=definitions)
@@ -159,6 +159,12 @@ def _picks(request: api.LaunchRunRequest) -> list[_Pick]:
         for index, check in enumerate(request.check_selection)
     ]
     return assets + checks
+
+
+def _picks_of_jobs(request: api.LaunchRunRequest, *, definitions: Definitions) -> list[_Pick]:
+    """List the selected assets without the external ones: a job may check them, but it does not have them."""
+    external = {path for path, asset in definitions.assets.items() if not asset.is_executable}
+    return [pick for pick in _picks(request) if pick.path not in external]
 
 
 def _implicit(definitions: Definitions) -> Iterable[Job]:

@@ -19,6 +19,7 @@ MAX_OPS: Final = 5000
 MAX_ASSETS: Final = 20_000
 MAX_ENV: Final = 500
 MAX_ENV_VALUE: Final = 128 * 1024
+MAX_ENV_FILES: Final = 20
 MAX_LOAD_TIMEOUT_S: Final = 3600.0
 MAX_GRACE_S: Final = 86_400.0
 MAX_PAGE: Final = 500
@@ -70,7 +71,7 @@ def apply_location(request: api.ApplyLocationRequest) -> list[Violation]:
 def _source(source: instruction_pb2.CodeSource) -> list[Violation]:
     target = source.WhichOneof("target")
     if target is None:
-        return [Violation("settings.source", "must say one of module, python_file or package")]
+        return [Violation("settings.source", "must say one of module, python_file, package or autoload_defs_module")]
     value = str(getattr(source, target))
     violations = field.text(value, field=f"settings.source.{target}", max_chars=MAX_TEXT)
     if not value:
@@ -79,9 +80,11 @@ def _source(source: instruction_pb2.CodeSource) -> list[Violation]:
         rule = f"must be an importable name such as 'my_project.definitions'; got {field.shown(value)}"
         hint = "; say python_file for a path" if "/" in value or value.endswith(".py") else ""
         violations.append(Violation(f"settings.source.{target}", rule + hint))
-    for other in ("attribute", "working_directory", "python_executable"):
+    for other in ("attribute", "working_directory", "python_executable", "current_directory"):
         violations += field.text(getattr(source, other), field=f"settings.source.{other}", max_chars=MAX_TEXT)
-    return violations
+    return violations + field.texts(
+        source.env_files, field="settings.source.env_files", most=MAX_ENV_FILES, max_chars=MAX_TEXT
+    )
 
 
 def launch_run(request: api.LaunchRunRequest) -> list[Violation]:
@@ -100,6 +103,21 @@ def launch_run(request: api.LaunchRunRequest) -> list[Violation]:
     ]
     if not request.job_name and not request.asset_selection and not request.check_selection:
         violations.append(Violation("job_name", "is missing: name a job, or select assets or checks"))
+    return violations
+
+
+def reexecute_run(request: api.ReexecuteRunRequest) -> list[Violation]:
+    """List the faults of a ReexecuteRun request."""
+    parent = of_run(deployment=request.deployment, run_id=request.parent_run_id)
+    violations = [
+        *(Violation(fault.field.replace("run_id", "parent_run_id"), fault.description) for fault in parent),
+        *(field.run_id(request.run_id) if request.run_id else ()),
+        *field.texts(request.step_keys, field="step_keys", most=MAX_OPS, max_chars=MAX_TEXT),
+        *field.pairs(request.tags, field="tags", most=MAX_TAGS, max_key=MAX_TEXT, max_value=MAX_TAG_VALUE),
+        *field.text(request.requested_by, field="requested_by", max_chars=MAX_TEXT),
+    ]
+    if request.strategy and request.step_keys:
+        violations.append(Violation("step_keys", "exclude a strategy: give one of the two"))
     return violations
 
 
@@ -161,7 +179,8 @@ def stream_logs(request: api.StreamLogsRequest) -> list[Violation]:
     for index, cursor in enumerate(request.cursors):
         if cursor.stream not in {telemetry_pb2.LOG_STREAM_STDOUT, telemetry_pb2.LOG_STREAM_STDERR}:
             violations.append(Violation(f"cursors[{index}].stream", "must be LOG_STREAM_STDOUT or LOG_STREAM_STDERR"))
-        elif cursor.stream in seen:
+        elif (cursor.stream, cursor.step_key) in seen:
             violations.append(Violation(f"cursors[{index}].stream", "is named twice"))
-        seen.add(cursor.stream)
+        seen.add((cursor.stream, cursor.step_key))
+    violations += field.text(request.step_key, field="step_key", max_chars=MAX_TEXT)
     return violations

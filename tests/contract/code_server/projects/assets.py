@@ -90,6 +90,7 @@ def customers_arrive(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 defs = dg.Definitions(
+    executor=dg.in_process_executor,
     assets=[
         source,
         summed,

@@ -317,7 +317,9 @@ def idle():
     return dg.SkipReason("no files")
 
 
+# A process for all steps: some ops count their tries in it. What the default executor does has a project of its own.
 defs = dg.Definitions(
+    executor=dg.in_process_executor,
     jobs=[
         smallest,
         configured,

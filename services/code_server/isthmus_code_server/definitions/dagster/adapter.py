@@ -10,10 +10,11 @@ from isthmus.v1.telemetry_pb2 import LocationSnapshot, ScheduleAnswer, SensorAns
 
 from isthmus_code_server.definitions.dagster.evaluation import evaluate_schedule, evaluate_sensor
 from isthmus_code_server.definitions.dagster.execution import DagsterRunExecution
-from isthmus_code_server.definitions.dagster.executor import with_steps_in_process
+from isthmus_code_server.definitions.dagster.executor import with_own_executor
 from isthmus_code_server.definitions.dagster.instance import build_instance
 from isthmus_code_server.definitions.dagster.request import resolve
 from isthmus_code_server.definitions.dagster.snapshot import location_snapshot
+from isthmus_code_server.definitions.dagster.step_site import StepSite
 from isthmus_code_server.definitions.dagster.warming import warm_up
 from isthmus_code_server.definitions.port import PreparedRun, SensorTick
 
@@ -31,15 +32,16 @@ class DagsterDefinitions:
         self._repository = repository
         self._framework = framework
         self._run_instance = build_instance(home)
+        self._site = StepSite()
         self._snapshot = location_snapshot(repository)
         self._jobs: dict[str, JobDefinition] = {
-            job.name: with_steps_in_process(job) for job in repository.get_all_jobs()
+            job.name: with_own_executor(job, site=self._site) for job in repository.get_all_jobs()
         }
         for job in self._jobs.values():
             # A schema that cannot be built is told when the job is asked for, by its own error.
             with suppress(Exception):
                 _ = job.run_config_schema
-        warm_up(self._run_instance)
+        self.warm_up()
 
     @property
     def framework(self) -> str:
@@ -50,9 +52,13 @@ class DagsterDefinitions:
         """Describe everything that is defined."""
         return self._snapshot
 
+    def warm_up(self) -> None:
+        """Execute a job of our own; see the port."""
+        warm_up(self._run_instance)
+
     def prepare(self, request: RunRequest) -> PreparedRun:
         """Check a request; see the port for what is raised."""
-        return DagsterRunExecution(resolve(request, jobs=self._jobs), run_instance=self._run_instance)
+        return DagsterRunExecution(resolve(request, jobs=self._jobs), run_instance=self._run_instance, site=self._site)
 
     def evaluate_schedule(self, name: str, *, scheduled_at: datetime) -> ScheduleAnswer:
         """Ask a schedule; see the port for what is raised."""

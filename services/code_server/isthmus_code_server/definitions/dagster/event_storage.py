@@ -1,59 +1,60 @@
-"""Dagster's event log storage as one run sees it: events are handed on, and the location's ledger is asked."""
+"""Dagster's event log storage as one run sees it: its events are handed on, and the control plane's store is asked."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dagster._core.definitions.events import AssetKey
-from dagster._core.event_api import AssetRecordsFilter, EventLogRecord, EventRecordsResult
+from dagster._core.event_api import (
+    AssetRecordsFilter,
+    EventLogCursor,
+    EventLogRecord,
+    EventRecordsFilter,
+    EventRecordsResult,
+)
+from dagster._core.events import EVENT_TYPE_TO_PIPELINE_RUN_STATUS as STATUS_BY_EVENT_TYPE
 from dagster._core.events import DagsterEventType
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.base import AssetEntry, AssetRecord, EventLogStorage
-from dagster._serdes import deserialize_value, serialize_value
+from dagster._core.storage.event_log.base import AssetEntry, AssetRecord, EventLogConnection, EventLogStorage
 
-from isthmus_code_server.definitions.dagster.ledger import AssetRecordEntry, LocationLedger, RecordKind
+from isthmus_code_server.definitions.dagster.check_records import CheckRecords
+from isthmus_code_server.definitions.dagster.rebuild import kind_of
 from isthmus_code_server.definitions.dagster.refusal import refuse_the_rest
+from isthmus_code_server.definitions.dagster.store_query import EventSearch, StoreQuery
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
 #: Takes each entry of the run's log, in order.
 EntrySink = Callable[[EventLogEntry], None]
 
-_KINDS: Mapping[DagsterEventType, RecordKind] = {
-    DagsterEventType.ASSET_MATERIALIZATION: RecordKind.MATERIALIZATION,
-    DagsterEventType.ASSET_OBSERVATION: RecordKind.OBSERVATION,
-}
+_MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION
+_PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
-class HandingOnEventStorage(EventLogStorage[Any]):
-    """Hands events on; answers about assets with what the location's own runs recorded."""
+class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
+    """Hands the run's events on, and asks the control plane about everything that was ever stored."""
 
-    def __init__(self, ledger: LocationLedger) -> None:
-        self._ledger = ledger
+    def __init__(self, store: StoreQuery) -> None:
+        self._store = store
         self._sink: EntrySink | None = None
+        self._run_id = ""
         self._partition_key: str | None = None
 
-    def begin(self, sink: EntrySink, *, partition_key: str | None) -> None:
+    def begin(self, sink: EntrySink, *, run_id: str, partition_key: str | None) -> None:
         """Hand on to `sink` from now on.
 
         Args:
             sink: Takes each entry.
-            partition_key: The run's own partition, which exists though no run of this location added it.
+            run_id: The run's id.
+            partition_key: The run's own partition, which exists because the run was accepted with it.
         """
         self._sink = sink
+        self._run_id = run_id
         self._partition_key = partition_key
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Hand an entry on, and remember what it says of an asset."""
-        if self._sink is None:
-            raise UnsupportedInstanceCallError("EventLogStorage.store_event")
+        """Hand an entry on; one of another run, or of none, could not be told of."""
+        if self._sink is None or event.run_id != self._run_id:
+            raise UnsupportedInstanceCallError("EventLogStorage.store_event", why="it is no event of the run itself")
         self._sink(event)
-        kind = _KINDS.get(event.dagster_event_type) if event.dagster_event_type is not None else None
-        if kind is not None and event.dagster_event is not None and event.dagster_event.asset_key is not None:
-            self._ledger.record(
-                event.dagster_event.asset_key.to_string(),
-                kind=kind,
-                partition=event.dagster_event.partition,
-                entry=serialize_value(event),
-            )
 
     @property
     def is_persistent(self) -> bool:
@@ -65,45 +66,56 @@ class HandingOnEventStorage(EventLogStorage[Any]):
         """Say that an asset's record carries its last observation."""
         return True
 
+    def can_read_asset_status_cache(self) -> bool:
+        """Say that the state of partitions is to be computed from their events."""
+        return False
+
+    def can_write_asset_status_cache(self) -> bool:
+        """Say that nobody would read a computed state."""
+        return False
+
     # ------------------------------------------------------------------------------------------------------ assets
 
     def get_asset_records(self, asset_keys: Sequence[AssetKey] | None = None) -> Sequence[AssetRecord]:
-        """Return what is known of these assets; an asset that no run of this location touched has no record."""
-        if asset_keys is None:
-            raise UnsupportedInstanceCallError("EventLogStorage.get_asset_records of all assets")
-        records = [self._asset_record(key) for key in asset_keys]
-        return [record for record in records if record is not None]
+        """Return what is known of these assets, or of all; an asset that no run touched has no record."""
+        if asset_keys is not None and not asset_keys:
+            return []
+        found = self._store.latest_events(asset_keys, kinds=("asset_materialized", "asset_observed", "asset_planned"))
+        return [_asset_record(key, records) for key, records in found.items()]
 
     def has_asset_key(self, asset_key: AssetKey) -> bool:
-        """Tell whether a run of this location touched the asset."""
-        return self._asset_record(asset_key) is not None
+        """Tell whether any run touched the asset."""
+        return bool(self.get_asset_records([asset_key]))
+
+    def all_asset_keys(self) -> Sequence[AssetKey]:
+        """Return every asset that a run touched."""
+        return self._store.asset_keys()
 
     def get_latest_materialization_events(
         self, asset_keys: Iterable[AssetKey]
     ) -> Mapping[AssetKey, EventLogEntry | None]:
         """Return the last materialization of each asset."""
-        records = {key: self._last(key, kind=RecordKind.MATERIALIZATION) for key in asset_keys}
-        return {key: record.event_log_entry if record is not None else None for key, record in records.items()}
+        keys = list(asset_keys)
+        found = self._store.latest_events(keys, kinds=("asset_materialized",)) if keys else {}
+        return {key: found[key][0].event_log_entry if key in found else None for key in keys}
 
-    def fetch_materializations(
-        self,
-        records_filter: AssetKey | AssetRecordsFilter,
-        limit: int,
-        cursor: str | None = None,
-        ascending: bool = False,  # noqa: FBT001, FBT002  # the signature is Dagster's
-    ) -> EventRecordsResult:
-        """Return the last materialization; only the last is kept here."""
-        return self._fetch(records_filter, limit, kind=RecordKind.MATERIALIZATION, is_odd=bool(cursor) or ascending)
+    def get_materialized_partitions(
+        self, asset_key: AssetKey, before_cursor: int | None = None, after_cursor: int | None = None
+    ) -> set[str]:
+        """Return the partitions that were materialized."""
+        facts = self._store.partitions(asset_key, kind="asset_materialized", after=after_cursor, before=before_cursor)
+        return {fact.partition for fact in facts}
 
-    def fetch_observations(
+    def get_latest_storage_id_by_partition(
         self,
-        records_filter: AssetKey | AssetRecordsFilter,
-        limit: int,
-        cursor: str | None = None,
-        ascending: bool = False,  # noqa: FBT001, FBT002  # the signature is Dagster's
-    ) -> EventRecordsResult:
-        """Return the last observation; only the last is kept here."""
-        return self._fetch(records_filter, limit, kind=RecordKind.OBSERVATION, is_odd=bool(cursor) or ascending)
+        asset_key: AssetKey,
+        event_type: DagsterEventType,
+        partitions: set[str] | None = None,
+        after_cursor: int | None = None,
+    ) -> Mapping[str, int]:
+        """Return the id of the last event of a kind about each partition."""
+        facts = self._store.partitions(asset_key, kind=kind_of(event_type), among=partitions, after=after_cursor)
+        return {fact.partition: fact.id for fact in facts}
 
     def get_latest_tags_by_partition(  # noqa: PLR0917  # the signature is Dagster's
         self,
@@ -115,97 +127,190 @@ class HandingOnEventStorage(EventLogStorage[Any]):
         after_cursor: int | None = None,
     ) -> Mapping[str, Mapping[str, str]]:
         """Return the tags of the last event of a kind about each partition."""
-        del before_cursor, after_cursor
-        found: dict[str, Mapping[str, str]] = {}
-        for kept in self._ledger.by_partition(asset_key.to_string(), kind=_KINDS[event_type]):
-            if kept.partition is not None and (asset_partitions is None or kept.partition in asset_partitions):
-                tags = _tags(_event_log_record(kept))
-                found[kept.partition] = {key: tags[key] for key in tag_keys if key in tags}
-        return found
-
-    def get_materialized_partitions(
-        self, asset_key: AssetKey, before_cursor: int | None = None, after_cursor: int | None = None
-    ) -> set[str]:
-        """Return the partitions that runs of this location materialized."""
-        kept = self._ledger.by_partition(asset_key.to_string(), kind=RecordKind.MATERIALIZATION)
-        return {
-            entry.partition
-            for entry in kept
-            if entry.partition is not None
-            and (before_cursor is None or entry.storage_id < before_cursor)
-            and (after_cursor is None or entry.storage_id > after_cursor)
-        }
-
-    def _asset_record(self, key: AssetKey) -> AssetRecord | None:
-        materialization = self._last(key, kind=RecordKind.MATERIALIZATION)
-        observation = self._last(key, kind=RecordKind.OBSERVATION)
-        latest = materialization or observation
-        if latest is None:
-            return None
-        entry = AssetEntry(
-            asset_key=key,
-            last_materialization_record=materialization,
-            last_observation_record=observation,
-            last_run_id=latest.run_id,
+        facts = self._store.partitions(
+            asset_key,
+            kind=kind_of(event_type),
+            among=asset_partitions,
+            after=after_cursor,
+            before=before_cursor,
+            is_with_tags=True,
         )
-        return AssetRecord(storage_id=latest.storage_id, asset_entry=entry)
+        tags = {fact.partition: {key: fact.tags[key] for key in tag_keys if key in fact.tags} for fact in facts}
+        return {partition: found for partition, found in tags.items() if found}
 
-    def _last(self, key: AssetKey, *, kind: RecordKind, partition: str | None = None) -> EventLogRecord | None:
-        kept = self._ledger.last(key.to_string(), kind=kind, partition=partition)
-        return _event_log_record(kept) if kept is not None else None
+    def get_latest_asset_partition_materialization_attempts_without_materializations(
+        self, asset_key: AssetKey, after_storage_id: int | None = None
+    ) -> Mapping[str, tuple[str, int]]:
+        """Return run and event of what was planned last of each partition and did not materialize since."""
+        planned = self._store.partitions(asset_key, kind="asset_planned", after=after_storage_id)
+        made = self.get_latest_storage_id_by_partition(asset_key, _MATERIALIZATION, after_cursor=after_storage_id)
+        return {fact.partition: (fact.run_id, fact.id) for fact in planned if made.get(fact.partition, 0) < fact.id}
 
-    def _fetch(
-        self, records_filter: AssetKey | AssetRecordsFilter, limit: int, *, kind: RecordKind, is_odd: bool
+    def get_latest_planned_materialization_info(self, asset_key: AssetKey, partition: str | None = None) -> Any:
+        """Return run and event of what was planned last."""
+        from dagster._core.storage.event_log.base import PlannedMaterializationInfo
+
+        among = [partition] if partition else None
+        found = self.get_event_records(EventRecordsFilter(_PLANNED, asset_key, asset_partitions=among), limit=1)
+        return PlannedMaterializationInfo(storage_id=found[0].storage_id, run_id=found[0].run_id) if found else None
+
+    # ------------------------------------------------------------------------------------------------------ events
+
+    def get_event_records(
+        self,
+        event_records_filter: EventRecordsFilter,
+        limit: int | None = None,
+        ascending: bool = False,  # noqa: FBT001, FBT002  # the signature is Dagster's
+    ) -> Sequence[EventLogRecord]:
+        """Return events of one type over all runs."""
+        return self._store.events(EventSearch.of(event_records_filter, is_ascending=ascending), limit=limit)
+
+    def fetch_materializations(
+        self,
+        records_filter: AssetKey | AssetRecordsFilter,
+        limit: int,
+        cursor: str | None = None,
+        ascending: bool = False,  # noqa: FBT001, FBT002  # the signature is Dagster's
     ) -> EventRecordsResult:
-        key = records_filter if isinstance(records_filter, AssetKey) else records_filter.asset_key
-        partitions = None if isinstance(records_filter, AssetKey) else records_filter.asset_partitions
-        if limit != 1 or is_odd or _is_bounded(records_filter) or len(partitions or ()) > 1:
-            raise UnsupportedInstanceCallError(f"EventLogStorage.fetch_{kind}s of more than the last one")
-        record = self._last(key, kind=kind, partition=partitions[0] if partitions else None)
-        return EventRecordsResult([record] if record is not None else [], cursor="", has_more=False)
+        """Return a page of an asset's materializations."""
+        wanted = _asset_filter(records_filter, _MATERIALIZATION, cursor=cursor, is_ascending=ascending)
+        return self._page(wanted, limit, cursor=cursor, is_ascending=ascending)
+
+    def fetch_observations(
+        self,
+        records_filter: AssetKey | AssetRecordsFilter,
+        limit: int,
+        cursor: str | None = None,
+        ascending: bool = False,  # noqa: FBT001, FBT002  # the signature is Dagster's
+    ) -> EventRecordsResult:
+        """Return a page of an asset's observations."""
+        kind = DagsterEventType.ASSET_OBSERVATION
+        wanted = _asset_filter(records_filter, kind, cursor=cursor, is_ascending=ascending)
+        return self._page(wanted, limit, cursor=cursor, is_ascending=ascending)
+
+    def fetch_run_status_changes(
+        self,
+        records_filter: Any,
+        limit: int,
+        cursor: str | None = None,
+        ascending: bool = False,  # noqa: FBT001, FBT002  # the signature is Dagster's
+    ) -> EventRecordsResult:
+        """Return a page of the events that moved runs into a state."""
+        is_plain = isinstance(records_filter, DagsterEventType)
+        event_type = records_filter if is_plain else records_filter.event_type
+        if event_type not in STATUS_BY_EVENT_TYPE:
+            raise UnsupportedInstanceCallError(f"fetch_run_status_changes of {event_type}", why="it changes no run")
+        before, after = EventRecordsFilter.get_cursor_params(cursor, ascending)
+        wanted = (
+            EventRecordsFilter(event_type, before_cursor=before, after_cursor=after)
+            if is_plain
+            else records_filter.to_event_records_filter_without_job_names(cursor, ascending)
+        )
+        jobs = () if is_plain else tuple(records_filter.job_names or ())
+        return self._page(wanted, limit, cursor=cursor, is_ascending=ascending, job_names=jobs)
+
+    @property
+    def supports_run_status_change_job_name_filter(self) -> bool:
+        """Say that changes can be asked for by jobs."""
+        return True
+
+    def get_records_for_run(
+        self,
+        run_id: str,
+        cursor: str | None = None,
+        of_type: DagsterEventType | set[DagsterEventType] | None = None,
+        limit: int | None = None,
+        ascending: bool = True,  # noqa: FBT001, FBT002  # the signature is Dagster's
+    ) -> EventLogConnection:
+        """Return a run's events; their ids are their positions within the run."""
+        types = {of_type} if isinstance(of_type, DagsterEventType) else set(of_type or ())
+        at = EventLogCursor.parse(cursor) if cursor else None
+        skipped = at.offset() if at is not None and at.is_offset_cursor() else 0
+        found = self._store.run_events(
+            run_id,
+            types=types,
+            beyond=at.storage_id() if at is not None and at.is_id_cursor() else 0,
+            limit=limit + skipped if limit else None,
+            is_ascending=ascending,
+        )[skipped:]
+        end = EventLogCursor.from_storage_id(found[-1].storage_id if found else -1).to_string()
+        next_cursor = end if found or not cursor else cursor
+        return EventLogConnection(records=found, cursor=next_cursor, has_more=bool(limit and len(found) == limit))
+
+    def _page(
+        self,
+        wanted: EventRecordsFilter,
+        limit: int,
+        *,
+        cursor: str | None,
+        is_ascending: bool,
+        job_names: Sequence[str] = (),
+    ) -> EventRecordsResult:
+        search = EventSearch.of(wanted, is_ascending=is_ascending, job_names=job_names)
+        records = self._store.events(search, limit=limit)
+        end = EventLogCursor.from_storage_id(records[-1].storage_id if records else -1).to_string()
+        next_cursor = end if records or not cursor else cursor
+        return EventRecordsResult(records, cursor=next_cursor, has_more=len(records) == limit)
 
     # ---------------------------------------------------------------------------------------------- dynamic partitions
 
     def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
-        """Return the keys that runs of this location added, and the run's own."""
-        known = self._ledger.dynamic_partitions(partitions_def_name)
+        """Return the keys that were added, and the run's own."""
+        known = self._store.dynamic_partitions(partitions_def_name)
         own = [self._partition_key] if self._partition_key and self._partition_key not in known else []
         return [*known, *own]
 
+    def get_paginated_dynamic_partitions(
+        self,
+        partitions_def_name: str,
+        limit: int,
+        ascending: bool,  # noqa: FBT001  # the signature is Dagster's
+        cursor: str | None = None,
+    ) -> Any:
+        """Return a page of the keys."""
+        from dagster._core.types.pagination import PaginatedResults
+
+        keys = list(self.get_dynamic_partitions(partitions_def_name))
+        return PaginatedResults.create_from_sequence(
+            seq=keys if ascending else keys[::-1], limit=limit, ascending=ascending, cursor=cursor
+        )
+
     def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
-        """Tell whether a run of this location added the key, or has it."""
-        return partition_key in self.get_dynamic_partitions(partitions_def_name)
+        """Tell whether the key was added, or is the run's own."""
+        if partition_key == self._partition_key:
+            return True
+        return bool(self._store.dynamic_partitions(partitions_def_name, among=[partition_key]))
 
     def add_dynamic_partitions(self, partitions_def_name: str, partition_keys: Sequence[str]) -> None:
-        """Remember keys for this location's runs."""
-        self._ledger.add_dynamic_partitions(partitions_def_name, keys=partition_keys)
+        """Add keys for all runs."""
+        self._store.change_dynamic_partitions(partitions_def_name, added=partition_keys)
 
     def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
-        """Forget a key."""
-        self._ledger.delete_dynamic_partition(partitions_def_name, key=partition_key)
+        """Delete a key for all runs."""
+        self._store.change_dynamic_partitions(partitions_def_name, deleted=[partition_key])
 
 
-def _event_log_record(kept: AssetRecordEntry) -> EventLogRecord:
-    return EventLogRecord(storage_id=kept.storage_id, event_log_entry=deserialize_value(kept.entry, EventLogEntry))
-
-
-def _tags(record: EventLogRecord) -> Mapping[str, str]:
-    event = record.asset_event
-    return event.tags or {} if event is not None else {}
-
-
-def _is_bounded(records_filter: AssetKey | AssetRecordsFilter) -> bool:
-    if isinstance(records_filter, AssetKey):
-        return False
-    bounds = (
-        records_filter.after_timestamp,
-        records_filter.before_timestamp,
-        records_filter.after_storage_id,
-        records_filter.before_storage_id,
-        records_filter.storage_ids,
+def _asset_record(key: AssetKey, records: Sequence[EventLogRecord]) -> AssetRecord:
+    by_type = {record.event_log_entry.dagster_event_type: record for record in records}
+    latest = max(records, key=lambda record: record.storage_id)
+    entry = AssetEntry(
+        asset_key=key,
+        last_materialization_record=by_type.get(_MATERIALIZATION),
+        last_observation_record=by_type.get(DagsterEventType.ASSET_OBSERVATION),
+        last_run_id=latest.run_id,
     )
-    return any(bound is not None for bound in bounds)
+    return AssetRecord(storage_id=latest.storage_id, asset_entry=entry)
+
+
+def _asset_filter(
+    wanted: AssetKey | AssetRecordsFilter, event_type: DagsterEventType, *, cursor: str | None, is_ascending: bool
+) -> EventRecordsFilter:
+    if isinstance(wanted, AssetRecordsFilter):
+        kind: Any = event_type
+        return wanted.to_event_records_filter(event_type=kind, cursor=cursor, ascending=is_ascending)
+    before, after = EventRecordsFilter.get_cursor_params(cursor, is_ascending)
+    return EventRecordsFilter(event_type, wanted, before_cursor=before, after_cursor=after)
 
 
 #: Every abstract method that is not written above refuses, whichever of them this version of Dagster has.
-new_event_storage = refuse_the_rest(HandingOnEventStorage, of=EventLogStorage)
+new_event_storage = refuse_the_rest(AskingEventStorage, of=EventLogStorage)

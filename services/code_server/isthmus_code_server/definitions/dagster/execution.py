@@ -1,6 +1,7 @@
 """Executes one resolved request in this process and tells every event of it."""
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,12 @@ from isthmus_code_server.definitions.dagster.failure import (
     failure_from_step,
     user_failure,
 )
-from isthmus_code_server.definitions.dagster.metadata import asset_key
+from isthmus_code_server.definitions.dagster.planning import planned_events
+from isthmus_code_server.definitions.dagster.step_channel import unpickled
+from isthmus_code_server.definitions.dagster.step_site import StepSite
+from isthmus_code_server.definitions.dagster.step_worker import StepContext, serve_step
 from isthmus_code_server.definitions.dagster.translation import translate
-from isthmus_code_server.definitions.port import EventSink
+from isthmus_code_server.definitions.port import EventSink, RunPlace, SpawnStep
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -31,28 +35,77 @@ _UNEXPECTED_TERMINATION = "UNEXPECTED_TERMINATION"
 class DagsterRunExecution:
     """One run, to be executed once."""
 
-    def __init__(self, request: "ResolvedRequest", *, run_instance: "RunInstance") -> None:
+    def __init__(self, request: "ResolvedRequest", *, run_instance: "RunInstance", site: StepSite) -> None:
         self._request = request
         self._run_instance = run_instance
+        self._site = site
         self._sink: EventSink = _drop
+        self._place = RunPlace()
         self._retries: Counter[str] = Counter()
         self._terminal: pb.Event | None = None
         self._is_canceled = False
 
-    def execute(self, sink: EventSink, *, is_cancel_requested: Callable[[], bool]) -> None:
+    def execute(self, sink: EventSink, *, place: RunPlace) -> None:
         """Execute the run in this process and hand every event on, the terminal one last; see PreparedRun."""
         self._sink = sink
+        self._place = place
+        self._site.run = self
         run = self._dagster_run()
-        self._run_instance.begin(run, sink=self._take, is_cancel_requested=is_cancel_requested)
-        self._tell_start()
+        self._run_instance.begin(run, sink=self._take, place=place)
         try:
+            self._tell_start()
             self._drive(run)
         except BaseException as error:  # noqa: BLE001  # the run's process ends here: what ended it has to be told
             if self._terminal is None:
                 self._terminal = _failed(failure_from_exception(error), reason=_reason_of(error))
-        if self._is_canceled or (is_cancel_requested() and not self._has_succeeded):
+        if self._is_canceled or (place.is_cancel_requested() and not self._has_succeeded):
             return
         sink(self._terminal or _failed(pb.Failure(), reason=pb.RUN_REASON_INTERNAL_ERROR))
+
+    # ------------------------------------------------------------------------------------------------------- steps
+
+    @property
+    def is_cancel_requested(self) -> bool:
+        """Whether someone asked for the run to end."""
+        return self._place.is_cancel_requested()
+
+    @property
+    def spawn_step(self) -> SpawnStep | None:
+        """Starts a process for a step; None where it may be forked off this one."""
+        return self._place.spawn_step
+
+    def hand_on(self, event: pb.Event) -> None:
+        """Take an event that a step's process told."""
+        self._sink(event)
+
+    @property
+    def written(self) -> int:
+        """How many of the run's events are in its journal."""
+        return self._place.written()
+
+    def become_step(self, step_key: str, *, retry_number: int, sink: EventSink, written: Callable[[], int]) -> None:
+        """Turn, in the step's own process, into that step; see RunOfSteps."""
+        self._run_instance.become_step(written)
+        self._place.enter_step(step_key)
+        self._sink = sink
+        self._retries[step_key] = retry_number
+
+    def execute_step(self, channel: socket.socket, *, step: bytes, place: RunPlace) -> None:
+        """Execute one step of a run that is executed in another process; see PreparedRun."""
+        from dagster._core.definitions.job_base import InMemoryJob
+
+        run = self._dagster_run()
+        self._place = place
+        self._run_instance.begin(run, sink=self._take, place=place)
+        context = StepContext(
+            job=InMemoryJob(self._request.job),
+            dagster_run=run,
+            run_config=self._request.run_config,
+            instance=self._run_instance.instance,
+        )
+        serve_step(channel, unpickled(step), run=self, context=context)
+
+    # --------------------------------------------------------------------------------------------------------- run
 
     @property
     def _has_succeeded(self) -> bool:
@@ -71,6 +124,9 @@ class DagsterRunExecution:
             op_selection=list(request.selection.ops) or None,
             resolved_op_selection=request.job.op_selection if request.selection.ops else None,
             tags=request.tags,
+            step_keys_to_execute=list(request.step_keys) or None,
+            parent_run_id=request.parent_run_id or None,
+            root_run_id=request.root_run_id or None,
             status=DagsterRunStatus.STARTING,
         )
 
@@ -109,21 +165,8 @@ class DagsterRunExecution:
         event.run_started.pid = os.getpid()
         event.run_started.step_keys.extend(self._request.plan.step_keys_to_execute)
         self._sink(event)
-        for planned in self._planned():
+        for planned in planned_events(self._request, instance=self._run_instance.instance):
             self._sink(planned)
-
-    def _planned(self) -> list[pb.Event]:
-        """Tell which assets and checks the plan's steps are to make."""
-        partition = self._request.tags.get("dagster/partition", "")
-        events: list[pb.Event] = []
-        for step_key in self._request.plan.step_keys_to_execute:
-            step: Any = self._request.plan.get_step_by_key(step_key)
-            for output in step.step_outputs:
-                event = _planned_event(output.properties, partition=partition)
-                if event is not None:
-                    event.step_key = step_key
-                    events.append(event)
-        return events
 
     # ------------------------------------------------------------------------------------------- what Dagster says
 
@@ -167,20 +210,6 @@ class DagsterRunExecution:
 
 def _drop(event: pb.Event) -> None:
     """Take an event of a run that was not begun: there is none."""
-
-
-def _planned_event(properties: Any, *, partition: str) -> pb.Event | None:
-    event = pb.Event(occurred_at=now())
-    if properties.asset_key is not None:
-        event.asset_planned.asset.CopyFrom(asset_key(properties.asset_key))
-        event.asset_planned.partition = partition
-    elif properties.asset_check_key is not None:
-        event.asset_check_planned.asset.CopyFrom(asset_key(properties.asset_check_key.asset_key))
-        event.asset_check_planned.check_name = properties.asset_check_key.name
-        event.asset_check_planned.partition = partition
-    else:
-        return None
-    return event
 
 
 def _fill_failure(body: pb.RunFailed, event: "DagsterEvent | None") -> None:

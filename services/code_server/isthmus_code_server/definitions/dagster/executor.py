@@ -1,12 +1,19 @@
-"""Runs a job's steps in the run's own process, whatever executor the job names.
+"""Chooses how a job's steps run: in the run's own process, or each in a process forked off it.
 
 The job's executor keeps its name and its config schema, so that a request is judged as its author wrote it; what is
-replaced is the making of the executor. An executor that gives each step a process of its own, forked off this one,
-belongs here: `_create` would choose it by the original's name.
+replaced is the making of the executor. Dagster's multiprocess executor would start an interpreter for each step and
+import the project in it once more; ours forks the run's process, in which it is imported already, and keeps all else.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+# Imported before the fork: a run would pay for it otherwise.
+from dagster._core.executor.in_process import InProcessExecutor
+from dagster._core.executor.multiprocess import MultiprocessExecutor
+
+from isthmus_code_server.definitions.dagster.step_executor import ForkedStepsExecutor
+from isthmus_code_server.definitions.dagster.step_site import StepSite
 
 if TYPE_CHECKING:
     from dagster import Executor, ExecutorDefinition, InitExecutorContext, JobDefinition
@@ -15,12 +22,17 @@ if TYPE_CHECKING:
 _NESTED = ("multiprocess", "in_process")
 
 
-def with_steps_in_process(job: "JobDefinition") -> "JobDefinition":
-    """Return the job with its steps run in this process."""
-    return job.with_executor_def(_in_process(job.executor_def))
+def with_own_executor(job: "JobDefinition", *, site: StepSite) -> "JobDefinition":
+    """Return the job with its steps run by us.
+
+    Args:
+        job: The job as its author wrote it.
+        site: Where the executor finds the run that it executes.
+    """
+    return job.with_executor_def(_own(job.executor_def, site))
 
 
-def _in_process(original: "ExecutorDefinition") -> "ExecutorDefinition":
+def _own(original: "ExecutorDefinition", site: StepSite) -> "ExecutorDefinition":
     from dagster import ExecutorDefinition
 
     # A schema that is made already is taken as it is; only the signature does not say so.
@@ -28,18 +40,32 @@ def _in_process(original: "ExecutorDefinition") -> "ExecutorDefinition":
     return ExecutorDefinition(
         name=original.name,
         config_schema=schema,
-        executor_creation_fn=_create,
+        executor_creation_fn=lambda context: _create(context, original=original, site=site),
         description=original.description,
     )
 
 
-def _create(context: "InitExecutorContext") -> "Executor":
-    from dagster._core.execution.retries import RetryMode
-    from dagster._core.executor.in_process import InProcessExecutor
+def _create(context: "InitExecutorContext", *, original: "ExecutorDefinition", site: StepSite) -> "Executor":
+    if not _is_of_dagster(original):
+        return InProcessExecutor(retries=_retry_mode(context.executor_config))
+    create: Any = original.executor_creation_fn
+    executor: Executor = create(context)
+    return ForkedStepsExecutor(executor, site=site) if isinstance(executor, MultiprocessExecutor) else executor
 
-    retries = _retries(context.executor_config)
-    mode = RetryMode.from_config(retries) if retries else RetryMode.ENABLED
-    return InProcessExecutor(retries=mode or RetryMode.ENABLED)
+
+def _is_of_dagster(original: "ExecutorDefinition") -> bool:
+    """Tell whether this is one of Dagster's own executors, configured or not, which need no cluster."""
+    from dagster import in_process_executor, multi_or_in_process_executor, multiprocess_executor
+
+    known = (in_process_executor, multi_or_in_process_executor, multiprocess_executor)
+    return original.executor_creation_fn in {one.executor_creation_fn for one in known}
+
+
+def _retry_mode(config: Mapping[str, Any]) -> Any:
+    from dagster._core.execution.retries import RetryMode
+
+    retries = _retries(config)
+    return (RetryMode.from_config(retries) if retries else None) or RetryMode.ENABLED
 
 
 def _retries(config: Mapping[str, Any]) -> Mapping[str, Any] | None:

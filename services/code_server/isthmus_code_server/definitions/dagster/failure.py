@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.v1.telemetry_pb2 import Failure
 
+from isthmus_code_server.definitions.dagster.encodable import encodable
 from isthmus_code_server.definitions.dagster.metadata import metadata_entries
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ MAX_DEPTH = 20
 def failure_from_error_info(error: _ErrorInfo, *, depth: int = 0) -> Failure:
     """Translate Dagster's account of an exception, with its causes and contexts."""
     failure = Failure(
-        error_class=error.cls_name or "",
-        message=_bare_message(error.message, error_class=error.cls_name or ""),
-        stack=list(error.stack),
+        error_class=encodable(error.cls_name or ""),
+        message=encodable(_bare_message(error.message, error_class=error.cls_name or "")),
+        stack=[encodable(frame) for frame in error.stack],
     )
     if depth < MAX_DEPTH:
         if error.cause is not None:
@@ -76,7 +77,7 @@ def failure_from_step(data: "StepFailureData") -> Failure:
     failure = user_failure(data.error)
     attached = data.user_failure_data
     if attached is not None:
-        failure.description = attached.description or ""
+        failure.description = encodable(attached.description or "")
         failure.metadata.extend(metadata_entries(attached.metadata))
     return failure
 
@@ -92,9 +93,9 @@ def failure_from_exception(error: BaseException) -> Failure:
 def failure_from_plain_exception(error: BaseException, *, depth: int = 0) -> Failure:
     """Translate an exception without Dagster's help, for when Dagster itself may not be there."""
     failure = Failure(
-        error_class=type(error).__name__,
-        message=str(error),
-        stack=traceback.format_tb(error.__traceback__),
+        error_class=encodable(type(error).__name__),
+        message=encodable(_said(error)),
+        stack=[encodable(frame) for frame in traceback.format_tb(error.__traceback__)],
     )
     if depth < MAX_DEPTH:
         if error.__cause__ is not None:
@@ -102,3 +103,11 @@ def failure_from_plain_exception(error: BaseException, *, depth: int = 0) -> Fai
         elif error.__context__ is not None and not error.__suppress_context__:
             failure.context.CopyFrom(failure_from_plain_exception(error.__context__, depth=depth + 1))
     return failure
+
+
+def _said(error: BaseException) -> str:
+    """Return an exception's message, or what keeps it from having one."""
+    try:
+        return str(error)
+    except Exception as fault:  # noqa: BLE001  # it is the user's code that makes the message
+        return f"<the message could not be made: {type(fault).__name__}>"

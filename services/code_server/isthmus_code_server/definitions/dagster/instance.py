@@ -1,4 +1,4 @@
-"""A Dagster instance without a database, built before the fork and given its run after it."""
+"""A Dagster instance that asks the control plane, built before the fork and given its run after it."""
 
 import os
 from collections.abc import Callable
@@ -13,23 +13,38 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from isthmus_code_server.definitions.dagster.event_storage import EntrySink, HandingOnEventStorage, new_event_storage
-from isthmus_code_server.definitions.dagster.ledger import LocationLedger
-from isthmus_code_server.definitions.dagster.run_storage import CurrentRunStorage, new_run_storage
+from isthmus_code_server.definitions.dagster.event_storage import AskingEventStorage, EntrySink, new_event_storage
+from isthmus_code_server.definitions.dagster.run_storage import AskingRunStorage, new_run_storage
+from isthmus_code_server.definitions.dagster.store_query import StoreQuery
+from isthmus_code_server.definitions.instance_client import InstanceClient
+from isthmus_code_server.definitions.port import RunPlace
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunInstance:
-    """An instance and the two storages of ours in it."""
+    """An instance, the two storages of ours in it, and what both ask through."""
 
     instance: DagsterInstance
-    runs: CurrentRunStorage
-    events: HandingOnEventStorage
+    runs: AskingRunStorage
+    events: AskingEventStorage
+    client: InstanceClient
 
-    def begin(self, run: DagsterRun, *, sink: EntrySink, is_cancel_requested: Callable[[], bool]) -> None:
-        """Take the run that this process is about to execute."""
-        self.runs.begin(run, is_cancel_requested=is_cancel_requested)
-        self.events.begin(sink, partition_key=run.tags.get(PARTITION_NAME_TAG))
+    def begin(self, run: DagsterRun, *, sink: EntrySink, place: RunPlace) -> None:
+        """Take the run that this process is about to execute.
+
+        Args:
+            run: The run.
+            sink: Takes each entry of the run's log.
+            place: Where it is executed.
+        """
+        self.runs.begin(run, is_cancel_requested=place.is_cancel_requested)
+        self.events.begin(sink, run_id=run.run_id, partition_key=run.tags.get(PARTITION_NAME_TAG))
+        self.client.run = place.attempt
+        self.client.written = place.written
+
+    def become_step(self, written: Callable[[], int]) -> None:
+        """Ask from a step's own process from now on."""
+        self.client.written = written
 
 
 def build_instance(home: Path) -> RunInstance:
@@ -40,8 +55,10 @@ def build_instance(home: Path) -> RunInstance:
             where that is set, so that a run finds what an earlier one stored.
     """
     artifacts = os.environ.get("DAGSTER_HOME") or str(home)
-    runs = new_run_storage()
-    events = new_event_storage(LocationLedger(home / "ledger"))
+    client = InstanceClient()
+    store = StoreQuery(client=client)
+    runs = new_run_storage(store)
+    events = new_event_storage(store)
     instance = DagsterInstance(
         # Ephemeral is Dagster's word for an instance that no other process can open by reference; it also keeps
         # Dagster's own telemetry silent.
@@ -54,4 +71,4 @@ def build_instance(home: Path) -> RunInstance:
         run_launcher=SyncInMemoryRunLauncher(),
         settings={"telemetry": {"enabled": False}},
     )
-    return RunInstance(instance=instance, runs=runs, events=events)
+    return RunInstance(instance=instance, runs=runs, events=events, client=client)

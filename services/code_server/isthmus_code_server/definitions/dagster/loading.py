@@ -1,9 +1,7 @@
-"""Imports a Dagster project the way `dagster dev` does and finds its one repository of definitions."""
+"""Imports a Dagster project the way `dagster dev` does, and makes one set of definitions of what it finds."""
 
-import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +11,16 @@ from isthmus_code_server.definitions.port import Definitions, DefinitionsSource
 from isthmus_code_server.errors import DefinitionsLoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dagster import RepositoryDefinition
 
 
 def load_definitions(source: DefinitionsSource, home: Path) -> Definitions:
     """Import the definitions and prepare everything that runs share.
+
+    The process becomes what the project expects: its current directory, the start of sys.path and, from the files of
+    variables, its environment.
 
     Args:
         source: Where the definitions come from.
@@ -27,9 +30,8 @@ def load_definitions(source: DefinitionsSource, home: Path) -> Definitions:
         DefinitionsLoadError: Importing raised, or nothing to load was found.
     """
     try:
-        _put_first_on_path(source)
-        repository = find_repository(source)
-        return _adapter(repository, home)
+        _enter(source)
+        return _definitions(find_repositories(source), home)
     except DefinitionsLoadError:
         raise
     except (Exception, SystemExit) as error:
@@ -37,10 +39,36 @@ def load_definitions(source: DefinitionsSource, home: Path) -> Definitions:
         raise DefinitionsLoadError(_load_failure(error)) from error
 
 
-def _adapter(repository: "RepositoryDefinition", home: Path) -> Definitions:
-    from isthmus_code_server.definitions.dagster.adapter import DagsterDefinitions
+def find_repositories(source: DefinitionsSource) -> "list[RepositoryDefinition]":
+    """Import the source and return the repositories that its definitions make: one, or each @repository of a module.
 
-    return DagsterDefinitions(repository, home=home, framework=f"dagster {version('dagster')}")
+    Raises:
+        Exception: Whatever importing raised, or Dagster's own error when nothing, or too much, was found.
+    """
+    from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
+
+    from isthmus_code_server.definitions.dagster.target import find_targets, loading_of, repository_of
+
+    DefinitionsLoadContext.set(
+        DefinitionsLoadContext(load_type=DefinitionsLoadType.INITIALIZATION, repository_load_data=None)
+    )
+    with loading_of(source):
+        repositories = [repository_of(target, source=source) for target in find_targets(source)]
+        for repository in repositories:
+            # Dagster builds jobs, schedules and sensors at first use: what is wrong with one must be told now.
+            repository.load_all_definitions()
+    return repositories
+
+
+def _definitions(repositories: "Sequence[RepositoryDefinition]", home: Path) -> Definitions:
+    from isthmus_code_server.definitions.dagster.adapter import DagsterDefinitions
+    from isthmus_code_server.definitions.dagster.several import SeveralDefinitions
+
+    framework = f"dagster {version('dagster')}"
+    members = {
+        repository.name: DagsterDefinitions(repository, home=home, framework=framework) for repository in repositories
+    }
+    return SeveralDefinitions(members) if len(members) > 1 else next(iter(members.values()))
 
 
 def _load_failure(error: BaseException) -> Any:
@@ -51,87 +79,14 @@ def _load_failure(error: BaseException) -> Any:
     return failure_from_plain_exception(error)
 
 
-def _put_first_on_path(source: DefinitionsSource) -> None:
+def _enter(source: DefinitionsSource) -> None:
     """Let imports inside of ops find what imports at load found, first of all in the working directory."""
+    current = source.current_directory or source.working_directory
+    if current:
+        os.chdir(current)
     folder = os.path.abspath(source.working_directory or os.getcwd())  # noqa: PTH100, PTH109  # sys.path holds text
-    if source.working_directory:
-        os.chdir(folder)
     sys.path[:] = [folder, *(entry for entry in sys.path if entry not in ("", folder))]
+    if source.env_files:
+        from isthmus_code_server.definitions.dagster.env_file import read_env_files
 
-
-def find_repository(source: DefinitionsSource) -> "RepositoryDefinition":
-    """Import the source and return the repository that its definitions make.
-
-    Raises:
-        Exception: Whatever importing raised, or Dagster's own error when nothing, or too much, was found.
-    """
-    from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
-    from dagster._core.definitions.reconstruct import repository_def_from_target_def
-    from dagster._core.errors import DagsterInvariantViolationError
-
-    DefinitionsLoadContext.set(
-        DefinitionsLoadContext(load_type=DefinitionsLoadType.INITIALIZATION, repository_load_data=None)
-    )
-    target = _target(source)
-    # An attribute may be a plain function that makes definitions; what @definitions decorates, Dagster calls itself.
-    if inspect.isfunction(target):
-        target = target()
-    repository = repository_def_from_target_def(target)
-    if repository is None:
-        message = (
-            f"{_place(source)} holds a {type(target).__name__}, which is not something that Dagster can load: name an"
-            " attribute that is a Definitions, RepositoryDefinition, JobDefinition, GraphDefinition or a list of assets"
-        )
-        raise DagsterInvariantViolationError(message)
-    return repository
-
-
-def _target(source: DefinitionsSource) -> object:
-    """Return the object that the attribute names, or the only loadable one."""
-    if source.attribute:
-        return _attribute(source)
-    targets = _loadable_targets(source)
-    if len(targets) > 1:
-        from dagster._core.errors import DagsterInvariantViolationError
-
-        names = ", ".join(sorted(target.attribute for target in targets))
-        message = f"{_place(source)} holds more than one loadable object ({names}): name one as the attribute"
-        raise DagsterInvariantViolationError(message)
-    return targets[0].target_definition
-
-
-def _loadable_targets(source: DefinitionsSource) -> Sequence[Any]:
-    from dagster._core.workspace import autodiscovery
-
-    # Always given: the loaders take what stands first on sys.path away for the time of the import.
-    working_directory = sys.path[0]
-    loaders: Mapping[str, Callable[[], Sequence[Any]]] = {
-        "module": lambda: autodiscovery.loadable_targets_from_python_module(source.module, working_directory),
-        "package": lambda: autodiscovery.loadable_targets_from_python_package(source.package, working_directory),
-        "file": lambda: autodiscovery.loadable_targets_from_python_file(source.python_file, working_directory),
-    }
-    return loaders[_form(source)]()
-
-
-def _attribute(source: DefinitionsSource) -> object:
-    from dagster._core.code_pointer import CodePointer
-
-    working_directory = sys.path[0]
-    makers: Mapping[str, Callable[[], Any]] = {
-        "module": lambda: CodePointer.from_module(source.module, source.attribute, working_directory),
-        "package": lambda: CodePointer.from_python_package(source.package, source.attribute, working_directory),
-        "file": lambda: CodePointer.from_python_file(source.python_file, source.attribute, working_directory),
-    }
-    target: object = makers[_form(source)]().load_target()
-    return target
-
-
-def _form(source: DefinitionsSource) -> str:
-    if source.module:
-        return "module"
-    return "package" if source.package else "file"
-
-
-def _place(source: DefinitionsSource) -> str:
-    place = source.module or source.package or source.python_file
-    return f"{place}:{source.attribute}" if source.attribute else place
+        os.environ.update(read_env_files(source.env_files))

@@ -10,6 +10,7 @@ from isthmus.v1.telemetry_pb2 import FieldViolation
 
 from isthmus_code_server.definitions.dagster.config_violations import ROOT, config_violations
 from isthmus_code_server.definitions.dagster.partitions import is_valid_key
+from isthmus_code_server.definitions.dagster.reexecution import known_state
 from isthmus_code_server.definitions.dagster.selection import (
     Selection,
     selection_of,
@@ -36,6 +37,11 @@ class ResolvedRequest:
     run_config: Mapping[str, Any]
     tags: Mapping[str, str]
     plan: "ExecutionPlan"
+    #: The steps that were asked for; empty for all.
+    step_keys: tuple[str, ...] = ()
+    #: The run that this one re-executes, and the first of the chain; empty for none.
+    parent_run_id: str = ""
+    root_run_id: str = ""
 
 
 def resolve(request: RunRequest, *, jobs: "Mapping[str, JobDefinition]") -> ResolvedRequest:
@@ -59,12 +65,20 @@ def resolve(request: RunRequest, *, jobs: "Mapping[str, JobDefinition]") -> Reso
     is_key_good = not any(violation.field == "partition_key" for violation in violations)
     if key and is_key_good and not run_config:
         run_config = dict(subset.get_run_config_for_partition_key(key))
-    plan = _plan(subset, run_config, violations)
+    plan = _plan(subset, run_config, violations, request=request)
     if violations or plan is None:
         raise InvalidRequestError(violations)
     tags = _tags(request, subset, key)
     return ResolvedRequest(
-        run_id=request.run.run_id, job=subset, selection=selection, run_config=run_config, tags=tags, plan=plan
+        run_id=request.run.run_id,
+        job=subset,
+        selection=selection,
+        run_config=run_config,
+        tags=tags,
+        plan=plan,
+        step_keys=tuple(request.step_keys),
+        parent_run_id=request.parent_run_id,
+        root_run_id=request.root_run_id or request.parent_run_id,
     )
 
 
@@ -142,13 +156,21 @@ def _asset_partitions(job: "JobDefinition") -> list[Any]:
 
 
 def _plan(
-    job: "JobDefinition", run_config: Mapping[str, Any], violations: list[FieldViolation]
+    job: "JobDefinition", run_config: Mapping[str, Any], violations: list[FieldViolation], *, request: RunRequest
 ) -> "ExecutionPlan | None":
     from dagster import DagsterError, DagsterInvalidConfigError
+    from dagster._core.errors import DagsterExecutionStepNotFoundError
     from dagster._core.execution.api import create_execution_plan
 
     try:
-        return create_execution_plan(job, run_config=run_config)
+        return create_execution_plan(
+            job,
+            run_config=run_config,
+            step_keys_to_execute=list(request.step_keys) or None,
+            known_state=known_state(request),
+        )
+    except DagsterExecutionStepNotFoundError as error:
+        violations.append(FieldViolation(field="step_keys", description=str(error)))
     except DagsterInvalidConfigError as error:
         violations.extend(config_violations(error.errors))
     except DagsterError as error:

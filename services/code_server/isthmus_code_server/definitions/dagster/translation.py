@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1 import telemetry_pb2 as pb
 
 from isthmus_code_server.definitions.clock import timestamp
+from isthmus_code_server.definitions.dagster.encodable import encodable_entry
 from isthmus_code_server.definitions.dagster.failure import (
     failure_from_error_info,
     failure_from_plain_exception,
@@ -30,6 +31,13 @@ def translate(entry: "EventLogEntry", *, retry_number: int = 0) -> pb.Event:
         entry: The entry: one of Dagster's events, or a line that user code logged.
         retry_number: How many times the entry's step was retried before.
     """
+    try:
+        return _translate(entry, retry_number)
+    except UnicodeEncodeError:
+        return _translate(encodable_entry(entry), retry_number)
+
+
+def _translate(entry: "EventLogEntry", retry_number: int) -> pb.Event:
     event = pb.Event(
         occurred_at=timestamp(entry.timestamp),
         step_key=entry.step_key or "",
@@ -43,6 +51,8 @@ def translate(entry: "EventLogEntry", *, retry_number: int = 0) -> pb.Event:
     row = _TABLE.get(entry.dagster_event.event_type_value, _engine_event)
     try:
         row(event, entry.dagster_event, retry_number)
+    except UnicodeEncodeError:
+        raise
     except Exception as error:  # noqa: BLE001  # whatever it is, a run must not fail of being told
         # Another Dagster may fill its events in another way. That must not fail a run: the event stays an engine
         # event that says what could not be read.
@@ -100,8 +110,7 @@ def _step_up_for_retry(event: pb.Event, source: "DagsterEvent", _: int) -> None:
 def _step_input(event: pb.Event, source: "DagsterEvent", _: int) -> None:
     data: Any = source.event_specific_data
     event.step_input.input_name = data.input_name
-    if data.type_check_data is not None:
-        event.step_input.is_type_check_ok = data.type_check_data.success
+    _fill_type_check(event.step_input, data.type_check_data)
 
 
 def _step_output(event: pb.Event, source: "DagsterEvent", _: int) -> None:
@@ -109,8 +118,15 @@ def _step_output(event: pb.Event, source: "DagsterEvent", _: int) -> None:
     event.step_output.output_name = data.output_name
     event.step_output.mapping_key = data.mapping_key or ""
     event.step_output.metadata.extend(metadata_entries(data.metadata))
-    if data.type_check_data is not None:
-        event.step_output.is_type_check_ok = data.type_check_data.success
+    _fill_type_check(event.step_output, data.type_check_data)
+
+
+def _fill_type_check(body: pb.StepInput | pb.StepOutput, data: Any) -> None:
+    if data is None:
+        return
+    body.is_type_check_ok = data.success
+    body.type_check_description = data.description or ""
+    body.type_check_metadata.extend(metadata_entries(data.metadata))
 
 
 def _output_handled(event: pb.Event, source: "DagsterEvent", _: int) -> None:
@@ -187,6 +203,11 @@ def _check_evaluated(event: pb.Event, source: "DagsterEvent", _: int) -> None:
     # Older versions of Dagster do not say it here; the execution looks it up in the definitions.
     body.is_blocking = bool(getattr(data, "blocking", False))
     body.partition = _partition(getattr(data, "partition", None))
+    target = data.target_materialization_data
+    if target is not None:
+        body.target.run_id = target.run_id
+        body.target.event_id = target.storage_id
+        body.target.timestamp = target.timestamp
 
 
 # ---------------------------------------------------------------------------------------------- hooks, resources

@@ -1,13 +1,15 @@
 """Executes a job of our own once before the fork, so that a run's first steps import and compile nothing."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event
 
 from isthmus_code_server.definitions.dagster.execution import DagsterRunExecution
-from isthmus_code_server.definitions.dagster.executor import with_steps_in_process
 from isthmus_code_server.definitions.dagster.request import resolve
+from isthmus_code_server.definitions.dagster.step_site import StepSite
+from isthmus_code_server.definitions.port import RunPlace
 
 if TYPE_CHECKING:
     from dagster import JobDefinition
@@ -20,21 +22,22 @@ _QUIET = '{"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}'
 
 def warm_up(run_instance: "RunInstance") -> None:
     """Execute a job with one empty op; none of the user's code takes part."""
-    job = with_steps_in_process(_empty_job())
+    job = _empty_job()
     request = RunRequest(job_name=job.name, run_config_json=_QUIET)
     request.run.run_id = "warm-up"
-    execution = DagsterRunExecution(resolve(request, jobs={job.name: job}), run_instance=run_instance)
-    execution.execute(_drop, is_cancel_requested=lambda: False)
+    execution = DagsterRunExecution(resolve(request, jobs={job.name: job}), run_instance=run_instance, site=StepSite())
+    execution.execute(_drop, place=RunPlace())
 
 
+@cache
 def _empty_job() -> "JobDefinition":
-    from dagster import Nothing, Out, job, op
+    from dagster import Nothing, Out, in_process_executor, job, op
 
     @op(out=Out(Nothing))  # type: ignore[arg-type, unused-ignore]  # Dagster's marker types are not types
     def isthmus_empty_op() -> None:
         """Do nothing."""
 
-    @job
+    @job(executor_def=in_process_executor)
     def isthmus_warm_up() -> None:
         isthmus_empty_op()
 

@@ -1,0 +1,1 @@
+"""Dagster itself, in an environment of its own (`.venv-peer`), with its own servers."""

@@ -1,0 +1,171 @@
+"""The way of instance queries through the supervisor: processes of the user's ask over a unix socket, an agent answers.
+
+The socket has no file: its name is in Linux's abstract namespace, goes with the process, and is told to the zygote by an
+environment variable, so that whatever starts below it can ask.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import structlog
+from google.protobuf.message import DecodeError
+from isthmus.v1.code_server_pb2 import AttachRequest, AttachResponse
+from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery, QueryFailure
+
+from isthmus_code_server.definitions.instance_client import FRAME_HEAD, MAX_FRAME_BYTES
+
+log = structlog.get_logger(__name__)
+
+#: After a query without an answer, what the framework asks for itself is not passed on for so long, seconds: a hundred
+#: steps must not each wait for a control plane that is away.
+AWAY_S = 10.0
+#: Linux's struct ucred: the process, user and group at the other end of a unix socket.
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass(frozen=True, eq=False)
+class _Pending:
+    query: InstanceQuery
+    answer: "asyncio.Future[InstanceAnswer]"
+
+
+@dataclass(kw_only=True)
+class InstanceGate:
+    """Takes queries from this server's processes and hands them to the agent that is attached."""
+
+    #: The socket's name, with "@" for the byte that makes it abstract.
+    address: str = field(default_factory=lambda: f"@isthmus-instance-{uuid.uuid4().hex}")
+    _pending: dict[str, _Pending] = field(default_factory=dict, init=False)
+    #: What the agent is to be told; None ends its call.
+    _outgoing: "asyncio.Queue[InstanceQuery | None] | None" = field(default=None, init=False)
+    _away_until: float = field(default=0.0, init=False)
+    _is_closed: bool = field(default=False, init=False)
+    _tasks: asyncio.TaskGroup | None = field(default=None, init=False)
+    _hearing: "asyncio.Task[None] | None" = field(default=None, init=False)
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether an agent holds the call open."""
+        return self._outgoing is not None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take queries while the context is entered."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind("\0" + self.address[1:])
+        server = await asyncio.start_unix_server(self._serve, sock=listener)
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                self.close()
+                server.close()
+
+    def close(self) -> None:
+        """End the agent's call, and take none any more: a call that is open would hold up the server's end."""
+        self._is_closed = True
+        self._detach()
+
+    # -------------------------------------------------------------------------------------------------- the agent's side
+
+    async def attach(self, requests: AsyncIterator[AttachRequest]) -> AsyncIterator[AttachResponse]:
+        """Give the agent what is asked and not answered, then what comes; its answers come by `requests`."""
+        if self._is_closed or self._tasks is None:
+            return
+        self._detach()
+        outgoing: asyncio.Queue[InstanceQuery | None] = asyncio.Queue()
+        self._outgoing, self._away_until = outgoing, 0.0
+        log.info("agent_attached", unanswered=len(self._pending))
+        for pending in self._pending.values():
+            outgoing.put_nowait(pending.query)
+        self._hearing = self._tasks.create_task(self._hear(requests, outgoing), name="instance answers")
+        while (query := await outgoing.get()) is not None:
+            yield AttachResponse(query=query)
+
+    async def _hear(
+        self, requests: AsyncIterator[AttachRequest], outgoing: "asyncio.Queue[InstanceQuery | None]"
+    ) -> None:
+        try:
+            async for request in requests:
+                pending = self._pending.get(request.answer.query_id)
+                if pending is not None and not pending.answer.done():
+                    pending.answer.set_result(request.answer)
+        finally:
+            # Here and not in the generator, which may be left standing when the call is cancelled.
+            outgoing.put_nowait(None)
+            if self._outgoing is outgoing:
+                self._outgoing = None
+                log.info("agent_detached")
+
+    def _detach(self) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
+            self._hearing = None
+
+    # ----------------------------------------------------------------------------------------------------- the user's side
+
+    async def ask(self, query: InstanceQuery) -> InstanceAnswer:
+        """Return the answer, or a failure that says why there is none, within the query's own time."""
+        if query.is_optional and (not self.is_attached or time.monotonic() < self._away_until):
+            return _unavailable(query, "no control plane was there a moment ago")
+        pending = _Pending(query, asyncio.get_running_loop().create_future())
+        self._pending[query.id] = pending
+        if self._outgoing is not None:
+            self._outgoing.put_nowait(query)
+        try:
+            async with asyncio.timeout(query.timeout_s):
+                answer = await pending.answer
+        except TimeoutError:
+            text = "the control plane did not answer" if self.is_attached else "no agent is attached to the code server"
+            answer = _unavailable(query, text)
+        finally:
+            del self._pending[query.id]
+        is_away = answer.failure.kind == QueryFailure.KIND_UNAVAILABLE
+        self._away_until = time.monotonic() + AWAY_S if is_away else 0.0
+        return answer
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the queries of one connection, one after another."""
+        try:
+            if _peer_user(writer) != os.getuid():
+                log.warning("instance_asked_by_another_user")
+                return
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while (query := await _read_query(reader)) is not None:
+                    body = (await self.ask(query)).SerializeToString()
+                    writer.write(FRAME_HEAD.pack(len(body)) + body)
+                    await writer.drain()
+        finally:
+            writer.close()
+
+
+async def _read_query(reader: asyncio.StreamReader) -> InstanceQuery | None:
+    """Read the next query; None for what is none."""
+    (length,) = FRAME_HEAD.unpack(await reader.readexactly(FRAME_HEAD.size))
+    if length > MAX_FRAME_BYTES:
+        log.warning("instance_query_too_large", size=length)
+        return None
+    try:
+        return InstanceQuery.FromString(await reader.readexactly(length))
+    except DecodeError as error:
+        log.warning("instance_query_malformed", problem=str(error))
+        return None
+
+
+def _peer_user(writer: asyncio.StreamWriter) -> int:
+    raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    user: int = _CREDENTIALS.unpack(raw)[1]
+    return user
+
+
+def _unavailable(query: InstanceQuery, text: str) -> InstanceAnswer:
+    failure = QueryFailure(kind=QueryFailure.KIND_UNAVAILABLE, message=text)
+    return InstanceAnswer(query_id=query.id, failure=failure)

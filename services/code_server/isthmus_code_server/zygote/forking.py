@@ -1,0 +1,81 @@
+"""Starts children by forking the zygote."""
+
+import gc
+import os
+import socket
+import traceback
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from isthmus_code_server.definitions.port import Definitions
+from isthmus_code_server.zygote.process import die_with_parent, end, reseed, reset_signals
+from isthmus_code_server.zygote.spare import Spare, wait_for_channel
+
+#: Does a child's work and returns its exit code.
+ChildMain = Callable[[socket.socket, Definitions], int]
+
+
+class Forking:
+    """Children that have the definitions because the zygote has them."""
+
+    def __init__(self, definitions: Definitions, *, child_main: ChildMain) -> None:
+        self._definitions = definitions
+        self._child_main = child_main
+
+    def start(self, fd: int, *, inherited: Iterable[socket.socket]) -> int:
+        """Fork a child that serves a channel at once; returns its process id.
+
+        Args:
+            fd: The channel. It stays the caller's.
+            inherited: The zygote's own sockets, which the child has no business with.
+        """
+
+        def serve() -> int:
+            with socket.socket(fileno=fd) as channel:
+                return self._child_main(channel, self._definitions)
+
+        return _fork(serve, inherited=inherited)
+
+    def start_ahead(self, *, inherited: Iterable[socket.socket]) -> Spare:
+        """Fork a child that does what a first run pays for, then waits for its channel."""
+        ours, theirs = socket.socketpair()
+
+        def serve() -> int:
+            self._definitions.warm_up()
+            # What the warming left behind stays: collecting it would copy more pages.
+            gc.freeze()
+            with theirs:
+                channel = wait_for_channel(theirs)
+            if channel is None:
+                return 0
+            reseed()
+            with channel:
+                return self._child_main(channel, self._definitions)
+
+        with theirs:
+            return Spare(pid=_fork(serve, inherited=(*inherited, ours)), channel=ours)
+
+
+def _fork(serve: Callable[[], int], *, inherited: Iterable[socket.socket]) -> int:
+    zygote_pid = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _be_child(serve, inherited=inherited, zygote_pid=zygote_pid)
+    return pid
+
+
+def _be_child(serve: Callable[[], int], *, inherited: Iterable[socket.socket], zygote_pid: int) -> NoReturn:
+    """Do a child's work and end; nothing returns into the zygote's loop."""
+    exit_code = 1
+    try:
+        reset_signals()
+        os.setsid()
+        die_with_parent(zygote_pid)
+        for channel in inherited:
+            channel.close()
+        reseed()
+        exit_code = serve()
+    except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
+        traceback.print_exc()
+    finally:
+        end(exit_code)

@@ -1,0 +1,78 @@
+"""A child that is an interpreter of its own: `python -m isthmus_code_server.zygote.spawned TASK FD PARENT_PID`.
+
+TASK is "run", for a child of the zygote, which waits for a channel once it has imported the definitions, or "step",
+for a step of a run, which has its orders from the run's process.
+"""
+
+import socket
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from isthmus_code_server.zygote.process import die_with_parent, end
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Do the task, and end as a forked child would."""
+    task, fd, parent_pid = arguments[0], int(arguments[1]), int(arguments[2])
+    die_with_parent(parent_pid)
+    exit_code = 1
+    try:
+        with socket.socket(fileno=fd) as channel:
+            # A file descriptor passed by exec is inheritable: the user's own processes must not hold it open.
+            channel.set_inheritable(False)
+            exit_code = _step(channel) if task == "step" else _run(channel)
+    except SystemExit as exit_request:
+        exit_code = exit_request.code if isinstance(exit_request.code, int) else 1
+    except BaseException:  # noqa: BLE001  # the process ends here, and its stderr is where that can be told
+        traceback.print_exc()
+    end(exit_code)
+
+
+def _run(starter: socket.socket) -> int:
+    from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+    from isthmus_code_server.definitions.dagster.loading import load_definitions
+    from isthmus_code_server.errors import DefinitionsLoadError
+    from isthmus_code_server.zygote.channel import receive_frame
+    from isthmus_code_server.zygote.child import Child
+    from isthmus_code_server.zygote.spare import wait_for_channel
+    from isthmus_code_server.zygote.wire import LoadOrder
+
+    received = receive_frame(starter)
+    if received is None:
+        return 0
+    order = LoadOrder.decode(received[1])
+    child = Child(failure_from_exception, spawn_order=order)
+    try:
+        definitions = load_definitions(order.source, Path(order.home))
+    except DefinitionsLoadError as error:
+        serve = partial(child.refuse, failure=error.failure)
+    else:
+        serve = partial(child.main, definitions=definitions)
+    channel = wait_for_channel(starter)
+    if channel is None:
+        return 0
+    with channel:
+        return serve(channel)
+
+
+def _step(channel: socket.socket) -> int:
+    from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+    from isthmus_code_server.definitions.dagster.loading import load_definitions
+    from isthmus_code_server.zygote.channel import receive_frame
+    from isthmus_code_server.zygote.child import Child
+    from isthmus_code_server.zygote.wire import LoadOrder, StepCall
+
+    order, call = receive_frame(channel), receive_frame(channel)
+    if order is None or call is None:
+        return 0
+    load_order = LoadOrder.decode(order[1])
+    definitions = load_definitions(load_order.source, Path(load_order.home))
+    Child(failure_from_exception, spawn_order=load_order).step(channel, definitions, call=StepCall.decode(call[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

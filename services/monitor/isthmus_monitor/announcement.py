@@ -1,0 +1,42 @@
+"""Makes changes known without keeping the writer waiting for the broker's confirm."""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+from isthmus_broker.errors import BrokerError
+from isthmus_broker.notices import Notice
+
+_log = structlog.get_logger(__name__)
+
+
+class Board(Protocol):
+    """Where notices are told."""
+
+    async def publish(self, notice: Notice) -> None:
+        """Tell one, and return when that is done; raises a BrokerError otherwise."""
+
+
+class Announcer:
+    """Publishes notices one after another; those that come meanwhile are told together."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._pending = Notice()
+        self._has_news = asyncio.Event()
+
+    async def publish(self, notice: Notice) -> None:
+        """Have a notice told soon; returns at once."""
+        self._pending |= notice
+        self._has_news.set()
+
+    async def run(self) -> None:
+        """Tell until cancelled. A notice is only a wake-up: one that cannot be sent is dropped."""
+        while True:
+            await self._has_news.wait()
+            self._has_news.clear()
+            notice, self._pending = self._pending, Notice()
+            try:
+                await self._board.publish(notice)
+            except BrokerError as error:
+                _log.debug("notice_dropped", problem=str(error))

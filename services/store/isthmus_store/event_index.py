@@ -1,0 +1,227 @@
+"""The index over events: written with them, and asked about assets, partitions and the states of runs.
+
+Everything is found by an index. The newest of each asset or partition is looked up one by one, from each to the next,
+so that the cost is that of the answer and not that of the history.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select
+
+from isthmus_store.column import to_microseconds
+from isthmus_store.record import Fact, NewEvent
+from isthmus_store.table import EVENT_INDEX, EVENTS, RUNS
+from isthmus_store.transaction import Transaction, WriteTransaction
+
+#: Run, position, event, and what is indexed of it.
+Indexed = tuple[str, int, NewEvent, Fact]
+
+#: As many assets or checks as one statement looks for.
+_PORTION: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexedEvent:
+    """An indexed event; `body` is the whole Event message."""
+
+    #: Larger than those of all events that were stored before.
+    id: int
+    kind: str
+    job_name: str
+    run_id: str
+    attempt: int
+    position: int
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventQuery:
+    """Which events; what is left empty does not restrict."""
+
+    deployment: str
+    kinds: frozenset[str]
+    #: As `fact.asset_text` writes it; None for any.
+    asset: str | None = None
+    partitions: frozenset[str] = frozenset()
+    #: Exclusive; 0 for none.
+    after_id: int = 0
+    #: Exclusive; 0 for none.
+    before_id: int = 0
+    #: Exclusive.
+    occurred_after: datetime | None = None
+    #: Exclusive.
+    occurred_before: datetime | None = None
+    ids: frozenset[int] = frozenset()
+    job_names: frozenset[str] = frozenset()
+    limit: int
+    is_ascending: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartitionQuery:
+    """The newest event of a kind about each of these partitions; without any, about each partition that there is."""
+
+    deployment: str
+    kind: str
+    asset: str
+    partitions: frozenset[str] = frozenset()
+    #: Exclusive; 0 for none.
+    after_id: int = 0
+    #: Exclusive; 0 for none.
+    before_id: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewestOfPartition:
+    """The newest event about a partition."""
+
+    partition: str
+    id: int
+    run_id: str
+    position: int
+
+
+async def add(tx: WriteTransaction, events: Sequence[Indexed]) -> None:
+    """Index events of runs that exist, in their order."""
+    if not events:
+        return
+    rows = [_row(*it) for it in events]
+    # Below SQLAlchemy's compiler, as the events themselves.
+    if tx.is_postgresql:
+        columns = tuple(list(values) for values in zip(*rows, strict=True))
+        await tx.connection.exec_driver_sql(_POSTGRESQL_INSERT, columns)
+    else:
+        await tx.connection.exec_driver_sql(_SQLITE_INSERT, rows)
+
+
+async def find(tx: Transaction, query: EventQuery) -> list[IndexedEvent]:
+    """Return the newest events that the query asks for, newest first, or the oldest, oldest first."""
+    order = EVENT_INDEX.c.id.asc() if query.is_ascending else EVENT_INDEX.c.id.desc()
+    statement = _whole().where(*_conditions(query)).order_by(order).limit(query.limit)
+    return await tx.all(IndexedEvent, statement)
+
+
+async def newest(
+    tx: Transaction, *, deployment: str, assets: Collection[str], kinds: Collection[str]
+) -> list[IndexedEvent]:
+    """Return the newest event of each kind about each asset, where there is one."""
+    wanted = [(asset, kind) for asset in sorted(assets) for kind in sorted(kinds)]
+    found: list[IndexedEvent] = []
+    for start in range(0, len(wanted), _PORTION):
+        ids = [
+            _newest_id(deployment, asset=asset, kind=kind).label(f"id_{number}")
+            for number, (asset, kind) in enumerate(wanted[start : start + _PORTION])
+        ]
+        known = [it for it in (await tx.execute(select(*ids))).one() if it is not None]
+        found += await tx.all(IndexedEvent, _whole().where(EVENT_INDEX.c.id.in_(known)))
+    return found
+
+
+async def assets(tx: Transaction, *, deployment: str) -> list[str]:
+    """Return every asset of which anything was told, in the order of their texts."""
+    table = EVENT_INDEX
+    # What is about runs alone has an empty text, which is the least.
+    first = select(func.min(table.c.asset).label("asset")).where(table.c.deployment == deployment, table.c.asset > "")
+    seen = first.cte("seen", recursive=True)
+    following = (
+        select(func.min(table.c.asset))
+        .where(table.c.deployment == deployment, table.c.asset > seen.c.asset)
+        .scalar_subquery()
+    )
+    seen = seen.union_all(select(following).where(seen.c.asset.is_not(None)))
+    return [row.asset for row in await tx.execute(select(seen.c.asset).where(seen.c.asset.is_not(None)))]
+
+
+async def newest_of_partitions(tx: Transaction, query: PartitionQuery) -> list[NewestOfPartition]:
+    """Return the newest event about each partition that the query asks for; what has no partition is left out."""
+    table = EVENT_INDEX
+    about = and_(table.c.deployment == query.deployment, table.c.asset == query.asset, table.c.kind == query.kind)
+    first = select(func.min(table.c.partition).label("partition")).where(about, table.c.partition > "")
+    seen = first.cte("seen", recursive=True)
+    following = select(func.min(table.c.partition)).where(about, table.c.partition > seen.c.partition)
+    seen = seen.union_all(select(following.scalar_subquery()).where(seen.c.partition.is_not(None)))
+    newest_id = select(func.max(table.c.id)).where(about, table.c.partition == seen.c.partition)
+    if query.before_id:
+        newest_id = newest_id.where(table.c.id < query.before_id)
+    chosen = select(newest_id.scalar_subquery().label("id")).where(seen.c.partition.is_not(None))
+    if query.partitions:
+        chosen = chosen.where(seen.c.partition.in_(sorted(query.partitions)))
+    statement = (
+        select(table.c.partition, table.c.id, table.c.run_id, table.c.position)
+        .where(table.c.id.in_(chosen), table.c.id > query.after_id)
+        .order_by(table.c.partition)
+    )
+    return await tx.all(NewestOfPartition, statement)
+
+
+def _newest_id(deployment: str, *, asset: str, kind: str) -> ScalarSelect[int]:
+    table = EVENT_INDEX
+    about = (table.c.deployment == deployment, table.c.asset == asset, table.c.kind == kind)
+    return select(func.max(table.c.id)).where(*about).scalar_subquery()
+
+
+def _whole() -> Select[tuple[Any, ...]]:
+    is_same = and_(EVENTS.c.run_id == EVENT_INDEX.c.run_id, EVENTS.c.position == EVENT_INDEX.c.position)
+    joined = EVENT_INDEX.join(EVENTS, is_same).join(RUNS, RUNS.c.run_id == EVENT_INDEX.c.run_id)
+    return select(
+        EVENT_INDEX.c.id,
+        EVENT_INDEX.c.kind,
+        RUNS.c.job_name,
+        EVENT_INDEX.c.run_id,
+        EVENTS.c.attempt,
+        EVENT_INDEX.c.position,
+        EVENTS.c.body,
+    ).select_from(joined)
+
+
+def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
+    table = EVENT_INDEX
+    conditions = [table.c.deployment == query.deployment, table.c.kind.in_(sorted(query.kinds))]
+    if query.asset is not None:
+        conditions.append(table.c.asset == query.asset)
+    if query.partitions:
+        conditions.append(table.c.partition.in_(sorted(query.partitions)))
+    if query.after_id:
+        conditions.append(table.c.id > query.after_id)
+    if query.before_id:
+        conditions.append(table.c.id < query.before_id)
+    if query.occurred_after is not None:
+        conditions.append(table.c.occurred_at > query.occurred_after)
+    if query.occurred_before is not None:
+        conditions.append(table.c.occurred_at < query.occurred_before)
+    if query.ids:
+        conditions.append(table.c.id.in_(sorted(query.ids)))
+    if query.job_names:
+        conditions.append(RUNS.c.job_name.in_(sorted(query.job_names)))
+    return conditions
+
+
+def _row(run_id: str, position: int, event: NewEvent, fact: Fact) -> tuple[str, str, str, str, str, int, int, str]:
+    return (
+        event.kind,
+        fact.asset,
+        fact.partition,
+        fact.check_name,
+        fact.outcome,
+        position,
+        to_microseconds(event.occurred_at),
+        run_id,
+    )
+
+
+# The deployment is the run's.
+_SQLITE_INSERT = """
+INSERT INTO event_index (deployment, kind, asset, partition, check_name, outcome, position, occurred_at, run_id)
+SELECT deployment, ?, ?, ?, ?, ?, ?, ?, run_id FROM runs WHERE run_id = ?
+"""
+_POSTGRESQL_INSERT = """
+INSERT INTO event_index (deployment, kind, asset, partition, check_name, outcome, position, occurred_at, run_id)
+SELECT runs.deployment, it.kind, it.asset, it.partition, it.check_name, it.outcome, it.position, it.occurred_at, it.run_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[])
+  WITH ORDINALITY AS it (kind, asset, partition, check_name, outcome, position, occurred_at, run_id, place)
+JOIN runs ON runs.run_id = it.run_id
+ORDER BY it.place
+"""

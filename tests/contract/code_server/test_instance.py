@@ -1,0 +1,108 @@
+"""The way of a question through the code server: a process asks, and what the attached agent answers comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from isthmus.v1.code_server_pb2 import AttachRequest
+from isthmus.v1.instance_pb2 import Changed, InstanceAnswer, InstanceQuery, QueryFailure
+from isthmus_code_server.definitions.instance_client import ADDRESS_VARIABLE, InstanceClient
+from isthmus_code_server.definitions.port import Definitions, SensorTick
+from isthmus_code_server.errors import InstanceUnavailableError, QueryRefusedError, UnsupportedInstanceCallError
+from isthmus_code_server.runs.instance_gate import InstanceGate
+
+Answer = Callable[[InstanceQuery], InstanceAnswer]
+
+
+@pytest.fixture
+async def gate(monkeypatch: pytest.MonkeyPatch) -> InstanceGate:
+    gate = InstanceGate()
+    monkeypatch.setenv(ADDRESS_VARIABLE, gate.address)
+    return gate
+
+
+@asynccontextmanager
+async def attached(gate: InstanceGate, answer: Answer, *, asked: list[InstanceQuery]) -> AsyncIterator[None]:
+    """Take an agent's place."""
+    said: asyncio.Queue[InstanceAnswer] = asyncio.Queue()
+    is_attached = asyncio.Event()
+
+    async def requests() -> AsyncIterator[AttachRequest]:
+        is_attached.set()
+        while True:
+            yield AttachRequest(answer=await said.get())
+
+    async def attend() -> None:
+        async for response in gate.attach(requests()):
+            asked.append(response.query)
+            reply = answer(response.query)
+            reply.query_id = response.query.id
+            said.put_nowait(reply)
+
+    async with asyncio.TaskGroup() as tasks:
+        attending = tasks.create_task(attend())
+        await is_attached.wait()
+        yield
+        attending.cancel()
+
+
+async def test_partitions_that_a_sensor_asks_for_are_added(assets: Definitions, gate: InstanceGate) -> None:
+    asked: list[InstanceQuery] = []
+    async with gate.listening(), attached(gate, lambda _: InstanceAnswer(changed=Changed()), asked=asked):
+        answer = await asyncio.to_thread(assets.evaluate_sensor, "customers_arrive", tick=SensorTick())
+    (run,) = answer.runs
+    assert run.partition_key == "acme"
+    (query,) = asked
+    assert (query.change_dynamic_partitions.name, list(query.change_dynamic_partitions.added)) == (
+        "customers",
+        ["acme"],
+    )
+    assert not query.is_optional
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (QueryFailure.KIND_UNAVAILABLE, InstanceUnavailableError),
+        (QueryFailure.KIND_UNSUPPORTED, UnsupportedInstanceCallError),
+        (QueryFailure.KIND_REFUSED, QueryRefusedError),
+    ],
+)
+async def test_a_failure_is_an_error_with_the_reason(
+    gate: InstanceGate, kind: "QueryFailure.Kind.ValueType", error: type[Exception]
+) -> None:
+    failed = InstanceAnswer(failure=QueryFailure(kind=kind, message="the reason"))
+    async with gate.listening(), attached(gate, lambda _: failed, asked=[]):
+        with pytest.raises(error, match="the reason"):
+            await asyncio.to_thread(InstanceClient().ask, InstanceQuery(), what="something")
+
+
+async def test_what_the_framework_asks_for_itself_does_not_wait_for_an_agent(gate: InstanceGate) -> None:
+    async with gate.listening(), asyncio.timeout(0.9):
+        with pytest.raises(InstanceUnavailableError):
+            await asyncio.to_thread(InstanceClient().ask, InstanceQuery(), what="something", is_optional=True)
+
+
+async def test_a_question_waits_for_an_agent_and_an_answer_ends_the_outage(gate: InstanceGate) -> None:
+    asked: list[InstanceQuery] = []
+    async with gate.listening(), asyncio.TaskGroup() as tasks:
+        query = InstanceQuery(id="q-1", timeout_s=5)
+        asking = tasks.create_task(gate.ask(query))
+        await asyncio.sleep(0)
+        assert not gate.is_attached
+        async with attached(gate, lambda _: InstanceAnswer(changed=Changed()), asked=asked):
+            assert (await asking).HasField("changed")
+            optional = InstanceQuery(id="q-2", timeout_s=5, is_optional=True)
+            assert (await gate.ask(optional)).HasField("changed")
+    assert [it.id for it in asked] == ["q-1", "q-2"]
+
+
+async def test_after_a_question_without_an_answer_the_framework_is_not_made_to_wait(gate: InstanceGate) -> None:
+    unavailable = InstanceAnswer(failure=QueryFailure(kind=QueryFailure.KIND_UNAVAILABLE, message="away"))
+    asked: list[InstanceQuery] = []
+    async with gate.listening(), attached(gate, lambda _: unavailable, asked=asked):
+        await gate.ask(InstanceQuery(id="q-1", timeout_s=5))
+        answer = await gate.ask(InstanceQuery(id="q-2", timeout_s=5, is_optional=True))
+    assert answer.failure.kind == QueryFailure.KIND_UNAVAILABLE
+    assert [it.id for it in asked] == ["q-1"]

@@ -1,0 +1,139 @@
+"""What a launch reads and writes, on both databases: the one-statement ways mean the same as the long ones."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from isthmus.v1.telemetry_pb2 import Event, RunQueued
+from isthmus_store import agents, events, locations, outbox, placements, runs, site
+from isthmus_store.database import Database
+from isthmus_store.events import new_event
+from isthmus_store.record import NewAgent, NewInstruction, NewRun
+from isthmus_store.state import InstructionOutcome, RunState
+
+
+def new_run(now: datetime, **tags: str) -> NewRun:
+    return NewRun(
+        run_id=str(uuid4()),
+        deployment="prod",
+        location="etl",
+        job_name="nightly",
+        request=b"\x00request",
+        queued_at=now,
+        tags=tags,
+    )
+
+
+def launch_command(run: NewRun, now: datetime, *, agent: str = "lab") -> NewInstruction:
+    return NewInstruction(
+        id=str(uuid4()),
+        deployment=run.deployment,
+        agent=agent,
+        is_control=False,
+        kind="launch_run",
+        body=b"\x00launch",
+        created_at=now,
+        not_after=now + timedelta(minutes=5),
+        run_id=run.run_id,
+        attempt=1,
+    )
+
+
+async def enroll(database: Database, now: datetime, *names: str, pool: str = "default") -> None:
+    async with database.write() as tx:
+        for name in names:
+            await agents.insert(tx, NewAgent(deployment="prod", name=name, pool=pool, broker_user="", created_at=now))
+
+
+async def apply(database: Database, now: datetime) -> None:
+    async with database.write() as tx:
+        await locations.apply(tx, deployment="prod", name="etl", pool="default", settings=b"spec", at=now)
+
+
+async def test_a_launch_writes_run_attempt_history_and_command(database: Database, now: datetime) -> None:
+    run = new_run(now, team="blue")
+    command = launch_command(run, now)
+    history = [new_event(Event(run_queued=RunQueued())), new_event(Event(message="dispatched"))]
+    async with database.write() as tx:
+        inserted = await runs.insert_dispatched(tx, run, agent="lab", at=now, history=history, command=command)
+    async with database.read() as tx:
+        read = await runs.existing(tx, run.run_id)
+        attempts = await events.attempts(tx, [run.run_id])
+        stored = await events.after(tx, run.run_id, position=0)
+        tags = await runs.tags(tx, [run.run_id])
+        unsent = await outbox.unsent(tx)
+    assert inserted.is_new
+    assert inserted.run == read
+    assert (read.state, read.agent, read.dispatched_at, read.last_position) == (RunState.DISPATCHED, "lab", now, 2)
+    assert attempts[read.ref].agent == "lab"
+    assert [(it.position, it.body, it.stored_at) for it in stored] == [
+        (index, event.body, now) for index, event in enumerate(history, start=1)
+    ]
+    assert tags == {run.run_id: {"team": "blue"}}
+    assert [(it.id, it.run_id, it.body, it.not_after) for it in unsent] == [
+        (command.id, run.run_id, command.body, command.not_after)
+    ]
+
+
+async def test_a_launch_under_a_taken_id_writes_nothing(database: Database, now: datetime) -> None:
+    run = new_run(now)
+    async with database.write() as tx:
+        await runs.insert_dispatched(tx, run, agent="lab", at=now, history=[], command=launch_command(run, now))
+    async with database.write() as tx:
+        history = [new_event(Event(message="again"))]
+        command = launch_command(run, now, agent="barn")
+        again = await runs.insert_dispatched(tx, run, agent="barn", at=now, history=history, command=command)
+    assert not again.is_new
+    assert again.run.agent == "lab"
+    async with database.read() as tx:
+        assert await events.after(tx, run.run_id, position=0) == []
+        assert [it.agent for it in await outbox.unsent(tx)] == ["lab"]
+
+
+async def test_the_first_outcome_of_a_command_stays(database: Database, now: datetime) -> None:
+    run = new_run(now)
+    command, later = launch_command(run, now), now + timedelta(seconds=1)
+    async with database.write() as tx:
+        await outbox.add(tx, command)
+        await outbox.record_outcomes(
+            tx, {command.id: InstructionOutcome.SUCCEEDED, "unknown": InstructionOutcome.FAILED}, at=now
+        )
+        await outbox.record_outcomes(tx, {command.id: InstructionOutcome.EXPIRED}, at=later)
+    async with database.read() as tx:
+        settled = await outbox.get(tx, command.id)
+    assert settled is not None
+    assert (settled.outcome, settled.settled_at, settled.sent_at) == (InstructionOutcome.SUCCEEDED, now, now)
+
+
+async def test_a_site_shows_the_pool_and_the_holder(database: Database, now: datetime) -> None:
+    await enroll(database, now, "barn", "lab")
+    await enroll(database, now, "old", "far", pool="elsewhere")
+    await apply(database, now)
+    async with database.write() as tx:
+        await placements.place(tx, deployment="prod", location="etl", agent="old", at=now)
+    async with database.look() as tx:
+        found = await site.get(tx, deployment="prod", location="etl")
+        expected = [await agents.get(tx, deployment="prod", name=name) for name in ("barn", "lab", "old")]
+        location = await locations.get(tx, deployment="prod", name="etl")
+        held = await placements.all_of(tx, deployment="prod", location="etl")
+    assert found is not None
+    assert list(found.agents) == expected
+    assert found.location == location
+    assert list(found.placements) == held
+    assert [it.agent for it in held] == ["old"]
+
+
+async def test_a_site_without_agents_is_a_site(database: Database, now: datetime) -> None:
+    await apply(database, now)
+    async with database.look() as tx:
+        found = await site.get(tx, deployment="prod", location="etl")
+    assert found is not None
+    assert (found.location.name, found.agents, found.placements) == ("etl", (), ())
+
+
+async def test_a_location_that_was_removed_has_no_site(database: Database, now: datetime) -> None:
+    await apply(database, now)
+    async with database.write() as tx:
+        await locations.remove(tx, deployment="prod", name="etl", at=now)
+    async with database.look() as tx:
+        assert await site.get(tx, deployment="prod", location="etl") is None
+        assert await site.get(tx, deployment="prod", location="never") is None
