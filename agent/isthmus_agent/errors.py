@@ -62,6 +62,15 @@ class ServerStartError(PermanentAgentError):
         super().__init__(f"Code server {server} could not be started: {problem}.")
 
 
+class ImageUnavailableError(PermanentAgentError):
+    """The image of a container is not there, or could not be pulled."""
+
+    def __init__(self, *, image: str, problem: str) -> None:
+        """Name the image and what the engine or the registry said."""
+        self.image = image
+        super().__init__(f"Image {image} is not available: {problem}.")
+
+
 class LocationUnavailableError(AgentError):
     """No code server of a location answers."""
 

@@ -1,7 +1,6 @@
 """What the event log says of a run, as the facts that Dagster's log is written as; see README.md."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 

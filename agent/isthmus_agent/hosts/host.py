@@ -1,12 +1,13 @@
 """The contract of a host: it starts code servers, finds those that run, stops them, and tells of their exits."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from isthmus_agent.locations.spec import CodeSource
+from isthmus_agent.locations.spec import CodeSource, ContainerSpec, Limits
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,26 @@ class ServerSpec:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     heartbeat_interval_s: float = 5.0
     cancel_grace_s: float = 30.0
+    #: What the server runs in; a host of processes has no use for it.
+    container: ContainerSpec = field(default_factory=ContainerSpec)
+    #: Tells dedicated servers of one generation apart; empty for the location's shared server.
+    slot: str = ""
+
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether the server takes one run and ends."""
+        return bool(self.slot)
+
+
+class StartStep(Enum):
+    """How far the start of a server has come."""
+
+    PULLING = "pulling"
+    STARTING = "starting"
+
+
+#: Told of each step of a start, with how far it is in words for people, which may be empty.
+OnStep = Callable[[StartStep, str], None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,13 @@ class Server:
     incarnation: str
     #: Where it answers, as a gRPC target.
     address: str
+    #: As in the spec that it was started from.
+    slot: str = ""
+
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether it takes one run and ends."""
+        return bool(self.slot)
 
 
 @dataclass(frozen=True)
@@ -73,13 +101,14 @@ class Host(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    async def start(self, spec: ServerSpec) -> Server:
+    async def start(self, spec: ServerSpec, *, on_step: OnStep = lambda _step, _progress: None) -> Server:
         """Start a code server, or return the one that runs already from an equal spec.
 
         Returning says that it was started, not that it answers.
 
         Raises:
             ServerStartError: there is nothing to start at that path, or the system refused.
+            ImageUnavailableError: its image is not there, or could not be pulled.
         """
         ...
 
@@ -99,6 +128,14 @@ class Host(Protocol):
 
     def watch(self) -> AsyncGenerator[ServerExit, None]:
         """Tell of each exit once, in the order seen, and of those since the host was made. One reader at a time."""
+        ...
+
+    async def set_limits(self, server: Server, limits: Limits) -> bool:
+        """Change what a running server may use; False when this host cannot, and nothing was changed."""
+        ...
+
+    async def memory_bytes(self, server: Server) -> int:
+        """Return what a server holds in memory, with all that it started; 0 when that cannot be told."""
         ...
 
     async def tail(self, server: Server, *, max_bytes: int) -> str:

@@ -15,7 +15,8 @@ def server_name(spec: ServerSpec) -> str:
     All that a running server was given goes in: one that was started with another broker address, say, is another
     server, and is replaced instead of adopted.
     """
-    return f"{spec.location}-g{spec.generation}-{spec_hash(spec)}"
+    name = f"{spec.location}-g{spec.generation}-{spec_hash(spec)}"
+    return f"{name}-{spec.slot}" if spec.slot else name
 
 
 def spec_hash(spec: ServerSpec) -> str:
@@ -31,5 +32,7 @@ def spec_hash(spec: ServerSpec) -> str:
         sorted(spec.env.items()),
         spec.heartbeat_interval_s,
         spec.cancel_grace_s,
+        spec.slot,
+        asdict(spec.container),
     ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_DIGEST_CHARS]
+    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:_DIGEST_CHARS]

@@ -33,6 +33,7 @@ class CodeServerConfig(google.protobuf.message.Message):
     RUNS_DIR_FIELD_NUMBER: builtins.int
     HEARTBEAT_INTERVAL_S_FIELD_NUMBER: builtins.int
     CANCEL_GRACE_S_FIELD_NUMBER: builtins.int
+    TAKES_ONE_RUN_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     agent: builtins.str
     location: builtins.str
@@ -48,6 +49,8 @@ class CodeServerConfig(google.protobuf.message.Message):
     heartbeat_interval_s: builtins.float
     cancel_grace_s: builtins.float
     """How long a run may take to clean up when it is told to stop."""
+    takes_one_run: builtins.bool
+    """The server is dedicated: it takes one run, and ends, with exit code 0, when all that the run had to say is confirmed."""
     @property
     def source(self) -> isthmus.v1.instruction_pb2.CodeSource: ...
     def __init__(
@@ -64,9 +67,10 @@ class CodeServerConfig(google.protobuf.message.Message):
         runs_dir: builtins.str = ...,
         heartbeat_interval_s: builtins.float = ...,
         cancel_grace_s: builtins.float = ...,
+        takes_one_run: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["source", b"source"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "broker_url", b"broker_url", "cancel_grace_s", b"cancel_grace_s", "deployment", b"deployment", "generation", b"generation", "heartbeat_interval_s", b"heartbeat_interval_s", "listen", b"listen", "location", b"location", "runs_dir", b"runs_dir", "server", b"server", "source", b"source"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "broker_url", b"broker_url", "cancel_grace_s", b"cancel_grace_s", "deployment", b"deployment", "generation", b"generation", "heartbeat_interval_s", b"heartbeat_interval_s", "listen", b"listen", "location", b"location", "runs_dir", b"runs_dir", "server", b"server", "source", b"source", "takes_one_run", b"takes_one_run"]) -> None: ...
 
 global___CodeServerConfig = CodeServerConfig
 

@@ -87,7 +87,8 @@ class CodeServerServicer(object):
 
     def StartRun(self, request, context):
         """Starts an attempt, once: a second call for the same attempt tells of the first.
-        Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already.
+        Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
+        RESOURCE_EXHAUSTED when the server is dedicated to another run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

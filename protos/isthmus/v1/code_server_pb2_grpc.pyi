@@ -42,7 +42,8 @@ class CodeServerStub:
         isthmus.v1.code_server_pb2.StartRunResponse,
     ]
     """Starts an attempt, once: a second call for the same attempt tells of the first.
-    Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already.
+    Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
+    RESOURCE_EXHAUSTED when the server is dedicated to another run.
     """
 
     CancelRun: grpc.UnaryUnaryMultiCallable[
@@ -105,7 +106,8 @@ class CodeServerAsyncStub:
         isthmus.v1.code_server_pb2.StartRunResponse,
     ]
     """Starts an attempt, once: a second call for the same attempt tells of the first.
-    Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already.
+    Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
+    RESOURCE_EXHAUSTED when the server is dedicated to another run.
     """
 
     CancelRun: grpc.aio.UnaryUnaryMultiCallable[
@@ -174,7 +176,8 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.code_server_pb2.StartRunResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.StartRunResponse]]:
         """Starts an attempt, once: a second call for the same attempt tells of the first.
-        Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already.
+        Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
+        RESOURCE_EXHAUSTED when the server is dedicated to another run.
         """
 
     @abc.abstractmethod

@@ -282,14 +282,23 @@ class LocationSettings(google.protobuf.message.Message):
     SOURCE_FIELD_NUMBER: builtins.int
     ENV_FIELD_NUMBER: builtins.int
     LOAD_TIMEOUT_S_FIELD_NUMBER: builtins.int
+    CONTAINER_FIELD_NUMBER: builtins.int
+    ISOLATION_FIELD_NUMBER: builtins.int
+    STANDBY_FIELD_NUMBER: builtins.int
+    IDLE_TTL_S_FIELD_NUMBER: builtins.int
     name: builtins.str
     pool: builtins.str
     """Agents of this pool may serve it; empty for "default"."""
     load_timeout_s: builtins.float
+    isolation: isthmus.v1.instruction_pb2.Isolation.ValueType
+    standby: builtins.int
+    idle_ttl_s: builtins.float
     @property
     def source(self) -> isthmus.v1.instruction_pb2.CodeSource: ...
     @property
     def env(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def container(self) -> isthmus.v1.instruction_pb2.ContainerSpec: ...
     def __init__(
         self,
         *,
@@ -298,9 +307,13 @@ class LocationSettings(google.protobuf.message.Message):
         source: isthmus.v1.instruction_pb2.CodeSource | None = ...,
         env: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         load_timeout_s: builtins.float = ...,
+        container: isthmus.v1.instruction_pb2.ContainerSpec | None = ...,
+        isolation: isthmus.v1.instruction_pb2.Isolation.ValueType = ...,
+        standby: builtins.int = ...,
+        idle_ttl_s: builtins.float = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["source", b"source"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["env", b"env", "load_timeout_s", b"load_timeout_s", "name", b"name", "pool", b"pool", "source", b"source"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["container", b"container", "source", b"source"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["container", b"container", "env", b"env", "idle_ttl_s", b"idle_ttl_s", "isolation", b"isolation", "load_timeout_s", b"load_timeout_s", "name", b"name", "pool", b"pool", "source", b"source", "standby", b"standby"]) -> None: ...
 
 global___LocationSettings = LocationSettings
 

@@ -21,6 +21,50 @@ else:
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _Isolation:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _IsolationEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Isolation.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ISOLATION_UNSPECIFIED: _Isolation.ValueType  # 0
+    """As the agent's host has it: DEDICATED where code servers are containers, else SHARED."""
+    ISOLATION_SHARED: _Isolation.ValueType  # 1
+    """Forked off the location's long-lived code server."""
+    ISOLATION_DEDICATED: _Isolation.ValueType  # 2
+    """In a code server of its own, which takes one run and ends."""
+
+class Isolation(_Isolation, metaclass=_IsolationEnumTypeWrapper): ...
+
+ISOLATION_UNSPECIFIED: Isolation.ValueType  # 0
+"""As the agent's host has it: DEDICATED where code servers are containers, else SHARED."""
+ISOLATION_SHARED: Isolation.ValueType  # 1
+"""Forked off the location's long-lived code server."""
+ISOLATION_DEDICATED: Isolation.ValueType  # 2
+"""In a code server of its own, which takes one run and ends."""
+global___Isolation = Isolation
+
+class _PullPolicy:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PullPolicyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_PullPolicy.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PULL_POLICY_UNSPECIFIED: _PullPolicy.ValueType  # 0
+    """The same as IF_MISSING."""
+    PULL_POLICY_ALWAYS: _PullPolicy.ValueType  # 1
+    PULL_POLICY_IF_MISSING: _PullPolicy.ValueType  # 2
+    PULL_POLICY_NEVER: _PullPolicy.ValueType  # 3
+
+class PullPolicy(_PullPolicy, metaclass=_PullPolicyEnumTypeWrapper): ...
+
+PULL_POLICY_UNSPECIFIED: PullPolicy.ValueType  # 0
+"""The same as IF_MISSING."""
+PULL_POLICY_ALWAYS: PullPolicy.ValueType  # 1
+PULL_POLICY_IF_MISSING: PullPolicy.ValueType  # 2
+PULL_POLICY_NEVER: PullPolicy.ValueType  # 3
+global___PullPolicy = PullPolicy
+
 class _StartMethod:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -172,6 +216,10 @@ class LocationSpec(google.protobuf.message.Message):
     ENV_FIELD_NUMBER: builtins.int
     KNOWN_SNAPSHOT_HASH_FIELD_NUMBER: builtins.int
     LOAD_TIMEOUT_S_FIELD_NUMBER: builtins.int
+    CONTAINER_FIELD_NUMBER: builtins.int
+    ISOLATION_FIELD_NUMBER: builtins.int
+    STANDBY_FIELD_NUMBER: builtins.int
+    IDLE_TTL_S_FIELD_NUMBER: builtins.int
     name: builtins.str
     generation: builtins.int
     """The version number of this spec: higher wins."""
@@ -179,10 +227,20 @@ class LocationSpec(google.protobuf.message.Message):
     """The hash of a snapshot that the control plane holds already."""
     load_timeout_s: builtins.float
     """How long importing the definitions may take; 0 for the agent's default."""
+    isolation: global___Isolation.ValueType
+    """Where its runs execute, unless a run's tags say otherwise."""
+    standby: builtins.int
+    """How many dedicated code servers are kept loaded and waiting for a run."""
+    idle_ttl_s: builtins.float
+    """After so many seconds without work its idle code servers end, and come back on demand; 0 for never."""
     @property
     def source(self) -> global___CodeSource: ...
     @property
     def env(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def container(self) -> global___ContainerSpec:
+        """The container that its code servers run in, on a host of containers."""
+
     def __init__(
         self,
         *,
@@ -192,11 +250,129 @@ class LocationSpec(google.protobuf.message.Message):
         env: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         known_snapshot_hash: builtins.str = ...,
         load_timeout_s: builtins.float = ...,
+        container: global___ContainerSpec | None = ...,
+        isolation: global___Isolation.ValueType = ...,
+        standby: builtins.int = ...,
+        idle_ttl_s: builtins.float = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["source", b"source"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["env", b"env", "generation", b"generation", "known_snapshot_hash", b"known_snapshot_hash", "load_timeout_s", b"load_timeout_s", "name", b"name", "source", b"source"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["container", b"container", "source", b"source"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["container", b"container", "env", b"env", "generation", b"generation", "idle_ttl_s", b"idle_ttl_s", "isolation", b"isolation", "known_snapshot_hash", b"known_snapshot_hash", "load_timeout_s", b"load_timeout_s", "name", b"name", "source", b"source", "standby", b"standby"]) -> None: ...
 
 global___LocationSpec = LocationSpec
+
+@typing.final
+class ContainerSpec(google.protobuf.message.Message):
+    """What a container is made from. All of it is subject to the policy of the agent's owner."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: builtins.int
+    PULL_POLICY_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    USER_FIELD_NUMBER: builtins.int
+    NETWORKS_FIELD_NUMBER: builtins.int
+    MOUNTS_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
+    TMPFS_FIELD_NUMBER: builtins.int
+    IS_ROOT_WRITABLE_FIELD_NUMBER: builtins.int
+    CAPABILITIES_FIELD_NUMBER: builtins.int
+    IS_PRIVILEGED_FIELD_NUMBER: builtins.int
+    STOP_TIMEOUT_S_FIELD_NUMBER: builtins.int
+    image: builtins.str
+    pull_policy: global___PullPolicy.ValueType
+    user: builtins.str
+    """"uid", "uid:gid" or a name that the image knows; empty for the image's own, or the agent's where that is not root."""
+    is_root_writable: builtins.bool
+    """The image's own files may be changed; they are read-only otherwise."""
+    is_privileged: builtins.bool
+    stop_timeout_s: builtins.float
+    """How long the container may take to end before it is killed, seconds; 0 for the agent's default."""
+    @property
+    def command(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What starts the code server, in place of `isthmus-code-server`; its arguments are added."""
+
+    @property
+    def networks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Empty for the agent's default."""
+
+    @property
+    def mounts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ContainerMount]: ...
+    @property
+    def limits(self) -> global___ContainerLimits: ...
+    @property
+    def tmpfs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Paths that are writable and kept in memory, beside /tmp."""
+
+    @property
+    def capabilities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Beyond none at all."""
+
+    def __init__(
+        self,
+        *,
+        image: builtins.str = ...,
+        pull_policy: global___PullPolicy.ValueType = ...,
+        command: collections.abc.Iterable[builtins.str] | None = ...,
+        user: builtins.str = ...,
+        networks: collections.abc.Iterable[builtins.str] | None = ...,
+        mounts: collections.abc.Iterable[global___ContainerMount] | None = ...,
+        limits: global___ContainerLimits | None = ...,
+        tmpfs: collections.abc.Iterable[builtins.str] | None = ...,
+        is_root_writable: builtins.bool = ...,
+        capabilities: collections.abc.Iterable[builtins.str] | None = ...,
+        is_privileged: builtins.bool = ...,
+        stop_timeout_s: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["limits", b"limits"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["capabilities", b"capabilities", "command", b"command", "image", b"image", "is_privileged", b"is_privileged", "is_root_writable", b"is_root_writable", "limits", b"limits", "mounts", b"mounts", "networks", b"networks", "pull_policy", b"pull_policy", "stop_timeout_s", b"stop_timeout_s", "tmpfs", b"tmpfs", "user", b"user"]) -> None: ...
+
+global___ContainerSpec = ContainerSpec
+
+@typing.final
+class ContainerMount(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: builtins.int
+    TARGET_FIELD_NUMBER: builtins.int
+    IS_READ_ONLY_FIELD_NUMBER: builtins.int
+    source: builtins.str
+    """The name of a volume, or an absolute path of the engine's machine."""
+    target: builtins.str
+    is_read_only: builtins.bool
+    def __init__(
+        self,
+        *,
+        source: builtins.str = ...,
+        target: builtins.str = ...,
+        is_read_only: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["is_read_only", b"is_read_only", "source", b"source", "target", b"target"]) -> None: ...
+
+global___ContainerMount = ContainerMount
+
+@typing.final
+class ContainerLimits(google.protobuf.message.Message):
+    """0 for the agent's default."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MEMORY_BYTES_FIELD_NUMBER: builtins.int
+    CPUS_FIELD_NUMBER: builtins.int
+    PIDS_FIELD_NUMBER: builtins.int
+    memory_bytes: builtins.int
+    cpus: builtins.float
+    """Processors, as in 1.5."""
+    pids: builtins.int
+    def __init__(
+        self,
+        *,
+        memory_bytes: builtins.int = ...,
+        cpus: builtins.float = ...,
+        pids: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cpus", b"cpus", "memory_bytes", b"memory_bytes", "pids", b"pids"]) -> None: ...
+
+global___ContainerLimits = ContainerLimits
 
 @typing.final
 class CodeSource(google.protobuf.message.Message):

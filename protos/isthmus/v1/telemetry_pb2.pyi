@@ -51,6 +51,10 @@ class _RunReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """The code server was told to stop while the run was going."""
     RUN_REASON_INTERNAL_ERROR: _RunReason.ValueType  # 14
     """A fault of Isthmus or of the definitions' framework, not of the user's code."""
+    RUN_REASON_IMAGE_UNAVAILABLE: _RunReason.ValueType  # 15
+    """The image of the run's container is not there, or could not be pulled."""
+    RUN_REASON_CONTAINER_START_FAILED: _RunReason.ValueType  # 16
+    """The run's container could not be made or started: a bad command, a missing network, an engine that refused."""
 
 class RunReason(_RunReason, metaclass=_RunReasonEnumTypeWrapper):
     """---------------------------------------------------------------------------------------------------------------- run"""
@@ -80,6 +84,10 @@ RUN_REASON_CODE_SERVER_STOPPED: RunReason.ValueType  # 13
 """The code server was told to stop while the run was going."""
 RUN_REASON_INTERNAL_ERROR: RunReason.ValueType  # 14
 """A fault of Isthmus or of the definitions' framework, not of the user's code."""
+RUN_REASON_IMAGE_UNAVAILABLE: RunReason.ValueType  # 15
+"""The image of the run's container is not there, or could not be pulled."""
+RUN_REASON_CONTAINER_START_FAILED: RunReason.ValueType  # 16
+"""The run's container could not be made or started: a bad command, a missing network, an engine that refused."""
 global___RunReason = RunReason
 
 class _CheckSeverity:
@@ -114,6 +122,8 @@ class _LocationPhaseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     LOCATION_PHASE_SERVING: _LocationPhase.ValueType  # 5
     LOCATION_PHASE_FAILED: _LocationPhase.ValueType  # 6
     LOCATION_PHASE_REMOVED: _LocationPhase.ValueType  # 7
+    LOCATION_PHASE_ASLEEP: _LocationPhase.ValueType  # 8
+    """It served, had nothing to do for its time to live, and comes back on demand."""
 
 class LocationPhase(_LocationPhase, metaclass=_LocationPhaseEnumTypeWrapper):
     """-------------------------------------------------------------------------------------------------- agent, locations"""
@@ -127,6 +137,8 @@ LOCATION_PHASE_IMPORTING: LocationPhase.ValueType  # 4
 LOCATION_PHASE_SERVING: LocationPhase.ValueType  # 5
 LOCATION_PHASE_FAILED: LocationPhase.ValueType  # 6
 LOCATION_PHASE_REMOVED: LocationPhase.ValueType  # 7
+LOCATION_PHASE_ASLEEP: LocationPhase.ValueType  # 8
+"""It served, had nothing to do for its time to live, and comes back on demand."""
 global___LocationPhase = LocationPhase
 
 class _LogStream:
@@ -1718,6 +1730,7 @@ class LocationReport(google.protobuf.message.Message):
     SNAPSHOT_FIELD_NUMBER: builtins.int
     FRAMEWORK_FIELD_NUMBER: builtins.int
     PYTHON_VERSION_FIELD_NUMBER: builtins.int
+    PROGRESS_FIELD_NUMBER: builtins.int
     location: builtins.str
     generation: builtins.int
     """The generation that this report is about."""
@@ -1729,6 +1742,8 @@ class LocationReport(google.protobuf.message.Message):
     framework: builtins.str
     """The framework and its version, as in "dagster 1.13.29"."""
     python_version: builtins.str
+    progress: builtins.str
+    """How far the phase is, for people, as in "layers 3 of 7, 120 of 310 MB"."""
     @property
     def failure(self) -> global___Failure:
         """In phase FAILED."""
@@ -1749,9 +1764,10 @@ class LocationReport(google.protobuf.message.Message):
         snapshot: global___LocationSnapshot | None = ...,
         framework: builtins.str = ...,
         python_version: builtins.str = ...,
+        progress: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["failure", b"failure", "snapshot", b"snapshot"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failure", b"failure", "framework", b"framework", "generation", b"generation", "location", b"location", "phase", b"phase", "python_version", b"python_version", "serving_generation", b"serving_generation", "snapshot", b"snapshot", "snapshot_hash", b"snapshot_hash"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "framework", b"framework", "generation", b"generation", "location", b"location", "phase", b"phase", "progress", b"progress", "python_version", b"python_version", "serving_generation", b"serving_generation", "snapshot", b"snapshot", "snapshot_hash", b"snapshot_hash"]) -> None: ...
 
 global___LocationReport = LocationReport
 
@@ -1798,15 +1814,26 @@ class ServingLocation(google.protobuf.message.Message):
 
     LOCATION_FIELD_NUMBER: builtins.int
     SERVING_GENERATION_FIELD_NUMBER: builtins.int
+    STANDBY_READY_FIELD_NUMBER: builtins.int
+    STANDBY_WANTED_FIELD_NUMBER: builtins.int
+    STANDBY_MEMORY_BYTES_FIELD_NUMBER: builtins.int
     location: builtins.str
     serving_generation: builtins.int
+    standby_ready: builtins.int
+    """Dedicated code servers: those that wait for a run, and those that are wanted to."""
+    standby_wanted: builtins.int
+    standby_memory_bytes: builtins.int
+    """What those that wait hold in memory, bytes."""
     def __init__(
         self,
         *,
         location: builtins.str = ...,
         serving_generation: builtins.int = ...,
+        standby_ready: builtins.int = ...,
+        standby_wanted: builtins.int = ...,
+        standby_memory_bytes: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["location", b"location", "serving_generation", b"serving_generation"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["location", b"location", "serving_generation", b"serving_generation", "standby_memory_bytes", b"standby_memory_bytes", "standby_ready", b"standby_ready", "standby_wanted", b"standby_wanted"]) -> None: ...
 
 global___ServingLocation = ServingLocation
 
@@ -1943,18 +1970,26 @@ class LaunchAnswer(google.protobuf.message.Message):
     SERVER_FIELD_NUMBER: builtins.int
     PID_FIELD_NUMBER: builtins.int
     WAS_STARTED_BEFORE_FIELD_NUMBER: builtins.int
+    IS_DEDICATED_FIELD_NUMBER: builtins.int
+    WAS_STANDBY_FIELD_NUMBER: builtins.int
     server: builtins.str
     pid: builtins.int
     was_started_before: builtins.bool
     """The attempt was started by an earlier delivery of the same launch."""
+    is_dedicated: builtins.bool
+    """The code server is the run's own."""
+    was_standby: builtins.bool
+    """It was loaded and waiting."""
     def __init__(
         self,
         *,
         server: builtins.str = ...,
         pid: builtins.int = ...,
         was_started_before: builtins.bool = ...,
+        is_dedicated: builtins.bool = ...,
+        was_standby: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["pid", b"pid", "server", b"server", "was_started_before", b"was_started_before"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["is_dedicated", b"is_dedicated", "pid", b"pid", "server", b"server", "was_standby", b"was_standby", "was_started_before", b"was_started_before"]) -> None: ...
 
 global___LaunchAnswer = LaunchAnswer
 

@@ -64,6 +64,8 @@ class RunReason(StrEnum):
     CANCELED_BY_REQUEST = "CANCELED_BY_REQUEST"
     CODE_SERVER_STOPPED = "CODE_SERVER_STOPPED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
+    IMAGE_UNAVAILABLE = "IMAGE_UNAVAILABLE"
+    CONTAINER_START_FAILED = "CONTAINER_START_FAILED"
 
 
 class AgentState(StrEnum):
@@ -86,6 +88,7 @@ class LocationPhase(StrEnum):
     SERVING = "SERVING"
     FAILED = "FAILED"
     REMOVED = "REMOVED"
+    ASLEEP = "ASLEEP"
 
 
 class InstructionOutcome(StrEnum):

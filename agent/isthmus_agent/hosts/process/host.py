@@ -12,11 +12,12 @@ from typing import Self
 import structlog
 
 from isthmus_agent.errors import ServerStartError
-from isthmus_agent.hosts.host import Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import launch, procfs, sockets
 from isthmus_agent.hosts.process.life import ServerLife
 from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
+from isthmus_agent.locations.spec import Limits
 
 log = structlog.get_logger(__name__)
 
@@ -70,11 +71,12 @@ class ProcessHost:
             # Empty unless servers go on; they keep their sockets in it.
             self._runtime_dir.rmdir()
 
-    async def start(self, spec: ServerSpec) -> Server:
+    async def start(self, spec: ServerSpec, *, on_step: OnStep = lambda _step, _progress: None) -> Server:
         """Start a code server, or return the one that runs already; see `Host.start`.
 
         Without a pause in between, so that a caller that is cancelled never leaves a process that nobody knows of.
         """
+        del on_step  # A process is there at once.
         name = server_name(spec)
         life = self._lives.get(name)
         if life is not None and not life.exited.is_set():
@@ -125,6 +127,15 @@ class ProcessHost:
             self._forget(life)
             yield ending
 
+    async def set_limits(self, server: Server, limits: Limits) -> bool:
+        """A process has no limits of its own; see `Host.set_limits`."""
+        del server
+        return limits == Limits()
+
+    async def memory_bytes(self, server: Server) -> int:
+        """Return what a server holds in memory; see `Host.memory_bytes`."""
+        return await asyncio.to_thread(procfs.tagged_memory_bytes, server.incarnation)
+
     async def tail(self, server: Server, *, max_bytes: int) -> str:
         """Return the end of what the server wrote; see `Host.tail`."""
         path = self._servers_dir / server.name / launch.OUTPUT_FILE
@@ -158,6 +169,7 @@ class ProcessHost:
             agent=spec.agent,
             location=spec.location,
             generation=spec.generation,
+            slot=spec.slot,
             incarnation=uuid.uuid4().hex,
             address=address,
             boot_id=procfs.boot_id(),

@@ -39,6 +39,7 @@ def prepare_folder(folder: Path, *, spec: ServerSpec, server: str, address: str)
         runs_dir=str(spec.runs_dir),
         heartbeat_interval_s=spec.heartbeat_interval_s,
         cancel_grace_s=spec.cancel_grace_s,
+        takes_one_run=spec.is_dedicated,
     )
     text = json_format.MessageToJson(config)
     with open(folder / CONFIG_FILE, "w", encoding="utf-8", opener=_open_private) as file:

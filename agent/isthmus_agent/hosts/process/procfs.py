@@ -53,6 +53,11 @@ def end_tagged(tag: str) -> None:
             _end_if_tagged(pid, tag=tag)
 
 
+def tagged_memory_bytes(tag: str) -> int:
+    """Return what all processes that carry the tag hold in memory together: pages that they share count once."""
+    return sum(_proportional_bytes(pid) for pid in tagged_pids(tag))
+
+
 def out_of_memory_kills() -> int:
     """Return how often the kernel has killed a process for memory since boot; 0 where it does not say."""
     with contextlib.suppress(OSError):
@@ -77,6 +82,15 @@ def _end_if_tagged(pid: int, *, tag: str) -> None:
         return
     finally:
         os.close(fd)
+
+
+def _proportional_bytes(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name == "Pss":
+                return int(rest.split()[0]) * 1024
+    return 0
 
 
 def _pids() -> list[int]:

@@ -26,6 +26,7 @@ class ServerRecord:
     incarnation: str
     address: str
     boot_id: str
+    slot: str = ""
     pid: int | None = None
     start_ticks: int | None = None
 
@@ -38,6 +39,7 @@ class ServerRecord:
             generation=self.generation,
             incarnation=self.incarnation,
             address=self.address,
+            slot=self.slot,
         )
 
     def started(self, pid: int) -> "ServerRecord":
