@@ -31,6 +31,7 @@ def beating(started: asyncio.Event, *, beat_s: float = _BEAT_S) -> Iterator[None
         yield
         return
     loop, file = asyncio.get_running_loop(), Path(named)
+    timer: asyncio.Handle
 
     def beat() -> None:
         nonlocal timer
