@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench protos lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench images protos lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
@@ -30,6 +30,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
+	@.venv/bin/mypy --no-error-summary scripts/images
 
 layers: .venv/.ready ## import-linter: who may know whom
 	@echo "· import-linter"
@@ -57,6 +58,9 @@ oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the o
 bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## measure, against Dagster itself (ONLY=launch,memory RUNS=100 PEER=0)
 	@.venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 0,$(PEER)),--no-peer)
 
+images: .venv-uv/installed ## build the container images that are missing or out of date (PARTS="agent monitor" BASE=python:3.12-slim)
+	@.venv-uv/bin/python scripts/images $(PARTS)
+
 protos: .venv-codegen/.ready ## generate the contract's code from protos/isthmus/v1/*.proto
 	@protos/generate.sh $(CURDIR)/.venv-codegen/bin/python
 
@@ -67,7 +71,7 @@ servers: ## install RabbitMQ and PostgreSQL from the distribution where they are
 	@scripts/servers rabbitmq postgresql
 
 clean: ## remove environments, caches and the data of local runs
-	rm -rf .venv .venv-* .isthmus .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .isthmus build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.ready: requirements.lock $(projects) scripts/bootstrap scripts/uv.txt
