@@ -76,7 +76,12 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
             await agent.run(stop=stop, started=started)
 
 
-def _host(settings: AgentSettings, folder: Path) -> ProcessHost:
+def _host(settings: AgentSettings, folder: Path) -> Host:
+    if settings.host == "docker":
+        # An agent of processes does without an HTTP client.
+        from isthmus_agent.hosts.docker.host import DockerHost
+
+        return DockerHost(settings.docker, data_dir=folder, deployment=settings.deployment, agent=settings.name)
     return ProcessHost(
         servers_dir=folder / "servers",
         runtime_dir=settings.runtime_dir or default_runtime_dir(folder),

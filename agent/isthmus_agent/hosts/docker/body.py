@@ -14,8 +14,6 @@ from isthmus_agent.locations.spec import Limits, Mount
 
 #: What images of code servers have on their search path.
 CODE_SERVER_COMMAND = ("isthmus-code-server",)
-#: Where a server listens, as it sees it itself.
-LISTEN = f"unix:{SERVER_DIR}/code.sock"
 
 _NANO = 1_000_000_000
 _TMP = "/tmp"  # noqa: S108 (the container's own)

@@ -120,16 +120,18 @@ class Fleet:
 
     def _begin_end(self, life: ContainerLife, *, code: int | None) -> None:
         if not life.is_ending:
-            life.is_ending = True
-            self._tasks.create_task(self._end(life, code=code), name=f"end {life.server.name}")
+            life.exit_code = code
+            life.dying.set()
+            self._tasks.create_task(self._end(life), name=f"end {life.server.name}")
 
-    async def _end(self, life: ContainerLife, *, code: int | None) -> None:
+    async def _end(self, life: ContainerLife) -> None:
         """Prove the end of a container, tell it, and tidy up."""
         await life.launched.wait()
         if self._by_container.get(life.container) is not life:
             # Its start failed; whoever wanted it was told so.
             return
         container, output = await self._look_back(life)
+        code = life.exit_code
         if container is not None and not container.state.is_running:
             code = container.state.exit_code
         was_memory_short = life.was_memory_short or (container is not None and container.state.was_memory_short)

@@ -25,7 +25,7 @@ from isthmus_agent.hosts.docker.labels import Owner
 from isthmus_agent.hosts.docker.launch import Dock
 from isthmus_agent.hosts.docker.life import ContainerLife, output_path
 from isthmus_agent.hosts.docker.options import DockerOptions
-from isthmus_agent.hosts.docker.places import find_places
+from isthmus_agent.hosts.docker.places import find_places, own_container
 from isthmus_agent.hosts.docker.replies import ContainerLimits
 from isthmus_agent.hosts.docker.tasks import OwnTasks
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
@@ -65,7 +65,8 @@ class DockerHost:
         """
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(Engine.open(self._options.url))
-            places = await find_places(engine, data_dir=self._data_dir, container=self._options.container)
+            container = self._options.container or own_container()
+            places = await find_places(engine, data_dir=self._data_dir, container=container)
             places.prepare()
             owner = Owner(self._deployment, self._agent, places.engine_data_dir)
             await engine.list(owner.labels)

@@ -1,5 +1,6 @@
 """Brings a server's container about: finds the one that is there, or creates and starts it."""
 
+import asyncio
 import contextlib
 import os
 import uuid
@@ -10,12 +11,12 @@ import structlog
 
 from isthmus_agent.errors import AgentError, EngineRefusedError, ServerStartError
 from isthmus_agent.hosts.docker import labels
-from isthmus_agent.hosts.docker.body import LISTEN, Draft, networks_of
+from isthmus_agent.hosts.docker.body import Draft, networks_of
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.images import Images
 from isthmus_agent.hosts.docker.life import ContainerLife
 from isthmus_agent.hosts.docker.options import DockerOptions
-from isthmus_agent.hosts.docker.places import RUNS_DIR, Places
+from isthmus_agent.hosts.docker.places import LISTEN, RUNS_DIR, Places
 from isthmus_agent.hosts.docker.replies import Container, Image
 from isthmus_agent.hosts.docker.user import known_reader, user_for
 from isthmus_agent.hosts.host import OnStep, Server, ServerSpec, StartStep
@@ -27,6 +28,10 @@ log = structlog.get_logger(__name__)
 #: How often a name that is taken is looked at again: who holds it may be on the way out.
 _NAME_TRIES = 5
 _CONFLICT = 409
+#: How long a container is looked at after its start, seconds: less than any import takes, so that nobody waits for it.
+_BEGINNING_S = 0.2
+#: Exit codes of shells and init processes for a command that is not there, or cannot be executed.
+_NO_COMMAND = frozenset({126, 127})
 
 
 class NameTakenError(AgentError):
@@ -137,6 +142,7 @@ class Dock:
                 await self.engine.connect_network(container, network=network)
             register(life)
             await self.engine.start(container)
+            await self._see_it_begin(life)
         except BaseException as error:
             # Also when whoever asked for it was cancelled: nobody else would know of it.
             with contextlib.suppress(AgentError):
@@ -147,6 +153,16 @@ class Dock:
             raise
         log.info("server_started", server=name, location=spec.location, container=container[:12])
         return life
+
+    async def _see_it_begin(self, life: ContainerLife) -> None:
+        """Give the init process a moment to find that there is no such command: the engine itself does not look."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BEGINNING_S):
+                await life.dying.wait()
+        if life.exit_code in _NO_COMMAND:
+            output = (await self.engine.output(life.container)).strip()
+            problem = output or f"its command ended with code {life.exit_code}"
+            raise ServerStartError(server=life.server.name, problem=problem)
 
     async def _create(self, draft: Draft) -> str:
         name = draft.server.name

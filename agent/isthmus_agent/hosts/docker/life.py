@@ -23,13 +23,21 @@ class ContainerLife:
         self.stop_timeout_s = stop_timeout_s
         #: Whether whoever started it has been told: its end is not told before.
         self.launched = asyncio.Event()
+        #: Whether its end was heard of.
+        self.dying = asyncio.Event()
+        #: What came with that word, where something did.
+        self.exit_code: int | None = None
         #: Whether it is proven gone.
         self.ended = asyncio.Event()
         #: Whether nothing is left to do about it.
         self.cleared = asyncio.Event()
-        self.is_ending = False
         self.is_stopping = False
         self.was_memory_short = False
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its end was heard of."""
+        return self.dying.is_set()
 
     def __repr__(self) -> str:
         state = "ended" if self.ended.is_set() else "ending" if self.is_ending else "running"

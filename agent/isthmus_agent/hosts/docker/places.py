@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+import re
 import shutil
-import socket
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,16 +16,19 @@ from isthmus_agent.hosts.server_config import CONFIG_FILE
 #: Longest path of a unix socket on Linux, bytes.
 _MAX_SOCKET_PATH = 107
 _DIGEST_CHARS = 16
-#: What engines leave in their containers.
-_CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+#: In a container, /etc/hostname is a file that the engine keeps in a folder of the container's id.
+_MOUNTS_FILE = Path("/proc/self/mountinfo")
+_CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/hostname ")
 
 #: In the container: what outlives runs, and below it the server's own folder and the location's attempts.
 HOME = PurePosixPath("/isthmus")
 SERVER_DIR = HOME / "server"
 RUNS_DIR = HOME / "runs"
 
-_SHARED = "shared"
-_SOCKET = "code.sock"
+_SHARED = "io"
+_SOCKET = "sock"
+#: Where a server listens, as it sees it itself.
+LISTEN = f"unix:{SERVER_DIR / _SOCKET}"
 #: What containers write to is open to any user, below folders that only the agent's user can pass.
 _OPEN_TO_ALL = 0o777
 
@@ -34,7 +37,7 @@ _OPEN_TO_ALL = 0o777
 class ServerPlaces:
     """The folders of one server."""
 
-    #: The agent's alone: what is in `shared` can be changed by user code, even into links to elsewhere.
+    #: The agent's alone: what is in `shared` below it can be changed by user code, even into links to elsewhere.
     folder: Path
     #: The location's attempts.
     runs_dir: Path
@@ -136,24 +139,28 @@ class Places:
             raise DataFolderUnfitError(path=str(self.data_dir), problem=problem)
 
 
+def own_container() -> str:
+    """Return the id of the container that this process is in; empty for none."""
+    return container_in(_MOUNTS_FILE.read_text())
+
+
 async def find_places(engine: Engine, *, data_dir: Path, container: str) -> Places:
     """Find out where the engine's machine has the agent's data folder.
 
     Args:
         engine: where the agent's own container is looked up, if it is in one.
         data_dir: the folder as the agent sees it.
-        container: the agent's own container; empty to find it by the host name, which engines set to its id.
+        container: the agent's own container; empty for an agent that is in none.
 
     Raises:
         DataFolderUnfitError: the agent is in a container, and its data folder is not on a volume.
     """
-    if not container and not any(mark.exists() for mark in _CONTAINER_MARKS):
+    if not container:
         return Places(data_dir, data_dir)
-    name = container or socket.gethostname()
-    own = await engine.inspect(name)
+    own = await engine.inspect(container)
     if own is None:
         problem = (
-            f"the engine knows no container {name}, and so not where this folder lies. Set ISTHMUS_AGENT_CONTAINER to "
+            f"the engine knows no container {container}, and so not where this folder lies. Set ISTHMUS_AGENT_CONTAINER to "
             "the name of the agent's container"
         )
         raise DataFolderUnfitError(path=str(data_dir), problem=problem)
@@ -162,6 +169,12 @@ async def find_places(engine: Engine, *, data_dir: Path, container: str) -> Plac
         problem = "it is inside the agent's container, where no other sees it. Put a named volume or a bind mount there"
         raise DataFolderUnfitError(path=str(data_dir), problem=problem)
     return Places(data_dir, found)
+
+
+def container_in(mountinfo: str) -> str:
+    """Return the id of the container that a process is in, by what /proc tells of its mounts; empty for none."""
+    found = _CONTAINER_ID.search(mountinfo)
+    return found[1] if found else ""
 
 
 def on_engine(path: Path, *, mounts: tuple[ContainerMount, ...]) -> Path | None:
