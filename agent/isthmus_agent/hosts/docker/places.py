@@ -12,6 +12,7 @@ from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.replies import ContainerMount
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.server_config import CONFIG_FILE
+from isthmus_agent.locations.spec import Mount
 
 #: Longest path of a unix socket on Linux, bytes.
 _MAX_SOCKET_PATH = 107
@@ -93,6 +94,8 @@ class Places:
     data_dir: Path
     #: As the engine's machine has it.
     engine_data_dir: Path
+    #: The volume that it is on; empty for none.
+    volume: str = ""
 
     @property
     def servers_dir(self) -> Path:
@@ -129,11 +132,13 @@ class Places:
         return str(self.engine_data_dir / path.relative_to(self.data_dir))
 
     def check(self, spec: ServerSpec, *, places: ServerPlaces) -> None:
-        """Hold the rest of the agent to the one place where containers write attempts.
+        """Hold a spec to the one place where containers write attempts, and keep it off all that is the agent's.
 
         Raises:
-            DataFolderUnfitError: the spec has another.
+            DataFolderUnfitError: it has another place, or mounts the data folder, which holds passwords.
         """
+        if any(self._is_own(mount) for mount in spec.container.mounts):
+            raise DataFolderUnfitError(path=str(self.data_dir), problem="no container may mount it")
         if spec.runs_dir != places.runs_dir:
             problem = f"attempts of {spec.location} are looked for in {spec.runs_dir}, not below it"
             raise DataFolderUnfitError(path=str(self.data_dir), problem=problem)
@@ -142,6 +147,12 @@ class Places:
 def own_container() -> str:
     """Return the id of the container that this process is in; empty for none."""
     return container_in(_MOUNTS_FILE.read_text())
+
+    def _is_own(self, mount: Mount) -> bool:
+        if not mount.is_host_path:
+            return bool(self.volume) and mount.source == self.volume
+        source = Path(os.path.normpath("/" + mount.source.lstrip("/")))
+        return source.is_relative_to(self.engine_data_dir) or self.engine_data_dir.is_relative_to(source)
 
 
 async def find_places(engine: Engine, *, data_dir: Path, container: str) -> Places:
@@ -164,11 +175,12 @@ async def find_places(engine: Engine, *, data_dir: Path, container: str) -> Plac
             "the name of the agent's container"
         )
         raise DataFolderUnfitError(path=str(data_dir), problem=problem)
-    found = on_engine(data_dir, mounts=own.mounts)
-    if found is None:
+    mount = mount_of(data_dir, mounts=own.mounts)
+    if mount is None:
         problem = "it is inside the agent's container, where no other sees it. Put a named volume or a bind mount there"
         raise DataFolderUnfitError(path=str(data_dir), problem=problem)
-    return Places(data_dir, found)
+    found = Path(mount.source) / data_dir.relative_to(mount.destination)
+    return Places(data_dir, found, mount.volume)
 
 
 def container_in(mountinfo: str) -> str:
@@ -177,13 +189,10 @@ def container_in(mountinfo: str) -> str:
     return found[1] if found else ""
 
 
-def on_engine(path: Path, *, mounts: tuple[ContainerMount, ...]) -> Path | None:
-    """Translate a path of a container into one of the engine's machine; None when it is on no mount."""
+def mount_of(path: Path, *, mounts: tuple[ContainerMount, ...]) -> ContainerMount | None:
+    """Return the mount that a path of a container is on; None when it is on the container's own root."""
     holding = [mount for mount in mounts if mount.source and path.is_relative_to(mount.destination)]
-    if not holding:
-        return None
-    nearest = max(holding, key=lambda mount: len(Path(mount.destination).parts))
-    return Path(nearest.source) / path.relative_to(nearest.destination)
+    return max(holding, key=lambda mount: len(Path(mount.destination).parts), default=None)
 
 
 def clear_shared(folder: Path) -> None:

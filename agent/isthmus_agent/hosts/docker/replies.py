@@ -51,6 +51,8 @@ class ContainerLimits(_Reply):
 class ContainerMount(_Reply):
     """A folder that a container sees, and where it lies on the engine's machine."""
 
+    #: The name of the volume, where it is one.
+    volume: str = Field(alias="Name", default="")
     source: str = Field(alias="Source", default="")
     destination: str = Field(alias="Destination")
 
