@@ -17,6 +17,7 @@ KILLED = ChildExit(exit_code=None, signal=9)
         ("0::/", "memory.events"),
         ("9:name=systemd:/docker/1\n4:cpu,memory:/docker/1", "memory/docker/1/memory.oom_control"),
         ("4:memory:/docker/1", "memory/memory.oom_control"),
+        ("4:memory:/", "memory/memory.oom_control"),
     ],
 )
 def test_a_groups_own_count_is_found_and_decides(tmp_path: Path, cgroup: str, file: str) -> None:
@@ -28,10 +29,8 @@ def test_a_groups_own_count_is_found_and_decides(tmp_path: Path, cgroup: str, fi
     assert watch.explains(KILLED)
 
 
-def test_the_root_group_of_a_machine_says_nothing(tmp_path: Path) -> None:
-    counts = tmp_path / "groups/memory/memory.oom_control"
-    watch = watch_over(tmp_path, cgroup="4:memory:/", counts=counts)
-    counts.write_text("oom_kill 3\n")
+def test_without_a_count_of_its_own_the_machines_decides(tmp_path: Path) -> None:
+    watch = watch_over(tmp_path, cgroup="0::/", counts=tmp_path / "groups/memory.current")
     assert not watch.explains(KILLED)
     (tmp_path / "proc/vmstat").write_text("pgfault 1\noom_kill 8\n")
     assert watch.explains(KILLED)
@@ -47,5 +46,5 @@ def watch_over(tmp_path: Path, *, cgroup: str, counts: Path) -> MemoryWatch:
     (proc / "self/cgroup").write_text(f"{cgroup}\n")
     (proc / "vmstat").write_text("pgfault 1\noom_kill 7\n")
     counts.parent.mkdir(parents=True)
-    counts.write_text("oom 2\noom_kill 2\n")
+    counts.write_text("oom_kill 2\n" if "current" not in counts.name else "1")
     return MemoryWatch(proc=proc, groups=tmp_path / "groups")

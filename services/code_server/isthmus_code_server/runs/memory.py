@@ -46,12 +46,10 @@ class MemoryWatch:
             for line in (self._proc / "self/cgroup").read_text().splitlines():
                 _, _, rest = line.partition(":")
                 controllers, _, path = rest.partition(":")
-                # The machine's root group, which the second version does not count in, holds everybody: it says nothing.
-                is_root = path == "/"
                 for folder in (path.lstrip("/"), ""):
                     if not controllers:
                         yield self._groups / folder / "memory.events"
-                    elif "memory" in controllers.split(",") and not is_root:
+                    elif "memory" in controllers.split(","):
                         yield self._groups / "memory" / folder / "memory.oom_control"
 
 
