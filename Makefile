@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench images protos lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench images up down protos lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
@@ -31,6 +31,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
+	@.venv/bin/mypy --no-error-summary scripts/stack
 
 layers: .venv/.ready ## import-linter: who may know whom
 	@echo "· import-linter"
@@ -60,6 +61,12 @@ bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## meas
 
 images: .venv-uv/installed ## build the container images that are missing or out of date (PARTS="agent monitor" BASE=python:3.12-slim)
 	@.venv-uv/bin/python scripts/images $(PARTS)
+
+up: .venv/.ready ## start everything as containers, with an agent that keeps code servers beside itself
+	@.venv/bin/python scripts/stack up
+
+down: ## end what make up started, runs included (VOLUMES=1: forget the data too)
+	@python3 scripts/stack down $(if $(VOLUMES),--volumes)
 
 protos: .venv-codegen/.ready ## generate the contract's code from protos/isthmus/v1/*.proto
 	@protos/generate.sh $(CURDIR)/.venv-codegen/bin/python
