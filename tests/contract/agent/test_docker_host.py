@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from contract.agent.docker_kit import IMPATIENT, DockerKit, docker_kit
 from contract.agent.host_contract import HostContract, next_exit
-from isthmus_agent.errors import EngineUnavailableError, ImageUnavailableError, ServerStartError
+from isthmus_agent.errors import DataFolderUnfitError, EngineUnavailableError, ImageUnavailableError, ServerStartError
+from isthmus_agent.hosts.docker.engine import Engine
+from isthmus_agent.hosts.docker.options import DEFAULT_URL
+from isthmus_agent.hosts.docker.places import container_in, find_places
 from isthmus_agent.hosts.host import ServerExit, StartStep
 from isthmus_agent.locations.spec import Limits, Mount, PullPolicy
 from support.docker import container_ids, docker
@@ -291,3 +294,26 @@ async def test_orphans_are_swept_up_and_other_agents_containers_are_not(kit: Doc
     async with kit.host(replace(IMPATIENT, orphan_grace_s=0.0, failed_kept_s=1.0)) as host:
         assert list(await host.list()) == [server]
         await eventually(lambda: set(container_ids(label=kit.label)) == {other, kit.container(server)}, within=10)
+
+
+# --------------------------------------------------------------------------------------------- an agent in a container
+
+
+async def test_an_agent_in_a_container_finds_its_data_folder_on_the_engines_machine(kit: DockerKit) -> None:
+    volume, folder = f"isthmus-test-{kit.folder.name[-20:]}".replace("_", "-"), "/var/lib/isthmus"
+    run = ("run", "--detach", "--label", kit.label, "--volume", f"{volume}:{folder}", kit.image)
+    container = docker(*run, "sleep", "60")
+    try:
+        inside = docker("exec", container, "cat", "/proc/self/mountinfo")
+        assert container_in(f"{inside}\n") == container
+        async with Engine.open(DEFAULT_URL) as engine:
+            places = await find_places(engine, data_dir=Path(folder, "edge"), container=container)
+            assert str(places.engine_data_dir) == docker("volume", "inspect", "-f", "{{.Mountpoint}}", volume) + "/edge"
+            assert places.volume == volume
+            with pytest.raises(DataFolderUnfitError, match="named volume"):
+                await find_places(engine, data_dir=Path("/srv"), container=container)
+            with pytest.raises(DataFolderUnfitError, match="ISTHMUS_AGENT_CONTAINER"):
+                await find_places(engine, data_dir=Path(folder), container="nobody")
+    finally:
+        docker("rm", "--force", container)
+        docker("volume", "rm", volume)
