@@ -47,7 +47,7 @@ generated: .venv-codegen/.ready ## generating the contract's code anew changes n
 
 pytest: .venv/.ready servers ## all tests
 	@echo "· pytest"
-	@.venv/bin/pytest -q
+	@scripts/engine run .venv/bin/pytest -q
 
 unit: .venv/.ready ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit
@@ -74,8 +74,8 @@ protos: .venv-codegen/.ready ## generate the contract's code from protos/isthmus
 lock: .venv-uv/installed ## resolve dependencies anew (UPGRADE=1: to the newest) and write the locks
 	@scripts/lock $(if $(UPGRADE),--upgrade)
 
-servers: ## install RabbitMQ and PostgreSQL from the distribution where they are missing
-	@scripts/servers rabbitmq postgresql
+servers: ## install RabbitMQ, PostgreSQL and Docker from the distribution where they are missing
+	@scripts/servers rabbitmq postgresql docker
 
 clean: ## remove environments, caches and the data of local runs
 	rm -rf .venv .venv-* .isthmus build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -48,7 +48,7 @@ class AgentSettings(BaseSettings):
     #: The agent's own container, by id or name, where it cannot be found out.
     container: str = ""
     #: The network of containers whose location names none: the broker must be reachable there.
-    container_network: str = ""
+    network: str = ""
     #: Limits of containers whose location says nothing: memory like "2GB", processors, processes; 0 for none.
     container_memory: ByteSize = ByteSize(0)
     container_cpus: float = Field(default=0.0, ge=0)
@@ -102,7 +102,7 @@ class AgentSettings(BaseSettings):
         return DockerOptions(
             url=self.docker_url,
             container=self.container,
-            network=self.container_network,
+            network=self.network,
             limits=Limits(self.container_memory, self.container_cpus, self.container_pids),
             stop_timeout_s=self.container_stop_timeout_s,
             failed_kept_s=self.failed_containers_kept_s,

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -9,7 +10,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def built_image(part: str) -> str:
     """Build one of the project's images, unless it is there already, and return its name."""
-    done = subprocess.run([_ROOT / "scripts/images", part], check=False, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, _ROOT / "scripts/images", part], check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"scripts/images {part} failed:\n{done.stdout}\n{done.stderr}"
     prefix = os.environ.get("ISTHMUS_IMAGE_PREFIX") or "isthmus"
     return f"{prefix}/{part}:{os.environ.get('ISTHMUS_IMAGE_TAG') or 'latest'}"

@@ -76,10 +76,10 @@ class Dock:
             try:
                 return await self._create_and_start(spec, name=name, image=image, register=register)
             except NameTakenError:
-                # A creation whose answer never came, or an end that is being tidied up at this moment.
-                if (running := await self._find(name)) and (adopted := self.adopt(running)):
-                    register(adopted)
-                    return adopted
+                # A creation whose answer never came, or an end that is being tidied up at this moment. Whichever it is,
+                # its folder is not its own any more, and nobody knows of it.
+                if running := await self._find(name):
+                    await self.engine.remove(running.id)
         raise ServerStartError(server=name, problem=f"the name {self.owner.container_name(name)} stays taken")
 
     def adopt(self, container: Container) -> ContainerLife | None:
@@ -134,17 +134,20 @@ class Dock:
         self, spec: ServerSpec, *, name: str, image: Image, register: Callable[[ContainerLife], None]
     ) -> ContainerLife:
         draft = self._draft(spec, name=name, image=image)
-        timeout = spec.container.stop_timeout_s
-        container = await self._create(draft)
-        life = ContainerLife(draft.server, container=container, places=draft.places, stop_timeout_s=timeout)
+        container = self.owner.container_name(name)
         try:
+            container = await self._create(draft, container=container)
             for network in networks_of(spec, options=self.options)[1:]:
                 await self.engine.connect_network(container, network=network)
+            timeout = spec.container.stop_timeout_s
+            life = ContainerLife(draft.server, container=container, places=draft.places, stop_timeout_s=timeout)
             register(life)
             await self.engine.start(container)
             await self._see_it_begin(life)
+        except NameTakenError:
+            raise
         except BaseException as error:
-            # Also when whoever asked for it was cancelled: nobody else would know of it.
+            # Also when whoever asked for it was cancelled, be it before the engine said its id: nobody would know of it.
             with contextlib.suppress(AgentError):
                 await self.engine.remove(container)
             draft.places.clear()
@@ -164,15 +167,14 @@ class Dock:
             problem = output or f"its command ended with code {life.exit_code}"
             raise ServerStartError(server=life.server.name, problem=problem)
 
-    async def _create(self, draft: Draft) -> str:
-        name = draft.server.name
+    async def _create(self, draft: Draft, *, container: str) -> str:
         body = draft.body(options=self.options, places=self.places)
         try:
-            return await self.engine.create(self.owner.container_name(name), body=body)
+            return await self.engine.create(container, body=body)
         except EngineRefusedError as error:
             if error.status == _CONFLICT:
-                raise NameTakenError(server=name) from error
-            raise ServerStartError(server=name, problem=error.message) from error
+                raise NameTakenError(server=draft.server.name) from error
+            raise
 
     def _draft(self, spec: ServerSpec, *, name: str, image: Image) -> Draft:
         """Make the server's folders and all that its container is created from."""

@@ -114,7 +114,7 @@ class Places:
                 f"the path is too long for unix sockets below it ({longest} must fit into {_MAX_SOCKET_PATH} bytes)"
             )
             raise DataFolderUnfitError(path=str(self.data_dir), problem=problem)
-        for folder in (self.data_dir, self.servers_dir, self.data_dir / "runs", self.data_dir / "homes"):
+        for folder in (self.servers_dir, self.data_dir / "runs", self.data_dir / "homes"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
 
@@ -143,16 +143,16 @@ class Places:
             problem = f"attempts of {spec.location} are looked for in {spec.runs_dir}, not below it"
             raise DataFolderUnfitError(path=str(self.data_dir), problem=problem)
 
-
-def own_container() -> str:
-    """Return the id of the container that this process is in; empty for none."""
-    return container_in(_MOUNTS_FILE.read_text())
-
     def _is_own(self, mount: Mount) -> bool:
         if not mount.is_host_path:
             return bool(self.volume) and mount.source == self.volume
         source = Path(os.path.normpath("/" + mount.source.lstrip("/")))
         return source.is_relative_to(self.engine_data_dir) or self.engine_data_dir.is_relative_to(source)
+
+
+def own_container() -> str:
+    """Return the id of the container that this process is in; empty for none."""
+    return container_in(_MOUNTS_FILE.read_text())
 
 
 async def find_places(engine: Engine, *, data_dir: Path, container: str) -> Places:
