@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from support.docker import built_image
 from support.postgres import Postgres, private_postgres
-from support.rabbitmq import Rabbit, private_rabbitmq
+from support.rabbitmq import Rabbit, session_rabbitmq
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("isthmus", deadline=None)
@@ -17,7 +17,7 @@ settings.load_profile("isthmus")
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[Rabbit]:
     """One RabbitMQ node for the session. To kill or restart a node, start one of your own."""
-    with private_rabbitmq() as rabbit:
+    with session_rabbitmq() as rabbit:
         yield rabbit
 
 

@@ -1,24 +1,44 @@
-"""A private RabbitMQ node of the test session, and a virtual host of its own for each asker."""
+"""A RabbitMQ node of the test session, and a virtual host of its own for each asker.
+
+It is a private node of the installed server, or with ISTHMUS_TEST_BROKER=container one in a container: a newer RabbitMQ.
+"""
 
 import asyncio
 import json
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from isthmus_broker.node import PrivateNode
+
+from support.rabbitmq_container import rabbitmq_container
 
 #: `rabbitmqctl` costs 0.4 s a call and 15 ms a virtual host, so they are made in growing batches.
 _FIRST_BATCH = 4
 _LARGEST_BATCH = 32
 
 
+class Node(Protocol):
+    """A RabbitMQ server, wherever it runs."""
+
+    @property
+    def user(self) -> str: ...
+
+    def url_of(self, vhost: str) -> str: ...
+
+    async def control(self, *words: str, stdin: str = "") -> str:
+        """Run `rabbitmqctl` on it."""
+        ...
+
+
 class Rabbit:
     """The session's node. Its methods block, so that fixtures of any kind and loop may use them."""
 
-    def __init__(self, *, node: PrivateNode, runner: asyncio.Runner) -> None:
+    def __init__(self, *, node: Node, runner: asyncio.Runner) -> None:
         self.node = node
         self._runner = runner
         self._unused: list[str] = []
@@ -40,6 +60,22 @@ class Rabbit:
         }
         self._runner.run(self.node.control("import_definitions", stdin=json.dumps(definitions)))
         return names
+
+
+@contextmanager
+def session_rabbitmq() -> Iterator[Rabbit]:
+    """Start the kind of node that the environment names, and take it away on leaving."""
+    kind = os.environ.get("ISTHMUS_TEST_BROKER") or "private"
+    assert kind in {"private", "container"}, f"ISTHMUS_TEST_BROKER={kind}: write private or container"
+    with containered_rabbitmq() if kind == "container" else private_rabbitmq() as rabbit:
+        yield rabbit
+
+
+@contextmanager
+def containered_rabbitmq() -> Iterator[Rabbit]:
+    """Start a node in a container, and remove it on leaving."""
+    with rabbitmq_container() as node, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield Rabbit(node=node, runner=runner)
 
 
 @contextmanager
