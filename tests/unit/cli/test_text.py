@@ -89,7 +89,14 @@ def test_frames_of_the_framework_are_counted_but_never_all_of_them() -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (9_950, "9.9 kB"), (340_400_000, "340 MB"), (2_500_000_000, "2.5 GB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (9_950, "9.9 kB"),
+        (340_400_000, "340 MB"),
+        (2_500_000_000, "2.5 GB"),
+    ],
 )
 def test_a_size_is_written_in_the_unit_that_suits_it(size: int, text: str) -> None:
     assert size_text(size) == text
