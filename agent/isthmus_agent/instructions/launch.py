@@ -32,7 +32,7 @@ from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.registry import LocationRegistry
-from isthmus_agent.locations.spec import Isolation
+from isthmus_agent.locations.spec import Isolation, Limits
 from isthmus_agent.policy import Refused
 from isthmus_agent.run_key import RunKey
 
@@ -144,12 +144,20 @@ class LaunchHandler:
             held = await desk.registry.serving(request.location, within_s=patience.location_s)
             return await self._start_on(request, Site(held), holding=holding)
         async with desk.placing.holding(key.run_id):
-            if desk.ledger.get(key) != holding or folder.is_claimed:
-                return None
-            async with desk.registry.dedicated(
-                request.location, key, limits=placement.limits, within_s=patience.whole_s
-            ) as lease:
-                return await self._start_on(request, Site(lease.held, lease), holding=holding)
+            return await self._start_alone(request, placement.limits, holding=holding, within_s=patience.whole_s)
+
+    async def _start_alone(
+        self, request: instruction.RunRequest, limits: Limits, *, holding: Holding | None, within_s: float
+    ) -> Outcome | None:
+        desk, key = self._desk, RunKey.of(request.run)
+        folder = desk.folder(request.location, key)
+        if desk.ledger.get(key) != holding or folder.is_claimed:
+            return None
+        # What is refused anyway needs no server.
+        if refusal := self._refusal(request, folder=folder):
+            return refusal
+        async with desk.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
+            return await self._start_on(request, Site(lease.held, lease), holding=holding)
 
     async def _start_on(
         self, request: instruction.RunRequest, site: "Site", *, holding: Holding | None
