@@ -138,13 +138,14 @@ class _Agent:
         desk = self._desk(registry, ledger=ledger, drain=DrainSwitch(bell.ring))
 
         running = await self.host.list()
-        registry.begin(running)
+        registry.begin(running, holding=frozenset(holding.incarnation for holding in ledger.all()))
         salvage.begin_unseen(living=frozenset(server.incarnation for server in running))
         consumer = self._consumer(desk, tasks=tasks)
         signs = LifeSigns(registry=registry, salvage=salvage, drain=desk.drain, started_at=now())
         tasks.create_task(self._watch_exits(registry, salvage), name="exits")
         tasks.create_task(reporter.run(), name="reports")
         tasks.create_task(relay.run(), name="query answers")
+        tasks.create_task(registry.run(), name="idle servers")
         tasks.create_task(
             beat(signs, publisher=self.publisher, bell=bell, interval_s=self.settings.heartbeat_s), name="heartbeat"
         )
@@ -158,8 +159,8 @@ class _Agent:
     async def _watch_exits(self, registry: LocationRegistry, salvage: Salvage) -> None:
         async for ending in self.host.watch():
             log.info("server_exited", server=ending.server.name, how=str(ending))
-            await registry.note_exit(ending)
-            salvage.begin(ending)
+            output = await registry.note_exit(ending)
+            salvage.begin(ending, output=output)
 
     async def _mind_queue(self, consumer: InstructionConsumer, *, bell: Bell, started: asyncio.Event | None) -> None:
         """Say so when the broker is there and the agent's queue is not, and say when all is well."""
@@ -211,6 +212,7 @@ class _Agent:
             ledger=ledger,
             tombstones=Tombstones(self.folder / "tombstones"),
             locks=RunLocks(),
+            placing=RunLocks(),
             drain=drain,
             location_wait_s=self.settings.location_wait_s,
             cancel_grace_s=self.settings.cancel_grace_s,

@@ -74,10 +74,18 @@ class ImageUnavailableError(PermanentAgentError):
 class LocationUnavailableError(AgentError):
     """No code server of a location answers."""
 
-    def __init__(self, *, location: str, problem: str, failure: FailureNote | None = None) -> None:
-        """Name the location, and carry the error of its loading where there is one."""
+    def __init__(
+        self,
+        *,
+        location: str,
+        problem: str,
+        failure: FailureNote | None = None,
+        cause: AgentError | None = None,
+    ) -> None:
+        """Name the location, and carry the error of its loading where there is one, or that of its server's start."""
         self.location = location
         self.failure = failure
+        self.cause = cause
         super().__init__(f"Location {location} does not serve on this agent: {problem}.")
 
 
@@ -130,6 +138,35 @@ class StaleAttemptError(CodeServerError, PermanentAgentError):
         """Name the server."""
         self.server = server
         super().__init__(f"Code server {server} has seen a later attempt of this run: {cause}.")
+
+
+class DedicatedElsewhereError(CodeServerError, PermanentAgentError):
+    """The code server takes one run, and has taken another: this one is to be started elsewhere."""
+
+    def __init__(self, *, server: str, cause: str) -> None:
+        """Name the server."""
+        self.server = server
+        super().__init__(f"Code server {server} is dedicated to another run: {cause}.")
+
+
+class DedicatedServerLostError(PermanentAgentError):
+    """The code server that was started for a run ended before it could take the run."""
+
+    def __init__(self, *, server: str, how: str, is_out_of_memory: bool, stack: tuple[str, ...]) -> None:
+        """Name the server, how it ended, and the last lines that it wrote."""
+        self.server = server
+        self.is_out_of_memory = is_out_of_memory
+        self.stack = stack
+        super().__init__(f"Code server {server}, started for this run alone, {how} while it loaded the definitions.")
+
+
+class RunRefusedError(PermanentAgentError):
+    """The agent owner's policy does not allow what a run asks for."""
+
+    def __init__(self, *, rule: str, problem: str) -> None:
+        """Name the rule that the run breaks."""
+        self.rule = rule
+        super().__init__(f"The run is refused by this agent's policy, rule {rule}: {problem}.")
 
 
 class LogsNotFoundError(PermanentAgentError):

@@ -68,7 +68,13 @@ class LifeSigns:
             active_runs=[key.to_proto() for key in runs],
         )
         for serving in self.registry.serving_generations():
-            beat.locations.add(location=serving.location, serving_generation=serving.generation)
+            beat.locations.add(
+                location=serving.location,
+                serving_generation=serving.generation,
+                standby_ready=serving.standby.ready,
+                standby_wanted=serving.standby.wanted,
+                standby_memory_bytes=serving.standby.memory_bytes,
+            )
         event = telemetry.Event(agent_heartbeat=beat)
         event.occurred_at.CopyFrom(now())
         return event

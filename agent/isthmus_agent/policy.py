@@ -9,7 +9,7 @@ from posixpath import normpath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isthmus_agent.errors import PolicyFileError
-from isthmus_agent.locations.spec import CodeSource, LocationSpec, TargetKind
+from isthmus_agent.locations.spec import CodeSource, Isolation, Limits, LocationSpec, TargetKind
 
 
 class Policy(BaseModel):
@@ -23,6 +23,12 @@ class Policy(BaseModel):
     working_directories: tuple[Path, ...] | None = None
     #: Names of environment variables that a location may set, with shell wildcards.
     env_names: tuple[str, ...] | None = None
+    #: Where runs may execute.
+    isolation: tuple[Isolation, ...] | None = None
+    #: The most that a container may use: bytes, processors, processes.
+    max_memory_bytes: int | None = None
+    max_cpus: float | None = None
+    max_pids: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,21 @@ def judge(spec: LocationSpec, *, policy: Policy) -> Verdict:
         _judge_env(spec.env, allowed=policy.env_names),
     )
     return next((verdict for verdict in verdicts if isinstance(verdict, Refused)), Allowed())
+
+
+def judge_run(policy: Policy, *, limits: Limits, isolation: Isolation) -> Verdict:
+    """Say whether a run may execute where it wants to, and may use as much as it asks for; 0 asks for nothing."""
+    if policy.isolation is not None and isolation not in policy.isolation:
+        return Refused("isolation", f"runs that are {isolation.value} are not in the list")
+    asked: tuple[tuple[str, float, float | None], ...] = (
+        ("max_memory_bytes", limits.memory_bytes, policy.max_memory_bytes),
+        ("max_cpus", limits.cpus, policy.max_cpus),
+        ("max_pids", limits.pids, policy.max_pids),
+    )
+    for rule, wanted, most in asked:
+        if most is not None and wanted > most:
+            return Refused(rule, f"{wanted:g} is more than {most:g}")
+    return Allowed()
 
 
 def load_policy(path: Path | None) -> Policy:

@@ -60,7 +60,9 @@ class Running:
 
 
 @asynccontextmanager
-async def code_server(tmp_path: Path, broker_url: str, *, module: str = "jobs") -> AsyncIterator[Running]:
+async def code_server(
+    tmp_path: Path, broker_url: str, *, module: str = "jobs", takes_one_run: bool = False
+) -> AsyncIterator[Running]:
     runs_dir = tmp_path / "location" / "runs"
     config = {
         "deployment": "prod",
@@ -74,6 +76,7 @@ async def code_server(tmp_path: Path, broker_url: str, *, module: str = "jobs") 
         "runsDir": str(runs_dir),
         "heartbeatIntervalS": 0.2,
         "cancelGraceS": 3,
+        "takesOneRun": takes_one_run,
     }
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))

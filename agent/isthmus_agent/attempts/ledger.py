@@ -27,6 +27,8 @@ class Holding:
     incarnation: str
     #: Whether someone asked for its end: then an end unseen is a cancellation.
     is_cancel_requested: bool = False
+    #: Whether the server is the attempt's own.
+    is_dedicated: bool = False
 
     @property
     def key(self) -> RunKey:

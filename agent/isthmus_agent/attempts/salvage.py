@@ -51,23 +51,24 @@ class Salvage:
             if holding.incarnation not in living:
                 self._begin(holding, ending=None)
 
-    def begin(self, ending: ServerExit) -> None:
-        """Close what a server held whose end was seen."""
+    def begin(self, ending: ServerExit, *, output: str = "") -> None:
+        """Close what a server held whose end was seen; `output` is the end of what it wrote."""
         for holding in self._ledger.held_by(ending.server.incarnation):
-            self._begin(holding, ending=ending)
+            self._begin(holding, ending=ending, output=output)
 
-    def _begin(self, holding: Holding, *, ending: ServerExit | None) -> None:
+    def _begin(self, holding: Holding, *, ending: ServerExit | None, output: str = "") -> None:
         folder = AttemptFolder.for_run(self._runs_dir(holding.location), holding.key.to_proto())
         if not folder.is_claimed or folder.is_done:
             self._ledger.forget(holding.key)
         elif holding.key not in self._open:
             self._open.add(holding.key)
-            self._tasks.create_task(self._close(holding, folder=folder, ending=ending), name=f"close {holding.key}")
+            close = self._close(holding, folder=folder, ending=ending, output=output)
+            self._tasks.create_task(close, name=f"close {holding.key}")
 
-    async def _close(self, holding: Holding, *, folder: AttemptFolder, ending: ServerExit | None) -> None:
+    async def _close(self, holding: Holding, *, folder: AttemptFolder, ending: ServerExit | None, output: str) -> None:
         facts = {"run_id": holding.run_id, "attempt": holding.attempt, "server": holding.server}
         try:
-            was_ended = await asyncio.to_thread(end_journal, folder, holding=holding, ending=ending)
+            was_ended = await asyncio.to_thread(end_journal, folder, holding=holding, ending=ending, output=output)
             relay = JournalRelay(folder, self._publisher)
             relay.finish()
             await relay.run()
@@ -80,14 +81,18 @@ class Salvage:
         self._open.discard(holding.key)
 
 
-def end_journal(folder: AttemptFolder, *, holding: Holding, ending: ServerExit | None) -> bool:
+def end_journal(folder: AttemptFolder, *, holding: Holding, ending: ServerExit | None, output: str = "") -> bool:
     """Make sure that a journal whose writers are gone ends with a last word; return whether it had one."""
     if _is_ended(folder):
         return True
     offset, _ = folder.published()
     repair(folder.journal, offset=offset)
     event = closing_event(
-        folder.ref, server=holding.server, ending=ending, is_cancel_requested=holding.is_cancel_requested
+        folder.ref,
+        server=holding.server,
+        ending=ending,
+        is_cancel_requested=holding.is_cancel_requested,
+        output=output,
     )
     event.occurred_at.CopyFrom(now())
     writer = JournalWriter(folder.journal)

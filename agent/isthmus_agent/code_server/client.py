@@ -1,5 +1,6 @@
 """One code server as the agent calls it: gRPC over its socket, with errors in the agent's own words."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -13,6 +14,7 @@ from isthmus_agent.errors import (
     CodeServerNotReadyError,
     CodeServerRefusedError,
     CodeServerUnavailableError,
+    DedicatedElsewhereError,
     StaleAttemptError,
 )
 from isthmus_agent.run_key import RunKey
@@ -31,7 +33,7 @@ _OPTIONS = (
     # A server that is starting makes its socket a second or so after us: look often, a look costs nothing.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 250),
+    ("grpc.max_reconnect_backoff_ms", 100),
     # A proxy from the environment is not asked about a unix socket.
     ("grpc.enable_http_proxy", 0),
 )
@@ -75,6 +77,7 @@ class CodeServerClient:
 
         Raises:
             StaleAttemptError: a later attempt was seen.
+            DedicatedElsewhereError: the server takes one run, and has taken another.
         """
         message = code_server.StartRunRequest(request=request)
         return await self._call("StartRun", self._stub.StartRun(message, timeout=timeout_s))
@@ -124,6 +127,11 @@ class CodeServerClient:
         """Translate gRPC's errors, here and nowhere else."""
         try:
             yield
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            # Nobody cancelled us: the channel was closed in the middle of the call, as its server is gone.
+            raise CodeServerUnavailableError(server=self._server, call=call, cause="it is gone") from None
         except grpc.aio.AioRpcError as error:
             cause = error.details() or error.code().name
             match error.code():
@@ -133,5 +141,7 @@ class CodeServerClient:
                     raise CodeServerNotReadyError(server=self._server, call=call) from error
                 case grpc.StatusCode.ABORTED:
                     raise StaleAttemptError(server=self._server, cause=cause) from error
+                case grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise DedicatedElsewhereError(server=self._server, cause=cause) from error
                 case _:
                     raise CodeServerRefusedError(server=self._server, call=call, cause=cause) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from isthmus_agent.locations.spec import CodeSource, ContainerSpec, Limits
+from isthmus_agent.locations.spec import CodeSource, ContainerSpec, Isolation, Limits
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class Host(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+    @property
+    def default_isolation(self) -> Isolation:
+        """Where runs execute when neither they nor their location say so."""
+        ...
 
     async def start(self, spec: ServerSpec, *, on_step: OnStep = lambda _step, _progress: None) -> Server:
         """Start a code server, or return the one that runs already from an equal spec.

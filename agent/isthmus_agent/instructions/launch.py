@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.journal import AttemptFolder
@@ -12,19 +11,28 @@ from isthmus_broker.topology import is_valid_name
 
 from isthmus_agent.attempts.ledger import AttemptLedger, Holding
 from isthmus_agent.attempts.tombstones import Tombstones
+from isthmus_agent.dedicated.placement import Placement
+from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.drain import DrainSwitch
-from isthmus_agent.errors import AgentError, LocationRefusedError, LocationUnavailableError
+from isthmus_agent.errors import (
+    AgentError,
+    DedicatedElsewhereError,
+)
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.instructions.envelope import Envelope
+from isthmus_agent.instructions.launch_failure import failure_of, misplaced, reason_of, rejection
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.registry import LocationRegistry
+from isthmus_agent.locations.spec import Isolation, Limits
 from isthmus_agent.run_key import RunKey
 
 #: How long a code server may take to check a request and fork, seconds. Asking again is harmless.
 _START_TIMEOUT_S = 60.0
+#: How long a launch waits at the most for a server of its own, seconds: in a burst others are before it.
+_DEDICATED_WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class AttemptDesk:
     ledger: AttemptLedger
     tombstones: Tombstones
     locks: RunLocks
+    #: Held while a server of its own is sought for a run, so that two deliveries of a launch seek one.
+    placing: RunLocks
     drain: DrainSwitch
     #: Seconds that a launch waits at the most for its location.
     location_wait_s: float
@@ -68,19 +78,18 @@ class LaunchHandler:
         self._desk = desk
 
     async def handle(self, body: instruction.LaunchRun, envelope: Envelope) -> Outcome:
-        """Start the attempt, waiting for its location to load if need be."""
+        """Start the attempt, waiting for its location to load, or for a server of its own, if need be."""
         request = body.request
         if violations := request_violations(request):
             return Failed(telemetry.RUN_REASON_INVALID_REQUEST, violations=violations)
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + envelope.left_s(at_most=self._desk.location_wait_s)
+        patience = _Patience.of(envelope, location_wait_s=self._desk.location_wait_s)
         tries = 0
         while True:
             tries += 1
             try:
-                outcome = await self._try(request, within_s=max(0.0, deadline - clock()))
+                outcome = await self._try(request, patience=patience)
             except AgentError as error:
-                decision = after_failure(error, tries=tries, left_s=deadline - clock())
+                decision = after_failure(error, tries=tries, left_s=patience.location_s)
                 if not isinstance(decision, Retry):
                     return self._give_up(request, error)
                 await asyncio.sleep(decision.after_s)
@@ -103,10 +112,12 @@ class LaunchHandler:
         if not folder.is_claimed or _is_fenced(folder):
             return None
         holding = self._desk.ledger.get(key)
-        server = holding.server if holding is not None else ""
-        return Succeeded(telemetry.LaunchAnswer(server=server, was_started_before=True))
+        answer = telemetry.LaunchAnswer(was_started_before=True)
+        if holding is not None:
+            answer.server, answer.is_dedicated = holding.server, holding.is_dedicated
+        return Succeeded(answer)
 
-    async def _try(self, request: instruction.RunRequest, *, within_s: float) -> Outcome | None:
+    async def _try(self, request: instruction.RunRequest, *, patience: "_Patience") -> Outcome | None:
         """Try once; None says that another delivery of the same launch was faster, and it is to be looked at anew."""
         desk, key = self._desk, RunKey.of(request.run)
         folder = desk.folder(request.location, key)
@@ -115,13 +126,41 @@ class LaunchHandler:
         holding = desk.ledger.get(key)
         # Who was asked before may be starting it at this moment: only it may be asked again while it lives.
         held = desk.registry.find(holding.incarnation) if holding is not None else None
-        if held is None:
-            # The run is not locked meanwhile: its end may be asked for while its location loads.
-            held = await desk.registry.serving(request.location, within_s=within_s)
+        if held is not None:
+            return await self._start_on(request, Site(held), holding=holding)
+        # The run is not locked meanwhile: its end may be asked for while its location loads.
+        await desk.registry.wait_known(request.location, within_s=patience.location_s)
+        placement = desk.registry.placement_of(request)
+        if not isinstance(placement, Placement):
+            return misplaced(placement)
+        if placement.isolation is Isolation.SHARED:
+            held = await desk.registry.serving(request.location, within_s=patience.location_s)
+            return await self._start_on(request, Site(held), holding=holding)
+        async with desk.placing.holding(key.run_id):
+            return await self._start_alone(request, placement.limits, holding=holding, within_s=patience.whole_s)
+
+    async def _start_alone(
+        self, request: instruction.RunRequest, limits: Limits, *, holding: Holding | None, within_s: float
+    ) -> Outcome | None:
+        desk, key = self._desk, RunKey.of(request.run)
+        folder = desk.folder(request.location, key)
+        if desk.ledger.get(key) != holding or folder.is_claimed:
+            return None
+        # What is refused anyway needs no server.
+        if refusal := self._refusal(request, folder=folder):
+            return refusal
+        async with desk.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
+            return await self._start_on(request, Site(lease.held, lease), holding=holding)
+
+    async def _start_on(
+        self, request: instruction.RunRequest, site: "Site", *, holding: Holding | None
+    ) -> Outcome | None:
+        desk, key = self._desk, RunKey.of(request.run)
+        folder = desk.folder(request.location, key)
         async with desk.locks.holding(key.run_id):
             if desk.ledger.get(key) != holding:
                 return None
-            return self._refusal(request, folder=folder) or await self._start(request, held=held, folder=folder)
+            return self._refusal(request, folder=folder) or await self._start(request, site=site, folder=folder)
 
     def _refusal(self, request: instruction.RunRequest, *, folder: AttemptFolder) -> Failed | None:
         desk = self._desk
@@ -136,26 +175,40 @@ class LaunchHandler:
             return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=note.to_proto())
         return None
 
-    async def _start(self, request: instruction.RunRequest, *, held: HeldServer, folder: AttemptFolder) -> Outcome:
-        key = RunKey.of(request.run)
+    async def _start(self, request: instruction.RunRequest, *, site: "Site", folder: AttemptFolder) -> Outcome:
+        key, held = RunKey.of(request.run), site.held
         with held.in_use() as client:
             self._desk.ledger.put(
-                Holding(key.run_id, key.attempt, request.location, server=held.name, incarnation=held.incarnation)
+                Holding(
+                    key.run_id,
+                    key.attempt,
+                    request.location,
+                    server=held.name,
+                    incarnation=held.incarnation,
+                    is_dedicated=held.is_dedicated,
+                )
             )
+            site.keep()
             try:
                 response = await client.start_run(request, timeout_s=_START_TIMEOUT_S)
-            except AgentError:
-                self._forget_unclaimed(key, folder=folder, is_server_gone=self._is_gone(held))
+            except AgentError as error:
+                is_elsewhere = isinstance(error, DedicatedElsewhereError)
+                self._forget_unclaimed(key, folder=folder, is_server_gone=is_elsewhere or self._is_gone(held))
                 raise
         if response.WhichOneof("result") == "accepted":
             accepted = response.accepted
             return Succeeded(
                 telemetry.LaunchAnswer(
-                    server=held.name, pid=accepted.pid, was_started_before=accepted.was_started_before
+                    server=held.name,
+                    pid=accepted.pid,
+                    was_started_before=accepted.was_started_before,
+                    is_dedicated=held.is_dedicated,
+                    was_standby=site.was_standby,
                 )
             )
         self._forget_unclaimed(key, folder=folder, is_server_gone=True)
-        return _rejection(response.rejected)
+        site.give_back()
+        return rejection(response.rejected)
 
     def _is_gone(self, held: HeldServer) -> bool:
         return self._desk.registry.find(held.incarnation) is None
@@ -166,17 +219,66 @@ class LaunchHandler:
 
     def _give_up(self, request: instruction.RunRequest, error: AgentError) -> Outcome:
         """Fail the launch for good, unless the attempt did start."""
-        if isinstance(error, LocationRefusedError):
-            return Failed.of(telemetry.RUN_REASON_REFUSED_BY_POLICY, error)
         key = RunKey.of(request.run)
         folder = self._desk.folder(request.location, key)
         if recalled := self._recall(key, folder=folder):
             return recalled
+        placement = self._desk.registry.placement_of(request)
+        is_dedicated = isinstance(placement, Placement) and placement.isolation is Isolation.DEDICATED
+        failed = Failed(reason_of(error, is_dedicated=is_dedicated), failure=failure_of(error))
         if self._desk.ledger.get(key) is not None and not self._desk.fence(key, folder=folder):
-            return self._recall(key, folder=folder) or Failed.of(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, error)
-        if isinstance(error, LocationUnavailableError) and error.failure is not None:
-            return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=_load_failure(error, error.failure))
-        return Failed.of(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, error)
+            return self._recall(key, folder=folder) or failed
+        return failed
+
+
+@dataclass(frozen=True)
+class Site:
+    """The server that an attempt is to start on."""
+
+    held: HeldServer
+    #: Where it is the attempt's own, and was given to it just now.
+    lease: Lease | None = None
+
+    @property
+    def was_standby(self) -> bool:
+        """Whether it was loaded and waiting."""
+        return self.lease is not None and self.lease.was_standby
+
+    def keep(self) -> None:
+        """Note that the attempt may have started on it: nobody else gets it."""
+        if self.lease is not None:
+            self.lease.is_kept = True
+
+    def give_back(self) -> None:
+        """Note that nothing started on it."""
+        if self.lease is not None:
+            self.lease.is_kept = False
+
+
+@dataclass(frozen=True)
+class _Patience:
+    """Until when a launch is worth waiting for, by the event loop's clock."""
+
+    location_deadline: float
+    deadline: float
+
+    @classmethod
+    def of(cls, envelope: Envelope, *, location_wait_s: float) -> "_Patience":
+        now = asyncio.get_running_loop().time()
+        return cls(
+            now + envelope.left_s(at_most=location_wait_s),
+            now + envelope.left_s(at_most=max(location_wait_s, _DEDICATED_WAIT_S)),
+        )
+
+    @property
+    def location_s(self) -> float:
+        """Seconds that its location may take."""
+        return max(0.0, self.location_deadline - asyncio.get_running_loop().time())
+
+    @property
+    def whole_s(self) -> float:
+        """Seconds that its own server may take, too: other launches may be before it."""
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
 
 def request_violations(request: instruction.RunRequest) -> tuple[Violation, ...]:
@@ -196,16 +298,3 @@ def _is_fenced(folder: AttemptFolder) -> bool:
 
 def _fence(folder: AttemptFolder) -> Path:
     return folder.path / "fenced"
-
-
-def _rejection(rejected: code_server.RunRejected) -> Failed:
-    violations = tuple(Violation(fault.field, fault.description) for fault in rejected.violations)
-    reason = telemetry.RUN_REASON_INVALID_REQUEST if violations else telemetry.RUN_REASON_USER_ERROR
-    failure = rejected.failure if rejected.HasField("failure") else None
-    return Failed(reason, failure=failure, violations=violations)
-
-
-def _load_failure(error: LocationUnavailableError, cause: FailureNote) -> telemetry.Failure:
-    failure = FailureNote.of(error).to_proto()
-    failure.cause.CopyFrom(cause.to_proto())
-    return failure

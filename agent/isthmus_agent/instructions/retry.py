@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from isthmus_agent.errors import AgentError, TransientAgentError
+from isthmus_agent.errors import AgentError, DedicatedElsewhereError, TransientAgentError
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
@@ -29,6 +29,9 @@ def after_failure(error: AgentError, *, tries: int, left_s: float) -> Retry | Gi
         left_s: seconds until the answer is of no use.
     """
     wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(tries - 1, 16))
+    if isinstance(error, DedicatedElsewhereError) and left_s > 0:
+        # Another server is asked.
+        return Retry(0.0)
     if isinstance(error, TransientAgentError) and wait_s < left_s:
         return Retry(wait_s)
     return GiveUp()

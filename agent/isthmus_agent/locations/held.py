@@ -1,5 +1,6 @@
 """A code server in the agent's hands: its client, how far it has come, and what lives on it."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,9 +11,15 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 
 from isthmus_agent.code_server.client import CodeServerClient
 from isthmus_agent.errors import CodeServerError, CodeServerUnavailableError
-from isthmus_agent.hosts.host import Server
+from isthmus_agent.failure import FailureNote
+from isthmus_agent.hosts.host import Server, ServerExit, StartStep
 from isthmus_agent.locations.reconcile import ServerPhase, ServerView
 from isthmus_agent.run_key import RunKey
+
+#: How often a server that is no longer wanted is asked whether runs still live on it, seconds.
+_DRAIN_POLL_S = 1.0
+#: How long that question may take, seconds.
+_LIST_RUNS_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,9 @@ class HeldServer:
         self.ready_at: float | None = None
         #: Calls off the wait for its definitions.
         self.cancel_load: Callable[[], object] | None = None
+        #: How far its start has come, and that in words for people.
+        self.step: StartStep | None = None
+        self.progress = ""
         self.is_draining = False
         #: Whether nothing lives on it and nothing can begin to: true only until it serves, or once it has drained.
         self.is_idle = is_fresh
@@ -64,6 +74,11 @@ class HeldServer:
     def view(self) -> ServerView:
         """The server as the decision sees it."""
         return ServerView(self.name, self.generation, self.phase, is_busy=self._calls > 0 or not self.is_idle)
+
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether it takes one run and ends."""
+        return self._server is not None and self._server.is_dedicated
 
     @property
     def is_started(self) -> bool:
@@ -90,6 +105,16 @@ class HeldServer:
         if self._client is None:
             raise CodeServerUnavailableError(server=self.name, call="any call", cause="it is not there")
         return self._client
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether calls are in flight."""
+        return self._calls > 0
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether it can be called, and has loaded its definitions."""
+        return self._client is not None and self.phase is ServerPhase.READY
 
     @property
     def is_open(self) -> bool:
@@ -123,10 +148,29 @@ class HeldServer:
 
         One that never said counts as having none: its own heartbeats vouch for them.
         """
-        if self._client is not None and self.phase is ServerPhase.READY:
+        if self._client is not None and self.is_answering:
             with suppress(CodeServerError):
                 self._runs = await self._client.list_runs(timeout_s=timeout_s)
         return self._runs
+
+    @property
+    def is_first_load(self) -> bool:
+        """Whether it never had its definitions. One that was taken over had: its end says nothing about them."""
+        return self.phase is ServerPhase.LOADING and self.is_fresh
+
+    def exit_note(self, ending: ServerExit, *, output: str) -> FailureNote:
+        """Say how it ended, with the end of what it wrote."""
+        problem = "while it loaded the definitions" if self.is_first_load else "while it served"
+        text = f"Code server {self.name} {ending} {problem}."
+        return FailureNote("CodeServerExited", text, tuple(output.splitlines(keepends=True)))
+
+    async def wait_idle(self, *, while_: Callable[[], bool]) -> None:
+        """Wait until nothing lives on it, for as long as it answers and a condition holds."""
+        while self.phase is ServerPhase.READY and while_():
+            await self.drain(timeout_s=_LIST_RUNS_TIMEOUT_S)
+            if self.is_idle:
+                return
+            await asyncio.sleep(_DRAIN_POLL_S)
 
     async def drain(self, *, timeout_s: float) -> None:
         """Look whether runs live there, and become idle if none does. A server that does not answer is not idle."""

@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 import structlog
 from isthmus.v1 import telemetry_pb2 as telemetry
 
-from isthmus_agent.errors import AgentError, LocationRefusedError, LocationUnavailableError
+from isthmus_agent.alarm import earliest
+from isthmus_agent.dedicated.pool import DedicatedPool
+from isthmus_agent.errors import AgentError, LocationRefusedError
 from isthmus_agent.failure import FailureNote
-from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec, StartStep
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.locations.held import Description, HeldServer
+from isthmus_agent.locations.prospects import check_prospects
 from isthmus_agent.locations.reconcile import Plan, ServerPhase, Wanted, reconcile
-from isthmus_agent.locations.report import LocationStatus, phase_of, report_event
+from isthmus_agent.locations.report import LocationStatus, phase_of
+from isthmus_agent.locations.slumber import Slumber
+from isthmus_agent.locations.telling import LocationTeller
 from isthmus_agent.locations.trouble import Breakdown, TroubleLog
 from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
 from isthmus_agent.policy import Refused
 
 log = structlog.get_logger(__name__)
-
-#: How often a server that is no longer wanted is asked whether runs still live on it, seconds.
-_DRAIN_POLL_S = 1.0
-#: How long that question may take, seconds.
-_LIST_RUNS_TIMEOUT_S = 5.0
 
 
 class LocationKeeper:
@@ -45,7 +45,6 @@ class LocationKeeper:
         self._host = host
         self._tasks = tasks
         self._timing = timing
-        self._report = report
         self._on_serving_change = on_serving_change
         self._on_attached = on_attached
         self._wanted: WantedLocation | None = None
@@ -59,8 +58,13 @@ class LocationKeeper:
         self._fallback: WantedLocation | None = None
         self._fallback_name = ""
         self._fallback_trouble = TroubleLog(timing)
-        self._told: LocationStatus | None = None
+        self._teller = LocationTeller(name, report)
+        self._slumber = Slumber(name, tasks=tasks, on_look=self._wake)
+        self._described: Description | None = None
         self._changed = asyncio.Event()
+        self._pool = DedicatedPool(
+            name, host=host, tasks=tasks, timing=timing, on_attached=on_attached, on_empty=self._wake
+        )
 
     # ------------------------------------------------------------------------------------------- what others may ask
 
@@ -69,10 +73,33 @@ class LocationKeeper:
         """The server that answers launches at this moment."""
         return self._serving
 
+    @property
+    def serving_generation(self) -> int:
+        """The generation that answers launches, at once or once it is awake; 0 for none."""
+        if self._serving is None and self._slumber.is_asleep:
+            return self._generation
+        return self._serving.generation if self._serving is not None else 0
+
+    @property
+    def pool(self) -> DedicatedPool:
+        """The servers that take one run each."""
+        return self._pool
+
+    @property
+    def description(self) -> Description | None:
+        """What the location defined when it served last; None before it did."""
+        return self._described
+
+    @property
+    def wanted(self) -> WantedLocation | None:
+        """What is wanted of the location."""
+        return self._wanted
+
     def servers(self) -> Iterator[HeldServer]:
         """Give every server that has a process, whether or not it serves."""
         yield from self._held.values()
         yield from self._stopping.values()
+        yield from self._pool.servers()
 
     async def wait_serving(self) -> HeldServer:
         """Return the server that answers launches, once there is one.
@@ -82,25 +109,49 @@ class LocationKeeper:
             LocationUnavailableError: the location is not wanted here, or could not be loaded.
         """
         while True:
+            self.touch()
             if self._serving is not None:
                 return self._serving
             self.raise_if_hopeless()
             await self._changed.wait()
 
+    async def wait_known(self) -> None:
+        """Wait until it is known what the location defines; one that sleeps is not woken.
+
+        Raises:
+            LocationRefusedError, LocationUnavailableError: as `wait_serving` does.
+        """
+        while self._described is None or self._wanted is None:
+            self.raise_if_hopeless()
+            await self._changed.wait()
+
+    async def wait_pool(self) -> DedicatedPool:
+        """Return the servers that take one run each, once it is known how they are made.
+
+        A location that sleeps is not woken: the run's own server need not share the processors with the others' return.
+
+        Raises:
+            LocationRefusedError, LocationUnavailableError: as `wait_serving` does.
+        """
+        while self._pool.basis is None or not (self._slumber.is_asleep or self._serving or self._is_pool_open):
+            self.raise_if_hopeless()
+            await self._changed.wait()
+        return self._pool
+
+    def touch(self) -> None:
+        """Note that there is something to do here: a location that sleeps wakes up."""
+        if self._slumber.touch():
+            self._wake()
+
     def raise_if_hopeless(self, *, has_waited: bool = False) -> None:
         """Raise what `wait_serving` does if waiting makes no sense; with `has_waited`, raise in any case."""
-        if self._wanted is None:
-            raise LocationUnavailableError(location=self.name, problem="it is not one of the agent's locations")
-        if isinstance(refused := self._wanted.verdict, Refused) and (has_waited or not self._is_fallback_coming):
-            raise LocationRefusedError(location=self.name, rule=refused.rule, problem=refused.problem)
-        last = self._trouble.last
-        is_hopeless = last is not None and last.is_load_failure and not self._is_fallback_coming
-        if last is not None and (is_hopeless or has_waited):
-            note = FailureNote(last.failure.error_class, last.failure.message, tuple(last.failure.stack))
-            problem = f"its definitions could not be loaded ({note.error_class}: {note.message})"
-            raise LocationUnavailableError(location=self.name, problem=problem, failure=note)
-        if has_waited:
-            raise LocationUnavailableError(location=self.name, problem="it is still loading")
+        check_prospects(
+            self.name,
+            wanted=self._wanted,
+            last=self._trouble.last,
+            is_fallback_coming=self._is_fallback_coming,
+            has_waited=has_waited,
+        )
 
     # --------------------------------------------------------------------------------------------- what happens to it
 
@@ -109,6 +160,7 @@ class LocationKeeper:
         name = server_name(wanted.spec) if wanted is not None else ""
         if name != self._wanted_name or wanted is None:
             self._trouble.forget()
+            self.touch()
         self._wanted, self._wanted_name = wanted, name
         if wanted is not None:
             self._generation = wanted.spec.generation
@@ -118,7 +170,7 @@ class LocationKeeper:
                 )
                 self._trouble.refused(FailureNote.of(error).to_proto())
             if self._is_snapshot_missing(wanted):
-                self._told = None
+                self._teller.forget()
         self._wake()
 
     def adopt(self, server: Server) -> None:
@@ -134,24 +186,21 @@ class LocationKeeper:
         held = next((held for held in self.servers() if held.incarnation == ending.server.incarnation), None)
         if held is None or held.name in self._stopping:
             return
-        # One that was taken over had loaded before: its end says nothing about the definitions.
-        was_loading = held.phase is ServerPhase.LOADING and held.is_fresh
         if held.cancel_load is not None:
             held.cancel_load()
-        problem = "while it loaded the definitions" if was_loading else "while it served"
-        note = FailureNote(
-            "CodeServerExited", f"Code server {held.name} {ending} {problem}.", tuple(output.splitlines(keepends=True))
-        )
-        self._break(held, failure=note.to_proto(), is_load_failure=was_loading)
+        failure = held.exit_note(ending, output=output).to_proto()
+        self._break(held, failure=failure, is_load_failure=held.is_first_load)
 
     async def run(self) -> None:
         """Keep the location until it is not wanted and nothing of it is left."""
-        while self._wanted is not None or self._held or self._stopping:
+        while self._wanted is not None or self._held or self._stopping or not self._pool.is_empty:
+            self._slumber.look(self._serving, idle_ttl_s=self._idle_ttl_s, is_busy=lambda: self._pool.is_busy)
             self._carry_out(self._plan())
+            self._pool.serve(self._basis(), is_open=self._is_pool_open)
             self._tell()
             changed = self._changed
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._next_start_at()):
+                async with asyncio.timeout_at(self._next_look_at()):
                     await changed.wait()
         self._tell()
 
@@ -159,7 +208,7 @@ class LocationKeeper:
 
     def _plan(self) -> Plan:
         wanted = None
-        if self._wanted is not None:
+        if self._wanted is not None and not self._slumber.is_asleep:
             may_start = self._may_start(self._wanted_name, self._trouble)
             wanted = Wanted(self._wanted_name, may_start=may_start, is_allowed=self._wanted.is_allowed)
         fallback = None
@@ -198,6 +247,7 @@ class LocationKeeper:
         if chosen is not None:
             # Runs may start on it from now on.
             chosen.is_idle = False
+            self._described = chosen.description
         log.info(
             "location_switched",
             location=self.name,
@@ -214,12 +264,13 @@ class LocationKeeper:
     async def _load(self, held: HeldServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
         try:
             if spec is not None:
-                held.attach(await self._host.start(spec))
+                held.attach(await self._host.start(spec, on_step=lambda *step: self._note_step(held, *step)))
                 self._on_attached(held)
                 self._wake()
             response = await held.client.describe(timeout_s=timeout_s)
         except AgentError as error:
-            self._break(held, failure=FailureNote.of(error).to_proto(), is_load_failure=held.is_fresh)
+            failure = FailureNote.of(error).to_proto()
+            self._break(held, failure=failure, is_load_failure=held.is_fresh, error=error)
             return
         if response.WhichOneof("result") != "snapshot":
             self._break(held, failure=response.failure, is_load_failure=True)
@@ -233,13 +284,20 @@ class LocationKeeper:
             self._fallback_trouble.forget()
         self._wake()
 
-    def _break(self, held: HeldServer, *, failure: telemetry.Failure, is_load_failure: bool) -> None:
+    def _note_step(self, held: HeldServer, step: StartStep, progress: str) -> None:
+        held.step, held.progress = step, progress
+        self._wake()
+
+    def _break(
+        self, held: HeldServer, *, failure: telemetry.Failure, is_load_failure: bool, error: AgentError | None = None
+    ) -> None:
         held.phase = ServerPhase.BROKEN
         log.warning(
             "server_broken", server=held.name, location=self.name, error=failure.error_class, problem=failure.message
         )
         now = asyncio.get_running_loop().time()
-        breakdown = Breakdown(failure, is_load_failure, now - held.ready_at if held.ready_at is not None else 0.0)
+        served_s = now - held.ready_at if held.ready_at is not None else 0.0
+        breakdown = Breakdown(failure, is_load_failure, served_s, error)
         if held.name == self._wanted_name and self._is_wanted_allowed:
             self._trouble.add(breakdown, now=now)
         elif held.name == self._fallback_name:
@@ -257,45 +315,63 @@ class LocationKeeper:
 
     async def _drain(self, held: HeldServer) -> None:
         """Wait until nothing lives on a server that no longer serves."""
-        while held.phase is ServerPhase.READY and held is not self._serving:
-            await held.drain(timeout_s=_LIST_RUNS_TIMEOUT_S)
-            if held.is_idle:
-                break
-            await asyncio.sleep(_DRAIN_POLL_S)
+        await held.wait_idle(while_=lambda: held is not self._serving)
         held.is_draining = False
         self._wake()
 
-    # ----------------------------------------------------------------------------------------------------- the reports
-
     def _tell(self) -> None:
-        status = self._status()
-        if status == self._told:
-            return
-        self._told = status
         known = self._wanted.known_snapshot_hash if self._wanted is not None else ""
-        described = self._serving.description if self._serving is not None else None
-        log.info("location_reported", location=self.name, generation=status.generation, phase=status.phase.name)
-        self._report(self.name, report_event(status, description=described, known_snapshot_hash=known))
+        self._teller.tell(self._status(), description=self._described, known_snapshot_hash=known)
 
     def _status(self) -> LocationStatus:
-        last, serving = self._trouble.last, self._serving
+        last = self._trouble.last
         held = self._held.get(self._wanted_name)
+        phase = phase_of(self._wanted, held=held, serving=self._serving, last=last, is_asleep=self._slumber.is_asleep)
         return LocationStatus(
             self.name,
             self._generation,
-            phase_of(self._wanted, held=held, serving=serving, last=last),
-            serving.generation if serving is not None else 0,
+            phase,
+            self.serving_generation,
             last.failure if last is not None else None,
+            held.progress if held is not None and not held.is_started else "",
         )
+
+    @property
+    def _idle_ttl_s(self) -> float:
+        """How long a location may be idle; 0 while it has not come to serve what is wanted."""
+        if self._wanted is None or self._serving is None or self._serving.name != self._wanted_name:
+            return 0.0
+        return self._wanted.idle_ttl_s
+
+    def _basis(self) -> WantedLocation | None:
+        """Return what dedicated servers are made from: what serves, or would if it were awake."""
+        if self._slumber.is_asleep:
+            return self._wanted
+        name = self._serving.name if self._serving is not None else ""
+        served = {self._fallback_name: self._fallback, self._wanted_name: self._wanted}
+        return served.get(name) if name else None
+
+    @property
+    def _is_pool_open(self) -> bool:
+        is_allowed = self._is_wanted_allowed or self._is_fallback_coming
+        return self._wanted is not None and is_allowed and not self._slumber.is_asleep
 
     def _is_snapshot_missing(self, wanted: WantedLocation) -> bool:
         """Whether the control plane does not hold what this location serves, though it may have been told once."""
         held = self._held.get(self._wanted_name)
         described = held.description if held is not None else None
+        if self._slumber.is_asleep:
+            described = self._described
         return described is not None and described.snapshot_hash != wanted.known_snapshot_hash
 
-    def _next_start_at(self) -> float | None:
+    def _next_look_at(self) -> float | None:
         """Return when to look again though nothing happened; None for never."""
+        return earliest(self._next_start_at(), self._slumber.due_at(self._idle_ttl_s))
+
+    def _next_start_at(self) -> float | None:
+        """Return when a server may be started that is not there; None for never."""
+        if self._slumber.is_asleep:
+            return None
         due = [(self._wanted_name, self._trouble)] if self._is_wanted_allowed else []
         if self._is_fallback_needed and self._serving is None:
             due.append((self._fallback_name, self._fallback_trouble))

@@ -1,7 +1,8 @@
 """All locations of the agent: takes the desired set, keeps it, and knows which server is to be asked."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,19 +11,25 @@ from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.topology import is_valid_name
 
+from isthmus_agent.dedicated.placement import Placement, TagFault, placement_of
+from isthmus_agent.dedicated.pool import PoolState
+from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.errors import LocationUnavailableError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.locations.desired import DesiredFile
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.keeper import LocationKeeper
-from isthmus_agent.locations.spec import LocationSpec
+from isthmus_agent.locations.spec import Limits, LocationSpec
 from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.policy import Policy, judge
+from isthmus_agent.policy import Policy, Refused, judge, judge_run
+from isthmus_agent.run_key import RunKey
 
 log = structlog.get_logger(__name__)
 
 #: How much of a server's output explains its death, bytes.
 _TAIL_BYTES = 8 * 1024
+#: How often it is looked what idle dedicated servers cost, seconds.
+_LOOK_INTERVAL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,11 @@ class RegistrySettings:
 
 @dataclass(frozen=True)
 class ServingGeneration:
-    """Which generation of a location answers launches."""
+    """Which generation of a location answers launches, and how many servers stand by for its runs."""
 
     location: str
     generation: int
+    standby: PoolState = field(default_factory=PoolState)
 
 
 class LocationRegistry:
@@ -85,10 +93,18 @@ class LocationRegistry:
         """Return the folder that holds the attempts of a location."""
         return self._settings.runs_dir(location)
 
-    def begin(self, running: Sequence[Server]) -> None:
-        """Take over the servers that run, then work towards the desired set as it was last known."""
+    def begin(self, running: Sequence[Server], *, holding: Collection[str] = ()) -> None:
+        """Take over the servers that run, then work towards the desired set as it was last known.
+
+        Args:
+            running: the servers.
+            holding: the lives among them that hold runs.
+        """
         for server in running:
-            self._keeper(server.location).adopt(server)
+            if server.is_dedicated:
+                self._keeper(server.location).pool.adopt(server, is_taken=server.incarnation in holding)
+            else:
+                self._keeper(server.location).adopt(server)
         desired = self._desired_file.load()
         self._revision = desired.revision
         self._apply(desired)
@@ -118,15 +134,66 @@ class LocationRegistry:
             LocationRefusedError: the policy does not allow the location.
             LocationUnavailableError: it is not known, could not be loaded, or not in time.
         """
-        keeper = self._keepers.get(location)
-        if keeper is None:
-            raise LocationUnavailableError(location=location, problem="it is not one of the agent's locations")
-        try:
-            async with asyncio.timeout(within_s):
-                return await keeper.wait_serving()
-        except TimeoutError:
-            keeper.raise_if_hopeless(has_waited=True)
-            raise
+        keeper = self._known(location)
+        async with _patience(keeper, within_s=within_s):
+            return await keeper.wait_serving()
+
+    @asynccontextmanager
+    async def dedicated(self, location: str, key: RunKey, *, limits: Limits, within_s: float) -> AsyncIterator[Lease]:
+        """Give a run a server of its own while the context is entered, and for good if the lease is kept.
+
+        Args:
+            location: whose definitions the run needs.
+            key: the run.
+            limits: what it asks for; 0 for what its location has.
+            within_s: how long that may take.
+
+        Raises:
+            LocationRefusedError: the policy does not allow the location.
+            LocationUnavailableError: it is not known, could not be loaded, or not in time.
+            ImageUnavailableError, ServerStartError, DedicatedServerLostError: the run's own server did not come up.
+        """
+        clock = asyncio.get_running_loop().time
+        keeper, deadline = self._known(location), clock() + within_s
+        async with _patience(keeper, within_s=within_s):
+            pool = await keeper.wait_pool()
+        async with pool.lease(key, limits=limits, within_s=max(0.0, deadline - clock())) as lease:
+            yield lease
+        keeper.touch()
+
+    async def wait_known(self, location: str, *, within_s: float) -> None:
+        """Wait until it is known what a location defines; one that sleeps is not woken.
+
+        Raises:
+            LocationRefusedError, LocationUnavailableError: as `serving` does.
+        """
+        keeper = self._known(location)
+        async with _patience(keeper, within_s=within_s):
+            await keeper.wait_known()
+
+    def placement_of(self, request: instruction.RunRequest) -> Placement | tuple[TagFault, ...] | Refused:
+        """Decide where a run executes, or say what keeps it from executing: its tags, or the agent's owner."""
+        keeper = self._keepers.get(request.location)
+        wanted = keeper.wanted if keeper is not None else None
+        described = keeper.description if keeper is not None else None
+        jobs = described.snapshot.jobs if described is not None else ()
+        tags = next((dict(job.tags) for job in jobs if job.name == request.job_name), {})
+        placement = placement_of(
+            {**tags, **request.tags},
+            location=wanted.isolation if wanted is not None else None,
+            host=self._host.default_isolation,
+        )
+        if not isinstance(placement, Placement):
+            return placement
+        verdict = judge_run(self._settings.policy, limits=placement.limits, isolation=placement.isolation)
+        return verdict if isinstance(verdict, Refused) else placement
+
+    async def run(self) -> None:
+        """Look from time to time what idle servers cost, until cancelled."""
+        while True:
+            for keeper in list(self._keepers.values()):
+                await keeper.pool.look()
+            await asyncio.sleep(_LOOK_INTERVAL_S)
 
     def servers(self) -> Iterator[HeldServer]:
         """Give every server that has a process or is about to get one."""
@@ -140,17 +207,21 @@ class LocationRegistry:
     def serving_generations(self) -> list[ServingGeneration]:
         """Return what serves, by name of location."""
         return [
-            ServingGeneration(name, keeper.serving.generation)
+            ServingGeneration(name, keeper.serving_generation, keeper.pool.state)
             for name, keeper in sorted(self._keepers.items())
-            if keeper.serving is not None
+            if keeper.serving_generation
         ]
 
-    async def note_exit(self, ending: ServerExit) -> None:
-        """Take notice that a server is gone."""
-        output = await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
+    async def note_exit(self, ending: ServerExit) -> str:
+        """Take notice that a server is gone; return the end of what it wrote."""
+        is_usual = ending.server.is_dedicated and ending.exit_code == 0
+        output = "" if is_usual else await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
         keeper = self._keepers.get(ending.server.location)
-        if keeper is not None:
+        if keeper is not None and ending.server.is_dedicated:
+            keeper.pool.note_exit(ending, output=output)
+        elif keeper is not None:
             keeper.note_exit(ending, output=output)
+        return output
 
     async def stop_all(self, *, grace_s: float) -> None:
         """End every server, and with it every run."""
@@ -180,6 +251,7 @@ class LocationRegistry:
             location=spec.name,
             generation=spec.generation,
             source=spec.source,
+            container=spec.container,
             runs_dir=settings.runs_dir(spec.name),
             broker_url=settings.broker_url,
             env=dict(spec.env),
@@ -191,7 +263,16 @@ class LocationRegistry:
             verdict=judge(spec, policy=settings.policy),
             known_snapshot_hash=spec.known_snapshot_hash,
             load_timeout_s=spec.load_timeout_s or settings.load_timeout_s,
+            isolation=spec.isolation,
+            standby=spec.standby,
+            idle_ttl_s=spec.idle_ttl_s,
         )
+
+    def _known(self, location: str) -> LocationKeeper:
+        keeper = self._keepers.get(location)
+        if keeper is None:
+            raise LocationUnavailableError(location=location, problem="it is not one of the agent's locations")
+        return keeper
 
     def _keeper(self, name: str) -> LocationKeeper:
         keeper = self._keepers.get(name)
@@ -212,3 +293,14 @@ class LocationRegistry:
         await keeper.run()
         # No pause since `run` found nothing wanted and nothing left: nobody can have asked for it again in between.
         del self._keepers[keeper.name]
+
+
+@asynccontextmanager
+async def _patience(keeper: LocationKeeper, *, within_s: float) -> AsyncIterator[None]:
+    """Wait for a location no longer than that; then say why it took so long."""
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except TimeoutError:
+        keeper.raise_if_hopeless(has_waited=True)
+        raise

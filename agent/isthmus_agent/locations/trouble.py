@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from isthmus.v1 import telemetry_pb2 as telemetry
 
+from isthmus_agent.errors import AgentError
 from isthmus_agent.locations.reconcile import restart_wait_s
 from isthmus_agent.locations.wanted import KeeperTiming
 
@@ -17,6 +18,8 @@ class Breakdown:
     is_load_failure: bool
     #: For how long it had served, seconds.
     served_s: float = 0.0
+    #: The error of its start, where it came to no process.
+    error: AgentError | None = None
 
 
 class TroubleLog:

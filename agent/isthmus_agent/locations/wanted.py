@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from isthmus_agent.hosts.host import ServerSpec
+from isthmus_agent.locations.spec import Isolation
 from isthmus_agent.policy import Allowed, Verdict
 
 
@@ -15,6 +16,12 @@ class WantedLocation:
     #: The hash of the snapshot that the control plane holds; empty for none.
     known_snapshot_hash: str
     load_timeout_s: float
+    #: None for the host's own way.
+    isolation: Isolation | None = None
+    #: How many dedicated servers wait, loaded, for a run.
+    standby: int = 0
+    #: Seconds after which idle servers end; 0 for never.
+    idle_ttl_s: float = 0.0
 
     @property
     def is_allowed(self) -> bool:
@@ -36,3 +43,5 @@ class KeeperTiming:
     adopt_timeout_s: float = 300.0
     #: How long a server that is not needed any more may take to end.
     stop_grace_s: float = 10.0
+    #: How long a dedicated server that nobody waits for is kept beyond those that are to stand by.
+    surplus_kept_s: float = 15.0

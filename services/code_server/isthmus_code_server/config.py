@@ -39,6 +39,8 @@ class Settings:
     is_spawned: bool
     heartbeat_interval_s: float
     cancel_grace_s: float
+    #: Whether the server is dedicated: it takes one run, and ends.
+    takes_one_run: bool = False
 
     @property
     def home(self) -> Path:
@@ -90,6 +92,7 @@ def settings_from(config: CodeServerConfig) -> Settings:
         is_spawned=config.source.start == START_METHOD_SPAWN,
         heartbeat_interval_s=config.heartbeat_interval_s or DEFAULT_HEARTBEAT_INTERVAL_S,
         cancel_grace_s=config.cancel_grace_s or DEFAULT_CANCEL_GRACE_S,
+        takes_one_run=config.takes_one_run,
     )
 
 

@@ -171,6 +171,20 @@ class AttemptFencedError(PermanentCodeServerError):
         )
 
 
+class DedicatedElsewhereError(PermanentCodeServerError):
+    """The server takes one run, and has taken another.
+
+    Attributes:
+        run_id: The run that it has taken.
+        attempt: Its attempt.
+    """
+
+    def __init__(self, run_id: str, *, attempt: int) -> None:
+        self.run_id = run_id
+        self.attempt = attempt
+        super().__init__(f"This server is dedicated to attempt {attempt} of run {run_id}: ask another one.")
+
+
 class NotLoadedError(TransientCodeServerError):
     """The definitions are not loaded, so nothing can be asked of them.
 

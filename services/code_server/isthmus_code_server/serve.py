@@ -29,10 +29,12 @@ FLUSH_TIMEOUT_S = 5.0
 SPARES = 2
 #: The same where each imports the project itself: it has all of its memory to itself, too.
 SPAWNED_SPARES = 1
+#: The same where there is one run, and no more after it.
+DEDICATED_SPARES = 1
 
 
 class CodeServer:
-    """One code server, from its start to SIGTERM, SIGINT or the loss of its zygote.
+    """One code server, from its start to SIGTERM, SIGINT, the loss of its zygote, or the end of the one run that it takes.
 
     It stops in this order: health says NOT_SERVING and no run is taken any more; runs are canceled, each with its grace;
     their events are flushed to a deadline; gRPC ends; the zygote goes; the broker's connection closes. A second signal
@@ -60,6 +62,7 @@ class CodeServer:
                 telemetry=telemetry,
                 tasks=tasks,
                 cancel_grace_s=self._settings.cancel_grace_s,
+                takes_one_run=self._settings.takes_one_run,
             )
             await stack.enter_async_context(gate.listening())
             await self._serve(supervisor, gate, tasks)
@@ -77,10 +80,12 @@ class CodeServer:
         async with listening(servicer, address=self._settings.listen, health_service=self._health):
             beats = tasks.create_task(heartbeat.run(), name="heartbeat")
             loaded = tasks.create_task(self._announce(supervisor.zygote), name="announce")
+            spent = tasks.create_task(self._end_when_spent(supervisor), name="one run")
             log.info("code_server_listening", location=self._settings.location, server=self._settings.server)
             await self._stop.wait()
             log.info("code_server_stopping", active_runs=len(supervisor.live))
             loaded.cancel()
+            spent.cancel()
             await self._health.set_serving(is_serving=False)
             await supervisor.stop(flush_timeout_s=FLUSH_TIMEOUT_S)
             beats.cancel()
@@ -97,6 +102,12 @@ class CodeServer:
             return
         log.info("definitions_loaded", framework=described.framework)
         await self._health.set_serving(is_serving=True)
+
+    async def _end_when_spent(self, supervisor: Supervisor) -> None:
+        """Stop once the one run that this server takes is over, and all that it had to say is confirmed."""
+        await supervisor.spent.wait()
+        log.info("code_server_spent", server=self._settings.server)
+        self._stop.set()
 
     async def _keep_zygote(self, zygote: ZygoteLink) -> None:
         """Run the zygote; without one there is nothing to serve, unless it went because the project cannot be loaded."""
@@ -122,9 +133,15 @@ class CodeServer:
         return LoadOrder(
             source=settings.source,
             home=str(settings.home),
-            spares=SPAWNED_SPARES if settings.is_spawned else SPARES,
+            spares=self._spares(),
             is_spawned=settings.is_spawned,
+            refills_spares=not settings.takes_one_run,
         )
+
+    def _spares(self) -> int:
+        if self._settings.takes_one_run:
+            return DEDICATED_SPARES
+        return SPAWNED_SPARES if self._settings.is_spawned else SPARES
 
     def _broker_settings(self) -> BrokerSettings:
         name = f"code server {self._settings.location} {self._settings.server}"

@@ -10,7 +10,9 @@ from isthmus.v1 import telemetry_pb2 as pb
 from isthmus_code_server.runs.ending import (
     UNSEEN_EXIT,
     ChildExit,
+    MemoryKills,
     cancel_ladder,
+    is_out_of_memory,
     signal_name,
     terminal_event,
 )
@@ -59,3 +61,32 @@ def test_the_ladder_takes_the_whole_grace_and_gets_rougher(grace_s: float) -> No
 
 def test_an_unknown_signal_has_a_name() -> None:
     assert (signal_name(9), signal_name(250)) == ("SIGKILL", "signal 250")
+
+
+@pytest.mark.parametrize(
+    ("child_exit", "before", "after", "expected"),
+    [
+        (KILLED, MemoryKills(in_group=1), MemoryKills(in_group=2), True),
+        (KILLED, MemoryKills(in_group=1), MemoryKills(in_group=1), False),
+        # Somebody else's memory ran out while an operator killed this one.
+        (KILLED, MemoryKills(in_group=1, in_all=5), MemoryKills(in_group=1, in_all=6), False),
+        (KILLED, MemoryKills(in_all=5), MemoryKills(in_all=6), True),
+        (KILLED, MemoryKills(in_all=5), MemoryKills(in_all=5), False),
+        # The zygote was the victim, and took the run along.
+        (UNSEEN_EXIT, MemoryKills(in_group=1), MemoryKills(in_group=2), True),
+        # A process that it had started was the victim; it went on, and ended by itself.
+        (EXITED, MemoryKills(in_group=1), MemoryKills(in_group=2), False),
+        (ChildExit(exit_code=None, signal=15), MemoryKills(in_group=1), MemoryKills(in_group=2), False),
+    ],
+)
+def test_when_memory_is_to_blame(
+    *, child_exit: ChildExit, before: MemoryKills, after: MemoryKills, expected: bool
+) -> None:
+    assert is_out_of_memory(child_exit, before=before, after=after) is expected
+
+
+def test_a_run_out_of_memory_says_so() -> None:
+    event = terminal_event(KILLED, cancel_reason=None, is_out_of_memory=True)
+    assert event.run_failed.reason == pb.RUN_REASON_OUT_OF_MEMORY
+    assert event.run_failed.exit.is_out_of_memory
+    assert "memory" in event.message

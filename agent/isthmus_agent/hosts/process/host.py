@@ -17,7 +17,7 @@ from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import launch, procfs, sockets
 from isthmus_agent.hosts.process.life import ServerLife
 from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
-from isthmus_agent.locations.spec import Limits
+from isthmus_agent.locations.spec import Isolation, Limits
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,11 @@ class ProcessHost:
         with contextlib.suppress(OSError):
             # Empty unless servers go on; they keep their sockets in it.
             self._runtime_dir.rmdir()
+
+    @property
+    def default_isolation(self) -> Isolation:
+        """A process of its own protects a run from little: it is had where somebody asks for it."""
+        return Isolation.SHARED
 
     async def start(self, spec: ServerSpec, *, on_step: OnStep = lambda _step, _progress: None) -> Server:
         """Start a code server, or return the one that runs already; see `Host.start`.

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 _PROC = Path("/proc")
+_GROUPS = Path("/sys/fs/cgroup")
 #: The name of the environment variable that marks a code server and everything it starts.
 TAG_VARIABLE = "ISTHMUS_SERVER_TAG"
 
@@ -59,13 +60,35 @@ def tagged_memory_bytes(tag: str) -> int:
 
 
 def out_of_memory_kills() -> int:
-    """Return how often the kernel has killed a process for memory since boot; 0 where it does not say."""
+    """Return how often the kernel has killed a process for memory; 0 where it does not say.
+
+    In this process's own control group, which its children share, where that is counted; else on the whole machine.
+    """
+    counts = (_out_of_memory_kills(file) for file in (*_group_files(), _PROC / "vmstat"))
+    return next((count for count in counts if count is not None), 0)
+
+
+def _group_files() -> list[Path]:
+    """Return where the group's count may be: by its full path, or at the root where a container sees only itself."""
+    found = []
     with contextlib.suppress(OSError):
-        for line in (_PROC / "vmstat").read_text().splitlines():
+        for line in (_PROC / "self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            for folder in (path.lstrip("/"), ""):
+                if not controllers:
+                    found.append(_GROUPS / folder / "memory.events")
+                elif "memory" in controllers.split(","):
+                    found.append(_GROUPS / "memory" / folder / "memory.oom_control")
+    return found
+
+
+def _out_of_memory_kills(file: Path) -> int | None:
+    with contextlib.suppress(OSError):
+        for line in file.read_text().splitlines():
             name, _, count = line.partition(" ")
             if name == "oom_kill":
                 return int(count)
-    return 0
+    return None
 
 
 def _end_if_tagged(pid: int, *, tag: str) -> None:

@@ -15,6 +15,7 @@ from isthmus_broker.relay import JournalRelay
 
 from isthmus_code_server.runs.cancel_marker import cancel_reason
 from isthmus_code_server.runs.ending import ChildExit, cancel_ladder, terminal_event
+from isthmus_code_server.runs.memory import MemoryWatch
 from isthmus_code_server.runs.zygote_link import Child
 from isthmus_code_server.zygote.wire import ENDED, HEAD, FrameKind, read_head
 
@@ -31,11 +32,12 @@ _DISK_RETRY_S = 1.0
 class LiveAttempt:
     """An attempt that this server started."""
 
-    def __init__(self, folder: AttemptFolder, *, relay: JournalRelay) -> None:
+    def __init__(self, folder: AttemptFolder, *, relay: JournalRelay, memory: MemoryWatch) -> None:
         self.folder = folder
         self.started_at = time.time()
         self.pid = 0
         self._relay = relay
+        self._memory = memory
         self._child: Child | None = None
         self._is_forked = asyncio.Event()
         self._has_ended_itself = False
@@ -75,11 +77,12 @@ class LiveAttempt:
             tasks.create_task(self._relay.run(), name=f"relay {self.folder.path.name}")
             hear = tasks.create_task(self._hear(child), name=f"doorbell {self.folder.path.name}")
             child_exit = await child.exit
+            is_out_of_memory = self._memory.explains(child_exit)
             # Its last words are in the socket's buffer. The end of the stream may not come: a process that user code
             # forked and left behind holds it open.
             await asyncio.wait((hear,), timeout=_LAST_WORDS_S)
             hear.cancel()
-            await self._conclude(child_exit)
+            await self._conclude(child_exit, is_out_of_memory=is_out_of_memory)
             child.close()
             on_over()
             self._relay.finish()
@@ -91,13 +94,13 @@ class LiveAttempt:
                 self._has_ended_itself = self._has_ended_itself or ENDED in data
                 self._relay.ring()
 
-    async def _conclude(self, child_exit: ChildExit) -> None:
+    async def _conclude(self, child_exit: ChildExit, *, is_out_of_memory: bool) -> None:
         """See to it that nothing of a canceled run is left and that the journal has a terminal event."""
         reason = cancel_reason(self.folder)
         if reason is not None or not child_exit.is_known:
             await self._end_group()
         if not self._has_ended_itself and not _has_terminal(self.folder):
-            event = terminal_event(child_exit, cancel_reason=reason)
+            event = terminal_event(child_exit, cancel_reason=reason, is_out_of_memory=is_out_of_memory)
             log.info("run_ended_by_its_process", run_id=self.folder.run_id, how=event.message)
             await self._append(event)
         self.is_over.set()

@@ -30,21 +30,52 @@ class ChildExit:
         """Whether somebody saw how it ended."""
         return self.exit_code is not None or self.signal != 0
 
-    def to_proto(self) -> ProcessExit:
+    def to_proto(self, *, is_out_of_memory: bool = False) -> ProcessExit:
         """Write it as the contract does."""
-        return ProcessExit(exit_code=self.exit_code, signal=self.signal)
+        return ProcessExit(exit_code=self.exit_code, signal=self.signal, is_out_of_memory=is_out_of_memory)
 
 
 #: The process ended together with the zygote, the only one that could have seen how.
 UNSEEN_EXIT = ChildExit(exit_code=None, signal=0)
 
 
-def terminal_event(child_exit: ChildExit, *, cancel_reason: "RunReason.ValueType | None") -> Event:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryKills:
+    """How many processes the kernel has killed for memory, at one moment."""
+
+    #: In the control group that this process is in; None where the kernel does not count them.
+    in_group: int | None = None
+    #: On the whole machine.
+    in_all: int = 0
+
+
+def is_out_of_memory(child_exit: ChildExit, *, before: MemoryKills, after: MemoryKills) -> bool:
+    """Tell whether a process that ended was killed because memory ran out.
+
+    The group's own count decides where there is one: somewhere on the machine somebody else may run out of memory just
+    when an operator kills this run. A process that nobody saw end went with the zygote, which may have been the victim.
+
+    Args:
+        child_exit: How the process ended.
+        before: The counts at a time when it lived.
+        after: The counts now.
+    """
+    if child_exit.is_known and child_exit.signal != signal.SIGKILL:
+        return False
+    if before.in_group is not None and after.in_group is not None:
+        return after.in_group > before.in_group
+    return after.in_all > before.in_all
+
+
+def terminal_event(
+    child_exit: ChildExit, *, cancel_reason: "RunReason.ValueType | None", is_out_of_memory: bool = False
+) -> Event:
     """Return the event that ends an attempt whose process left none.
 
     Args:
         child_exit: How the process ended.
         cancel_reason: Why the attempt was to end; None when nobody asked for it.
+        is_out_of_memory: Whether memory had run out.
     """
     event = Event(occurred_at=now())
     if cancel_reason is not None:
@@ -53,11 +84,14 @@ def terminal_event(child_exit: ChildExit, *, cancel_reason: "RunReason.ValueType
         if child_exit.is_known:
             event.run_canceled.exit.CopyFrom(child_exit.to_proto())
         return event
-    event.run_failed.reason = _reason(child_exit)
-    event.message = _message(child_exit)
+    event.run_failed.reason = RunReason.RUN_REASON_OUT_OF_MEMORY if is_out_of_memory else _reason(child_exit)
+    event.message = _OUT_OF_MEMORY if is_out_of_memory else _message(child_exit)
     if child_exit.is_known:
-        event.run_failed.exit.CopyFrom(child_exit.to_proto())
+        event.run_failed.exit.CopyFrom(child_exit.to_proto(is_out_of_memory=is_out_of_memory))
     return event
+
+
+_OUT_OF_MEMORY = "The run's process was killed because memory ran out."
 
 
 def _reason(child_exit: ChildExit) -> "RunReason.ValueType":

@@ -27,6 +27,7 @@ class Heartbeat:
         """Beat until cancelled. A beat that cannot be published is left out: the next one says the same."""
         while True:
             await asyncio.sleep(self.interval_s)
+            self.supervisor.memory.sample()
             active = [run.run for run in self.supervisor.active_runs()]
             if not active:
                 continue

@@ -17,10 +17,17 @@ from isthmus_broker.relay import JournalRelay
 from isthmus_broker.telemetry import TelemetryPublisher
 
 from isthmus_code_server.definitions.clock import timestamp
-from isthmus_code_server.errors import AttemptFencedError, ChildLostError, NotLoadedError, ZygoteLostError
+from isthmus_code_server.errors import (
+    AttemptFencedError,
+    ChildLostError,
+    DedicatedElsewhereError,
+    NotLoadedError,
+    ZygoteLostError,
+)
 from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
 from isthmus_code_server.runs.cancel_marker import cancel_reason, request_cancel
 from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
+from isthmus_code_server.runs.memory import MemoryWatch
 from isthmus_code_server.runs.retention import drop_journal, prune
 from isthmus_code_server.runs.zygote_link import Child, ZygoteLink
 from isthmus_code_server.zygote.wire import FrameKind
@@ -44,11 +51,17 @@ class Supervisor:
     tasks: asyncio.TaskGroup
     #: How long a run may take to clean up where the request leaves it open, seconds.
     cancel_grace_s: float
+    #: Whether one run is taken, and no other.
+    takes_one_run: bool = False
+    #: Set, where one run is taken, once it is over and all of its events are confirmed.
+    spent: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    memory: MemoryWatch = field(default_factory=MemoryWatch, init=False)
     _live: dict[_Key, LiveAttempt] = field(default_factory=dict, init=False)
     #: Attempts whose processes are gone, with events that are not confirmed yet: the terminal one among them.
     _ended: dict[_Key, LiveAttempt] = field(default_factory=dict, init=False)
     #: Attempts whose events are not all confirmed yet, the living among them.
     _watched: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _taken: _Key | None = field(default=None, init=False)
     _is_stopping: bool = field(default=False, init=False)
     _finished: int = field(default=0, init=False)
 
@@ -66,6 +79,7 @@ class Supervisor:
             NotLoadedError: The definitions are not loaded, or the server is stopping.
             ZygoteLostError: The definitions are gone.
             AttemptFencedError: A later attempt of the run was seen already.
+            DedicatedElsewhereError: The server takes one run, and has taken another.
         """
         folder = AttemptFolder.for_run(self.runs_dir, request.run)
         live = self._live.get((folder.run_id, folder.attempt))
@@ -76,8 +90,10 @@ class Supervisor:
         if self.zygote.phase != "ready":
             raise NotLoadedError(self.zygote.phase)
         self._check_fence(folder)
+        self._check_dedication(folder)
         if not folder.claim():
             return pb.StartRunResponse(accepted=pb.RunAccepted(was_started_before=True))
+        self._taken = (folder.run_id, folder.attempt)
         return await self._start_claimed(folder, request)
 
     def _check_fence(self, folder: AttemptFolder) -> None:
@@ -85,8 +101,13 @@ class Supervisor:
         if latest > folder.attempt:
             raise AttemptFencedError(folder.run_id, attempt=folder.attempt, latest=latest)
 
+    def _check_dedication(self, folder: AttemptFolder) -> None:
+        taken = self._taken
+        if self.takes_one_run and taken is not None and taken != (folder.run_id, folder.attempt):
+            raise DedicatedElsewhereError(taken[0], attempt=taken[1])
+
     async def _start_claimed(self, folder: AttemptFolder, request: RunRequest) -> pb.StartRunResponse:
-        attempt = LiveAttempt(folder, relay=JournalRelay(folder, self.telemetry))
+        attempt = LiveAttempt(folder, relay=JournalRelay(folder, self.telemetry), memory=self.memory)
         self._live[(folder.run_id, folder.attempt)] = attempt
         self._is_idle.clear()
         # In a task of the server's own: a caller that gives up must not leave an attempt that nobody watches.
@@ -117,6 +138,8 @@ class Supervisor:
         finally:
             self._ended.pop(key, None)
         drop_journal(folder)
+        if self.takes_one_run:
+            self.spent.set()
         self._finished += 1
         if self._finished % _PRUNE_EVERY == 0:
             prune(self.runs_dir)
@@ -144,6 +167,7 @@ class Supervisor:
         """Take back the claim of an attempt of which nothing was started."""
         shutil.rmtree(attempt.folder.path, ignore_errors=True)
         attempt.withdraw()
+        self._taken = None
         self._live.pop((attempt.folder.run_id, attempt.folder.attempt), None)
 
     def _over(self, key: _Key) -> None:

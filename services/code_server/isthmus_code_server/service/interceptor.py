@@ -10,6 +10,7 @@ from isthmus_code_server.errors import (
     AttemptFencedError,
     ChildLostError,
     CodeServerError,
+    DedicatedElsewhereError,
     NotLoadedError,
     ZygoteLostError,
 )
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 _CODES: tuple[tuple[type[CodeServerError], grpc.StatusCode], ...] = (
     (NotLoadedError, grpc.StatusCode.FAILED_PRECONDITION),
     (AttemptFencedError, grpc.StatusCode.ABORTED),
+    (DedicatedElsewhereError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ZygoteLostError, grpc.StatusCode.UNAVAILABLE),
     (ChildLostError, grpc.StatusCode.INTERNAL),
 )

@@ -68,7 +68,12 @@ class Zygote:
         # What is alive now lives for ever: the collector of a child must not touch, and so copy, its pages.
         gc.collect()
         gc.freeze()
-        nursery = Nursery(self._channel, start=self._choose_start(order, definitions), wanted_spares=order.spares)
+        nursery = Nursery(
+            self._channel,
+            start=self._choose_start(order, definitions),
+            wanted_spares=order.spares,
+            refills=order.refills_spares,
+        )
         nursery.serve()
         return 0
 
@@ -95,10 +100,11 @@ class Zygote:
 class Nursery:
     """The children of a zygote: those that serve a call, and the spares that wait for one."""
 
-    def __init__(self, channel: socket.socket, *, start: ChildStart, wanted_spares: int) -> None:
+    def __init__(self, channel: socket.socket, *, start: ChildStart, wanted_spares: int, refills: bool = True) -> None:
         self._channel = channel
         self._start = start
         self._wanted_spares = wanted_spares
+        self._refills = refills
         self._calls: dict[int, int] = {}
         self._spares: dict[int, Spare] = {}
         self._selector = selectors.DefaultSelector()
@@ -146,7 +152,7 @@ class Nursery:
         self._calls[pid] = call
         send_frame(self._channel, FrameKind.FORKED, Forked(call=call, pid=pid).encode())
         self._asked_at = time.monotonic()
-        self._may_start_spares = True
+        self._may_start_spares = self._refills
         return True
 
     def _own_sockets(self) -> list[socket.socket]:

@@ -70,6 +70,8 @@ class LoadOrder:
     spares: int = 0
     #: Whether children import the definitions themselves instead of being forked.
     is_spawned: bool = False
+    #: Whether a spare that was used is replaced.
+    refills_spares: bool = True
 
     def encode(self) -> bytes:
         """Write the payload of a LOAD frame."""
