@@ -5,6 +5,11 @@ import contextlib
 from collections.abc import Callable
 
 
+def earliest(*moments: float | None) -> float | None:
+    """Return the first of some moments; None if there is none."""
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
 class Alarm:
     """Rings once per setting, as a task of the given group: it ends with it."""
 

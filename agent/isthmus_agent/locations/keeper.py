@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import structlog
 from isthmus.v1 import telemetry_pb2 as telemetry
 
+from isthmus_agent.alarm import earliest
 from isthmus_agent.dedicated.pool import DedicatedPool
 from isthmus_agent.errors import AgentError, LocationRefusedError
 from isthmus_agent.failure import FailureNote
@@ -15,7 +16,7 @@ from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.locations.held import Description, HeldServer
 from isthmus_agent.locations.prospects import check_prospects
 from isthmus_agent.locations.reconcile import Plan, ServerPhase, Wanted, reconcile
-from isthmus_agent.locations.report import LocationPhase, LocationStatus, phase_of
+from isthmus_agent.locations.report import LocationStatus, phase_of
 from isthmus_agent.locations.slumber import Slumber
 from isthmus_agent.locations.telling import LocationTeller
 from isthmus_agent.locations.trouble import Breakdown, TroubleLog
@@ -130,8 +131,7 @@ class LocationKeeper:
         A location that sleeps is not woken: the run's own server need not share the processors with the others' return.
 
         Raises:
-            LocationRefusedError: the policy does not allow the location.
-            LocationUnavailableError: the location is not wanted here, or could not be loaded.
+            LocationRefusedError, LocationUnavailableError: as `wait_serving` does.
         """
         while self._pool.basis is None or not (self._slumber.is_asleep or self._serving or self._is_pool_open):
             self.raise_if_hopeless()
@@ -319,8 +319,6 @@ class LocationKeeper:
         held.is_draining = False
         self._wake()
 
-    # ----------------------------------------------------------------------------------------------------- the reports
-
     def _tell(self) -> None:
         known = self._wanted.known_snapshot_hash if self._wanted is not None else ""
         self._teller.tell(self._status(), description=self._described, known_snapshot_hash=known)
@@ -328,16 +326,14 @@ class LocationKeeper:
     def _status(self) -> LocationStatus:
         last = self._trouble.last
         held = self._held.get(self._wanted_name)
-        is_asleep = self._slumber.is_asleep
-        phase = phase_of(self._wanted, held=held, serving=self._serving, last=last, is_asleep=is_asleep)
-        is_starting = phase in {LocationPhase.PULLING, LocationPhase.STARTING}
+        phase = phase_of(self._wanted, held=held, serving=self._serving, last=last, is_asleep=self._slumber.is_asleep)
         return LocationStatus(
             self.name,
             self._generation,
             phase,
             self.serving_generation,
             last.failure if last is not None else None,
-            held.progress if held is not None and is_starting else "",
+            held.progress if held is not None and not held.is_started else "",
         )
 
     @property
@@ -363,13 +359,14 @@ class LocationKeeper:
     def _is_snapshot_missing(self, wanted: WantedLocation) -> bool:
         """Whether the control plane does not hold what this location serves, though it may have been told once."""
         held = self._held.get(self._wanted_name)
-        described = held.description if held is not None else self._described
+        described = held.description if held is not None else None
+        if self._slumber.is_asleep:
+            described = self._described
         return described is not None and described.snapshot_hash != wanted.known_snapshot_hash
 
     def _next_look_at(self) -> float | None:
         """Return when to look again though nothing happened; None for never."""
-        moments = (self._next_start_at(), self._slumber.due_at(self._idle_ttl_s))
-        return min((moment for moment in moments if moment is not None), default=None)
+        return earliest(self._next_start_at(), self._slumber.due_at(self._idle_ttl_s))
 
     def _next_start_at(self) -> float | None:
         """Return when a server may be started that is not there; None for never."""

@@ -300,7 +300,9 @@ async def test_an_idle_location_ends_its_servers_and_comes_back_on_demand(
     stand: AbstractAsyncContextManager[AgentStand],
 ) -> None:
     async with stand as it, it.agent():
-        await serve(it, dedicated(it, standby=1, idle_ttl_s=2))
+        # Far less than a standby takes to load, which is called off.
+        await it.sync(dedicated(it, standby=1, idle_ttl_s=0.5))
+        await it.report(LOCATION_PHASE_SERVING)
         run = new_run()
         await launch(it, "waiting_job", run)
         told = len(it.reports())

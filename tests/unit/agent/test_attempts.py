@@ -43,6 +43,35 @@ def test_last_word(
     assert has_ended([event])
 
 
+OWN = Server("sales-g1-x-r1", "sales", 1, "life", "unix:/run/x.sock", slot="r1")
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        (ServerExit(OWN, signal=9), telemetry.RUN_REASON_PROCESS_KILLED),
+        (ServerExit(OWN, signal=9, is_out_of_memory=True), telemetry.RUN_REASON_OUT_OF_MEMORY),
+        (ServerExit(OWN, exit_code=3), telemetry.RUN_REASON_PROCESS_EXITED),
+        # Nobody saw how, or it had no reason to go: that says nothing of the run.
+        (ServerExit(OWN), telemetry.RUN_REASON_WORKER_LOST),
+        (ServerExit(OWN, exit_code=0), telemetry.RUN_REASON_WORKER_LOST),
+    ],
+)
+def test_what_ended_a_server_of_its_own_ended_the_run(ending: ServerExit, reason: int) -> None:
+    output = "".join(f"line {number}\n" for number in range(100))
+    event = closing_event(RUN, server=OWN.name, ending=ending, is_cancel_requested=False, output=output)
+    assert event.run_failed.reason == reason
+    assert event.run_failed.exit.exit_code == (ending.exit_code or 0)
+    assert event.run_failed.failure.stack[-1] == "line 99\n"
+    assert len(event.run_failed.failure.stack) == 50
+
+
+def test_a_shared_servers_output_is_nobodys_in_particular() -> None:
+    ending = ServerExit(SERVER, signal=9)
+    event = closing_event(RUN, server=SERVER.name, ending=ending, is_cancel_requested=False, output="secret\n")
+    assert not event.run_failed.failure.stack
+
+
 def test_an_exit_code_of_zero_is_told_too() -> None:
     event = closing_event(RUN, server="s", ending=ServerExit(SERVER, exit_code=0), is_cancel_requested=False)
     assert event.run_failed.exit.HasField("exit_code")

@@ -1,11 +1,14 @@
 """What is told of a location, and when a server that broke is tried again."""
 
+import time
+
 import pytest
 from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_agent.hosts.host import Server, ServerExit
 from isthmus_agent.locations.held import Description
 from isthmus_agent.locations.report import LocationPhase, LocationStatus, report_event
+from isthmus_agent.locations.telling import LocationTeller
 from isthmus_agent.locations.trouble import Breakdown, TroubleLog
 from isthmus_agent.locations.wanted import KeeperTiming
 
@@ -75,6 +78,34 @@ def test_a_failure_is_told_with_what_serves_meanwhile() -> None:
     assert not report.HasField("snapshot")
     assert not report.snapshot_hash
     assert event.message == "Location sales generation 4: failed (RuntimeError: broken)"
+
+
+def test_progress_is_told_at_most_once_a_second_and_news_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[telemetry.LocationReport] = []
+    teller = LocationTeller("sales", lambda _, event: told.append(event.location_report))
+    clock = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+
+    def tell(phase: LocationPhase, progress: str = "") -> None:
+        status = LocationStatus("sales", 3, phase, progress=progress)
+        teller.tell(status, description=None, known_snapshot_hash="")
+
+    tell(LocationPhase.PULLING, "layers 1 of 7")
+    tell(LocationPhase.PULLING, "layers 2 of 7")
+    clock += 1.0
+    tell(LocationPhase.PULLING, "layers 3 of 7")
+    tell(LocationPhase.PULLING, "layers 3 of 7")
+    tell(LocationPhase.STARTING)
+    tell(LocationPhase.STARTING)
+    assert [report.progress for report in told] == ["layers 1 of 7", "layers 3 of 7", ""]
+    assert told[-1].phase == telemetry.LOCATION_PHASE_STARTING
+
+
+def test_a_sleeping_location_is_told_with_what_it_defines() -> None:
+    status = LocationStatus("sales", 3, LocationPhase.ASLEEP, serving_generation=3)
+    report = report_event(status, description=DESCRIBED, known_snapshot_hash="").location_report
+    assert (report.phase, report.serving_generation) == (telemetry.LOCATION_PHASE_ASLEEP, 3)
+    assert report.snapshot_hash == DESCRIBED.snapshot_hash
 
 
 def test_equal_definitions_have_equal_hashes() -> None:
