@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1 import control_plane_pb2 as api
-from isthmus.v1.instruction_pb2 import CodeSource, ContainerLimits, ContainerMount, ContainerSpec
+from isthmus.v1.instruction_pb2 import (
+    PULL_POLICY_ALWAYS,
+    CodeSource,
+    ContainerLimits,
+    ContainerMount,
+    ContainerSpec,
+)
 from isthmus_control_plane.validation import container, request
 
 
@@ -16,7 +22,7 @@ def faults(spec: ContainerSpec) -> dict[str, str]:
 def test_what_people_ask_for_passes() -> None:
     spec = ContainerSpec(
         image="registry.example:5000/team/etl@sha256:0123",
-        pull_policy="PULL_POLICY_ALWAYS",
+        pull_policy=PULL_POLICY_ALWAYS,
         command=["python", "-m", "isthmus_code_server"],
         user="1000:1000",
         networks=["warehouse"],
