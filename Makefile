@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench protos lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench images up down protos lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
@@ -30,6 +30,8 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
+	@.venv/bin/mypy --no-error-summary scripts/images
+	@.venv/bin/mypy --no-error-summary scripts/stack
 
 layers: .venv/.ready ## import-linter: who may know whom
 	@echo "· import-linter"
@@ -45,7 +47,7 @@ generated: .venv-codegen/.ready ## generating the contract's code anew changes n
 
 pytest: .venv/.ready servers ## all tests
 	@echo "· pytest"
-	@.venv/bin/pytest -q
+	@scripts/engine run .venv/bin/pytest -q
 
 unit: .venv/.ready ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit
@@ -57,17 +59,26 @@ oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the o
 bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## measure, against Dagster itself (ONLY=launch,memory RUNS=100 PEER=0)
 	@.venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 0,$(PEER)),--no-peer)
 
+images: .venv-uv/installed ## build the container images that are missing or out of date (PARTS="agent monitor" BASE=python:3.12-slim)
+	@.venv-uv/bin/python scripts/images $(PARTS)
+
+up: .venv/.ready ## start everything as containers, with an agent that keeps code servers beside itself
+	@.venv/bin/python scripts/stack up
+
+down: ## end what make up started, runs included (VOLUMES=1: forget the data too)
+	@python3 scripts/stack down $(if $(VOLUMES),--volumes)
+
 protos: .venv-codegen/.ready ## generate the contract's code from protos/isthmus/v1/*.proto
 	@protos/generate.sh $(CURDIR)/.venv-codegen/bin/python
 
 lock: .venv-uv/installed ## resolve dependencies anew (UPGRADE=1: to the newest) and write the locks
 	@scripts/lock $(if $(UPGRADE),--upgrade)
 
-servers: ## install RabbitMQ and PostgreSQL from the distribution where they are missing
-	@scripts/servers rabbitmq postgresql
+servers: ## install RabbitMQ, PostgreSQL and Docker from the distribution where they are missing
+	@scripts/servers rabbitmq postgresql docker
 
 clean: ## remove environments, caches and the data of local runs
-	rm -rf .venv .venv-* .isthmus .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .isthmus build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.ready: requirements.lock $(projects) scripts/bootstrap scripts/uv.txt

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.docker import built_image
 from support.postgres import Postgres, private_postgres
 from support.rabbitmq import Rabbit, private_rabbitmq
 
@@ -49,3 +50,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     # Asked for here, and not by parameter, so that tests on SQLite start no server.
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def code_server_image() -> str:
+    """The image that user code starts from."""
+    return built_image("code-server")

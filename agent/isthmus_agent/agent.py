@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +19,7 @@ from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.salvage import Salvage
 from isthmus_agent.attempts.tombstones import Tombstones
 from isthmus_agent.attempts.upkeep import Upkeep
+from isthmus_agent.container_policy import default_limits
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.heartbeat import Bell, LifeSigns, beat, say_stopped
 from isthmus_agent.hosts.host import Host
@@ -62,7 +63,10 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
     broker = BrokerSettings(settings.broker_url.get_secret_value())
     purpose = f"agent {settings.deployment}.{settings.name}"
     with data_dir.claimed(settings.folder) as folder:
-        async with _host(settings, folder) as host, Publisher(broker.named(f"{purpose} telemetry")) as publisher:
+        async with (
+            _host(settings, folder, policy=policy) as host,
+            Publisher(broker.named(f"{purpose} telemetry")) as publisher,
+        ):
             source = telemetry.Source(deployment=settings.deployment, agent=settings.name, incarnation=uuid.uuid4().hex)
             agent = _Agent(
                 settings=settings,
@@ -76,7 +80,13 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
             await agent.run(stop=stop, started=started)
 
 
-def _host(settings: AgentSettings, folder: Path) -> ProcessHost:
+def _host(settings: AgentSettings, folder: Path, *, policy: Policy) -> Host:
+    if settings.host == "docker":
+        # An agent of processes does without an HTTP client.
+        from isthmus_agent.hosts.docker.host import DockerHost
+
+        options = replace(settings.docker, limits=default_limits(settings.docker.limits, policy=policy))
+        return DockerHost(options, data_dir=folder, deployment=settings.deployment, agent=settings.name)
     return ProcessHost(
         servers_dir=folder / "servers",
         runtime_dir=settings.runtime_dir or default_runtime_dir(folder),

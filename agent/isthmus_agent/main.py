@@ -7,6 +7,7 @@ import signal
 import sys
 
 import structlog
+from isthmus_broker import pulse
 
 from isthmus_agent.agent import run_agent
 from isthmus_agent.errors import AgentError
@@ -45,7 +46,7 @@ def _log_to_stderr() -> None:
 
 
 async def _run(settings: AgentSettings) -> None:
-    stop = asyncio.Event()
+    stop, started = asyncio.Event(), asyncio.Event()
 
     def on_signal(number: signal.Signals) -> None:
         if stop.is_set():
@@ -56,7 +57,8 @@ async def _run(settings: AgentSettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-    await run_agent(settings, stop=stop)
+    with pulse.beating(started):
+        await run_agent(settings, stop=stop, started=started)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
 """What the agent's owner allows, whatever the control plane asks for."""
 
 import tomllib
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from posixpath import normpath
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from isthmus_agent.container_policy import ContainerPolicy, judge_container, judge_limits
 from isthmus_agent.errors import PolicyFileError
 from isthmus_agent.locations.spec import CodeSource, Isolation, Limits, LocationSpec, TargetKind
+from isthmus_agent.verdict import Allowed, Refused, Verdict, first_refusal
+
+__all__ = ["Allowed", "Policy", "Refused", "Verdict", "judge", "judge_run", "load_policy"]
 
 
-class Policy(BaseModel):
-    """Allow-lists of the agent's owner. A list that is left out allows everything; an empty one allows nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Policy(ContainerPolicy):
+    """Allow-lists of the agent's owner. An empty list allows nothing; one that is left out allows what is harmless."""
 
     #: Interpreters that may be started, by full path. The agent's own is always allowed.
     python_executables: tuple[Path, ...] | None = None
@@ -23,58 +24,35 @@ class Policy(BaseModel):
     working_directories: tuple[Path, ...] | None = None
     #: Names of environment variables that a location may set, with shell wildcards.
     env_names: tuple[str, ...] | None = None
-    #: Where runs may execute.
+    #: Where runs may execute: "shared", "dedicated". Both when left out.
     isolation: tuple[Isolation, ...] | None = None
-    #: The most that a container may use: bytes, processors, processes.
-    max_memory_bytes: int | None = None
-    max_cpus: float | None = None
-    max_pids: int | None = None
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """The policy has nothing against it."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The policy does not allow it."""
-
-    #: The allow-list that was broken, by its name in the policy file.
-    rule: str
-    problem: str
-
-
-Verdict = Allowed | Refused
 
 
 def judge(spec: LocationSpec, *, policy: Policy) -> Verdict:
     """Say whether a location may be served here."""
-    verdicts = (
-        _judge_python(spec.source, allowed=policy.python_executables),
-        _judge_folders(spec.source, allowed=policy.working_directories),
-        _judge_env(spec.env, allowed=policy.env_names),
+    return first_refusal(
+        [
+            _judge_python(spec.source, allowed=policy.python_executables),
+            _judge_folders(spec.source, allowed=policy.working_directories),
+            _judge_env(spec.env, allowed=policy.env_names),
+            _judge_isolation(spec.isolation, allowed=policy.isolation),
+            judge_container(spec.container, policy=policy),
+        ]
     )
-    return next((verdict for verdict in verdicts if isinstance(verdict, Refused)), Allowed())
 
 
 def judge_run(policy: Policy, *, limits: Limits, isolation: Isolation) -> Verdict:
     """Say whether a run may execute where it wants to, and may use as much as it asks for; 0 asks for nothing."""
-    if policy.isolation is not None and isolation not in policy.isolation:
-        return Refused("isolation", f"runs that are {isolation.value} are not in the list")
-    asked: tuple[tuple[str, float, float | None], ...] = (
-        ("max_memory_bytes", limits.memory_bytes, policy.max_memory_bytes),
-        ("max_cpus", limits.cpus, policy.max_cpus),
-        ("max_pids", limits.pids, policy.max_pids),
+    return first_refusal(
+        [
+            _judge_isolation(isolation, allowed=policy.isolation),
+            judge_limits(limits, policy=policy),
+        ]
     )
-    for rule, wanted, most in asked:
-        if most is not None and wanted > most:
-            return Refused(rule, f"{wanted:g} is more than {most:g}")
-    return Allowed()
 
 
 def load_policy(path: Path | None) -> Policy:
-    """Read the owner's TOML file; no file allows everything.
+    """Read the owner's TOML file; no file is the same as an empty one.
 
     Raises:
         PolicyFileError: the file cannot be read, or says something that no rule knows.
@@ -125,3 +103,9 @@ def _judge_env(env: tuple[tuple[str, str], ...], *, allowed: tuple[str, ...] | N
         if not any(fnmatchcase(name, pattern) for pattern in allowed):
             return Refused("env_names", f"the variable {name} matches nothing in the list")
     return Allowed()
+
+
+def _judge_isolation(isolation: Isolation | None, *, allowed: tuple[Isolation, ...] | None) -> Verdict:
+    if allowed is None or isolation is None or isolation in allowed:
+        return Allowed()
+    return Refused("isolation", f"runs that are {isolation.value} are not in the list")

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from isthmus_broker.topology import NAME_PATTERN
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, ByteSize, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from isthmus_agent.errors import SettingsError
+from isthmus_agent.hosts.docker.options import DEFAULT_PIDS, DEFAULT_URL, DockerOptions
+from isthmus_agent.locations.spec import Limits
 
 _PREFIX = "ISTHMUS_AGENT_"
 _BROKER_VARIABLE = "ISTHMUS_BROKER_URL"
@@ -39,9 +41,30 @@ class AgentSettings(BaseSettings):
     data_dir: Path | None = None
     #: Where the sockets lie: short and private. A folder of this data_dir's own when not set.
     runtime_dir: Path | None = None
-    #: Where code servers run.
-    host: Literal["process"] = "process"
-    #: The owner's allow-lists, as TOML; everything is allowed without one.
+    #: Where code servers run: as processes beside the agent, or in containers of a Docker engine.
+    host: Literal["process", "docker"] = "process"
+    #: Address of the Docker engine: `unix://` or, without encryption, `tcp://`.
+    docker_url: str = Field(default=DEFAULT_URL, pattern="^(unix|tcp)://.")
+    #: The agent's own container, by id or name, where it cannot be found out.
+    container: str = ""
+    #: The network of containers whose location names none: the broker must be reachable there.
+    network: str = ""
+    #: Limits of containers whose location says nothing: memory like "2GB", processors, processes; 0 for none.
+    container_memory: ByteSize = ByteSize(0)
+    container_cpus: float = Field(default=0.0, ge=0)
+    container_pids: int = Field(default=DEFAULT_PIDS, ge=0)
+    #: Seconds that a container may take to end before the engine kills it, when it is not the agent that stops it.
+    container_stop_timeout_s: float = Field(default=30.0, ge=0)
+    #: Seconds for which a container that failed is kept to be looked at.
+    failed_containers_kept_s: float = Field(default=3600.0, ge=0)
+    #: How large a file of a container's output gets, like "10m", and how many of them are kept.
+    container_log_max_size: str = Field(default="10m", pattern="^[0-9]+[kmg]?$")
+    container_log_max_files: int = Field(default=3, ge=1)
+    #: How often pulling an image is tried.
+    pull_tries: int = Field(default=3, ge=1)
+    #: Credentials of registries, in the form of Docker's config.json; read anew for each pull.
+    registry_config_file: Path | None = None
+    #: The owner's allow-lists, as TOML. Without one all is allowed but what gives away the engine's machine.
     policy_file: Path | None = None
     #: The broker account that instructions must come from; any when empty.
     allowed_sender: str = ""
@@ -72,6 +95,22 @@ class AgentSettings(BaseSettings):
             return self.data_dir
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         return Path(state) / "isthmus" / f"{self.deployment}.{self.name}"
+
+    @property
+    def docker(self) -> DockerOptions:
+        """What the docker host is told."""
+        return DockerOptions(
+            url=self.docker_url,
+            container=self.container,
+            network=self.network,
+            limits=Limits(self.container_memory, self.container_cpus, self.container_pids),
+            stop_timeout_s=self.container_stop_timeout_s,
+            failed_kept_s=self.failed_containers_kept_s,
+            pull_tries=self.pull_tries,
+            registry_config=self.registry_config_file,
+            log_max_size=self.container_log_max_size,
+            log_max_files=self.container_log_max_files,
+        )
 
     @property
     def server_broker_url(self) -> str:

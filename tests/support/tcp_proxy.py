@@ -1,14 +1,17 @@
-"""A TCP proxy inside the test, whose wire can be cut, silenced, refused and mended."""
+"""A proxy inside the test, over TCP or a unix socket, whose wire can be cut, silenced, refused and mended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from support.eventually import eventually
 
 _CHUNK = 64 * 1024
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class TcpProxy:
@@ -20,8 +23,8 @@ class TcpProxy:
     - `resume()` forwards again, first what was held back.
     """
 
-    def __init__(self, *, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._open: set[asyncio.StreamWriter] = set()
         self._serving = 0
         self._flowing = asyncio.Event()
@@ -35,14 +38,29 @@ class TcpProxy:
     @asynccontextmanager
     async def to(cls, host: str, port: int) -> AsyncIterator[Self]:
         """Listen on a free port of 127.0.0.1 until the block is left."""
-        proxy = cls(host=host, port=port)
+        proxy = cls(lambda: asyncio.open_connection(host, port))
         proxy._server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
-        try:
+        async with proxy._ending():
             yield proxy
+
+    @classmethod
+    @asynccontextmanager
+    async def to_socket(cls, target: Path, *, at: Path) -> AsyncIterator[Self]:
+        """Listen on a unix socket in front of another one until the block is left."""
+        proxy = cls(lambda: asyncio.open_unix_connection(target))
+        proxy._server = await asyncio.start_unix_server(proxy._serve, at)
+        async with proxy._ending():
+            yield proxy
+
+    @asynccontextmanager
+    async def _ending(self) -> AsyncIterator[None]:
+        try:
+            yield
         finally:
-            proxy._server.close()
-            proxy.refuse()
-            await eventually(lambda: not proxy._open and not proxy._serving, within=5)
+            assert self._server is not None
+            self._server.close()
+            self.refuse()
+            await eventually(lambda: not self._open and not self._serving, within=5)
 
     @property
     def port(self) -> int:
@@ -90,7 +108,7 @@ class TcpProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            far_reader, far_writer = await self._connect()
         except OSError:
             return
         ends = {writer, far_writer}

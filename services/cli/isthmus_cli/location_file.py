@@ -1,16 +1,26 @@
 """The file that describes code locations, and the options that describe one."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
-from isthmus.v1.instruction_pb2 import START_METHOD_SPAWN, START_METHOD_UNSPECIFIED, CodeSource
+from isthmus.v1.instruction_pb2 import (
+    ISOLATION_DEDICATED,
+    ISOLATION_SHARED,
+    ISOLATION_UNSPECIFIED,
+    START_METHOD_SPAWN,
+    START_METHOD_UNSPECIFIED,
+    CodeSource,
+)
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
 from isthmus_cli.yaml_text import parse_yaml
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+_ISOLATIONS = {"": ISOLATION_UNSPECIFIED, "shared": ISOLATION_SHARED, "dedicated": ISOLATION_DEDICATED}
 _TARGETS = ("module", "file", "package", "autoload_defs_module")
 
 
@@ -37,6 +47,13 @@ class LocationEntry(BaseModel):
     env: dict[str, str] = Field(default_factory=dict)
     #: Seconds that importing may take; 0 for the agent's default.
     load_timeout_s: Annotated[float, Field(ge=0)] = 0.0
+    container: ContainerEntry = Field(default_factory=ContainerEntry)
+    #: Where runs execute; empty for the way of the agent's host.
+    isolation: Literal["", "shared", "dedicated"] = ""
+    #: How many dedicated code servers are kept loaded and waiting for a run.
+    standby: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    #: Seconds after which idle code servers end; 0 for never.
+    idle_ttl_s: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _has_one_target(self) -> Self:
@@ -69,6 +86,10 @@ class LocationEntry(BaseModel):
             source=source,
             env=self.env,
             load_timeout_s=self.load_timeout_s,
+            container=self.container.to_spec(),
+            isolation=_ISOLATIONS[self.isolation],
+            standby=self.standby,
+            idle_ttl_s=self.idle_ttl_s,
         )
 
 
@@ -121,17 +142,26 @@ def _input_error(error: ValidationError, *, origin: str) -> InputError:
     faults = []
     for fault in error.errors(include_url=False):
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
-        faults.append(f"  {field or 'as a whole'}: {_say(fault['type'], message=fault['msg'])}")
+        known = _fields_beside(fault["loc"])
+        faults.append(f"  {field or 'as a whole'}: {_say(fault['type'], message=fault['msg'], known=known)}")
     return InputError(
         "\n".join([f"{origin} cannot be used:", *faults]),
         remedy="The form is: locations: [{name: etl, module: etl.definitions}]; docs/cli.md lists the fields.",
     )
 
 
-def _say(kind: str, *, message: str) -> str:
+def _fields_beside(path: tuple[int | str, ...]) -> Iterable[str]:
+    """List the fields that there are where a fault is."""
+    models: dict[str, type[BaseModel]] = {"container": ContainerEntry, "limits": LimitsEntry, "mounts": MountEntry}
+    held = [models[part] for part in path[:-1] if isinstance(part, str) and part in models]
+    model = held[-1] if held else LocationEntry
+    return list(model.model_fields)
+
+
+def _say(kind: str, *, message: str, known: Iterable[str]) -> str:
     match kind:
         case "extra_forbidden":
-            return f"there is no such field; the fields are {', '.join(LocationEntry.model_fields)}"
+            return f"there is no such field; the fields are {', '.join(known)}"
         case "string_pattern_mismatch":
             return "use 1 to 63 lower-case letters, digits, - and _, with a letter or digit at both ends"
         case "missing":

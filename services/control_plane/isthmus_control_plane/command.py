@@ -68,6 +68,10 @@ def _spec(held: HeldLocation) -> LocationSpec:
         env=settings.env,
         known_snapshot_hash=held.known_snapshot_hash,
         load_timeout_s=settings.load_timeout_s,
+        container=settings.container,
+        isolation=settings.isolation,
+        standby=settings.standby,
+        idle_ttl_s=settings.idle_ttl_s,
     )
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 
 import structlog
+from isthmus_broker import pulse
 from isthmus_broker.errors import PermanentBrokerError
 from isthmus_store.errors import PermanentStoreError
 
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 async def _serve(settings: ControlPlaneSettings) -> None:
-    stop = asyncio.Event()
+    stop, started = asyncio.Event(), asyncio.Event()
 
     def on_signal(number: signal.Signals) -> None:
         if stop.is_set():
@@ -48,7 +49,8 @@ async def _serve(settings: ControlPlaneSettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-    await run_control_plane(settings, stop=stop)
+    with pulse.beating(started):
+        await run_control_plane(settings, stop=stop, started=started)
 
 
 def _log_to_stderr() -> None:

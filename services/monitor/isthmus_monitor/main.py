@@ -5,6 +5,7 @@ import signal
 import sys
 
 import structlog
+from isthmus_broker import pulse
 from isthmus_store.errors import PermanentStoreError
 
 from isthmus_monitor.errors import SettingsError
@@ -34,18 +35,19 @@ def _first(faults: BaseExceptionGroup[Exception]) -> BaseException:
 
 
 async def _run(settings: MonitorSettings) -> None:
-    loop = asyncio.get_running_loop()
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(run_monitor(settings), name="monitor")
+    loop, started = asyncio.get_running_loop(), asyncio.Event()
+    with pulse.beating(started):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(run_monitor(settings, started=started), name="monitor")
 
-        def stop() -> None:
+            def stop() -> None:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    # The next one has its default effect.
+                    loop.remove_signal_handler(number)
+                task.cancel()
+
             for number in (signal.SIGTERM, signal.SIGINT):
-                # The next one has its default effect.
-                loop.remove_signal_handler(number)
-            task.cancel()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
+                loop.add_signal_handler(number, stop)
     _log.info("monitor_stopped")
 
 

@@ -16,6 +16,10 @@ def main() -> None:
         sys.stdout.flush()
     if os.environ.get("EXIT"):
         sys.exit(int(os.environ["EXIT"]))
+    if os.environ.get("EAT"):
+        # More than its container may use, page by page so that all of it is really there.
+        eaten = [b"x" * 1_000_000 for _ in range(int(os.environ["EAT"]))]
+        sys.exit(len(eaten) == 0)
     if os.environ.get("STUBBORN"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = None

@@ -4,15 +4,16 @@ import json
 import os
 import signal
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from contract.agent.host_contract import HostContract, code_source, is_alive, next_exit, read_note
-from isthmus_agent.errors import RuntimeFolderError
+from isthmus_agent.errors import RuntimeFolderError, ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.process import procfs, sockets
 from isthmus_agent.hosts.process.host import ProcessHost
+from isthmus_agent.locations.spec import CodeSource, TargetKind
 
 _SMALL_SERVER = Path(__file__).with_name("small_server.py")
 
@@ -20,6 +21,15 @@ _SMALL_SERVER = Path(__file__).with_name("small_server.py")
 @dataclass
 class ProcessKit:
     folder: Path
+    are_children_left_behind = True
+
+    @property
+    def command_is_missing(self) -> tuple[ServerSpec, str]:
+        source = CodeSource(TargetKind.MODULE, "definitions", python_executable="/nowhere/python")
+        return replace(self.spec(), source=source), "/nowhere/python"
+
+    def listens_at(self, server: Server) -> str:
+        return server.address
 
     def open(self) -> AbstractAsyncContextManager[Host]:
         return self.host()
@@ -56,6 +66,13 @@ def kit(tmp_path: Path) -> ProcessKit:
 
 class TestProcessHost(HostContract):
     """The contract, on processes."""
+
+
+async def test_a_missing_working_directory_is_named(kit: ProcessKit) -> None:
+    source = CodeSource(TargetKind.MODULE, "definitions", working_directory="/nowhere")
+    async with kit.host() as host:
+        with pytest.raises(ServerStartError, match="working directory /nowhere"):
+            await host.start(replace(kit.spec(), source=source))
 
 
 async def test_a_reused_pid_is_not_taken_for_the_server(kit: ProcessKit) -> None:

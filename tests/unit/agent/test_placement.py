@@ -4,6 +4,7 @@ import pytest
 from isthmus_agent.dedicated.placement import Placement, merged, placement_of
 from isthmus_agent.locations.spec import Isolation, Limits
 from isthmus_agent.policy import Allowed, Policy, Refused, judge_run
+from pydantic import ByteSize
 
 SHARED, DEDICATED = Isolation.SHARED, Isolation.DEDICATED
 
@@ -90,8 +91,8 @@ def test_a_run_asks_for_what_differs_from_its_location() -> None:
         (Policy(isolation=(DEDICATED,)), None),
         (Policy(isolation=(SHARED,)), "isolation"),
         (Policy(isolation=()), "isolation"),
-        (Policy(max_memory_bytes=99), "max_memory_bytes"),
-        (Policy(max_memory_bytes=100), None),
+        (Policy(max_memory=ByteSize(99)), "max_memory"),
+        (Policy(max_memory=ByteSize(100)), None),
         (Policy(max_cpus=1.5), "max_cpus"),
         (Policy(max_pids=9), "max_pids"),
     ],

@@ -59,7 +59,7 @@ def test_judgement(policy: Policy, wanted: LocationSpec, rule: str | None) -> No
     assert isinstance(verdict, Allowed | Refused)
 
 
-def test_no_file_allows_everything() -> None:
+def test_no_file_is_an_empty_one() -> None:
     assert load_policy(None) == Policy()
 
 
@@ -71,7 +71,13 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("env_names = 3\n", "env_names"), ("images = []\n", "images"), ("env_names = [\n", "policy.toml")],
+    [
+        ("env_names = 3\n", "env_names"),
+        ("imagse = []\n", "imagse"),
+        ("max_memory = 0\n", "max_memory"),
+        ('isolation = ["alone"]\n', "isolation"),
+        ("env_names = [\n", "policy.toml"),
+    ],
 )
 def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "policy.toml"

@@ -56,7 +56,7 @@ def test_whoever_embeds_the_agent_gives_values_by_name() -> None:
         ("ISTHMUS_AGENT_DEPLOYMENT", "-x", "small letters"),
         ("ISTHMUS_AGENT_PREFETCH", "0", "greater than or equal to 1"),
         ("ISTHMUS_AGENT_HEARTBEAT_S", "soon", "valid number"),
-        ("ISTHMUS_AGENT_HOST", "docker", "process"),
+        ("ISTHMUS_AGENT_HOST", "podman", "process"),
     ],
 )
 def test_a_wrong_setting_is_named(

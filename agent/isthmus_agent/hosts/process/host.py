@@ -17,6 +17,8 @@ from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import launch, procfs, sockets
 from isthmus_agent.hosts.process.life import ServerLife
 from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
+from isthmus_agent.hosts.server_config import CONFIG_FILE
+from isthmus_agent.hosts.server_folder import read_tail, remove_old_folders
 from isthmus_agent.locations.spec import Isolation, Limits
 
 log = structlog.get_logger(__name__)
@@ -144,7 +146,7 @@ class ProcessHost:
     async def tail(self, server: Server, *, max_bytes: int) -> str:
         """Return the end of what the server wrote; see `Host.tail`."""
         path = self._servers_dir / server.name / launch.OUTPUT_FILE
-        return await asyncio.to_thread(launch.read_tail, path, max_bytes=max_bytes)
+        return await asyncio.to_thread(read_tail, path, max_bytes=max_bytes)
 
     def _forget(self, life: ServerLife) -> None:
         """Remove what told of a server whose end is proven, unless its name lives again already."""
@@ -153,7 +155,7 @@ class ProcessHost:
             del self._lives[name]
             remove_record(self._servers_dir / name)
             # It holds the broker's password; what stays is the output, for a person to read.
-            (self._servers_dir / name / launch.CONFIG_FILE).unlink(missing_ok=True)
+            (self._servers_dir / name / CONFIG_FILE).unlink(missing_ok=True)
             sockets.socket_path(self._runtime_dir, server=name).unlink(missing_ok=True)
 
     async def _next_exit(self) -> ServerLife:
@@ -188,7 +190,7 @@ class ProcessHost:
         pid = launch.spawn(folder, spec=spec, server=name, tag=record.incarnation, command=self._command)
         self._lives[name] = ServerLife(record.server, pid=pid, on_exit=self._exits.put_nowait)
         record.started(pid).save(folder)
-        launch.remove_old_folders(self._servers_dir, keep=frozenset(self._lives))
+        remove_old_folders(self._servers_dir, keep=frozenset(self._lives))
         log.info("server_started", server=name, location=spec.location, generation=spec.generation, pid=pid)
         return record.server
 

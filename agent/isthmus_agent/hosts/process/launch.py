@@ -1,47 +1,27 @@
 """Starts a code server's process: its folder, its configuration, its environment."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from google.protobuf import json_format
-from isthmus.v1 import code_server_pb2 as code_server
-
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.process.procfs import TAG_VARIABLE
+from isthmus_agent.hosts.server_config import CONFIG_FILE, config_text
 
 #: The agent's own settings, the broker's password among them, are not the user code's business.
 _PRIVATE_PREFIXES = ("ISTHMUS_AGENT_", "ISTHMUS_BROKER_")
-#: Folders of ended servers that are kept for their output.
-_KEPT_FOLDERS = 20
 
 OUTPUT_FILE = "output.log"
-CONFIG_FILE = "config.json"
 
 
 def prepare_folder(folder: Path, *, spec: ServerSpec, server: str, address: str) -> None:
     """Make the server's folder with its configuration, readable by this user alone."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     spec.runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = code_server.CodeServerConfig(
-        deployment=spec.deployment,
-        agent=spec.agent,
-        location=spec.location,
-        generation=spec.generation,
-        server=server,
-        source=spec.source.to_proto(),
-        listen=address,
-        broker_url=spec.broker_url,
-        runs_dir=str(spec.runs_dir),
-        heartbeat_interval_s=spec.heartbeat_interval_s,
-        cancel_grace_s=spec.cancel_grace_s,
-        takes_one_run=spec.is_dedicated,
-    )
-    text = json_format.MessageToJson(config)
+    text = config_text(spec, server=server, address=address, runs_dir=str(spec.runs_dir))
     with open(folder / CONFIG_FILE, "w", encoding="utf-8", opener=_open_private) as file:
         file.write(text)
 
@@ -73,25 +53,6 @@ def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, command: tup
     # The pidfd reaps it. Popen must believe it is over, or it would complain, and reap it in our place.
     process.returncode = 0
     return process.pid
-
-
-def remove_old_folders(servers_dir: Path, *, keep: frozenset[str]) -> None:
-    """Remove the oldest folders of ended servers; those named in `keep` run."""
-    ended = [folder for folder in servers_dir.iterdir() if folder.is_dir() and folder.name not in keep]
-    ended.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-    for folder in ended[_KEPT_FOLDERS:]:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def read_tail(path: Path, *, max_bytes: int) -> str:
-    """Return the end of a file as text; nothing when there is no file."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - max_bytes))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
 
 
 def _environment(spec: ServerSpec, *, tag: str) -> Mapping[str, str]:

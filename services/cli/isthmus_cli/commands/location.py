@@ -75,6 +75,20 @@ class ApplyOptions(PrintOptions):
         float,
         typer.Option(metavar="SECONDS", help="How long importing may take; 0 for the agent's default.", min=0.0),
     ] = 0.0
+    image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="The image that its code runs in, on Docker.", show_default=False)
+    ] = ""
+    isolation: Annotated[
+        str,
+        typer.Option(
+            metavar="shared|dedicated", help="Where runs execute, if not the agent's way.", show_default=False
+        ),
+    ] = ""
+    standby: Annotated[int, typer.Option(metavar="N", help="How many containers wait, loaded, for a run.", min=0)] = 0
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="What a container may use, as in 512MB.", show_default=False)
+    ] = ""
+    cpus: Annotated[float, typer.Option(metavar="N", help="Processors that it may use, as in 1.5.", min=0.0)] = 0.0
     reload: Annotated[bool, typer.Option("--reload", help="Import again though the settings are the same.")] = False
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it serves, or failed to load.")] = True
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
@@ -231,8 +245,17 @@ def _settings_of(options: ApplyOptions) -> "list[LocationSettings]":
             pool=options.pool,
             env=_env_of(options.env),
             load_timeout_s=options.load_timeout,
+            isolation=options.isolation,
+            standby=options.standby,
+            container=_container_of(options),
         ),
     ]
+
+
+def _container_of(options: ApplyOptions) -> dict[str, object]:
+    limits = {"memory": options.memory, "cpus": options.cpus}
+    given = {"image": options.image, "limits": {name: value for name, value in limits.items() if value}}
+    return {name: value for name, value in given.items() if value}
 
 
 def _env_of(assignments: Iterable[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from isthmus.v1.telemetry_pb2 import (
     SensorSnapshot,
 )
 
+from isthmus_cli.view.container import container_facts
 from isthmus_cli.view.failure import failure_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.text import age_text, asset_text, columns, count_text, moment_text, size_text
@@ -46,6 +47,7 @@ def location_lines(location: Location, *, paint: Paint) -> list[str]:
         ("folder", settings.source.working_directory),
         ("python", settings.source.python_executable),
         ("env", ", ".join(sorted(settings.env))),
+        *container_facts(settings),
         ("applied", moment_text(location.applied_at)),
     ]
     lines = [f"{paint.dim(f'{name:10}')}{value}" for name, value in facts if value]

@@ -11,6 +11,7 @@ from isthmus.v1.telemetry_pb2 import AssetKey, MetadataEntry, MetadataValue
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86400
+_KILO = 1000
 _METADATA_CHARS = 80
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -78,6 +79,16 @@ def value_text(value: MetadataValue) -> str:
     inner = getattr(value, kind)
     tell = _VALUE_TELLERS.get(kind)
     return tell(inner) if tell else str(inner)
+
+
+def size_text(size: int) -> str:
+    """Tell a number of bytes as people write it."""
+    value, units = float(size), ("B", "kB", "MB", "GB", "TB")
+    for unit in units[:-1]:
+        if value < _KILO:
+            return f"{value:.4g} {unit}"
+        value /= _KILO
+    return f"{value:.4g} {units[-1]}"
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

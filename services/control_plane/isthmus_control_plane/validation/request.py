@@ -8,7 +8,7 @@ from isthmus.v1 import instruction_pb2, telemetry_pb2
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.errors import Violation
-from isthmus_control_plane.validation import field
+from isthmus_control_plane.validation import container, field
 
 #: Limits, well above what a person writes and well below what hurts the broker and the store.
 MAX_RUN_CONFIG_BYTES: Final = 2 * 1024 * 1024
@@ -65,6 +65,7 @@ def apply_location(request: api.ApplyLocationRequest) -> list[Violation]:
         *_source(settings.source),
         *env,
         *field.seconds(settings.load_timeout_s, field="settings.load_timeout_s", most=MAX_LOAD_TIMEOUT_S),
+        *container.location(settings),
     ]
 
 

@@ -1,0 +1,1 @@
+"""Code servers as containers of a Docker engine."""

@@ -1,0 +1,260 @@
+"""The engine's API as this host uses it: the one place that knows aiodocker, its errors and its answers."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import aiodocker
+import aiohttp
+from aiodocker.types import JSONObject
+from pydantic import BaseModel, TypeAdapter
+
+from isthmus_agent.errors import EngineRefusedError, EngineUnavailableError
+from isthmus_agent.hosts.docker.replies import (
+    Container,
+    Created,
+    EngineEvent,
+    Image,
+    Info,
+    ListedContainer,
+    PullStep,
+    Stats,
+)
+
+#: Longest wait for an answer, seconds: creating and starting take long on a busy machine.
+_CALL_TIMEOUT_S = 120.0
+_CONNECT_TIMEOUT_S = 10.0
+#: Longest silence of a pull, seconds; the engine tells of every layer several times a second.
+_PULL_SILENCE_S = 300.0
+#: How many lines of output are asked for at the most; their length is not bounded.
+_TAIL_LINES = 500
+
+_NOT_FOUND = 404
+_CONFLICT = 409
+_UNCHANGED = 304
+_CONNECTION_LOST = 900
+
+ReplyT = TypeVar("ReplyT", bound=BaseModel)
+
+
+class _Client(aiodocker.Docker):
+    """aiodocker's client, with a way to what it has no method for."""
+
+    async def ask(
+        self, path: str, method: str = "GET", *, params: JSONObject | None = None, data: object = None
+    ) -> object:
+        """Call the engine and return its answer, parsed."""
+        async with asyncio.timeout(_CALL_TIMEOUT_S):
+            answer: object = await self._query_json(path, method, params=params, data=data)
+            return answer
+
+    async def lines(
+        self, path: str, method: str = "GET", *, params: JSONObject, headers: Mapping[str, str], silence_s: float | None
+    ) -> AsyncGenerator[bytes, None]:
+        """Call the engine and give its answer line by line; first an empty one, when the answer has begun."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=silence_s)
+        async with self._query(path, method, params=params, headers=headers, timeout=timeout) as response:
+            try:
+                yield b""
+                while line := await response.content.readline():
+                    yield line
+            finally:
+                # Releasing would wait for the end of a stream that has none.
+                response.close()
+
+
+class Engine:
+    """A container engine. Errors come out as EngineUnavailableError (try again) or EngineRefusedError (its answer)."""
+
+    def __init__(self, client: _Client, *, url: str) -> None:
+        """Use `open` instead."""
+        self._client = client
+        self._url = url
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str) -> AsyncIterator[Self]:
+        """Prepare calls to the engine at a `unix://` or `tcp://` address; nothing is connected before the first."""
+        # The default of 100 connections is less than an agent may need at once; above it, every call would wait.
+        connector: aiohttp.BaseConnector = (
+            aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0)
+            if url.startswith("unix://")
+            else aiohttp.TCPConnector(limit=0)
+        )
+        base = "unix://localhost" if url.startswith("unix://") else url
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
+        client = _Client(url=base, connector=connector, timeout=timeout)
+        try:
+            yield cls(client, url=url)
+        finally:
+            await client.close()
+            await connector.close()
+
+    async def info(self) -> Info:
+        """Return what the engine says of itself."""
+        return await self._ask(Info, "tell of itself", "info")
+
+    async def create(self, name: str, *, body: JSONObject) -> str:
+        """Create a container and return its id."""
+        call, path, params = "create a container", "containers/create", {"name": name}
+        return (await self._ask(Created, call, path, method="POST", params=params, data=body)).id
+
+    async def connect_network(self, container: str, *, network: str) -> None:
+        """Put a container on one more network."""
+        path = f"networks/{quote(network, safe='')}/connect"
+        await self._do("connect a container to a network", path, data={"Container": container})
+
+    async def start(self, container: str) -> None:
+        """Start a container; one that runs already is left as it is."""
+        await self._do("start a container", f"containers/{container}/start")
+
+    async def inspect(self, container: str) -> Container | None:
+        """Look at a container, by id or name; None when there is none."""
+        try:
+            return await self._ask(Container, "look at a container", f"containers/{quote(container, safe='')}/json")
+        except EngineRefusedError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, labels: Mapping[str, str]) -> tuple[ListedContainer, ...]:
+        """Return all containers that carry these labels, dead ones too."""
+        params = {"all": "1", "filters": _filters(labels)}
+        with self._errors("list containers"):
+            answer = await self._client.ask("containers/json", params=params)
+        return TypeAdapter(tuple[ListedContainer, ...]).validate_python(answer)
+
+    async def kill(self, container: str, *, signal: str) -> None:
+        """Send a signal to a container's first process; one that does not run is left alone."""
+        path = f"containers/{container}/kill"
+        await self._do("signal a container", path, params={"signal": signal}, unless={_NOT_FOUND, _CONFLICT})
+
+    async def remove(self, container: str) -> None:
+        """Remove a container with its anonymous volumes, killing it if it runs; one that is gone is fine."""
+        params = {"force": "1", "v": "1"}
+        path = f"containers/{quote(container, safe='')}"
+        # A conflict says that somebody removes it already.
+        await self._do("remove a container", path, "DELETE", params=params, unless={_NOT_FOUND, _CONFLICT})
+
+    async def rename(self, container: str, *, name: str) -> None:
+        """Give a container another name."""
+        await self._do("rename a container", f"containers/{container}/rename", params={"name": name})
+
+    async def update(self, container: str, *, body: JSONObject) -> None:
+        """Change a container's limits while it runs."""
+        await self._do("update a container", f"containers/{container}/update", data=body)
+
+    async def stats(self, container: str) -> Stats:
+        """Return what a container uses; one sample, so that it does not take a second."""
+        params = {"stream": "0", "one-shot": "1"}
+        return await self._ask(Stats, "measure a container", f"containers/{container}/stats", params=params)
+
+    async def output(self, container: str) -> str:
+        """Return the last lines that a container wrote; nothing when there is no container."""
+        try:
+            with self._errors("read a container's output"):
+                async with asyncio.timeout(_CALL_TIMEOUT_S):
+                    wanted = self._client.containers.container(container)
+                    return "".join(await wanted.log(stdout=True, stderr=True, tail=_TAIL_LINES))
+        except EngineRefusedError as error:
+            if error.status == _NOT_FOUND:
+                return ""
+            raise
+
+    async def image(self, reference: str) -> Image | None:
+        """Look at an image that the engine has; None when it has not."""
+        try:
+            return await self._ask(Image, "look at an image", f"images/{quote(reference, safe='/:@')}/json")
+        except EngineRefusedError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    async def pull(self, reference: str, *, auth_header: str) -> AsyncGenerator[PullStep, None]:
+        """Pull an image, and tell how far it is."""
+        params = {"fromImage": reference} if _is_exact(reference) else {"fromImage": reference, "tag": "latest"}
+        headers = {"X-Registry-Auth": auth_header} if auth_header else {}
+        call = f"pull {reference}"
+        with self._errors(call):
+            lines = self._client.lines(
+                "images/create", "POST", params=params, headers=headers, silence_s=_PULL_SILENCE_S
+            )
+            async with aclosing(lines):
+                async for line in lines:
+                    step = PullStep.model_validate_json(line or b"{}")
+                    if step.error:
+                        raise EngineRefusedError(call=call, status=0, message=step.error)
+                    yield step
+
+    async def events(
+        self, labels: Mapping[str, str], *, actions: tuple[str, ...], since_s: float | None
+    ) -> AsyncGenerator[EngineEvent | None, None]:
+        """Tell what happens to containers with these labels, from now on or since a time in seconds.
+
+        First gives None, once the engine listens to us: what happens after that is told. Ends when the engine closes
+        the stream.
+        """
+        filters = _filters(labels, type=("container",), event=actions)
+        params = {"filters": filters} if since_s is None else {"filters": filters, "since": f"{since_s:.9f}"}
+        with self._errors("tell of events"):
+            lines = self._client.lines("events", params=params, headers={}, silence_s=None)
+            async with aclosing(lines):
+                async for line in lines:
+                    yield EngineEvent.model_validate_json(line) if line else None
+
+    async def _ask(
+        self,
+        reply: type[ReplyT],
+        call: str,
+        path: str,
+        *,
+        method: str = "GET",
+        params: JSONObject | None = None,
+        data: object = None,
+    ) -> ReplyT:
+        with self._errors(call):
+            return reply.model_validate(await self._client.ask(path, method, params=params, data=data))
+
+    async def _do(
+        self,
+        call: str,
+        path: str,
+        method: str = "POST",
+        *,
+        params: JSONObject | None = None,
+        data: object = None,
+        unless: frozenset[int] | set[int] = frozenset(),
+    ) -> None:
+        """Call for the effect; the statuses in `unless` say that there is nothing left to do."""
+        try:
+            with self._errors(call):
+                await self._client.ask(path, method, params=params, data=data)
+        except EngineRefusedError as error:
+            if error.status not in {_UNCHANGED, *unless}:
+                raise
+
+    @contextmanager
+    def _errors(self, call: str) -> Iterator[None]:
+        """Translate aiodocker's and aiohttp's errors, here and nowhere else."""
+        try:
+            yield
+        except aiodocker.DockerError as error:
+            if error.status == _CONNECTION_LOST:
+                raise EngineUnavailableError(url=self._url, cause=error.message) from error
+            raise EngineRefusedError(call=call, status=error.status, message=error.message.strip()) from error
+        except TimeoutError as error:
+            raise EngineUnavailableError(url=self._url, cause=f"it took too long to {call}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnavailableError(url=self._url, cause=str(error) or type(error).__name__) from error
+
+
+def _filters(labels: Mapping[str, str], **others: tuple[str, ...]) -> str:
+    return json.dumps({"label": [f"{name}={value}" for name, value in labels.items()], **others})
+
+
+def _is_exact(reference: str) -> bool:
+    """Whether a reference names a tag or a digest; a colon before the last slash is a registry's port."""
+    return any(sign in reference.rpartition("/")[2] for sign in ":@")

@@ -1,0 +1,213 @@
+"""The containers that are watched: who lives, whose end is being proven, and what is swept up."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from isthmus_agent.errors import AgentError, EngineUnavailableError
+from isthmus_agent.hosts.docker import events
+from isthmus_agent.hosts.docker.ending import Fate, Remains, exit_of, fate_of
+from isthmus_agent.hosts.docker.launch import Dock
+from isthmus_agent.hosts.docker.life import ContainerLife
+from isthmus_agent.hosts.docker.places import clear_shared
+from isthmus_agent.hosts.docker.replies import Container, EngineEvent
+from isthmus_agent.hosts.host import Server, ServerExit
+from isthmus_agent.hosts.server_folder import remove_old_folders
+
+log = structlog.get_logger(__name__)
+
+#: How often all containers are looked at though nothing was told, seconds.
+_SWEEP_EVERY_S = 30.0
+#: Wait before an engine that is away is asked again, seconds.
+_RETRY_S = 0.5
+
+
+class Fleet:
+    """The containers of one agent."""
+
+    def __init__(self, dock: Dock, *, tasks: asyncio.TaskGroup, on_exit: Callable[[ServerExit], None]) -> None:
+        """Watch containers, with all that takes time as `tasks`; `on_exit` is called once per life."""
+        self._dock = dock
+        self._tasks = tasks
+        self._on_exit = on_exit
+        self._lives: dict[str, ContainerLife] = {}
+        self._by_container: dict[str, ContainerLife] = {}
+        #: Servers that are being started: their folders are not swept up.
+        self._expected: set[str] = set()
+        self._has_adopted = False
+        stream = events.EventStream(
+            dock.engine, labels=dock.owner.labels, on_event=self._on_event, reconcile=self._reconcile
+        )
+        tasks.create_task(stream.run(), name="engine events")
+        tasks.create_task(self._sweep_often(), name="engine sweep")
+
+    def find(self, server: str) -> ContainerLife | None:
+        """Return the life of a server whose end was not told."""
+        return self._lives.get(server)
+
+    def running(self) -> Sequence[Server]:
+        """Return the servers whose containers run, as far as is known."""
+        return [life.server for life in self._lives.values() if life.launched.is_set() and not life.is_ending]
+
+    @contextmanager
+    def expecting(self, server: str) -> Iterator[None]:
+        """Leave alone what is made for a server while it is started; without a life at the end, forget it."""
+        self._expected.add(server)
+        try:
+            yield
+        except BaseException:
+            if (life := self._lives.get(server)) is not None and not life.launched.is_set():
+                self._forget(life)
+            raise
+        finally:
+            self._expected.discard(server)
+
+    def add(self, life: ContainerLife) -> None:
+        """Watch a container from now on."""
+        self._lives[life.server.name] = self._by_container[life.container] = life
+
+    async def adopt_all(self) -> None:
+        """Watch every container of this agent that runs, and see to those that ended unseen."""
+        for listed in await self._dock.engine.list(self._dock.owner.labels):
+            life = self._by_container.get(listed.id)
+            if listed.is_running and life is None:
+                await self._adopt(listed.id)
+            elif not listed.is_running and life is not None:
+                self._begin_end(life, code=None)
+        if not self._has_adopted:
+            self._has_adopted = True
+            self._clear_folders()
+
+    async def look_after(self, life: ContainerLife) -> None:
+        """See for ourselves whether a container still runs."""
+        try:
+            container = await self._dock.engine.inspect(life.container)
+        except EngineUnavailableError:
+            await asyncio.sleep(_RETRY_S)
+            return
+        if container is None or not container.state.is_running:
+            self._begin_end(life, code=None)
+
+    def _on_event(self, event: EngineEvent) -> None:
+        life = self._by_container.get(event.actor.id)
+        if life is None:
+            return
+        if event.action == events.OUT_OF_MEMORY:
+            life.was_memory_short = True
+        elif event.action == events.DIE:
+            self._begin_end(life, code=event.exit_code)
+
+    async def _reconcile(self) -> None:
+        """Find the ends that nobody told of."""
+        listed = await self._dock.engine.list(self._dock.owner.labels)
+        running = {container.id for container in listed if container.is_running}
+        for life in list(self._lives.values()):
+            # One that is being started does not run yet.
+            if life.container not in running and life.launched.is_set():
+                await self.look_after(life)
+
+    async def _adopt(self, container: str) -> None:
+        found = await self._dock.engine.inspect(container)
+        if found is not None and found.state.is_running and (life := self._dock.adopt(found)):
+            if life.server.name in self._lives or life.server.name in self._expected:
+                return
+            self.add(life)
+
+    # --------------------------------------------------------------------------------------------------- how they end
+
+    def _begin_end(self, life: ContainerLife, *, code: int | None) -> None:
+        if not life.is_ending:
+            life.exit_code = code
+            life.dying.set()
+            self._tasks.create_task(self._end(life), name=f"end {life.server.name}")
+
+    async def _end(self, life: ContainerLife) -> None:
+        """Prove the end of a container, tell it, and tidy up."""
+        await life.launched.wait()
+        if self._by_container.get(life.container) is not life:
+            # Its start failed; whoever wanted it was told so.
+            return
+        container, output = await self._look_back(life)
+        code = life.exit_code
+        if container is not None and not container.state.is_running:
+            code = container.state.exit_code
+        was_memory_short = life.was_memory_short or (container is not None and container.state.was_memory_short)
+        try:
+            await asyncio.to_thread(life.keep_output, output)
+        except OSError as error:
+            log.warning("output_not_kept", server=life.server.name, problem=error.strerror or str(error))
+        life.places.clear()
+        self._forget(life)
+        ending = exit_of(life.server, code=code, was_memory_short=was_memory_short)
+        life.ended.set()
+        self._on_exit(ending)
+        if container is not None:
+            is_wanted = bool(code) and not life.is_stopping and not container.state.is_running
+            with suppress(AgentError):
+                # What stays behind is swept up.
+                await self._dock.put_aside(container, is_wanted=is_wanted)
+        life.cleared.set()
+
+    async def _look_back(self, life: ContainerLife) -> tuple[Container | None, str]:
+        """Return what the engine still knows of a container that died, and the last that it wrote."""
+        while True:
+            try:
+                container = await self._dock.engine.inspect(life.container)
+                return container, await self._dock.engine.output(life.container)
+            except EngineUnavailableError:
+                await asyncio.sleep(_RETRY_S)
+
+    def _forget(self, life: ContainerLife) -> None:
+        del self._by_container[life.container]
+        if self._lives.get(life.server.name) is life:
+            del self._lives[life.server.name]
+        # Wakes an end that was waiting for a start that failed.
+        life.launched.set()
+
+    # ------------------------------------------------------------------------------------------------- what is left over
+
+    async def _sweep_often(self) -> None:
+        while True:
+            try:
+                await self._sweep()
+            except AgentError as error:
+                log.warning("engine_sweep_failed", problem=str(error))
+            await asyncio.sleep(min(_SWEEP_EVERY_S, max(1.0, self._dock.options.failed_kept_s)))
+
+    async def _sweep(self) -> None:
+        await self._reconcile()
+        if not self._has_adopted:
+            # What runs and is not known may be just what is to be adopted.
+            return
+        for listed in await self._dock.engine.list(self._dock.owner.labels):
+            if listed.id not in self._by_container:
+                container = await self._dock.engine.inspect(listed.id)
+                if container is not None and listed.id not in self._by_container:
+                    await self._sweep_up(container)
+        keep = frozenset(self._folder(server) for server in (*self._lives, *self._expected))
+        remove_old_folders(self._dock.places.servers_dir, keep=keep)
+
+    async def _sweep_up(self, container: Container) -> None:
+        options, now = self._dock.options, datetime.now(UTC)
+        state = container.state
+        # One that runs though nobody knows it came of a creation whose answer was lost.
+        has_run = state.has_run and not state.is_running
+        since = state.finished_at if has_run else container.created_at
+        remains = Remains(has_run, state.exit_code, (now - since).total_seconds())
+        fate = fate_of(remains, failed_kept_s=options.failed_kept_s, orphan_grace_s=options.orphan_grace_s)
+        if fate is Fate.REMOVE:
+            log.info("container_swept_up", container=container.name, exit_code=state.exit_code)
+            await self._dock.engine.remove(container.id)
+
+    def _clear_folders(self) -> None:
+        """Remove the passwords in the folders of servers that ended while no agent was there."""
+        keep = {self._folder(server) for server in (*self._lives, *self._expected)}
+        for folder in self._dock.places.servers_dir.iterdir():
+            if folder.name not in keep:
+                clear_shared(folder)
+
+    def _folder(self, server: str) -> str:
+        return self._dock.places.of(server, location="").folder.name

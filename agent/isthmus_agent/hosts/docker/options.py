@@ -1,0 +1,37 @@
+"""How the docker host works: what the agent's owner chose for all containers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from isthmus_agent.locations.spec import Limits
+
+#: Where the engine listens unless told otherwise.
+DEFAULT_URL = "unix:///var/run/docker.sock"
+#: Keeps a fork bomb from taking the machine, and is far above what a run needs.
+DEFAULT_PIDS = 4096
+
+
+@dataclass(frozen=True)
+class DockerOptions:
+    """What holds for all containers of an agent unless their location says otherwise."""
+
+    url: str = DEFAULT_URL
+    #: The agent's own container, by id or name; found by itself where that is possible.
+    container: str = ""
+    #: Where containers find the broker; the engine's default bridge when empty.
+    network: str = ""
+    limits: Limits = field(default_factory=lambda: Limits(pids=DEFAULT_PIDS))
+    #: Seconds that a container may take to end when it is not the agent that stops it.
+    stop_timeout_s: float = 30.0
+    #: Seconds for which a container that failed is kept, for a person to look at.
+    failed_kept_s: float = 3600.0
+    #: Seconds after which a container of ours that no server is known for is removed.
+    orphan_grace_s: float = 60.0
+    #: How often pulling an image is tried, and the first wait in between, seconds; it doubles.
+    pull_tries: int = 3
+    pull_retry_s: float = 1.0
+    #: Docker's config.json with the registries' credentials; read anew for each pull.
+    registry_config: Path | None = None
+    #: How large one file of a container's output gets, in the engine's words, and how many there are.
+    log_max_size: str = "10m"
+    log_max_files: int = 3
