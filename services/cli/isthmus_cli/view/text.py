@@ -15,11 +15,6 @@ _KILO = 1000
 _METADATA_CHARS = 80
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
-#: From a unit of size to the next.
-_STEP = 1000.0
-#: A size below so many of its unit is written with tenths.
-_TENTHS_BELOW = 10.0
-
 
 def duration_text(seconds: float) -> str:
     """Tell a duration with about three digits."""
@@ -110,16 +105,6 @@ def count_text(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun}es" if noun.endswith(("s", "ch")) else f"{count} {noun}s"
-
-
-def size_text(size: int) -> str:
-    """Write a number of bytes, as in "340 MB"."""
-    value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < _STEP:
-            break
-        value, unit = value / _STEP, larger
-    return f"{value:.1f} {unit}" if value < _TENTHS_BELOW and unit != "B" else f"{value:.0f} {unit}"
 
 
 def _pad(text: str, *, width: int) -> str:
