@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import job, launch, machine, memory, table, telemetry, throughput
+from benchmarks import dedicated, job, launch, machine, memory, table, telemetry, throughput
 from benchmarks.figure import Result
 from benchmarks.option import RUNS, Options
 from benchmarks.stand import Servers, servers
@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "launch": launch.measure,
     "throughput": throughput.measure,
     "job": job.measure,
+    "dedicated": dedicated.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,
 }

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,9 +116,11 @@ def measured(work: Callable[[Stand], Coroutine[None, None, T]], *, at: Place, pr
 
 
 @asynccontextmanager
-async def running(at: Place, *, probe: Path | None = None) -> AsyncIterator[Stand]:
+async def running(
+    at: Place, *, probe: Path | None = None, agent_environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Stand]:
     """Start the system and enroll its agent; with `probe`, its services note there when a run passes them."""
-    system = System(at.broker_url, at.database_url, at.folder)
+    system = System(at.broker_url, at.database_url, at.folder, agent_environment=dict(agent_environment or {}))
     if probe is not None:
         system.services = {name: ProbedService.of(one, probe) for name, one in system.services.items()}
     # As after an installation: nobody compiles the same modules at every start.

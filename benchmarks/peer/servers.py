@@ -50,7 +50,7 @@ class DagsterSetup:
     """How an instance of Dagster is configured."""
 
     name: str
-    #: Lines of dagster.yaml, beside the storage.
+    #: Lines of dagster.yaml, beside the storage; "<home>" stands for the instance's folder.
     settings: str
     has_daemon: bool
 
@@ -139,7 +139,9 @@ def instance(servers: Servers, *, setup: DagsterSetup, is_sqlite: bool = False) 
             url = servers.postgres.create_database()
             stack.callback(servers.postgres.drop_database, url)
             storage = f"storage:\n  postgres:\n    postgres_url: {_libpq(url)}\n"
-        (home / "dagster.yaml").write_text(f"telemetry:\n  enabled: false\n{storage}{setup.settings}")
+        (home / "dagster.yaml").write_text(
+            f"telemetry:\n  enabled: false\n{storage}{setup.settings.replace('<home>', str(home))}"
+        )
         yield home
 
 

@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 from isthmus.v1.telemetry_pb2 import Event, RunRef
 
 from isthmus_broker.errors import JournalError
+from isthmus_broker.unfollowed import open_unfollowed
 
 _LENGTH = struct.Struct(">I")
 #: No event is larger than this, bytes: a length beyond it means that the bytes are no journal.
@@ -35,7 +36,7 @@ class JournalWriter:
         Raises:
             OSError: the file cannot be opened.
         """
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = open_unfollowed(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._doorbell_fd = doorbell_fd
 
     def append(self, event: Event) -> None:
@@ -101,7 +102,7 @@ class JournalReader:
 
     def _read_bytes(self, max_bytes: int) -> bytes:
         try:
-            with self._path.open("rb") as file:
+            with open(self._path, "rb", opener=open_unfollowed) as file:
                 file.seek(self.offset)
                 data = file.read(max_bytes)
                 # One record may be larger than what we like to read at a time.
@@ -133,7 +134,7 @@ def repair(path: Path, *, offset: int = 0) -> None:
 
     Only for a journal whose writers are gone.
     """
-    with suppress(FileNotFoundError), path.open("r+b") as file:
+    with suppress(FileNotFoundError), open(path, "r+b", opener=open_unfollowed) as file:
         file.seek(offset)
         end = max((end for _, end in _records(file.read())), default=0)
         file.truncate(offset + end)
@@ -209,15 +210,15 @@ class AttemptFolder:
 
     def published(self) -> tuple[int, int]:
         """Return how much of the journal the broker has confirmed: the offset, and the number of the last record."""
-        with suppress(FileNotFoundError, ValueError):
-            offset, seq = self._published.read_text().split()
+        with suppress(FileNotFoundError, ValueError), open(self._published, opener=open_unfollowed) as file:
+            offset, seq = file.read().split()
             return int(offset), int(seq)
         return 0, 0
 
     def mark_published(self, *, offset: int, seq: int) -> None:
         """Remember what was confirmed. An older mark only means that some events are published twice."""
         # Of fixed width and written in place: whole, or the mark before, for every process that dies.
-        fd = os.open(self._published, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_unfollowed(str(self._published), os.O_WRONLY | os.O_CREAT)
         try:
             os.pwrite(fd, f"{offset:020d} {seq:012d}\n".encode(), 0)
         finally:
@@ -225,7 +226,7 @@ class AttemptFolder:
 
     def mark_done(self) -> None:
         """Remember that nothing is left to publish."""
-        self._done.touch()
+        os.close(open_unfollowed(str(self._done), os.O_WRONLY | os.O_CREAT))
 
     @property
     def _published(self) -> Path:

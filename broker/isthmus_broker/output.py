@@ -10,6 +10,7 @@ from isthmus.v1.telemetry_pb2 import LOG_STREAM_STDERR, LOG_STREAM_STDOUT, LogCh
 
 from isthmus_broker.journal import AttemptFolder
 from isthmus_broker.step_output import list_step_outputs, step_output
+from isthmus_broker.unfollowed import open_unfollowed
 
 #: The most that one chunk carries, bytes: far below what gRPC takes in a message.
 CHUNK_BYTES = 64 * 1024
@@ -85,7 +86,7 @@ def _path(folder: AttemptFolder, cursor: LogCursor) -> Path:
 
 def _read(path: Path, cursor: LogCursor, *, max_bytes: int) -> Slice:
     try:
-        file = path.open("rb")
+        file = open(path, "rb", opener=open_unfollowed)  # noqa: SIM115 (closed below)
     except FileNotFoundError:
         return Slice([], is_whole=True)
     with file:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from isthmus_broker.journal import AttemptFolder
+from isthmus_broker.unfollowed import open_unfollowed
 
 _FOLDER = "steps"
 #: File systems take 255 bytes; longer names are cut, and the whole name is kept beside.
@@ -84,4 +85,7 @@ def _quoted(step_key: str) -> str:
 
 
 def _step_key(place: Path, name: str) -> str:
-    return (place / (name + _NAME)).read_text(encoding="utf-8") if "~" in name else unquote(name)
+    if "~" not in name:
+        return unquote(name)
+    with open(place / (name + _NAME), encoding="utf-8", opener=open_unfollowed) as file:
+        return file.read()

@@ -50,6 +50,8 @@ class Group:
     attribute: str = "defs"
     #: What the processes of both sides have in their environment besides.
     env: Mapping[str, str] = field(default_factory=dict)
+    #: How many cases Dagster may execute at a time: more than one where none builds on what another left.
+    lanes: int = 1
 
 
 def one(name: str, job: str, *, since: str = "1.10", **launch: Any) -> Case:

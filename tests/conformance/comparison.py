@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +37,8 @@ Told = Mapping[str, list[list[Fact]]]
 
 #: Where an object lies, as its `repr` tells it.
 _ADDRESS = re.compile(r"at 0x[0-9a-f]+")
+#: How a run whose steps had processes tells of their errors: the number of each process, and a stack.
+_PROCESS = re.compile(r"(?m)^In process [0-9]+: (.*)$")
 
 #: How long Dagster may take for all cases of a group, seconds.
 _DAGSTER_TIMEOUT_S = 170.0
@@ -81,7 +83,17 @@ async def execute(group: Group, *, cases: Sequence[Case], operator: Operator, fo
 
 async def _execute_dagster(group: Group, launches: Mapping[str, Any], *, home: Path) -> Told:
     process = await asyncio.create_subprocess_exec(
-        *(PYTHON, "-W", "ignore", "-m", "conformance.dagster_side", group.module, group.attribute, str(home)),
+        *(
+            PYTHON,
+            "-W",
+            "ignore",
+            "-m",
+            "conformance.dagster_side",
+            group.module,
+            group.attribute,
+            str(home),
+            str(group.lanes),
+        ),
         cwd=PROJECTS,
         env={**os.environ, **_env(group, home), "PYTHONPATH": f"{_TESTS}:{PROJECTS}"},
         stdin=asyncio.subprocess.PIPE,
@@ -115,19 +127,32 @@ def _masked(told: Told, group: Group, cases: Sequence[Case], *, home: Path) -> T
         for index in range(len(case.launches)):
             text = text.replace(run_id(group, case, index), f"<run {index}>")
     text = _ADDRESS.sub("at <address>", text)
-    masked: Told = _encodable(json.loads(text))
+    masked: Told = _mapped(json.loads(text), _told_text)
     return masked
 
 
-def _encodable(value: Any) -> Any:
-    """Write halves of surrogate pairs, which UTF-8 cannot hold, as Python writes what it cannot encode."""
+def _told_text(text: str) -> str:
+    """Write a text so that both sides can have told it.
+
+    Halves of surrogate pairs, which UTF-8 cannot hold, are written as Python writes what it cannot encode. Of the
+    errors of steps' processes the first line stands, without the number of the process, in alphabetical order.
+    """
+    text = text.encode("utf-8", "backslashreplace").decode()
+    head, _, _ = text.partition("\n")
+    if head != "During multiprocess execution errors occurred in child processes:":
+        return text
+    return "\n".join([head, *sorted(_PROCESS.findall(text))])
+
+
+def _mapped(value: Any, write: Callable[[str], str]) -> Any:
+    """Write every text in a document anew."""
     match value:
         case str():
-            return value.encode("utf-8", "backslashreplace").decode()
+            return write(value)
         case list():
-            return [_encodable(one) for one in value]
+            return [_mapped(one, write) for one in value]
         case dict():
-            return {_encodable(key): _encodable(one) for key, one in value.items()}
+            return {write(key): _mapped(one, write) for key, one in value.items()}
     return value
 
 

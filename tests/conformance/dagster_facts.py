@@ -35,8 +35,14 @@ def facts(entries: Sequence[EventLogEntry]) -> list[Fact]:
         if entry.dagster_event is None:
             told.append(_log_line(entry))
         elif entry.dagster_event.event_type_value not in _LEFT_OUT:
-            told.append(_event(entry))
+            told += _of_each_partition(_event(entry), entry.dagster_event)
     return told
+
+
+def _of_each_partition(fact: Fact, event: Any) -> list[Fact]:
+    """Tell of each partition by itself, where an older Dagster plans a range of them in one event."""
+    subset = getattr(event.event_specific_data, "partitions_subset", None)
+    return [{**fact, "partition": key} for key in subset.get_partition_keys()] if subset is not None else [fact]
 
 
 def _log_line(entry: EventLogEntry) -> Fact:

@@ -1,8 +1,9 @@
 """Executes launches the way Dagster's own run worker does, and prints their facts as a last line of JSON.
 
-`python -m conformance.dagster_side MODULE ATTRIBUTE HOME < cases.json`, in the folder of the projects. Every run gets a
-process of its own, as under Dagster's default launcher: what one leaves in memory the next does not see, and a run may
-end its process. All runs of a call share one instance, below HOME.
+`python -m conformance.dagster_side MODULE ATTRIBUTE HOME LANES < cases.json`, in the folder of the projects. Every run
+gets a process of its own, as under Dagster's default launcher: what one leaves in memory the next does not see, and a run
+may end its process. All runs of a call share one instance, below HOME; with more than one lane, cases are executed side
+by side.
 """
 
 import json
@@ -215,17 +216,36 @@ def _field_of(error: DagsterError) -> str:
     return "partition_key" if "Partition" in name else "run_config"
 
 
+def _execute(side: Side, cases: list[list[dict[str, Any]]], *, lanes: int, folder: Path) -> dict[str, int]:
+    """Execute the launches of each case in their order, each lane its share of the cases; return how each process ended."""
+    children: dict[int, int] = {}
+    lane = 0
+    for number in range(1, lanes):
+        children[number] = os.fork()
+        if children[number] == 0:
+            lane = number
+            break
+    statuses: dict[str, int] = {}
+    for launches in cases[lane::lanes]:
+        runs = [launch["run_id"] for launch in launches]
+        statuses.update({launch["run_id"]: side.execute(launch, runs=runs) for launch in launches})
+    if lane:
+        (folder / f"lane-{lane}.json").write_text(json.dumps(statuses))
+        sys.stdout.flush()
+        os._exit(0)
+    for number, pid in children.items():
+        os.waitpid(pid, 0)
+        statuses.update(json.loads((folder / f"lane-{number}.json").read_text()))
+    return statuses
+
+
 def main() -> None:
     """Execute what stands on standard input."""
-    module, attribute, home = sys.argv[1:]
+    module, attribute, home, lanes = sys.argv[1:]
     sys.path.insert(0, str(Path.cwd()))
     side = Side(module, attribute, Path(home))
     cases: dict[str, list[dict[str, Any]]] = json.load(sys.stdin)
-    statuses: dict[str, int] = {}
-    for launches in cases.values():
-        runs = [launch["run_id"] for launch in launches]
-        statuses.update({launch["run_id"]: side.execute(launch, runs=runs) for launch in launches})
-    told = side.told(statuses)
+    told = side.told(_execute(side, list(cases.values()), lanes=int(lanes), folder=Path(home)))
     answer = {name: [told[launch["run_id"]] for launch in launches] for name, launches in cases.items()}
     print()  # noqa: T201  # what the project printed ends here
     json.dump(answer, sys.stdout, default=str)

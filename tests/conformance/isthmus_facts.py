@@ -1,6 +1,7 @@
 """What the event log says of a run, as the facts that Dagster's log is written as; see README.md."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,11 +54,8 @@ def refusal(violations: Iterable[pb.FieldViolation]) -> Fact:
 
 
 def _refused_field(field: str) -> str:
-    return (
-        "selection"
-        if field.split(".", maxsplit=1)[0] in {"op_selection", "asset_selection", "check_selection"}
-        else field
-    )
+    head = re.split(r"[.\[]", field, maxsplit=1)[0]
+    return "selection" if head in {"op_selection", "asset_selection", "check_selection"} else field
 
 
 # ---------------------------------------------------------------------------------------------------------- errors

@@ -98,10 +98,10 @@ async def run(operator: Operator, job_name: str, *, run_config: Any = None, **fi
     return ended
 
 
-def written_by(system: System, job_name: str, op: str, path: Path) -> Any:
+def written_by(system: System, job_name: str, op: str, path: Path, **fields: Any) -> Any:
     """Run a job whose only op writes what it saw."""
     config = {"ops": {op: {"config": {"path": str(path)}}}}
-    ended = operate(system, lambda operator: run(operator, job_name, run_config=config))
+    ended = operate(system, lambda operator: run(operator, job_name, run_config=config, **fields))
     assert ended.state == RUN_STATE_SUCCEEDED, f"{ended}\n{system.report()}"
     return json.loads(path.read_text())
 
@@ -122,9 +122,11 @@ def test_an_op_is_answered_as_by_dagsters_own_instance(
     assert answers[question] == dagsters_answers[question]
 
 
+@pytest.mark.parametrize("isolation", ["shared", "dedicated"])
 @pytest.mark.parametrize("job", ["own_writes", "own_writes_in_step_processes"])
-def test_a_run_reads_what_it_wrote_a_moment_ago(system: System, tmp_path: Path, job: str) -> None:
-    seen = written_by(system, job, "read_own_writes", tmp_path / "seen.json")
+def test_a_run_reads_what_it_wrote_a_moment_ago(system: System, tmp_path: Path, job: str, isolation: str) -> None:
+    tags = {"isthmus/isolation": isolation}
+    seen = written_by(system, job, "read_own_writes", tmp_path / "seen.json", tags=tags)
     assert seen == [0, ["p0"], 1, ["p0", "p1"], 2, ["p0", "p1", "p2"], ["by the op", "STARTED"]]
 
 

@@ -79,6 +79,7 @@ class System:
     database_url: str
     folder: Path
     monitor_environment: dict[str, str] = field(default_factory=dict)
+    agent_environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with socket.socket() as probe:
@@ -89,6 +90,7 @@ class System:
             "ISTHMUS_BROKER_URL": self.broker_url,
             "ISTHMUS_AGENT_NAME": AGENT,
             "ISTHMUS_AGENT_DATA_DIR": str(self.folder / "agent"),
+            **self.agent_environment,
         }
         environments = {
             "control_plane": {**shared, "ISTHMUS_CONTROL_PLANE_LISTEN": self.address},
@@ -132,9 +134,14 @@ class System:
 
 @contextmanager
 def running_system(
-    *, broker_url: str, database_url: str, folder: Path, monitor_environment: dict[str, str] | None = None
+    *,
+    broker_url: str,
+    database_url: str,
+    folder: Path,
+    monitor_environment: dict[str, str] | None = None,
+    agent_environment: dict[str, str] | None = None,
 ) -> Iterator[System]:
-    system = System(broker_url, database_url, folder, monitor_environment or {})
+    system = System(broker_url, database_url, folder, monitor_environment or {}, agent_environment or {})
     system.start()
     try:
         yield system

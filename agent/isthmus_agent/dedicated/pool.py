@@ -57,7 +57,16 @@ class DedicatedPool:
         on_attached: Callable[[HeldServer], None],
         on_empty: Callable[[], None],
     ) -> None:
-        """Keep the servers of `location` on `host`; `on_attached` is told of each that can be called, `on_empty` when none is left."""
+        """Keep the servers of `location` on `host`.
+
+        Args:
+            location: its name.
+            host: where the servers run.
+            tasks: what takes its time is done in it.
+            timing: how patient to be.
+            on_attached: told of each server that can be called.
+            on_empty: called when none is left.
+        """
         self._location = location
         self._host = host
         self._tasks = tasks
@@ -68,7 +77,7 @@ class DedicatedPool:
         self._is_open = True
         self._servers: dict[str, DedicatedServer] = {}
         self._launches: dict[RunKey, Launch] = {}
-        #: Leases that are not over: a launch is being started.
+        #: Launches that wait for a server, or are being started on one.
         self._in_flight = 0
         self._refill_at = 0.0
         self._trouble = TroubleLog(timing)
@@ -130,13 +139,15 @@ class DedicatedPool:
             ImageUnavailableError, ServerStartError, DedicatedServerLostError: the server that was started for the
                 run could not be started, or died.
         """
-        lease = await self._take(key, limits=limits, within_s=within_s)
         self._in_flight += 1
         try:
-            yield lease
+            lease = await self._take(key, limits=limits, within_s=within_s)
+            try:
+                yield lease
+            finally:
+                lease.server.is_taken = lease.is_kept
         finally:
             self._in_flight -= 1
-            lease.server.is_taken = lease.is_kept
             self._refill_at = asyncio.get_running_loop().time() + _REFILL_PAUSE_S
             self._act()
 
@@ -263,12 +274,11 @@ class DedicatedPool:
         except AgentError as error:
             log.warning("limits_not_changed", server=one.name, problem=str(error))
             is_changed = False
+        one.is_altered = is_changed
         if not is_changed:
             launch.takes_standby = launch.is_served = False
+        if not is_changed or launch.given.done():
             one.is_taken = False
-        elif launch.given.done():
-            # Nobody waits any more, and it is not as it was.
-            self._end(one)
         else:
             launch.given.set_result(one)
         self._act()

@@ -25,8 +25,12 @@ class DedicatedServer:
     bound_to: RunKey | None = None
     is_taken: bool = False
     is_ending: bool = False
+    #: Whether its limits were changed for one run: no other gets it.
+    is_altered: bool = False
     #: When it became ready, by the event loop's clock.
     ready_at: float = 0.0
+    #: Whether it is as servers are made now, and what that was said of: names are digests, and cost more than a look.
+    _fits: tuple[ServerSpec, bool] | None = None
     #: Whether it was found without a run that it must have been meant for, at the last look.
     seems_unused: bool = False
     #: Set once its host has started it, or has not.
@@ -59,10 +63,15 @@ class DedicatedServer:
         return ServerFacts(
             self.name,
             self.stage,
-            fits=basis is not None and self.name == server_name(replace(basis, slot=self.slot)),
+            fits=basis is not None and not self.is_altered and self._is_made_from(basis),
             bound_to=self.bound_to,
             is_stale=self.stage is Stage.READY and self.ready_at < stale_before,
         )
+
+    def _is_made_from(self, basis: ServerSpec) -> bool:
+        if self._fits is None or self._fits[0] is not basis:
+            self._fits = (basis, self.name == server_name(replace(basis, slot=self.slot)))
+        return self._fits[1]
 
 
 @dataclass(eq=False)

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.journal import AttemptFolder
@@ -12,28 +11,22 @@ from isthmus_broker.topology import is_valid_name
 
 from isthmus_agent.attempts.ledger import AttemptLedger, Holding
 from isthmus_agent.attempts.tombstones import Tombstones
-from isthmus_agent.dedicated.placement import Placement, TagFault
+from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.errors import (
     AgentError,
     DedicatedElsewhereError,
-    DedicatedServerLostError,
-    ImageUnavailableError,
-    LocationRefusedError,
-    LocationUnavailableError,
-    RunRefusedError,
-    ServerStartError,
 )
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.instructions.envelope import Envelope
+from isthmus_agent.instructions.launch_failure import failure_of, misplaced, reason_of, rejection
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.registry import LocationRegistry
-from isthmus_agent.locations.spec import Isolation
-from isthmus_agent.policy import Refused
+from isthmus_agent.locations.spec import Isolation, Limits
 from isthmus_agent.run_key import RunKey
 
 #: How long a code server may take to check a request and fork, seconds. Asking again is harmless.
@@ -139,17 +132,25 @@ class LaunchHandler:
         await desk.registry.wait_known(request.location, within_s=patience.location_s)
         placement = desk.registry.placement_of(request)
         if not isinstance(placement, Placement):
-            return _misplaced(placement)
+            return misplaced(placement)
         if placement.isolation is Isolation.SHARED:
             held = await desk.registry.serving(request.location, within_s=patience.location_s)
             return await self._start_on(request, Site(held), holding=holding)
         async with desk.placing.holding(key.run_id):
-            if desk.ledger.get(key) != holding or folder.is_claimed:
-                return None
-            async with desk.registry.dedicated(
-                request.location, key, limits=placement.limits, within_s=patience.whole_s
-            ) as lease:
-                return await self._start_on(request, Site(lease.held, lease), holding=holding)
+            return await self._start_alone(request, placement.limits, holding=holding, within_s=patience.whole_s)
+
+    async def _start_alone(
+        self, request: instruction.RunRequest, limits: Limits, *, holding: Holding | None, within_s: float
+    ) -> Outcome | None:
+        desk, key = self._desk, RunKey.of(request.run)
+        folder = desk.folder(request.location, key)
+        if desk.ledger.get(key) != holding or folder.is_claimed:
+            return None
+        # What is refused anyway needs no server.
+        if refusal := self._refusal(request, folder=folder):
+            return refusal
+        async with desk.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
+            return await self._start_on(request, Site(lease.held, lease), holding=holding)
 
     async def _start_on(
         self, request: instruction.RunRequest, site: "Site", *, holding: Holding | None
@@ -207,7 +208,7 @@ class LaunchHandler:
             )
         self._forget_unclaimed(key, folder=folder, is_server_gone=True)
         site.give_back()
-        return _rejection(response.rejected)
+        return rejection(response.rejected)
 
     def _is_gone(self, held: HeldServer) -> bool:
         return self._desk.registry.find(held.incarnation) is None
@@ -224,7 +225,7 @@ class LaunchHandler:
             return recalled
         placement = self._desk.registry.placement_of(request)
         is_dedicated = isinstance(placement, Placement) and placement.isolation is Isolation.DEDICATED
-        failed = Failed(reason_of(error, is_dedicated=is_dedicated), failure=_failure(error))
+        failed = Failed(reason_of(error, is_dedicated=is_dedicated), failure=failure_of(error))
         if self._desk.ledger.get(key) is not None and not self._desk.fence(key, folder=folder):
             return self._recall(key, folder=folder) or failed
         return failed
@@ -280,23 +281,6 @@ class _Patience:
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
 
-def reason_of(error: AgentError, *, is_dedicated: bool) -> "telemetry.RunReason.ValueType":
-    """Return the reason of a run that could not be launched."""
-    match error:
-        case LocationRefusedError() | RunRefusedError():
-            return telemetry.RUN_REASON_REFUSED_BY_POLICY
-        case ImageUnavailableError():
-            return telemetry.RUN_REASON_IMAGE_UNAVAILABLE
-        case ServerStartError() if is_dedicated:
-            return telemetry.RUN_REASON_CONTAINER_START_FAILED
-        case DedicatedServerLostError(is_out_of_memory=True):
-            return telemetry.RUN_REASON_OUT_OF_MEMORY
-        case LocationUnavailableError(cause=AgentError() as cause):
-            return reason_of(cause, is_dedicated=is_dedicated)
-        case _:
-            return telemetry.RUN_REASON_LOCATION_UNAVAILABLE
-
-
 def request_violations(request: instruction.RunRequest) -> tuple[Violation, ...]:
     """Return what makes a request unfit to be handed on: its names become names of files here."""
     found = []
@@ -314,27 +298,3 @@ def _is_fenced(folder: AttemptFolder) -> bool:
 
 def _fence(folder: AttemptFolder) -> Path:
     return folder.path / "fenced"
-
-
-def _rejection(rejected: code_server.RunRejected) -> Failed:
-    violations = tuple(Violation(fault.field, fault.description) for fault in rejected.violations)
-    reason = telemetry.RUN_REASON_INVALID_REQUEST if violations else telemetry.RUN_REASON_USER_ERROR
-    failure = rejected.failure if rejected.HasField("failure") else None
-    return Failed(reason, failure=failure, violations=violations)
-
-
-def _misplaced(why: "tuple[TagFault, ...] | Refused") -> Failed:
-    if isinstance(why, Refused):
-        error = RunRefusedError(rule=why.rule, problem=why.problem)
-        return Failed.of(telemetry.RUN_REASON_REFUSED_BY_POLICY, error)
-    violations = tuple(Violation(f"tags[{fault.tag!r}]", fault.remedy) for fault in why)
-    return Failed(telemetry.RUN_REASON_INVALID_REQUEST, violations=violations)
-
-
-def _failure(error: AgentError) -> telemetry.Failure:
-    failure = FailureNote.of(error).to_proto()
-    if isinstance(error, LocationUnavailableError) and error.failure is not None:
-        failure.cause.CopyFrom(error.failure.to_proto())
-    if isinstance(error, DedicatedServerLostError):
-        failure.stack.extend(error.stack)
-    return failure

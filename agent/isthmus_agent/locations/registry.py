@@ -214,7 +214,8 @@ class LocationRegistry:
 
     async def note_exit(self, ending: ServerExit) -> str:
         """Take notice that a server is gone; return the end of what it wrote."""
-        output = await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
+        is_usual = ending.server.is_dedicated and ending.exit_code == 0
+        output = "" if is_usual else await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
         keeper = self._keepers.get(ending.server.location)
         if keeper is not None and ending.server.is_dedicated:
             keeper.pool.note_exit(ending, output=output)

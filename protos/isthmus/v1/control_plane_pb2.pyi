@@ -370,22 +370,50 @@ class LocationPlacement(google.protobuf.message.Message):
     AGENT_FIELD_NUMBER: builtins.int
     REPORT_FIELD_NUMBER: builtins.int
     REPORTED_AT_FIELD_NUMBER: builtins.int
+    STANDBY_FIELD_NUMBER: builtins.int
     agent: builtins.str
     @property
     def report(self) -> isthmus.v1.telemetry_pb2.LocationReport: ...
     @property
     def reported_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def standby(self) -> global___Standby:
+        """The dedicated code servers that wait there for a run; left out where none do, and none are wanted to."""
+
     def __init__(
         self,
         *,
         agent: builtins.str = ...,
         report: isthmus.v1.telemetry_pb2.LocationReport | None = ...,
         reported_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        standby: global___Standby | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["report", b"report", "reported_at", b"reported_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "report", b"report", "reported_at", b"reported_at"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> None: ...
 
 global___LocationPlacement = LocationPlacement
+
+@typing.final
+class Standby(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    READY_FIELD_NUMBER: builtins.int
+    WANTED_FIELD_NUMBER: builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: builtins.int
+    ready: builtins.int
+    wanted: builtins.int
+    memory_bytes: builtins.int
+    """What those that are ready hold in memory, bytes; 0 where that cannot be told."""
+    def __init__(
+        self,
+        *,
+        ready: builtins.int = ...,
+        wanted: builtins.int = ...,
+        memory_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["memory_bytes", b"memory_bytes", "ready", b"ready", "wanted", b"wanted"]) -> None: ...
+
+global___Standby = Standby
 
 @typing.final
 class ApplyLocationRequest(google.protobuf.message.Message):

@@ -50,6 +50,8 @@ class _Waiter:
         if location.phase != before.phase or location.generation != before.generation:
             facts = f"{location.settings.name}: {self.paint.phase(location.phase)}"
             note(f"{facts}, generation {location.generation}{_agents_text(location)}")
+        elif (progress := _progress_text(location)) and progress != _progress_text(before):
+            note(f"{location.settings.name}: {self.paint.phase(location.phase)}, {progress}")
 
     async def _explain(self, applied: Location) -> None:
         """Say why a location stays where it is, when no agent of its pool is there to take it."""
@@ -100,7 +102,7 @@ def is_settled(location: Location, *, generation: int) -> bool:
     """Tell whether a generation, or a later one, serves everywhere or failed somewhere."""
     if location.generation < generation:
         return False
-    return location.phase in (LocationPhase.LOCATION_PHASE_SERVING, LocationPhase.LOCATION_PHASE_FAILED)
+    return _serves(location) or location.phase == LocationPhase.LOCATION_PHASE_FAILED
 
 
 def result_lines(location: Location, *, paint: Paint, is_waited_for: bool) -> list[str]:
@@ -122,8 +124,13 @@ async def _wait_for_all(waiter: _Waiter, *, locations: Sequence[Location]) -> li
     return [wait.result() for wait in waits]
 
 
+def _progress_text(location: Location) -> str:
+    return next((it.report.progress for it in location.placements if it.report.progress), "")
+
+
 def _serves(location: Location) -> bool:
-    return location.phase == LocationPhase.LOCATION_PHASE_SERVING
+    """Tell whether launches are answered, at once or after a waking."""
+    return location.phase in (LocationPhase.LOCATION_PHASE_SERVING, LocationPhase.LOCATION_PHASE_ASLEEP)
 
 
 def _agents_text(location: Location) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from isthmus.v1.telemetry_pb2 import Event, Failure, LocationReport, TelemetryBatch
 from isthmus_store import wire
 from isthmus_store.events import new_event
-from isthmus_store.record import AttemptRef, NewEvent, PlacementReport, Violation
+from isthmus_store.record import AttemptRef, NewEvent, PlacementReport, Standby, Violation
 from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succeeded
 from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
 
@@ -40,6 +40,7 @@ class Heartbeat:
     is_draining: bool
     desired_revision: int
     active_runs: tuple[AttemptRef, ...]
+    standbys: tuple[Standby, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,16 @@ def _heartbeat(event: Event, _now: datetime) -> News:
         is_draining=body.is_draining,
         desired_revision=min(body.desired_revision, _MAX_NUMBER),
         active_runs=wire.attempts_from_wire(body.active_runs),
+        standbys=tuple(
+            Standby(
+                location=wire.storable(it.location),
+                ready=it.standby_ready,
+                wanted=it.standby_wanted,
+                memory_bytes=min(it.standby_memory_bytes, _MAX_NUMBER),
+            )
+            for it in body.locations
+            if it.standby_ready or it.standby_wanted
+        ),
     )
 
 
@@ -202,6 +213,7 @@ def _reported(event: Event, now: datetime) -> News:
             framework=wire.storable(body.framework),
             python_version=wire.storable(body.python_version),
             reported_at=now,
+            progress=wire.storable(body.progress),
         ),
         snapshot=snapshot,
     )

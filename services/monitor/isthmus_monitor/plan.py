@@ -181,6 +181,7 @@ class Planner:
             version=news.version,
             desired_revision=news.desired_revision,
             active_runs=news.active_runs,
+            standbys=news.standbys,
         )
         after = replace(
             before,
@@ -188,6 +189,7 @@ class Planner:
             incarnation=heard.incarnation,
             version=heard.version,
             desired_revision=heard.desired_revision,
+            standbys=heard.standbys,
         )
         if after != before:
             self._plan.changed_agents.add(bulletin.agent)

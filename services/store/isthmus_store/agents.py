@@ -74,6 +74,7 @@ async def heard(tx: WriteTransaction, news: Iterable[AgentHeard]) -> None:
             "version": it.version,
             "desired_revision": it.desired_revision,
             "active_runs": it.active_runs,
+            "standbys": it.standbys,
         }
         for it in sorted(news, key=lambda it: (it.deployment, it.name))
     ]
@@ -82,10 +83,10 @@ async def heard(tx: WriteTransaction, news: Iterable[AgentHeard]) -> None:
 
 
 async def set_state(tx: WriteTransaction, *, deployment: str, name: str, state: AgentState) -> bool:
-    """Set the agent's state; one that is not running has no active runs. Returns whether the state changed."""
+    """Set the agent's state; one that is not running has no active runs, and nothing waits on it. Returns whether the state changed."""
     values: dict[str, object] = {"state": state}
     if state is AgentState.STOPPED:
-        values["active_runs"] = ()
+        values["active_runs"] = values["standbys"] = ()
     statement = update(AGENTS).where(_is(deployment, name), AGENTS.c.state != state).values(values)
     return (await tx.execute(statement)).rowcount == 1
 
@@ -124,6 +125,7 @@ _HEARD = (
                 "version",
                 "desired_revision",
                 "active_runs",
+                "standbys",
             )
         }
     )

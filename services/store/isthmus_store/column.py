@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Dialect, Enum, Integer
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from isthmus_store.record import AttemptRef, Violation
+from isthmus_store.record import AttemptRef, Standby, Violation
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -76,6 +76,23 @@ class AttemptRefs(TypeDecorator[tuple[AttemptRef, ...]]):
         """See class."""
         del dialect
         return tuple(AttemptRef(run_id, attempt) for run_id, attempt in value or ())
+
+
+class Standbys(TypeDecorator[tuple[Standby, ...]]):
+    """Waiting servers as a JSON list of [location, ready, wanted, memory_bytes]."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[Standby] | None, dialect: Dialect) -> list[list[str | int]]:
+        """See class."""
+        del dialect
+        return [[it.location, it.ready, it.wanted, it.memory_bytes] for it in value or ()]
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[Standby, ...]:
+        """See class."""
+        del dialect
+        return tuple(Standby(*row) for row in value or ())
 
 
 def name_of(kind: type[StrEnum]) -> Enum:

@@ -14,6 +14,9 @@ from isthmus_store.state import LocationPhase
 from isthmus_store.table import PLACEMENTS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
+#: Phases in which a report tells what the location defines.
+_SERVED = frozenset({LocationPhase.SERVING, LocationPhase.ASLEEP})
+
 
 async def place(tx: WriteTransaction, *, deployment: str, location: str, agent: str, at: datetime) -> Placement:
     """Place the location on the agent. One that is placed there already stays as it is."""
@@ -76,6 +79,7 @@ async def save(tx: WriteTransaction, placement: Placement) -> None:
         "framework": placement.framework,
         "python_version": placement.python_version,
         "reported_at": placement.reported_at,
+        "progress": placement.progress,
     }
     condition = _is(placement.deployment, placement.location, placement.agent)
     await tx.execute(update(PLACEMENTS).where(condition).values(values))
@@ -89,8 +93,7 @@ def reported(placement: Placement, report: PlacementReport) -> Placement:
     next one serves.
     """
     seen = replace(placement, serving_generation=report.serving_generation, reported_at=report.reported_at)
-    is_serving = report.phase is LocationPhase.SERVING
-    if is_serving:
+    if report.phase in _SERVED:
         seen = replace(
             seen,
             snapshot_hash=report.snapshot_hash,
@@ -99,7 +102,13 @@ def reported(placement: Placement, report: PlacementReport) -> Placement:
         )
     if report.generation < placement.generation:
         return seen
-    return replace(seen, generation=report.generation, phase=report.phase, failure=report.failure)
+    return replace(
+        seen,
+        generation=report.generation,
+        phase=report.phase,
+        failure=report.failure,
+        progress=report.progress,
+    )
 
 
 def _is(deployment: str, location: str, agent: str) -> ColumnElement[bool]:

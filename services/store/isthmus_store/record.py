@@ -151,6 +151,16 @@ class NewAgent:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """The dedicated code servers of a location that wait on an agent for a run."""
+
+    location: str
+    ready: int
+    wanted: int
+    memory_bytes: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agent:
     """An agent as it stands."""
@@ -172,6 +182,8 @@ class Agent:
     #: The revision of what it should hold (`agents.bump_sync`), and the life that SyncLocations was last written for.
     sync_revision: int
     synced_incarnation: str
+    #: Of each location that has any, or wants some.
+    standbys: tuple[Standby, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,6 +199,7 @@ class AgentHeard:
     version: str
     desired_revision: int
     active_runs: tuple[AttemptRef, ...]
+    standbys: tuple[Standby, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,6 +246,8 @@ class Placement:
     framework: str
     python_version: str
     reported_at: datetime | None
+    #: How far the phase is, in words for people.
+    progress: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,6 +262,7 @@ class PlacementReport:
     framework: str
     python_version: str
     reported_at: datetime
+    progress: str = ""
 
 
 # ---------------------------------------------------------------------------------------------- outbox, alerts, dead

@@ -17,7 +17,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from isthmus_store.column import AttemptRefs, Instant, RowNumber, Violations, name_of
+from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, Violations, name_of
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunReason, RunState
 
 METADATA = MetaData(
@@ -51,6 +51,7 @@ AGENTS = Table(
     Column("active_runs", AttemptRefs, nullable=False),
     Column("sync_revision", RowNumber, nullable=False),
     Column("synced_incarnation", Text, nullable=False),
+    Column("standbys", Standbys),
 )
 
 LOCATIONS = Table(
@@ -92,6 +93,7 @@ PLACEMENTS = Table(
     Column("framework", Text, nullable=False),
     Column("python_version", Text, nullable=False),
     Column("reported_at", Instant),
+    Column("progress", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(["deployment", "location"], ["locations.deployment", "locations.name"]),
     ForeignKeyConstraint(["deployment", "agent"], ["agents.deployment", "agents.name"]),
     Index(None, "deployment", "agent"),

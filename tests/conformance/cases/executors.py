@@ -23,8 +23,9 @@ def default(name: str, job: str, **config: Any) -> Case:
 GROUP = Group(
     name="executors",
     module="executors",
+    lanes=2,
     cases=(
-        one("a chain, each step in a process of its own", "chain"),
+        default("a chain, each step in a process of its own", "chain"),
         one("a chain in one process, by config", "chain", config={"execution": {"config": {"in_process": {}}}}),
         default("branches and fan-in, one at a time", "branches", max_concurrent=1),
         default("never more at once than allowed", "crowd", max_concurrent=2),
@@ -40,7 +41,7 @@ GROUP = Group(
         default("a step that exits fails its branch", "exiting"),
         default("sys.exit in a step", "sys_exiting"),
         default("a retry", "retried"),
-        default("a retry that is turned off", "retried", retries={"disabled": {}}),
+        default("a retry that is turned off", "not_retried", retries={"disabled": {}}),
         default("dynamic steps", "dynamic"),
         default("a branch that is not taken", "branching"),
         default("hooks", "hooked"),

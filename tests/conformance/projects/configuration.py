@@ -1,7 +1,7 @@
 """Ops with config of every kind, which log what they were given."""
 
 import enum
-from typing import Literal
+from typing import Literal, Union
 
 import dagster as dg
 from pydantic import Field, field_validator
@@ -61,7 +61,8 @@ class Pydantic(dg.Config):
     limit: int = 10
     inner: Inner = Inner()
     color: Color = Color.RED
-    animal: Cat | Dog = Field(default=Dog(), discriminator="animal_type")
+    # As Dagster 1.10 needs it.
+    animal: Union[Cat, Dog] = Field(default=Dog(), discriminator="animal_type")  # noqa: UP007
     table: dict[str, Inner] = {}  # noqa: RUF012  # as people write it
     maybe: str | None = None
     level: Literal["low", "high"] = "low"

@@ -145,6 +145,11 @@ def retried():
     never()
 
 
+@dg.job
+def not_retried():
+    behind(asks_again())
+
+
 @dg.op(out=dg.DynamicOut(int))
 def split():
     yield dg.DynamicOutput(1, "a")
@@ -262,6 +267,7 @@ defs = dg.Definitions(
         with_resource,
         with_bad_resource,
         in_memory,
+        not_retried,
         chosen,
         dg.define_asset_job("assets", dg.AssetSelection.all()),
     ],

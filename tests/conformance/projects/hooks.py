@@ -1,8 +1,8 @@
 """Jobs with hooks."""
 
 import dagster as dg
-from dagster import HookExecutionResult
 from dagster._core.definitions.decorators.hook_decorator import event_list_hook
+from dagster._core.definitions.events import HookExecutionResult  # where every Dagster has it
 
 
 @dg.op

@@ -77,9 +77,11 @@ async def test_dynamic_outputs_become_steps(tmp_path: Path) -> None:
     assert events[-1].HasField("run_succeeded")
 
 
-async def test_what_one_step_holds_in_memory_another_does_not_have(tmp_path: Path) -> None:
-    events = await run(tmp_path, "in_memory")
-    assert steps(events, "step_failed") == ["behind"]
+async def test_outputs_that_stay_in_memory_are_refused_where_steps_have_processes(tmp_path: Path) -> None:
+    async with supervising(tmp_path, module="steps") as supervisor:
+        answer = await supervisor.start(run_request("in_memory", run_id="r"))
+    assert [violation.field for violation in answer.rejected.violations] == ["run_config"]
+    assert "persistent IO manager" in answer.rejected.violations[0].description
 
 
 async def test_a_cancel_ends_the_steps_too(tmp_path: Path) -> None:

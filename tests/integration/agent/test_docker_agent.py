@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from integration.agent_stand import AgentStand, agent_stand, new_run
@@ -23,6 +24,8 @@ from isthmus.v1.telemetry_pb2 import (
     RUN_REASON_CANCELED_BY_REQUEST,
     RUN_REASON_IMAGE_UNAVAILABLE,
     RUN_REASON_LOCATION_UNAVAILABLE,
+    RUN_REASON_OUT_OF_MEMORY,
+    RUN_REASON_PROCESS_EXITED,
     RUN_REASON_PROCESS_KILLED,
     RUN_REASON_REFUSED_BY_POLICY,
     InstructionResult,
@@ -32,6 +35,30 @@ from support.docker import container_ids, docker, remove_containers
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(180)
+
+#: Behind the stand's project: jobs that end in ways of their own.
+_MORE = dedent(
+    """
+    @op
+    def eats():
+        eaten = [b"x" * 1_000_000 for _ in range(2000)]
+
+    @op
+    def leaves():
+        print("good-bye", flush=True)
+        os._exit(3)
+
+    @job(executor_def=in_process_executor)
+    def greedy_job():
+        eats()
+
+    @job(executor_def=in_process_executor)
+    def leaving_job():
+        leaves()
+
+    defs = Definitions(jobs=[quick_job, endless_job, greedy_job, leaving_job])
+    """
+)
 
 SUCCEEDED = InstructionResult.OUTCOME_SUCCEEDED
 FAILED = InstructionResult.OUTCOME_FAILED
@@ -95,7 +122,8 @@ async def _stand(url: str, folder: Path, *, image: str) -> AsyncIterator[DockerS
     async with agent_stand(url=url, folder=folder) as stand:
         code = folder / "code"
         code.mkdir()
-        (folder / "project.py").rename(code / "project.py")
+        project = (folder / "project.py").rename(code / "project.py")
+        project.write_text(project.read_text() + _MORE)
         stand.notes.chmod(0o777)
         made = DockerStand(stand, image)
         try:
@@ -156,6 +184,38 @@ async def test_a_killed_container_is_told_as_its_runs_end(it: DockerStand) -> No
         docker("kill", container)
         ended = await it.stand.end(run)
         assert ended.run_failed.reason == RUN_REASON_PROCESS_KILLED
+
+
+async def test_a_run_that_ate_its_memory_is_told_as_such(it: DockerStand) -> None:
+    spec = it.location()
+    spec.container.limits.memory_bytes = 600_000_000
+    async with it.agent():
+        await it.serve(spec)
+        run = new_run()
+        assert (await it.stand.start("greedy_job", run)).outcome == SUCCEEDED
+        assert (await it.stand.end(run)).run_failed.reason == RUN_REASON_OUT_OF_MEMORY
+
+
+async def test_a_run_that_left_by_itself_is_told_with_its_code_and_its_output(it: DockerStand) -> None:
+    async with it.agent():
+        await it.serve(it.location())
+        run = new_run()
+        assert (await it.stand.start("leaving_job", run)).outcome == SUCCEEDED
+        ended = (await it.stand.end(run)).run_failed
+        assert ended.reason == RUN_REASON_PROCESS_EXITED
+        assert ended.exit.exit_code == 3
+        answer = await it.stand.logs(run, max_bytes=1000, cursors=[LogCursor(stream=LOG_STREAM_STDOUT)])
+        assert "good-bye" in str(answer.logs)
+
+
+async def test_a_missing_command_fails_the_location_and_says_so(it: DockerStand) -> None:
+    spec = it.location()
+    spec.container.command.append("/nowhere/server")
+    async with it.agent():
+        await it.stand.sync(spec)
+        report = await it.stand.report(LOCATION_PHASE_FAILED)
+        assert "/nowhere/server" in report.failure.message
+        await eventually(lambda: it.containers == [], within=10)
 
 
 async def test_a_missing_image_fails_the_location_and_says_so(it: DockerStand) -> None:

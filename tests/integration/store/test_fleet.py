@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from isthmus_store import agents, locations, placements, snapshots
 from isthmus_store.database import Database
-from isthmus_store.record import Agent, AgentHeard, AttemptRef, NewAgent, PlacementReport
+from isthmus_store.record import Agent, AgentHeard, AttemptRef, NewAgent, PlacementReport, Standby
 from isthmus_store.state import AgentState, LocationPhase
 
 
@@ -44,6 +44,20 @@ async def test_an_agent_is_new_until_it_is_heard(database: Database, now: dateti
     assert (agent.state, agent.last_heard_at, agent.incarnation) == (AgentState.ONLINE, later, "life-1")
     assert agent.active_runs == (AttemptRef("r1", 1), AttemptRef("r2", 2))
     assert agent.created_at == now
+
+
+async def test_what_waits_for_runs_is_told_by_the_last_heartbeat(database: Database, now: datetime) -> None:
+    assert (await lab(database, now)).standbys == ()
+    waiting = (Standby("etl", ready=1, wanted=2, memory_bytes=300_000_000),)
+    async with database.write() as tx:
+        await agents.heard(tx, [heard(now, standbys=waiting)])
+        told = await agents.get(tx, deployment="prod", name="lab")
+        await agents.set_state(tx, deployment="prod", name="lab", state=AgentState.STOPPED)
+        stopped = await agents.get(tx, deployment="prod", name="lab")
+    assert told is not None
+    assert told.standbys == waiting
+    assert stopped is not None
+    assert stopped.standbys == ()
 
 
 async def test_creating_an_agent_again_keeps_its_state_and_takes_its_pool(database: Database, now: datetime) -> None:
@@ -156,6 +170,22 @@ def report(now: datetime, **changes: object) -> PlacementReport:
         reported_at=now,
     )
     return replace(values, **changes)  # type: ignore[arg-type]
+
+
+async def test_a_location_that_sleeps_goes_on_telling_what_it_defines(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    await apply(database, now)
+    async with database.write() as tx:
+        placed = await placements.place(tx, deployment="prod", location="etl", agent="lab", at=now)
+        pulling = report(now, phase=LocationPhase.PULLING, snapshot_hash="", progress="layers 1 of 7")
+        await placements.save(tx, placements.reported(placed, pulling))
+        first = await placements.get(tx, deployment="prod", location="etl", agent="lab")
+        assert first is not None
+        await placements.save(tx, placements.reported(first, report(now, phase=LocationPhase.ASLEEP)))
+        last = await placements.get(tx, deployment="prod", location="etl", agent="lab")
+    assert (first.phase, first.progress) == (LocationPhase.PULLING, "layers 1 of 7")
+    assert last is not None
+    assert (last.phase, last.progress, last.snapshot_hash) == (LocationPhase.ASLEEP, "", "a" * 64)
 
 
 async def test_a_report_on_an_older_generation_tells_only_what_serves(database: Database, now: datetime) -> None:

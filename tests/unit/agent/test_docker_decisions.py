@@ -17,8 +17,8 @@ from isthmus_agent.hosts.docker.images import is_final
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import Places, container_in, mount_of
 from isthmus_agent.hosts.docker.progress import PullProgress
-from isthmus_agent.hosts.docker.replies import ContainerLimits, ContainerMount, PullStep
-from isthmus_agent.hosts.docker.user import known_reader, user_for
+from isthmus_agent.hosts.docker.replies import ContainerLimits, ContainerMount, Info, PullStep
+from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import Server, ServerSpec
 from isthmus_agent.locations.spec import CodeSource, ContainerSpec, Limits, Mount, TargetKind
 
@@ -98,35 +98,56 @@ def test_labels_that_are_not_whole_tell_nothing() -> None:
     assert labels.server_of(words) is None
 
 
-@pytest.mark.parametrize(
-    ("wanted", "agent", "user"),
-    [
-        ("", (0, 0), ""),
-        ("", (1000, 1000), "1000:1000"),
-        ("55", (0, 0), "55"),
-        ("55:66", (1000, 1000), "55:66"),
-        ("dagster", (0, 0), "dagster"),
-    ],
-)
-def test_users(wanted: str, agent: tuple[int, int], user: str) -> None:
-    assert user_for(wanted, agent=agent) == user
+ROOT, PERSON = Users(0, 0), Users(1000, 1000)
+ROOTLESS = Users(1000, 1000, is_rootless=True, are_mapped=True)
 
 
 @pytest.mark.parametrize(
-    ("user", "agent", "reader"),
+    ("wanted", "users", "user"),
     [
-        ("", (0, 0), (0, 0)),
-        ("55", (0, 0), (55, 55)),
-        ("55:66", (0, 0), (55, 66)),
-        ("dagster", (0, 0), None),
-        ("55:staff", (0, 0), None),
-        ("1000:1000", (1000, 1000), (1000, 1000)),
-        # Only root gives files away.
-        ("55:66", (1000, 1000), None),
+        ("", ROOT, ""),
+        ("", PERSON, "1000:1000"),
+        ("", ROOTLESS, "0:0"),
+        ("55", ROOT, "55"),
+        ("55:66", PERSON, "55:66"),
+        ("55:66", ROOTLESS, "55:66"),
+        ("dagster", ROOT, "dagster"),
     ],
 )
-def test_readers(user: str, agent: tuple[int, int], reader: tuple[int, int] | None) -> None:
-    assert known_reader(user, agent=agent) == reader
+def test_users(wanted: str, users: Users, user: str) -> None:
+    assert users.user_for(wanted) == user
+
+
+@pytest.mark.parametrize(
+    ("user", "users", "reader"),
+    [
+        ("", ROOT, (0, 0)),
+        ("55", ROOT, (55, 55)),
+        ("55:66", ROOT, (55, 66)),
+        ("dagster", ROOT, None),
+        ("55:staff", ROOT, None),
+        ("1000:1000", PERSON, (1000, 1000)),
+        ("55:66", PERSON, None),
+        ("0:0", ROOTLESS, None),
+        ("55", Users(0, 0, are_mapped=True), None),
+    ],
+)
+def test_readers(user: str, users: Users, reader: tuple[int, int] | None) -> None:
+    assert users.reader_for(user) == reader
+
+
+@pytest.mark.parametrize(
+    ("options", "is_rootless", "are_mapped"),
+    [
+        (None, False, False),
+        (["name=seccomp,profile=default"], False, False),
+        (["name=seccomp,profile=default", "name=rootless"], True, True),
+        (["name=userns"], False, True),
+    ],
+)
+def test_engines_say_what_they_make_of_users(*, options: object, is_rootless: bool, are_mapped: bool) -> None:
+    info = Info.model_validate({"SecurityOptions": options})
+    assert (info.is_rootless, info.has_users_of_its_own) == (is_rootless, are_mapped)
 
 
 # ------------------------------------------------------------------------------------------------- what they are made from

@@ -13,7 +13,7 @@ from isthmus_agent.errors import (
     RunRefusedError,
     ServerStartError,
 )
-from isthmus_agent.instructions.launch import reason_of
+from isthmus_agent.instructions.launch_failure import reason_of
 from isthmus_agent.instructions.retry import GiveUp, Retry, after_failure
 
 NO_IMAGE = ImageUnavailableError(image="sales:1", problem="no such image")

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.telemetry_pb2 import AssetKey, Failure, MetadataEntry, MetadataValue, Table, TableRecord
 from isthmus_cli.view.failure import failure_headline, failure_lines
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.text import age_text, columns, count_text, duration_text, metadata_text
+from isthmus_cli.view.text import age_text, columns, count_text, duration_text, metadata_text, size_text
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,18 @@ def test_frames_of_the_framework_are_counted_but_never_all_of_them() -> None:
     mixed = failure_lines(Failure(error_class="E", stack=[inner, inner, own]), paint=Paint())
     assert mixed[1:] == ["  … 2 frames of the framework", *own.rstrip().split("\n"), "E"]
     assert len(failure_lines(Failure(error_class="E", stack=[inner]), paint=Paint())) == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (9_950, "9.9 kB"),
+        (340_400_000, "340 MB"),
+        (2_500_000_000, "2.5 GB"),
+    ],
+)
+def test_a_size_is_written_in_the_unit_that_suits_it(size: int, text: str) -> None:
+    assert size_text(size) == text

@@ -13,7 +13,16 @@ from aiodocker.types import JSONObject
 from pydantic import BaseModel, TypeAdapter
 
 from isthmus_agent.errors import EngineRefusedError, EngineUnavailableError
-from isthmus_agent.hosts.docker.replies import Container, Created, EngineEvent, Image, ListedContainer, PullStep, Stats
+from isthmus_agent.hosts.docker.replies import (
+    Container,
+    Created,
+    EngineEvent,
+    Image,
+    Info,
+    ListedContainer,
+    PullStep,
+    Stats,
+)
 
 #: Longest wait for an answer, seconds: creating and starting take long on a busy machine.
 _CALL_TIMEOUT_S = 120.0
@@ -83,6 +92,10 @@ class Engine:
         finally:
             await client.close()
             await connector.close()
+
+    async def info(self) -> Info:
+        """Return what the engine says of itself."""
+        return await self._ask(Info, "tell of itself", "info")
 
     async def create(self, name: str, *, body: JSONObject) -> str:
         """Create a container and return its id."""

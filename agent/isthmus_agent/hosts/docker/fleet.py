@@ -135,7 +135,10 @@ class Fleet:
         if container is not None and not container.state.is_running:
             code = container.state.exit_code
         was_memory_short = life.was_memory_short or (container is not None and container.state.was_memory_short)
-        await asyncio.to_thread(life.keep_output, output)
+        try:
+            await asyncio.to_thread(life.keep_output, output)
+        except OSError as error:
+            log.warning("output_not_kept", server=life.server.name, problem=error.strerror or str(error))
         life.places.clear()
         self._forget(life)
         ending = exit_of(life.server, code=code, was_memory_short=was_memory_short)

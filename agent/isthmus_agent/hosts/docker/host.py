@@ -1,6 +1,7 @@
 """The docker host: a code server is a container of its own, known again by its labels."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import find_places, own_container
 from isthmus_agent.hosts.docker.replies import ContainerLimits
 from isthmus_agent.hosts.docker.tasks import OwnTasks
+from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_folder import read_tail
@@ -69,10 +71,16 @@ class DockerHost:
             places = await find_places(engine, data_dir=self._data_dir, container=container)
             places.prepare()
             owner = Owner(self._deployment, self._agent, places.engine_data_dir)
-            await engine.list(owner.labels)
+            engine_facts = await engine.info()
+            users = Users(
+                os.geteuid(),
+                os.getegid(),
+                is_rootless=engine_facts.is_rootless,
+                are_mapped=engine_facts.has_users_of_its_own,
+            )
             tasks = (await stack.enter_async_context(OwnTasks())).group
             images = Images(engine, options=self._options, tasks=tasks)
-            self._dock = Dock(engine, images, self._options, owner, places)
+            self._dock = Dock(engine, images, self._options, owner, places, users)
             self._fleet = Fleet(self._dock, tasks=tasks, on_exit=self._exits.put_nowait)
             self._stack = stack.pop_all()
         return self

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from isthmus_agent.hosts.docker.life import ContainerLife
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import LISTEN, RUNS_DIR, Places
 from isthmus_agent.hosts.docker.replies import Container, Image
-from isthmus_agent.hosts.docker.user import known_reader, user_for
+from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import OnStep, Server, ServerSpec, StartStep
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_config import config_text
@@ -51,6 +50,7 @@ class Dock:
     options: DockerOptions
     owner: labels.Owner
     places: Places
+    users: Users
 
     async def launch(
         self, spec: ServerSpec, *, on_step: OnStep, register: Callable[[ContainerLife], None]
@@ -180,11 +180,10 @@ class Dock:
         """Make the server's folders and all that its container is created from."""
         places = self.places.of(name, location=spec.location)
         self.places.check(spec, places=places)
-        agent = (os.geteuid(), os.getegid())
-        user = user_for(spec.container.user, agent=agent)
+        user = self.users.user_for(spec.container.user)
         config = config_text(spec, server=name, address=LISTEN, runs_dir=str(RUNS_DIR))
         try:
-            places.prepare(config=config, reader=known_reader(user or image.config.user, agent=agent))
+            places.prepare(config=config, reader=self.users.reader_for(user or image.config.user))
         except OSError as error:
             raise ServerStartError(server=name, problem=f"{places.folder}: {error.strerror or error}") from error
         incarnation = uuid.uuid4().hex

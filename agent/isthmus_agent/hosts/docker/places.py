@@ -77,7 +77,7 @@ class ServerPlaces:
         with open(self.shared / CONFIG_FILE, "x", encoding="utf-8", opener=_open_private) as file:
             if reader is None:
                 os.fchmod(file.fileno(), 0o644)
-            elif reader != (os.getuid(), os.getgid()):
+            elif reader != (os.geteuid(), os.getegid()):
                 os.fchown(file.fileno(), *reader)
             file.write(config)
 

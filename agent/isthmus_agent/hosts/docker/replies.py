@@ -14,6 +14,10 @@ def _or_empty(value: object) -> object:
     return {} if value is None else value
 
 
+def _or_none(value: object) -> object:
+    return () if value is None else value
+
+
 Words = Annotated[Mapping[str, str], BeforeValidator(_or_empty)]
 
 
@@ -85,6 +89,22 @@ class ListedContainer(_Reply):
     def is_running(self) -> bool:
         """Whether processes of it live."""
         return self.state in {"running", "paused", "restarting"}
+
+
+class Info(_Reply):
+    """What the engine says of itself."""
+
+    security: Annotated[tuple[str, ...], BeforeValidator(_or_none)] = Field(alias="SecurityOptions", default=())
+
+    @property
+    def is_rootless(self) -> bool:
+        """Whether it runs without root: then root in a container is the engine's own user outside."""
+        return any("name=rootless" in option for option in self.security)
+
+    @property
+    def has_users_of_its_own(self) -> bool:
+        """Whether a user in a container has another number outside."""
+        return self.is_rootless or any("name=userns" in option for option in self.security)
 
 
 class Created(_Reply):

@@ -1,29 +1,41 @@
 """As whom a container runs: a pure decision."""
 
 import re
+from dataclasses import dataclass
 
 _NUMBERS = re.compile(r"^(\d+)(?::(\d+))?$")
 
 
-def user_for(wanted: str, *, agent: tuple[int, int]) -> str:
-    """Return the user that a container is given; empty for the image's own.
+@dataclass(frozen=True)
+class Users:
+    """Who the agent is, and what the engine makes of numbers of users."""
 
-    An agent that is not root can read what containers write only if they are the same user.
-    """
-    uid, gid = agent
-    return wanted or ("" if uid == 0 else f"{uid}:{gid}")
+    #: The agent's user and group.
+    uid: int
+    gid: int
+    #: Whether root in a container is the engine's own user outside.
+    is_rootless: bool = False
+    #: Whether users have other numbers outside their containers.
+    are_mapped: bool = False
 
+    def user_for(self, wanted: str) -> str:
+        """Return the user that a container is given; empty for the image's own.
 
-def known_reader(user: str, *, agent: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the user and group by number of whom a file can be made the own; None when that cannot be told or done.
+        An agent that is not root can read what containers write only if they are the same user.
+        """
+        if wanted or self.uid == 0:
+            return wanted
+        return "0:0" if self.is_rootless else f"{self.uid}:{self.gid}"
 
-    Args:
-        user: the container's, as the engine is told or the image has it; empty for root.
-        agent: who the agent is: only root can give files away.
-    """
-    match = _NUMBERS.fullmatch(user or "0:0")
-    if match is None:
-        return None
-    uid = int(match[1])
-    reader = (uid, int(match[2] or uid))
-    return reader if reader == agent or agent[0] == 0 else None
+    def reader_for(self, user: str) -> tuple[int, int] | None:
+        """Return the user and group of whom a file can be made the own; None when that cannot be told or done.
+
+        Args:
+            user: the container's, as the engine is told or the image has it; empty for root.
+        """
+        match = _NUMBERS.fullmatch(user or "0:0")
+        if match is None or self.are_mapped:
+            return None
+        reader = (int(match[1]), int(match[2] or match[1]))
+        # Only root gives files away.
+        return reader if self.uid == 0 or reader == (self.uid, self.gid) else None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from isthmus.v1.control_plane_pb2 import Location
+from isthmus.v1.control_plane_pb2 import Location, Standby
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus.v1.telemetry_pb2 import (
     AssetSnapshot,
@@ -17,7 +17,7 @@ from isthmus.v1.telemetry_pb2 import (
 from isthmus_cli.view.container import container_facts
 from isthmus_cli.view.failure import failure_lines
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.text import age_text, asset_text, columns, count_text, moment_text
+from isthmus_cli.view.text import age_text, asset_text, columns, count_text, moment_text, size_text
 
 
 def location_table(locations: Iterable[Location], *, paint: Paint) -> list[str]:
@@ -102,6 +102,12 @@ def source_text(source: CodeSource) -> str:
     return f"{(kind or '').removeprefix('python_')} {target}{attribute}".strip()
 
 
+def standby_text(standby: Standby) -> str:
+    """Tell how many code servers wait for a run, and what they hold in memory."""
+    counts = f"{standby.ready} of {standby.wanted}"
+    return f"{counts}, {size_text(standby.memory_bytes)}" if standby.memory_bytes else counts
+
+
 def _placement_lines(location: Location, *, paint: Paint) -> list[str]:
     if not location.placements:
         pool = location.settings.pool or "default"
@@ -109,16 +115,20 @@ def _placement_lines(location: Location, *, paint: Paint) -> list[str]:
     rows = [
         (
             placement.agent,
-            paint.phase(placement.report.phase),
+            " ".join(part for part in (paint.phase(placement.report.phase), placement.report.progress) if part),
             str(placement.report.generation),
             str(placement.report.serving_generation or "-"),
+            standby_text(placement.standby) if placement.HasField("standby") else "-",
             placement.report.framework,
             placement.report.python_version,
             age_text(placement.reported_at),
         )
         for placement in location.placements
     ]
-    return ["", *columns(("AGENT", "PHASE", "GENERATION", "SERVING", "FRAMEWORK", "PYTHON", "REPORTED"), rows)]
+    return [
+        "",
+        *columns(("AGENT", "PHASE", "GENERATION", "SERVING", "STANDBY", "FRAMEWORK", "PYTHON", "REPORTED"), rows),
+    ]
 
 
 def _asset_lines(assets: Sequence[AssetSnapshot], *, paint: Paint) -> list[str]:

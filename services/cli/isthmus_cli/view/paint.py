@@ -29,6 +29,8 @@ _PHASES = {
     LocationPhase.LOCATION_PHASE_PENDING: "33",
     LocationPhase.LOCATION_PHASE_STARTING: "36",
     LocationPhase.LOCATION_PHASE_IMPORTING: "36",
+    LocationPhase.LOCATION_PHASE_PULLING: "36",
+    LocationPhase.LOCATION_PHASE_ASLEEP: "2",
 }
 
 

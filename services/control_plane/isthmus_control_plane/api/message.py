@@ -1,6 +1,6 @@
 """The store's records as the API's messages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import instruction_pb2, telemetry_pb2
@@ -18,6 +18,7 @@ _WORST_FIRST = (
     LocationPhase.PULLING,
     LocationPhase.STARTING,
     LocationPhase.IMPORTING,
+    LocationPhase.ASLEEP,
     LocationPhase.SERVING,
 )
 
@@ -80,8 +81,14 @@ def agent(it: record.Agent, *, placements: Iterable[record.Placement]) -> api.Ag
     )
 
 
-def location(it: record.Location, *, placements: Iterable[record.Placement], snapshot: bytes | None) -> api.Location:
-    """Describe a location, where it is held, and what it defines when that is given."""
+def location(
+    it: record.Location,
+    *,
+    placements: Iterable[record.Placement],
+    standbys: Mapping[str, record.Standby],
+    snapshot: bytes | None,
+) -> api.Location:
+    """Describe a location, where it is held, what waits there, by agent, and what it defines when that is given."""
     held = list(placements)
     message = api.Location(
         deployment=it.deployment,
@@ -93,6 +100,7 @@ def location(it: record.Location, *, placements: Iterable[record.Placement], sna
                 agent=placement.agent,
                 report=report(placement),
                 reported_at=clock.optional_stamp(placement.reported_at),
+                standby=_standby(standbys.get(placement.agent)),
             )
             for placement in held
         ],
@@ -121,7 +129,12 @@ def report(it: record.Placement) -> telemetry_pb2.LocationReport:
         snapshot_hash=it.snapshot_hash,
         framework=it.framework,
         python_version=it.python_version,
+        progress=it.progress,
     )
+
+
+def _standby(it: record.Standby | None) -> api.Standby | None:
+    return api.Standby(ready=it.ready, wanted=it.wanted, memory_bytes=it.memory_bytes) if it is not None else None
 
 
 def _phase_number(it: LocationPhase) -> telemetry_pb2.LocationPhase.ValueType:

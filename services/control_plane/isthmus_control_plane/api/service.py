@@ -118,4 +118,4 @@ def _agent(view: AgentView) -> api.Agent:
 
 
 def _location(view: LocationView) -> api.Location:
-    return message.location(view.location, placements=view.placements, snapshot=view.snapshot)
+    return message.location(view.location, placements=view.placements, standbys=view.standbys, snapshot=view.snapshot)

@@ -1,12 +1,12 @@
 """Locations: what is to be served, and how that fares."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 from isthmus.v1 import control_plane_pb2 as api
-from isthmus_store import locations, placements, snapshots
-from isthmus_store.record import Location, Placement
+from isthmus_store import agents, locations, placements, snapshots
+from isthmus_store.record import Agent, Location, Placement, Standby
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock, facts, world
@@ -29,6 +29,8 @@ class LocationView:
 
     location: Location
     placements: Sequence[Placement]
+    #: What waits for a run on each agent that holds it, by the agent's name.
+    standbys: Mapping[str, Standby]
     #: A LocationSnapshot of the serving generation; None when none serves, and in lists.
     snapshot: bytes | None = None
 
@@ -81,7 +83,11 @@ class LocationDesk:
         async with self._core.database.read() as tx:
             rows = await locations.all_of(tx, deployment=deployment)
             held = await placements.all_of(tx, deployment=deployment)
-        return [LocationView(row, [it for it in held if it.location == row.name]) for row in rows]
+            there = await agents.all_of(tx, deployment=deployment)
+        return [
+            LocationView(row, [it for it in held if it.location == row.name], _standbys(there, row.name))
+            for row in rows
+        ]
 
     async def watch(self, request: api.WatchLocationRequest) -> AsyncGenerator[LocationView, None]:
         """Yield the location now and after each change; the last one says that it was removed."""
@@ -121,7 +127,13 @@ async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = F
         raise NotFoundError("location", name=key.name, deployment=key.deployment, remedy=_REMEDY)
     held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
     serving = next((it.snapshot_hash for it in held if it.serving_generation and it.snapshot_hash), "")
-    return LocationView(location, held, await snapshots.get(tx, serving) if serving else None)
+    there = await agents.get_many(tx, {(key.deployment, it.agent) for it in held})
+    snapshot = await snapshots.get(tx, serving) if serving else None
+    return LocationView(location, held, _standbys(there.values(), key.name), snapshot)
+
+
+def _standbys(there: Iterable[Agent], location: str) -> dict[str, Standby]:
+    return {agent.name: it for agent in there for it in agent.standbys if it.location == location}
 
 
 def serving_hash(seen: world.World, key: facts.LocationKey) -> str:

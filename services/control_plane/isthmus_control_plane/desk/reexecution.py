@@ -59,7 +59,7 @@ class ReexecutionDesk:
         asked.job_name = parent.job_name
         is_partial = request.strategy == _Request.STRATEGY_FROM_FAILURE or bool(request.step_keys or asked.step_keys)
         course = await _course(tx, parent) if is_partial else Course()
-        steps, tags = _steps(course, parent=parent, request=request)
+        steps, tags = _steps(course, parent=parent, request=request, is_whole=not asked.step_keys)
         return reexecution.request_again(
             asked,
             run_id=request.run_id.lower() or str(uuid4()),
@@ -81,10 +81,17 @@ async def _course(tx: Transaction, run: Run) -> Course:
         position = page[-1].position
 
 
-def _steps(course: Course, *, parent: Run, request: _Request) -> tuple[list[str], dict[str, str]]:
-    """Return the steps to execute, none for all, and the tags that tell of the choice."""
+def _steps(course: Course, *, parent: Run, request: _Request, is_whole: bool) -> tuple[list[str], dict[str, str]]:
+    """Return the steps to execute, none for all, and the tags that tell of the choice.
+
+    Args:
+        course: How far the parent came.
+        parent: The run to do again.
+        request: What was asked for.
+        is_whole: The parent planned every step that there is; of a part, only the definitions know what is beside it.
+    """
     if request.step_keys:
-        known = set(course.planned) | course.begun | course.succeeded | course.skipped
+        known = set(course.planned) | course.begun | course.succeeded | course.skipped if is_whole else set()
         refuse(
             [
                 Violation(f"step_keys[{index}]", unknown("step", name=key, known=known))

@@ -17,6 +17,7 @@ from isthmus_code_server.definitions.dagster.step_site import StepSite
 
 if TYPE_CHECKING:
     from dagster import Executor, ExecutorDefinition, InitExecutorContext, JobDefinition
+    from dagster._core.definitions.executor_definition import ExecutorRequirement
 
 #: Where an executor's config may hold its retries, beside its top level.
 _NESTED = ("multiprocess", "in_process")
@@ -40,9 +41,23 @@ def _own(original: "ExecutorDefinition", site: StepSite) -> "ExecutorDefinition"
     return ExecutorDefinition(
         name=original.name,
         config_schema=schema,
+        requirements=lambda config: _requirements(config, original=original),
         executor_creation_fn=lambda context: _create(context, original=original, site=site),
         description=original.description,
     )
+
+
+def _requirements(config: Any, *, original: "ExecutorDefinition") -> list["ExecutorRequirement"]:
+    """Return what the job has to have: outputs that travel, where its steps run in processes of their own.
+
+    Dagster's other demands are on how a process finds job and instance again; ours has both.
+    """
+    from dagster._core.definitions.executor_definition import ExecutorRequirement
+
+    if not _is_of_dagster(original):
+        return []
+    wanted = ExecutorRequirement.PERSISTENT_OUTPUTS
+    return [wanted] if wanted in original.get_requirements(config) else []
 
 
 def _create(context: "InitExecutorContext", *, original: "ExecutorDefinition", site: StepSite) -> "Executor":

@@ -1,0 +1,1 @@
+"""Runs in containers of their own, beside Dagster's launcher of containers."""
