@@ -6,6 +6,7 @@ import grpc
 from contract.cli.canned import CannedServer, Refusal, a_location
 from contract.cli.conftest import Isthmus
 from isthmus.v1.control_plane_pb2 import Agent, AgentState, ApplyLocationRequest, Location
+from isthmus.v1.instruction_pb2 import ISOLATION_SHARED
 from isthmus.v1.telemetry_pb2 import Failure, LocationPhase
 
 IMPORTING, FAILED = LocationPhase.LOCATION_PHASE_IMPORTING, LocationPhase.LOCATION_PHASE_FAILED
@@ -47,6 +48,25 @@ async def test_apply_waits_until_the_location_serves(canned: CannedServer, isthm
     source = settings.source
     assert (source.module, source.attribute) == ("etl.definitions", "defs")
     assert (source.working_directory, source.python_executable) == ("/srv/etl", "/opt/py")
+
+
+async def test_apply_describes_a_container_by_options(canned: CannedServer, isthmus: Isthmus) -> None:
+    outcome = await isthmus(
+        *("location", "apply", "--name", "etl", "-m", "etl.definitions", "--image", "etl:1.4", "--isolation", "shared"),
+        *("--standby", "2", "--memory", "1GiB", "--cpus", "1.5", "--no-wait"),
+    )
+    assert outcome.code == 0, outcome.err
+    request = canned.plane.asked[0]
+    assert isinstance(request, ApplyLocationRequest)
+    settings, limits = request.settings, request.settings.container.limits
+    assert (settings.container.image, limits.memory_bytes, limits.cpus) == ("etl:1.4", 1024**3, 1.5)
+    assert (settings.isolation, settings.standby) == (ISOLATION_SHARED, 2)
+
+
+async def test_a_size_that_is_none_exits_with_2_and_says_how_to_write_one(isthmus: Isthmus) -> None:
+    outcome = await isthmus("location", "apply", "--name", "etl", "-p", "etl", "--memory", "lots")
+    assert outcome.code == 2
+    assert "container.limits.memory: write a size as 512MB, 1GiB" in outcome.err
 
 
 async def test_apply_tells_why_a_location_does_not_load(canned: CannedServer, isthmus: Isthmus) -> None:

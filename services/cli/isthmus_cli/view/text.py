@@ -12,6 +12,8 @@ _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86400
 _KILO = 1000
+#: Below this a size has a digit behind the point.
+_SHORT = 10
 _METADATA_CHARS = 80
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -77,13 +79,15 @@ def value_text(value: MetadataValue) -> str:
 
 
 def size_text(size: int) -> str:
-    """Tell a number of bytes as people write it."""
-    value, units = float(size), ("B", "kB", "MB", "GB", "TB")
-    for unit in units[:-1]:
-        if value < _KILO:
-            return f"{value:.4g} {unit}"
+    """Tell a number of bytes as people write it, with two or three digits that count."""
+    if size < _KILO:
+        return f"{size} B"
+    value, units = float(size), ("kB", "MB", "GB", "TB")
+    for unit in units:
         value /= _KILO
-    return f"{value:.4g} {units[-1]}"
+        if value < _KILO or unit == units[-1]:
+            break
+    return f"{value:.1f} {unit}" if value < _SHORT else f"{value:.0f} {unit}"
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
