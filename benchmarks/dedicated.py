@@ -14,6 +14,7 @@ from isthmus.v1.instruction_pb2 import (
 )
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING
 from support.docker import docker, remove_containers
+from support.system import AGENT
 
 from benchmarks import machine
 from benchmarks.container import image
@@ -35,6 +36,8 @@ _AT_ONCE = 10
 _PEER_LABEL = "isthmus-bench=peer"
 _OWN_LABEL = "isthmus.agent=agent-one"
 _POLL_S = 0.05
+#: Between two signs of life of the agent, seconds.
+_HEARTBEAT_S = 0.5
 #: Longest wait for standbys to be loaded, seconds.
 _FILL_TIMEOUT_S = 120.0
 _IMPORT = "import definitions, sys, time; open(sys.argv[1], 'w').write(repr(time.time()))"
@@ -110,7 +113,7 @@ async def _isthmus(at: Place, options: Options, *, name: str) -> _Ours:
         "ISTHMUS_AGENT_HOST": "docker",
         "ISTHMUS_AGENT_NETWORK": "host",
         "ISTHMUS_AGENT_POLICY_FILE": str(policy),
-        "ISTHMUS_AGENT_HEARTBEAT_S": "1",
+        "ISTHMUS_AGENT_HEARTBEAT_S": str(_HEARTBEAT_S),
     }
     try:
         async with running(at, agent_environment=environment) as stand:
@@ -155,7 +158,13 @@ async def _apply(stand: Stand, *, name: str, standby: int) -> None:
 
 
 async def _wait_standby(stand: Stand, count: int) -> None:
+    """Wait until a heartbeat from now on says that they wait."""
+    since = time.time()
+
     async def is_there() -> bool:
+        agent = await stand.client.get_agent(AGENT)
+        if agent.last_heard_at.ToNanoseconds() / 1e9 < since + _HEARTBEAT_S:
+            return False
         location = await stand.client.get_location(LOCATION)
         return any(one.standby.ready == count == one.standby.wanted for one in location.placements)
 

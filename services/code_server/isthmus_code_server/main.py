@@ -14,6 +14,7 @@ from isthmus.v1.telemetry_pb2 import Failure, LocationSnapshot
 from isthmus_code_server.config import read_settings
 from isthmus_code_server.definitions.port import DefinitionsSource
 from isthmus_code_server.errors import ConfigError, DefinitionsLoadError
+from isthmus_code_server.runs.zygote_process import ZygoteProcess, load_order
 
 _EXIT_USAGE = 2
 
@@ -59,12 +60,13 @@ def _log_to_stderr() -> None:
 
 
 def _serve(config: Path) -> int:
+    settings = read_settings(config)
+    zygote = ZygoteProcess.start(load_order(settings))
+    # Imported beside the project, which the zygote imports meanwhile.
     from isthmus_code_server.serve import CodeServer
 
-    settings = read_settings(config)
-
     async def serve() -> int:
-        return await CodeServer(settings).run()
+        return await CodeServer(settings, zygote).run()
 
     return asyncio.run(serve())
 

@@ -17,20 +17,14 @@ from isthmus_code_server.runs.heartbeat import Heartbeat
 from isthmus_code_server.runs.instance_gate import InstanceGate
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
+from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.service.server import Health, listening
 from isthmus_code_server.service.servicer import Servicer
-from isthmus_code_server.zygote.wire import LoadOrder
 
 log = structlog.get_logger(__name__)
 
 #: How long the last events may take to reach the broker when the server stops, seconds; the rest waits on disk.
 FLUSH_TIMEOUT_S = 5.0
-#: How many children wait, forked ahead and warmed, for a run.
-SPARES = 2
-#: The same where each imports the project itself: it has all of its memory to itself, too.
-SPAWNED_SPARES = 1
-#: The same where there is one run, and no more after it.
-DEDICATED_SPARES = 1
 
 
 class CodeServer:
@@ -41,16 +35,18 @@ class CodeServer:
     ends the process at once.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, zygote: ZygoteProcess) -> None:
+        """Serve by `settings`, with a zygote that was started for them already."""
         self._settings = settings
+        self._zygote = zygote
         self._stop = asyncio.Event()
         self._health = Health()
 
     async def run(self) -> int:
         """Serve until told to stop; returns the process's exit code, not 0 when the zygote was lost."""
         self._settings.runs_dir.mkdir(parents=True, exist_ok=True)
-        gate = InstanceGate()
-        zygote = ZygoteLink(order=self._load_order(), instance_address=gate.address)
+        gate = InstanceGate(address=self._zygote.instance_address)
+        zygote = ZygoteLink(self._zygote)
         async with AsyncExitStack() as stack:
             publisher = await stack.enter_async_context(Publisher(self._broker_settings()))
             telemetry = TelemetryPublisher(publisher, source=self._source())
@@ -127,21 +123,6 @@ class CodeServer:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._stop.set()
-
-    def _load_order(self) -> LoadOrder:
-        settings = self._settings
-        return LoadOrder(
-            source=settings.source,
-            home=str(settings.home),
-            spares=self._spares(),
-            is_spawned=settings.is_spawned,
-            refills_spares=not settings.takes_one_run,
-        )
-
-    def _spares(self) -> int:
-        if self._settings.takes_one_run:
-            return DEDICATED_SPARES
-        return SPAWNED_SPARES if self._settings.is_spawned else SPARES
 
     def _broker_settings(self) -> BrokerSettings:
         name = f"code server {self._settings.location} {self._settings.server}"

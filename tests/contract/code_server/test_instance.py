@@ -1,6 +1,7 @@
 """The way of a question through the code server: a process asks, and what the attached agent answers comes back."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -17,7 +18,7 @@ Answer = Callable[[InstanceQuery], InstanceAnswer]
 
 @pytest.fixture
 async def gate(monkeypatch: pytest.MonkeyPatch) -> InstanceGate:
-    gate = InstanceGate()
+    gate = InstanceGate(address=f"@isthmus-test-{uuid.uuid4().hex}")
     monkeypatch.setenv(ADDRESS_VARIABLE, gate.address)
     return gate
 

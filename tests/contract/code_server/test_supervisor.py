@@ -21,6 +21,7 @@ from isthmus_code_server.errors import AttemptFencedError, NotLoadedError
 from isthmus_code_server.runs.output import stream_output
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
+from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
 from support.eventually import eventually
 from support_code_server import PROJECTS, bodies, run_request
@@ -35,7 +36,7 @@ async def supervising(
 ) -> AsyncIterator[Supervisor]:
     source = DefinitionsSource(module=module, working_directory=str(PROJECTS))
     order = LoadOrder(source=source, home=str(tmp_path / "home"), spares=spares, is_spawned=is_spawned)
-    zygote = ZygoteLink(order=order)
+    zygote = ZygoteLink(ZygoteProcess.start(order))
     async with Publisher(BrokerSettings(url=_NO_BROKER)) as publisher, asyncio.TaskGroup() as tasks:
         supervisor = Supervisor(
             runs_dir=tmp_path / "home" / "runs",
@@ -225,7 +226,7 @@ async def test_a_run_canceled_in_the_moment_of_its_start_is_canceled(tmp_path: P
 async def test_a_server_can_be_stopped_while_it_imports(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     source = DefinitionsSource(python_file=str(tmp_path / "slow.py"))
-    zygote = ZygoteLink(order=LoadOrder(source=source, home=str(tmp_path)))
+    zygote = ZygoteLink(ZygoteProcess.start(LoadOrder(source=source, home=str(tmp_path))))
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         task = tasks.create_task(zygote.run())
         await eventually(lambda: zygote.pid, within=5)

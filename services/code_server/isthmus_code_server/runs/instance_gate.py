@@ -9,7 +9,6 @@ import os
 import socket
 import struct
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -41,7 +40,7 @@ class InstanceGate:
     """Takes queries from this server's processes and hands them to the agent that is attached."""
 
     #: The socket's name, with "@" for the byte that makes it abstract.
-    address: str = field(default_factory=lambda: f"@isthmus-instance-{uuid.uuid4().hex}")
+    address: str
     _pending: dict[str, _Pending] = field(default_factory=dict, init=False)
     #: What the agent is to be told; None ends its call.
     _outgoing: "asyncio.Queue[InstanceQuery | None] | None" = field(default=None, init=False)

@@ -1,25 +1,22 @@
-"""The supervisor's end of the zygote: starts it, has it fork, and hears what became of the children."""
+"""The supervisor's end of the zygote: has it fork, and hears what became of the children."""
 
 import asyncio
-import os
 import socket
 import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
 from isthmus.v1.code_server_pb2 import DescribeResponse
 
-from isthmus_code_server.definitions.instance_client import ADDRESS_VARIABLE
 from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
 from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
+from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import (
     HEAD,
     Exited,
     Forked,
     FrameKind,
-    LoadOrder,
     fork_frame,
     frame,
     read_head,
@@ -45,16 +42,13 @@ class Child:
         self.writer.close()
 
 
-@dataclass(kw_only=True)
+@dataclass
 class ZygoteLink:
     """One zygote's life. `run` is its loop: it returns when the zygote is gone, however that came about."""
 
-    order: LoadOrder
-    #: Where processes below the zygote ask the instance; empty for nowhere.
-    instance_address: str = ""
+    zygote: ZygoteProcess
     _children: dict[int, Child] = field(default_factory=dict, init=False)
     _calls: int = field(default=0, init=False)
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _channel: socket.socket | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -71,9 +65,9 @@ class ZygoteLink:
         return "ready" if described is not None and self._channel is not None else "stopped"
 
     @property
-    def pid(self) -> int | None:
-        """The zygote's process id, once it was started."""
-        return self._process.pid if self._process is not None else None
+    def pid(self) -> int:
+        """The zygote's process id."""
+        return self.zygote.process.pid
 
     async def described(self) -> DescribeResponse:
         """Wait until the definitions are loaded or failed to load.
@@ -87,29 +81,24 @@ class ZygoteLink:
         return described
 
     async def run(self) -> None:
-        """Start the zygote and hear it until it ends."""
-        channel, theirs = socket.socketpair()
-        with channel:
+        """Hear the zygote until it ends."""
+        with self.zygote.channel as channel:
             channel.setblocking(False)
-            with theirs:
-                self._process = _start(theirs, instance_address=self.instance_address)
             self._channel = channel
             try:
-                loop = asyncio.get_running_loop()
-                await loop.sock_sendall(channel, frame(FrameKind.LOAD, self.order.encode()))
                 await self._hear(channel)
             finally:
                 self._channel = None
                 if not self._described.done():
                     self._described.set_result(None)
                 self._lose_children()
-        await asyncio.to_thread(_reap, self._process)
+        await asyncio.to_thread(_reap, self.zygote.process)
 
     def close(self) -> None:
         """Tell the zygote to go: it does when it reads the end of the channel. Children die with it."""
-        if self._process is not None and self.phase == "loading":
+        if self.phase == "loading":
             # It reads nothing before the project is imported, and that may take minutes.
-            self._process.kill()
+            self.zygote.process.kill()
         elif self._channel is not None:
             self._channel.shutdown(socket.SHUT_WR)
 
@@ -194,17 +183,6 @@ class ZygoteLink:
             if not child.exit.done():
                 child.exit.set_result(UNSEEN_EXIT)
         self._children.clear()
-
-
-def _start(theirs: socket.socket, *, instance_address: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
-        pass_fds=(theirs.fileno(),),
-        env={**os.environ, ADDRESS_VARIABLE: instance_address},
-        stdin=subprocess.DEVNULL,
-        # A Ctrl-C at the terminal is for the supervisor: it decides how runs end.
-        start_new_session=True,
-    )
 
 
 def _take_frame(buffer: bytearray) -> tuple[FrameKind, bytes] | None:
