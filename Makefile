@@ -47,7 +47,7 @@ generated: .venv-codegen/.ready ## generating the contract's code anew changes n
 
 pytest: .venv/.ready servers ## all tests
 	@echo "· pytest"
-	@scripts/engine run .venv/bin/pytest -q
+	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images && .venv/bin/pytest -q'
 
 unit: .venv/.ready ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit
