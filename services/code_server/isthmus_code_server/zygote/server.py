@@ -23,6 +23,8 @@ from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
 #: How long nothing may have been asked for before a spare is started, seconds: starting one takes some thirty
 #: milliseconds of a processor, which the run that has just been launched needs itself.
 SPARE_DELAY_S = 0.06
+#: The same while one child at the most serves a call: on two processors it is ready when the next of a row of runs comes.
+LONELY_SPARE_DELAY_S = 0.02
 
 
 class ChildStart(Protocol):
@@ -180,7 +182,9 @@ class Nursery:
         """Return how long to wait for a call before a spare is started, seconds; None for ever."""
         if not self._is_spare_wanted():
             return None
-        return max(0.0, self._asked_at + SPARE_DELAY_S - time.monotonic())
+        serving = sum(call != 0 for call in self._calls.values())
+        delay_s = LONELY_SPARE_DELAY_S if serving <= 1 else SPARE_DELAY_S
+        return max(0.0, self._asked_at + delay_s - time.monotonic())
 
     def _is_spare_wanted(self) -> bool:
         # One at a time: two would take the processor from each other, and from whoever is launched meanwhile.
