@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench images up down protos lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
+suites := tests/conformance tests/contract tests/integration tests/unit tests/e2e
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
 
 help: ## list the targets
@@ -45,9 +46,11 @@ generated: .venv-codegen/.ready ## generating the contract's code anew changes n
 	@echo "· generated code"
 	@scripts/check-generated
 
-pytest: .venv/.ready servers ## all tests
+pytest: .venv/.ready servers ## all tests: those of the whole system by themselves, the others side by side
 	@echo "· pytest"
-	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images && .venv/bin/pytest -q'
+	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images \
+	  && .venv/bin/pytest -q --numprocesses 2 --dist loadfile $(filter-out tests/e2e,$(suites)) \
+	  && .venv/bin/pytest -q tests/e2e'
 
 unit: .venv/.ready ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit
