@@ -32,10 +32,17 @@ _NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
 
 @asynccontextmanager
 async def supervising(
-    tmp_path: Path, *, module: str = "jobs", spares: int = 0, is_spawned: bool = False
+    tmp_path: Path,
+    *,
+    module: str = "jobs",
+    spares: int = 0,
+    is_spawned: bool = False,
+    is_for_one_run: bool = False,
 ) -> AsyncIterator[Supervisor]:
     source = DefinitionsSource(module=module, working_directory=str(PROJECTS))
-    order = LoadOrder(source=source, home=str(tmp_path / "home"), spares=spares, is_spawned=is_spawned)
+    order = LoadOrder(
+        source=source, home=str(tmp_path / "home"), spares=spares, is_spawned=is_spawned, is_for_one_run=is_for_one_run
+    )
     zygote = ZygoteLink(ZygoteProcess.start(order))
     async with Publisher(BrokerSettings(url=_NO_BROKER)) as publisher, asyncio.TaskGroup() as tasks:
         supervisor = Supervisor(
@@ -310,3 +317,15 @@ async def test_a_run_whose_end_the_broker_has_not_confirmed_is_vouched_for(tmp_p
         await ended(supervisor, "r")
         assert not supervisor.live
         assert [run.run.run_id for run in supervisor.active_runs()] == ["r"]
+
+
+async def test_what_is_loaded_for_one_run_executes_it_and_describes_nothing(tmp_path: Path) -> None:
+    async with supervising(tmp_path, is_for_one_run=True) as supervisor:
+        described = await supervisor.zygote.described()
+        assert described.HasField("snapshot")
+        assert not described.snapshot.jobs
+        unknown = await supervisor.start(run_request("no_such_job", run_id="u"))
+        assert [violation.field for violation in unknown.rejected.violations] == ["job_name"]
+        answer = await supervisor.start(run_request("smallest", run_id="r"))
+        assert answer.HasField("accepted"), answer
+        assert (await ended(supervisor, "r"))[-1].HasField("run_succeeded")

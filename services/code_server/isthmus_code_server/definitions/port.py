@@ -119,7 +119,10 @@ class Definitions(Protocol):
         ...
 
     def describe(self) -> LocationSnapshot:
-        """Describe everything that is defined. Equal definitions give equal bytes."""
+        """Describe everything that is defined. Equal definitions give equal bytes.
+
+        What was loaded for one run alone describes nothing: that is told by the location's other code server.
+        """
         ...
 
     def warm_up(self) -> None:
@@ -153,5 +156,18 @@ class Definitions(Protocol):
         ...
 
 
-#: Imports definitions; the folder is where values that outlive a run are kept. Raises DefinitionsLoadError.
-LoadDefinitions = Callable[[DefinitionsSource, Path], Definitions]
+class LoadDefinitions(Protocol):
+    """Imports definitions."""
+
+    def __call__(self, source: DefinitionsSource, home: Path, *, is_for_one_run: bool = False) -> Definitions:
+        """Import.
+
+        Args:
+            source: Where the definitions come from.
+            home: Where values that outlive a run are kept.
+            is_for_one_run: Whether only one run will use them.
+
+        Raises:
+            DefinitionsLoadError: Importing raised, or nothing to load was found.
+        """
+        ...

@@ -57,7 +57,7 @@ def load_order(settings: Settings) -> LoadOrder:
         home=str(settings.home),
         spares=_spares(settings),
         is_spawned=settings.is_spawned,
-        refills_spares=not settings.takes_one_run,
+        is_for_one_run=settings.takes_one_run,
     )
 
 

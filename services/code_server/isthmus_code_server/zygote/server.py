@@ -74,14 +74,14 @@ class Zygote:
             self._channel,
             start=self._choose_start(order, definitions),
             wanted_spares=order.spares,
-            refills=order.refills_spares,
+            refills=not order.is_for_one_run,
         )
         nursery.serve()
         return 0
 
     def _load_and_tell(self, order: LoadOrder) -> Definitions | None:
         try:
-            definitions = self._load(order.source, Path(order.home))
+            definitions = self._load(order.source, Path(order.home), is_for_one_run=order.is_for_one_run)
             threads = other_threads()
             described = DescribeResponse(
                 snapshot=definitions.describe(),

@@ -70,8 +70,8 @@ class LoadOrder:
     spares: int = 0
     #: Whether children import the definitions themselves instead of being forked.
     is_spawned: bool = False
-    #: Whether a spare that was used is replaced.
-    refills_spares: bool = True
+    #: Whether the definitions are for one run alone: a spare that was used is not replaced.
+    is_for_one_run: bool = False
 
     def encode(self) -> bytes:
         """Write the payload of a LOAD frame."""

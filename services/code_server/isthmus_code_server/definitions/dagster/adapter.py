@@ -10,8 +10,8 @@ from isthmus.v1.telemetry_pb2 import LocationSnapshot, ScheduleAnswer, SensorAns
 
 from isthmus_code_server.definitions.dagster.evaluation import evaluate_schedule, evaluate_sensor
 from isthmus_code_server.definitions.dagster.execution import DagsterRunExecution
-from isthmus_code_server.definitions.dagster.executor import with_own_executor
 from isthmus_code_server.definitions.dagster.instance import build_instance
+from isthmus_code_server.definitions.dagster.own_jobs import OwnJobs
 from isthmus_code_server.definitions.dagster.request import resolve
 from isthmus_code_server.definitions.dagster.snapshot import location_snapshot
 from isthmus_code_server.definitions.dagster.step_site import StepSite
@@ -19,24 +19,30 @@ from isthmus_code_server.definitions.dagster.warming import warm_up
 from isthmus_code_server.definitions.port import PreparedRun, SensorTick
 
 if TYPE_CHECKING:
-    from dagster import JobDefinition, RepositoryDefinition
+    from dagster import RepositoryDefinition
 
 
 class DagsterDefinitions:
     """A Dagster repository, imported, with everything built that its runs share.
 
-    Build it before the fork: what is built here is built once, and costs a child nothing.
+    Build it before the fork: what is built here is built once, and costs a child nothing. For a single run it would cost
+    more than it saves: then only what that run needs is built, and nothing is described.
     """
 
-    def __init__(self, repository: "RepositoryDefinition", *, home: Path, framework: str) -> None:
+    def __init__(
+        self, repository: "RepositoryDefinition", *, home: Path, framework: str, is_for_one_run: bool = False
+    ) -> None:
         self._repository = repository
         self._framework = framework
         self._run_instance = build_instance(home)
         self._site = StepSite()
-        self._snapshot = location_snapshot(repository)
-        self._jobs: dict[str, JobDefinition] = {
-            job.name: with_own_executor(job, site=self._site) for job in repository.get_all_jobs()
-        }
+        self._jobs = OwnJobs(repository, site=self._site)
+        self._snapshot = LocationSnapshot()
+        if not is_for_one_run:
+            self._build_all()
+
+    def _build_all(self) -> None:
+        self._snapshot = location_snapshot(self._repository)
         for job in self._jobs.values():
             # A schema that cannot be built is told when the job is asked for, by its own error.
             with suppress(Exception):
@@ -49,7 +55,7 @@ class DagsterDefinitions:
         return self._framework
 
     def describe(self) -> LocationSnapshot:
-        """Describe everything that is defined."""
+        """Describe everything that is defined; see the port."""
         return self._snapshot
 
     def warm_up(self) -> None:

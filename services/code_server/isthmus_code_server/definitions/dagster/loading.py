@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dagster import RepositoryDefinition
 
 
-def load_definitions(source: DefinitionsSource, home: Path) -> Definitions:
-    """Import the definitions and prepare everything that runs share.
+def load_definitions(source: DefinitionsSource, home: Path, *, is_for_one_run: bool = False) -> Definitions:
+    """Import the definitions and prepare everything that runs share, or, for one run alone, nothing.
 
     The process becomes what the project expects: its current directory, the start of sys.path and, from the files of
     variables, its environment.
@@ -25,13 +25,14 @@ def load_definitions(source: DefinitionsSource, home: Path) -> Definitions:
     Args:
         source: Where the definitions come from.
         home: The location's folder, where values that outlive a run are kept.
+        is_for_one_run: Whether only one run will use them.
 
     Raises:
         DefinitionsLoadError: Importing raised, or nothing to load was found.
     """
     try:
         _enter(source)
-        return _definitions(find_repositories(source), home)
+        return _definitions(find_repositories(source, is_lazy=is_for_one_run), home, is_for_one_run=is_for_one_run)
     except DefinitionsLoadError:
         raise
     except (Exception, SystemExit) as error:
@@ -39,8 +40,12 @@ def load_definitions(source: DefinitionsSource, home: Path) -> Definitions:
         raise DefinitionsLoadError(_load_failure(error)) from error
 
 
-def find_repositories(source: DefinitionsSource) -> "list[RepositoryDefinition]":
+def find_repositories(source: DefinitionsSource, *, is_lazy: bool = False) -> "list[RepositoryDefinition]":
     """Import the source and return the repositories that its definitions make: one, or each @repository of a module.
+
+    Args:
+        source: Where the definitions come from.
+        is_lazy: Whether jobs, schedules and sensors are built at first use, and what is wrong with one is told then.
 
     Raises:
         Exception: Whatever importing raised, or Dagster's own error when nothing, or too much, was found.
@@ -54,19 +59,22 @@ def find_repositories(source: DefinitionsSource) -> "list[RepositoryDefinition]"
     )
     with loading_of(source):
         repositories = [repository_of(target, source=source) for target in find_targets(source)]
-        for repository in repositories:
+        for repository in () if is_lazy else repositories:
             # Dagster builds jobs, schedules and sensors at first use: what is wrong with one must be told now.
             repository.load_all_definitions()
     return repositories
 
 
-def _definitions(repositories: "Sequence[RepositoryDefinition]", home: Path) -> Definitions:
+def _definitions(repositories: "Sequence[RepositoryDefinition]", home: Path, *, is_for_one_run: bool) -> Definitions:
     from isthmus_code_server.definitions.dagster.adapter import DagsterDefinitions
     from isthmus_code_server.definitions.dagster.several import SeveralDefinitions
 
     framework = f"dagster {version('dagster')}"
+    # Names of several repositories are told apart by what all of them define.
+    is_bare = is_for_one_run and len(repositories) == 1
     members = {
-        repository.name: DagsterDefinitions(repository, home=home, framework=framework) for repository in repositories
+        repository.name: DagsterDefinitions(repository, home=home, framework=framework, is_for_one_run=is_bare)
+        for repository in repositories
     }
     return SeveralDefinitions(members) if len(members) > 1 else next(iter(members.values()))
 
