@@ -84,6 +84,15 @@ async def test_outputs_that_stay_in_memory_are_refused_where_steps_have_processe
     assert "persistent IO manager" in answer.rejected.violations[0].description
 
 
+async def test_what_the_import_is_to_clean_up_outlives_steps_and_runs(tmp_path: Path) -> None:
+    async with supervising(tmp_path, module="steps") as supervisor:
+        for run_id in ("first", "second"):
+            await supervisor.start(run_request("scratching", run_id=run_id))
+            events = await ended(supervisor, run_id, within=30)
+            assert events[-1].HasField("run_succeeded")
+            assert [line for line in sorted(lines(events)) if "scratch" in line] == ["scratch True"]
+
+
 async def test_a_cancel_ends_the_steps_too(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     async with supervising(tmp_path, module="steps") as supervisor:

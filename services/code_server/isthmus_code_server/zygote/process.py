@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,6 +42,15 @@ def _kernel_name(task: int) -> str:
         return Path(f"/proc/self/task/{task}/comm").read_text().strip()
     except OSError:
         return str(task)
+
+
+def disown_finalizers() -> None:
+    """Leave to the parent what it is to clean up at its end, as a temporary folder that the project made at import.
+
+    What it registered with `atexit` is done by the child as well: there it may have something of its own to say.
+    """
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined] # noqa: SLF001  # there is no other list
+        finalizer.atexit = False
 
 
 def reset_signals() -> None:

@@ -4,10 +4,14 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
 import dagster as dg
+
+#: Made at import, and removed when the process that made it ends.
+SCRATCH = tempfile.TemporaryDirectory(prefix="isthmus-test-scratch-")
 
 
 @dg.op
@@ -89,6 +93,17 @@ def in_memory() -> None:
     behind(begin())
 
 
+@dg.op
+def uses_scratch(context: dg.OpExecutionContext, before: int = 0) -> int:
+    context.log.info(f"scratch {Path(SCRATCH.name).is_dir()}")
+    return before
+
+
+@dg.job
+def scratching() -> None:
+    uses_scratch.alias("second")(uses_scratch.alias("first")())
+
+
 @dg.op(config_schema={"ready": str})
 def sleeps(context: dg.OpExecutionContext) -> None:
     Path(context.op_config["ready"]).write_text(str(os.getpid()))
@@ -100,4 +115,4 @@ def sleeping() -> None:
     sleeps()
 
 
-defs = dg.Definitions(jobs=[apart, dying, retried, dynamic, in_memory, sleeping])
+defs = dg.Definitions(jobs=[apart, dying, retried, dynamic, in_memory, scratching, sleeping])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus_code_server.definitions.dagster.step_channel import StepHearer, StepSpeaker
 from isthmus_code_server.definitions.dagster.step_site import RunOfSteps
-from isthmus_code_server.zygote.process import die_with_parent, end, reseed, reset_signals
+from isthmus_code_server.zygote.process import die_with_parent, disown_finalizers, end, reseed, reset_signals
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -124,6 +124,7 @@ def _be_step(serve: Callable[[], None], *, run_pid: int) -> NoReturn:
     exit_code = 1
     try:
         reset_signals()
+        disown_finalizers()
         die_with_parent(run_pid)
         reseed()
         serve()
