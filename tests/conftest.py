@@ -1,5 +1,6 @@
 """The servers that every test may ask for. A server that is not installed fails the test: it is never skipped."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,3 +57,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def code_server_image() -> str:
     """The image that user code starts from."""
     return built_image("code-server")
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """An empty folder whose path leaves room for the paths of sockets below it."""
+    with tempfile.TemporaryDirectory(prefix="it-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

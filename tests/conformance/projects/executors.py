@@ -63,7 +63,8 @@ def stays(context: dg.OpExecutionContext) -> int:
 
 @dg.op
 def tells_most(context: dg.OpExecutionContext, most: list[int]) -> None:
-    context.add_output_metadata({"most_at_once_is_at_most_2": max(most) <= 2, "one_at_a_time": max(most) == 1})
+    limit = 1 if "tag_concurrency_limits" in str(context.run.run_config) else 2
+    context.add_output_metadata({f"never more than {limit}": max(most) <= limit})
 
 
 @dg.job

@@ -25,8 +25,8 @@ _ENGINE = Path("/var/run/docker.sock")
 
 
 @pytest.fixture
-def kit(tmp_path: Path, code_server_image: str) -> Iterator[DockerKit]:
-    with docker_kit(tmp_path, image=code_server_image) as kit:
+def kit(short_path: Path, code_server_image: str) -> Iterator[DockerKit]:
+    with docker_kit(short_path, image=code_server_image) as kit:
         yield kit
 
 

@@ -30,8 +30,8 @@ async def registry() -> AsyncIterator[Registry]:
 
 
 @pytest.fixture
-def kit(tmp_path: Path, code_server_image: str) -> Iterator[DockerKit]:
-    with docker_kit(tmp_path, image=code_server_image) as kit:
+def kit(short_path: Path, code_server_image: str) -> Iterator[DockerKit]:
+    with docker_kit(short_path, image=code_server_image) as kit:
         yield kit
 
 

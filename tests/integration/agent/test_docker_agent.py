@@ -112,8 +112,8 @@ class DockerStand:
 
 
 @pytest.fixture
-async def it(broker_url: str, tmp_path: Path, code_server_image: str) -> AsyncIterator[DockerStand]:
-    async with _stand(broker_url, tmp_path, image=code_server_image) as stand:
+async def it(broker_url: str, short_path: Path, code_server_image: str) -> AsyncIterator[DockerStand]:
+    async with _stand(broker_url, short_path, image=code_server_image) as stand:
         yield stand
 
 
