@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from isthmus_agent.container_policy import ContainerPolicy, judge_container, judge_limits
 from isthmus_agent.errors import PolicyFileError
-from isthmus_agent.locations.spec import CodeSource, Isolation, Limits, LocationSpec, TargetKind
+from isthmus_agent.spec import CodeSource, Isolation, Limits, LocationSpec, TargetKind
 from isthmus_agent.verdict import Allowed, Refused, Verdict, first_refusal
 
 __all__ = ["Allowed", "Policy", "Refused", "Verdict", "judge", "judge_run", "load_policy"]

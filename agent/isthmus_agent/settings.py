@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from isthmus_agent.errors import SettingsError
 from isthmus_agent.hosts.docker.options import DEFAULT_PIDS, DEFAULT_URL, DockerOptions
-from isthmus_agent.locations.spec import Limits
+from isthmus_agent.spec import Limits
 
 _PREFIX = "ISTHMUS_AGENT_"
 _BROKER_VARIABLE = "ISTHMUS_BROKER_URL"

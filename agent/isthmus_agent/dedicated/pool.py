@@ -19,10 +19,10 @@ from isthmus_agent.failure import FailureNote
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.locations.held import HeldServer
-from isthmus_agent.locations.spec import Limits
 from isthmus_agent.locations.trouble import Breakdown, TroubleLog
 from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
 from isthmus_agent.run_key import RunKey
+from isthmus_agent.spec import Limits
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.reconcile import ServerPhase
-from isthmus_agent.locations.spec import Limits
 from isthmus_agent.run_key import RunKey
+from isthmus_agent.spec import Limits
 
 _SLOT_CHARS = 12
 

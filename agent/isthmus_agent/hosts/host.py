@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from isthmus_agent.locations.spec import CodeSource, ContainerSpec, Isolation, Limits
+from isthmus_agent.spec import CodeSource, ContainerSpec, Isolation, Limits
 
 
 @dataclass(frozen=True)

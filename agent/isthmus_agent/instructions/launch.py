@@ -26,8 +26,8 @@ from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.registry import LocationRegistry
-from isthmus_agent.locations.spec import Isolation, Limits
 from isthmus_agent.run_key import RunKey
+from isthmus_agent.spec import Isolation, Limits
 
 #: How long a code server may take to check a request and fork, seconds. Asking again is harmless.
 _START_TIMEOUT_S = 60.0

@@ -19,10 +19,10 @@ from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.locations.desired import DesiredFile
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.keeper import LocationKeeper
-from isthmus_agent.locations.spec import Limits, LocationSpec
 from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
 from isthmus_agent.policy import Policy, Refused, judge, judge_run
 from isthmus_agent.run_key import RunKey
+from isthmus_agent.spec import Limits, LocationSpec
 
 log = structlog.get_logger(__name__)
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from isthmus_agent.hosts.host import ServerSpec
-from isthmus_agent.locations.spec import Isolation
 from isthmus_agent.policy import Allowed, Verdict
+from isthmus_agent.spec import Isolation
 
 
 @dataclass(frozen=True)

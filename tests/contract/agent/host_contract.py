@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
-from isthmus_agent.locations.spec import CodeSource, TargetKind
+from isthmus_agent.spec import CodeSource, TargetKind
 from support.eventually import eventually
 
 

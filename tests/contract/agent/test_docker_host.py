@@ -16,7 +16,7 @@ from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.options import DEFAULT_URL
 from isthmus_agent.hosts.docker.places import container_in, find_places
 from isthmus_agent.hosts.host import ServerExit, StartStep
-from isthmus_agent.locations.spec import Limits, Mount, PullPolicy
+from isthmus_agent.spec import Limits, Mount, PullPolicy
 from support.docker import container_ids, docker
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy

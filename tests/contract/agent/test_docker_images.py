@@ -15,7 +15,7 @@ from isthmus_agent.hosts.docker.images import Images
 from isthmus_agent.hosts.docker.options import DEFAULT_URL, DockerOptions
 from isthmus_agent.hosts.docker.tasks import OwnTasks
 from isthmus_agent.hosts.host import StartStep
-from isthmus_agent.locations.spec import PullPolicy
+from isthmus_agent.spec import PullPolicy
 from support.docker import docker
 from support.eventually import eventually
 from support.registry import Registry

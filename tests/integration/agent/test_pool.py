@@ -12,10 +12,10 @@ from isthmus_agent.dedicated.pool import DedicatedPool
 from isthmus_agent.errors import DedicatedServerLostError, LocationUnavailableError, ServerStartError
 from isthmus_agent.hosts.host import Server, ServerSpec
 from isthmus_agent.hosts.process.host import ProcessHost
-from isthmus_agent.locations.spec import CodeSource, Limits, TargetKind
 from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
 from isthmus_agent.policy import Allowed
 from isthmus_agent.run_key import RunKey
+from isthmus_agent.spec import CodeSource, Limits, TargetKind
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(120)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from isthmus_agent.container_policy import default_limits
-from isthmus_agent.locations.spec import (
+from isthmus_agent.policy import Policy, Refused, judge, judge_run, load_policy
+from isthmus_agent.spec import (
     CodeSource,
     ContainerSpec,
     Isolation,
@@ -13,7 +14,6 @@ from isthmus_agent.locations.spec import (
     Mount,
     TargetKind,
 )
-from isthmus_agent.policy import Policy, Refused, judge, judge_run, load_policy
 from pydantic import ByteSize
 
 

@@ -20,7 +20,7 @@ from isthmus_agent.hosts.docker.progress import PullProgress
 from isthmus_agent.hosts.docker.replies import ContainerLimits, ContainerMount, Info, PullStep
 from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import Server, ServerSpec
-from isthmus_agent.locations.spec import CodeSource, ContainerSpec, Limits, Mount, TargetKind
+from isthmus_agent.spec import CodeSource, ContainerSpec, Limits, Mount, TargetKind
 
 SERVER = Server("sales-g1-abc", "sales", 1, "life", "unix:/data/servers/1/io/sock", slot="s1")
 DATA = Path("/var/lib/isthmus")

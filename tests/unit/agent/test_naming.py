@@ -8,7 +8,7 @@ import pytest
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.naming import server_name
-from isthmus_agent.locations.spec import CodeSource, LocationSpec, TargetKind
+from isthmus_agent.spec import CodeSource, LocationSpec, TargetKind
 
 SPEC = ServerSpec(
     deployment="prod",

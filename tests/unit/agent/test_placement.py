@@ -2,8 +2,8 @@
 
 import pytest
 from isthmus_agent.dedicated.placement import Placement, merged, placement_of
-from isthmus_agent.locations.spec import Isolation, Limits
 from isthmus_agent.policy import Allowed, Policy, Refused, judge_run
+from isthmus_agent.spec import Isolation, Limits
 from pydantic import ByteSize
 
 SHARED, DEDICATED = Isolation.SHARED, Isolation.DEDICATED

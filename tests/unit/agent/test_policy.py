@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from isthmus_agent.errors import PolicyFileError
-from isthmus_agent.locations.spec import CodeSource, LocationSpec, TargetKind
 from isthmus_agent.policy import Allowed, Policy, Refused, judge, load_policy
+from isthmus_agent.spec import CodeSource, LocationSpec, TargetKind
 
 
 def spec(

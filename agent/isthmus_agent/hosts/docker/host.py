@@ -33,7 +33,7 @@ from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_folder import read_tail
-from isthmus_agent.locations.spec import Isolation, Limits
+from isthmus_agent.spec import Isolation, Limits
 
 log = structlog.get_logger(__name__)
 

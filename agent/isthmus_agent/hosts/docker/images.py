@@ -18,7 +18,7 @@ from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.progress import PullProgress
 from isthmus_agent.hosts.docker.replies import Image
-from isthmus_agent.locations.spec import PullPolicy
+from isthmus_agent.spec import PullPolicy
 
 log = structlog.get_logger(__name__)
 

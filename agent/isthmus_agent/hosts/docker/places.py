@@ -12,7 +12,7 @@ from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.replies import ContainerMount
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.server_config import CONFIG_FILE
-from isthmus_agent.locations.spec import Mount
+from isthmus_agent.spec import Mount
 
 #: Longest path of a unix socket on Linux, bytes.
 _MAX_SOCKET_PATH = 107

@@ -19,7 +19,7 @@ from isthmus_agent.hosts.process.life import ServerLife
 from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
 from isthmus_agent.hosts.server_config import CONFIG_FILE
 from isthmus_agent.hosts.server_folder import read_tail, remove_old_folders
-from isthmus_agent.locations.spec import Isolation, Limits
+from isthmus_agent.spec import Isolation, Limits
 
 log = structlog.get_logger(__name__)
 
