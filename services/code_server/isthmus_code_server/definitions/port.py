@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Event, LocationSnapshot, RunRef, ScheduleAnswer, SensorAnswer
+from isthmus.v1.telemetry_pb2 import (
+    Event,
+    LocationSnapshot,
+    RunFailed,
+    RunReason,
+    RunRef,
+    ScheduleAnswer,
+    SensorAnswer,
+)
 
 #: Takes an event of the attempt that runs. The order of the calls is the order of the events. Safe from any thread.
 EventSink = Callable[[Event], None]
@@ -64,6 +72,12 @@ def _none_written() -> int:
     return 0
 
 
+def _unexplained(status: int) -> RunFailed:
+    """Say of a process only that it ended without a word."""
+    del status
+    return RunFailed(reason=RunReason.RUN_REASON_USER_ERROR)
+
+
 def _stay(step_key: str) -> None:
     """Let a step's process write where the run's does."""
 
@@ -82,6 +96,8 @@ class RunPlace:
     written: Callable[[], int] = _none_written
     #: Starts a process for a step, where it must not be forked off the run's; None where it may be.
     spawn_step: SpawnStep | None = None
+    #: Tells what the death of a step's process, with this status as waitpid gives it, means for the run: reason and exit.
+    explain_death: Callable[[int], RunFailed] = _unexplained
 
 
 class PreparedRun(Protocol):

@@ -43,6 +43,11 @@ class DagsterRunExecution:
         self._place = RunPlace()
         self._retries: Counter[str] = Counter()
         self._terminal: pb.Event | None = None
+        #: What the deaths of steps' processes mean for the run, by step, until it is told what becomes of the step.
+        self._deaths: dict[str, pb.RunFailed] = {}
+        self._has_step_failed = False
+        #: What the first step that failed died of; None when it failed by itself.
+        self._death: pb.RunFailed | None = None
         self._is_canceled = False
 
     def execute(self, sink: EventSink, *, place: RunPlace) -> None:
@@ -76,7 +81,13 @@ class DagsterRunExecution:
 
     def hand_on(self, event: pb.Event) -> None:
         """Take an event that a step's process told."""
+        if event.HasField("step_failed"):
+            self._note_failure(event.step_key)
         self._sink(event)
+
+    def step_died(self, step_key: str, *, status: int) -> None:
+        """Take notice that a step's process ended without a word; see RunOfSteps."""
+        self._deaths[step_key] = self._place.explain_death(status)
 
     @property
     def written(self) -> int:
@@ -181,7 +192,7 @@ class DagsterRunExecution:
                 self._terminal.run_succeeded.SetInParent()
             case "PIPELINE_FAILURE":
                 self._terminal = self._ended(entry)
-                _fill_failure(self._terminal.run_failed, entry.dagster_event)
+                _fill_failure(self._terminal.run_failed, entry.dagster_event, death=self._death)
             case "PIPELINE_CANCELED":
                 self._is_canceled = True
             case _:
@@ -191,10 +202,19 @@ class DagsterRunExecution:
         step_key = entry.step_key or ""
         if kind == "STEP_UP_FOR_RETRY":
             self._retries[step_key] += 1
+            self._deaths.pop(step_key, None)
+        if kind == "STEP_FAILURE":
+            self._note_failure(step_key)
         event = translate(entry, retry_number=self._retries[step_key])
         if event.HasField("asset_check_evaluated"):
             event.asset_check_evaluated.is_blocking = self._is_blocking(entry)
         self._sink(event)
+
+    def _note_failure(self, step_key: str) -> None:
+        """Keep what the first failure was: it is the run's."""
+        if not self._has_step_failed:
+            self._has_step_failed = True
+            self._death = self._deaths.get(step_key)
 
     def _is_blocking(self, entry: "EventLogEntry") -> bool:
         data: Any = entry.dagster_event.event_specific_data if entry.dagster_event is not None else None
@@ -212,11 +232,13 @@ def _drop(event: pb.Event) -> None:
     """Take an event of a run that was not begun: there is none."""
 
 
-def _fill_failure(body: pb.RunFailed, event: "DagsterEvent | None") -> None:
+def _fill_failure(body: pb.RunFailed, event: "DagsterEvent | None", *, death: pb.RunFailed | None) -> None:
     data: Any = event.event_specific_data if event is not None else None
     reason = getattr(data, "failure_reason", None)
     is_interrupted = reason is not None and reason.value == _UNEXPECTED_TERMINATION
     body.reason = pb.RUN_REASON_PROCESS_KILLED if is_interrupted else pb.RUN_REASON_USER_ERROR
+    if death is not None and not is_interrupted:
+        body.MergeFrom(death)
     first = getattr(data, "first_step_failure_event", None)
     if first is not None:
         body.failure.CopyFrom(failure_from_step(first.step_failure_data))

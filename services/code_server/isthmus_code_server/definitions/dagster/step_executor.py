@@ -268,6 +268,7 @@ class _Steps:
     def _mourn(self, worker: StepWorker) -> Iterator[DagsterEvent]:
         """Tell of a process that died without a word, as Dagster does."""
         error = _crash(worker)
+        self._run.step_died(worker.step_key, status=worker.status or 0)
         yield DagsterEvent.engine_event(
             self._step_context(worker),
             get_run_crash_explanation(

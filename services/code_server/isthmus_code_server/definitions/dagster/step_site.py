@@ -26,6 +26,15 @@ class RunOfSteps(Protocol):
         """Take an event that a step's process told."""
         ...
 
+    def step_died(self, step_key: str, *, status: int) -> None:
+        """Take notice that a step's process ended without a word, before it is told what that makes of the step.
+
+        Args:
+            step_key: The step.
+            status: As waitpid gave it.
+        """
+        ...
+
     @property
     def written(self) -> int:
         """How many of the run's events are in its journal."""
