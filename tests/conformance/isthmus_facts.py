@@ -201,10 +201,9 @@ def _expectation(body: pb.ExpectationResult) -> Fact:
 
 
 def _run_failed(body: pb.RunFailed) -> Fact:
-    if body.HasField("failure"):
+    if body.HasField("failure") and body.HasField("exit"):
         # Isthmus says what the step's process died of as well; Dagster leaves that to the step's own failure.
-        reason = "error" if body.reason in _REASONS else pb.RunReason.Name(body.reason)
-        return {"reason": reason, "error": errors(body.failure)}
+        return {"reason": "error", "error": errors(body.failure)}
     fact: Fact = {"reason": _REASONS.get(body.reason, pb.RunReason.Name(body.reason))}
     if body.HasField("exit"):
         is_signal = body.exit.signal != 0
