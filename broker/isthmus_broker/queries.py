@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-import zstandard
 from google.protobuf.message import DecodeError
 from isthmus.v1.instance_pb2 import InstanceAnswer, QueryEnvelope
 
+from isthmus_broker.compression import compress, decompress
 from isthmus_broker.consumer import Consumer, Delivery, Intake
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.publisher import OutgoingMessage, Publisher
@@ -22,10 +22,6 @@ from isthmus_broker.topology import QUERIES, QUERY_ANSWERS, query_answer_queue
 
 log = structlog.get_logger(__name__)
 
-#: Answers larger than this are compressed, bytes.
-COMPRESS_ABOVE = 4096
-#: An answer may not unfold to more than this, bytes.
-MAX_ANSWER_BYTES = 128 * 1024**2
 #: How many answers an agent may be handed that it has not passed on yet.
 _ANSWER_PREFETCH = 200
 
@@ -177,10 +173,7 @@ class QueryAnswerConsumer:
 
 def encode_answer(answer: InstanceAnswer) -> tuple[bytes, str | None]:
     """Return an answer's bytes and their content encoding."""
-    body = answer.SerializeToString()
-    if len(body) <= COMPRESS_ABOVE:
-        return body, None
-    return zstandard.compress(body, level=3), "zstd"
+    return compress(answer.SerializeToString())
 
 
 def decode_answer(body: bytes, *, content_encoding: str | None) -> InstanceAnswer:
@@ -191,10 +184,6 @@ def decode_answer(body: bytes, *, content_encoding: str | None) -> InstanceAnswe
     """
     expected = "an answer to a query"
     try:
-        if content_encoding == "zstd":
-            body = zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_ANSWER_BYTES)
-        elif content_encoding:
-            raise MalformedMessageError(expected=expected, problem=f"its encoding {content_encoding!r} is unknown")
-        return InstanceAnswer.FromString(body)
-    except (DecodeError, zstandard.ZstdError) as error:
+        return InstanceAnswer.FromString(decompress(body, content_encoding=content_encoding, expected=expected))
+    except DecodeError as error:
         raise MalformedMessageError(expected=expected, problem=f"the bytes are none ({error})") from error

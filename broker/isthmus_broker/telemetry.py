@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-import zstandard
 from google.protobuf.message import DecodeError
 from isthmus.v1.telemetry_pb2 import Event, Source, TelemetryBatch
 
+from isthmus_broker.compression import compress, decompress
 from isthmus_broker.consumer import Consumer, Delivery, Intake
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.publisher import OutgoingMessage, Publisher
@@ -18,18 +18,10 @@ from isthmus_broker.topology import ANSWERS, TELEMETRY, TelemetryKind, answer_ke
 
 log = structlog.get_logger(__name__)
 
-#: Batches larger than this are compressed, bytes.
-COMPRESS_ABOVE = 4096
-#: A batch may not unfold to more than this, bytes: a small message must not exhaust the reader's memory.
-MAX_BATCH_BYTES = 128 * 1024**2
-
 
 def encode_batch(batch: TelemetryBatch) -> tuple[bytes, str | None]:
     """Return a batch's bytes and their content encoding."""
-    body = batch.SerializeToString()
-    if len(body) <= COMPRESS_ABOVE:
-        return body, None
-    return zstandard.compress(body, level=3), "zstd"
+    return compress(batch.SerializeToString())
 
 
 def decode_batch(body: bytes, *, content_encoding: str | None) -> TelemetryBatch:
@@ -40,12 +32,8 @@ def decode_batch(body: bytes, *, content_encoding: str | None) -> TelemetryBatch
     """
     expected = "a batch of telemetry"
     try:
-        if content_encoding == "zstd":
-            body = zstandard.ZstdDecompressor().decompress(body, max_output_size=MAX_BATCH_BYTES)
-        elif content_encoding:
-            raise MalformedMessageError(expected=expected, problem=f"its encoding {content_encoding!r} is unknown")
-        batch = TelemetryBatch.FromString(body)
-    except (DecodeError, zstandard.ZstdError) as error:
+        batch = TelemetryBatch.FromString(decompress(body, content_encoding=content_encoding, expected=expected))
+    except DecodeError as error:
         raise MalformedMessageError(expected=expected, problem=f"the bytes are none ({error})") from error
     if not batch.source.deployment or not batch.source.agent:
         raise MalformedMessageError(expected=expected, problem="its source names no deployment or no agent")
