@@ -60,12 +60,15 @@ class InstanceRelay:
 
     async def _attend(self, held: HeldServer, location: str) -> None:
         while held.is_open:
-            said: asyncio.Queue[instance.InstanceAnswer] = asyncio.Queue()
+            said: asyncio.Queue[instance.InstanceAnswer | None] = asyncio.Queue()
             try:
                 async for asked in held.client.attach(_requests(said)):
                     self._take(asked.query, location=location, tell=said.put_nowait)
             except CodeServerError as error:
                 log.debug("attach_ended", server=held.name, problem=str(error))
+            finally:
+                # gRPC goes on waiting for the next request of a call that the server has ended.
+                said.put_nowait(None)
             await asyncio.sleep(_CALL_AGAIN_S)
 
     def _take(self, query: instance.InstanceQuery, *, location: str, tell: _Tell) -> None:
@@ -97,6 +100,7 @@ class InstanceRelay:
         tell(answer)
 
 
-async def _requests(said: asyncio.Queue[instance.InstanceAnswer]) -> AsyncIterator[code_server.AttachRequest]:
-    while True:
-        yield code_server.AttachRequest(answer=await said.get())
+async def _requests(said: asyncio.Queue[instance.InstanceAnswer | None]) -> AsyncIterator[code_server.AttachRequest]:
+    """Yield each answer as a request, to the end of the call."""
+    while (answer := await said.get()) is not None:
+        yield code_server.AttachRequest(answer=answer)

@@ -8,8 +8,9 @@ from google.protobuf.json_format import Parse, ParseError
 from isthmus.v1.code_server_pb2 import CodeServerConfig
 from isthmus.v1.instruction_pb2 import START_METHOD_SPAWN, CodeSource
 
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import ConfigError
+from isthmus_code_server.zygote.wire import LoadOrder
 
 #: Names are words of routing keys: no dots.
 _NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")
@@ -18,6 +19,13 @@ _NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")
 DEFAULT_HEARTBEAT_INTERVAL_S = 5.0
 #: Seconds that a run may take to clean up where the configuration leaves it open.
 DEFAULT_CANCEL_GRACE_S = 10.0
+
+#: How many children wait, forked ahead and warmed, for a run.
+_SPARES = 2
+#: The same where each imports the project itself: it has all of its memory to itself, too.
+_SPAWNED_SPARES = 1
+#: The same where there is one run, and no more after it.
+_DEDICATED_SPARES = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +54,23 @@ class Settings:
     def home(self) -> Path:
         """The location's folder, where values that outlive a run are kept."""
         return self.runs_dir.parent
+
+    @property
+    def load_order(self) -> LoadOrder:
+        """What the zygote is to import, and how it starts children."""
+        return LoadOrder(
+            source=self.source,
+            home=str(self.home),
+            spares=self._spares,
+            is_spawned=self.is_spawned,
+            is_for_one_run=self.takes_one_run,
+        )
+
+    @property
+    def _spares(self) -> int:
+        if self.takes_one_run:
+            return _DEDICATED_SPARES
+        return _SPAWNED_SPARES if self.is_spawned else _SPARES
 
     def __repr__(self) -> str:
         return f"<Settings {self.deployment}.{self.agent} {self.location}#{self.generation} {self.server}>"

@@ -1,20 +1,14 @@
-"""The command `isthmus-code-server`: `serve` answers for a project, `check` only tells whether it can be loaded."""
+"""The command `isthmus-code-server`: `serve` answers for a project, `check` only tells whether it can be loaded.
+
+Next to nothing is imported before the zygote is started: it has the most to import.
+"""
 
 import argparse
-import asyncio
-import logging
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import structlog
-from isthmus.v1.telemetry_pb2 import Failure, LocationSnapshot
-
-from isthmus_code_server.config import read_settings
-from isthmus_code_server.definitions.port import DefinitionsSource
-from isthmus_code_server.errors import ConfigError, DefinitionsLoadError
-from isthmus_code_server.runs.zygote_process import ZygoteProcess, load_order
+from isthmus_code_server.runs.zygote_process import ZygoteProcess
 
 _EXIT_USAGE = 2
 
@@ -22,12 +16,7 @@ _EXIT_USAGE = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = _parser().parse_args(arguments)
-    _log_to_stderr()
-    try:
-        return _serve(options.config) if options.command == "serve" else _check(options)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return _EXIT_USAGE
+    return _serve(options.config) if options.command == "serve" else _check(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,73 +34,42 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _log_to_stderr() -> None:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
-
-
 def _serve(config: Path) -> int:
-    settings = read_settings(config)
-    zygote = ZygoteProcess.start(load_order(settings))
-    # Imported beside the project, which the zygote imports meanwhile.
-    from isthmus_code_server.serve import CodeServer
+    zygote = ZygoteProcess.start()
+    # Imported beside the framework, which the zygote imports meanwhile.
+    from isthmus_code_server.config import read_settings
+    from isthmus_code_server.errors import ConfigError
 
-    async def serve() -> int:
-        return await CodeServer(settings, zygote).run()
+    try:
+        settings = read_settings(config)
+    except ConfigError as error:
+        zygote.abandon()
+        sys.stderr.write(f"{error}\n")
+        return _EXIT_USAGE
+    zygote.load(settings.load_order)
+    from isthmus_code_server.serve import serve
+    from isthmus_code_server.zygote.process import end
 
-    return asyncio.run(serve())
+    return end(serve(settings, zygote))
 
 
 def _check(options: argparse.Namespace) -> int:
-    from isthmus_code_server.definitions.dagster.loading import load_definitions
+    from isthmus_code_server.check import check
+    from isthmus_code_server.definitions.source import DefinitionsSource
 
     source = DefinitionsSource(
         module=options.module,
-        python_file=options.python_file,
+        python_file=_absolute(options.python_file),
         package=options.package,
         attribute=options.attribute,
-        working_directory=options.working_directory,
+        working_directory=_absolute(options.working_directory),
     )
-    with tempfile.TemporaryDirectory(prefix="isthmus-check-") as home:
-        try:
-            definitions = load_definitions(source, Path(home))
-        except DefinitionsLoadError as error:
-            sys.stderr.write(_failure_text(error.failure))
-            return 1
-        sys.stdout.write(f"{definitions.framework}\n{_snapshot_text(definitions.describe())}")
-    return 0
+    return check(source)
 
 
-def _snapshot_text(snapshot: LocationSnapshot) -> str:
-    names = {
-        "jobs": [job.name for job in snapshot.jobs if not job.is_implicit_asset_job],
-        "assets": ["/".join(asset.key.path) for asset in snapshot.assets],
-        "schedules": [schedule.name for schedule in snapshot.schedules],
-        "sensors": [sensor.name for sensor in snapshot.sensors],
-        "resources": [resource.name for resource in snapshot.resources],
-    }
-    return "".join(f"{kind}: {len(found)}{_listed(found)}\n" for kind, found in names.items())
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f" ({', '.join(names)})" if names else ""
-
-
-def _failure_text(failure: Failure) -> str:
-    text = f"{''.join(failure.stack)}{failure.error_class}: {failure.message}\n"
-    for inner in ("cause", "context"):
-        if failure.HasField(inner):
-            return f"{_failure_text(getattr(failure, inner))}\nThat led to:\n{text}"
-    return text
+def _absolute(path: str) -> str:
+    """Return what a path means before the project's own directory becomes the current one."""
+    return str(Path(path).absolute()) if path else ""
 
 
 if __name__ == "__main__":

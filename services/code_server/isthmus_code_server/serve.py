@@ -1,7 +1,9 @@
 """The code server as a whole: its parts, how they are put together, and the order in which they stop."""
 
 import asyncio
+import logging
 import signal
+import sys
 import uuid
 from contextlib import AsyncExitStack
 
@@ -25,6 +27,35 @@ log = structlog.get_logger(__name__)
 
 #: How long the last events may take to reach the broker when the server stops, seconds; the rest waits on disk.
 FLUSH_TIMEOUT_S = 5.0
+
+
+def serve(settings: Settings, zygote: ZygoteProcess) -> int:
+    """Serve in this process until told to stop; returns its exit code.
+
+    Args:
+        settings: What the server is told at its start.
+        zygote: One that was started, and told what to import.
+    """
+    _log_to_stderr()
+
+    async def run() -> int:
+        return await CodeServer(settings, zygote).run()
+
+    return asyncio.run(run())
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
 
 
 class CodeServer:

@@ -11,7 +11,8 @@ import pytest
 from isthmus.v1.instruction_pb2 import AssetCheckRef, RunRequest
 from isthmus.v1.telemetry_pb2 import AssetKey, Event, RunRef
 from isthmus_code_server.definitions.dagster.loading import load_definitions
-from isthmus_code_server.definitions.port import Definitions, DefinitionsSource, RunPlace
+from isthmus_code_server.definitions.port import Definitions, RunPlace
+from isthmus_code_server.definitions.source import DefinitionsSource
 
 PROJECTS = Path(__file__).parent / "projects"
 

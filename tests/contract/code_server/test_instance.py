@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from isthmus.v1.code_server_pb2 import AttachRequest
 from isthmus.v1.instance_pb2 import Changed, InstanceAnswer, InstanceQuery, QueryFailure
-from isthmus_code_server.definitions.instance_client import ADDRESS_VARIABLE, InstanceClient
+from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
+from isthmus_code_server.definitions.instance_client import InstanceClient
 from isthmus_code_server.definitions.port import Definitions, SensorTick
 from isthmus_code_server.errors import InstanceUnavailableError, QueryRefusedError, UnsupportedInstanceCallError
 from isthmus_code_server.runs.instance_gate import InstanceGate

@@ -16,7 +16,7 @@ from isthmus_broker.journal import AttemptFolder, JournalReader
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import AttemptFencedError, NotLoadedError
 from isthmus_code_server.runs.output import stream_output
 from isthmus_code_server.runs.supervisor import Supervisor
@@ -28,6 +28,12 @@ from support_code_server import PROJECTS, bodies, run_request
 
 #: Nobody listens here.
 _NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
+
+
+def started(order: LoadOrder) -> ZygoteProcess:
+    zygote = ZygoteProcess.start()
+    zygote.load(order)
+    return zygote
 
 
 @asynccontextmanager
@@ -43,7 +49,7 @@ async def supervising(
     order = LoadOrder(
         source=source, home=str(tmp_path / "home"), spares=spares, is_spawned=is_spawned, is_for_one_run=is_for_one_run
     )
-    zygote = ZygoteLink(ZygoteProcess.start(order))
+    zygote = ZygoteLink(started(order))
     async with Publisher(BrokerSettings(url=_NO_BROKER)) as publisher, asyncio.TaskGroup() as tasks:
         supervisor = Supervisor(
             runs_dir=tmp_path / "home" / "runs",
@@ -233,7 +239,7 @@ async def test_a_run_canceled_in_the_moment_of_its_start_is_canceled(tmp_path: P
 async def test_a_server_can_be_stopped_while_it_imports(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     source = DefinitionsSource(python_file=str(tmp_path / "slow.py"))
-    zygote = ZygoteLink(ZygoteProcess.start(LoadOrder(source=source, home=str(tmp_path))))
+    zygote = ZygoteLink(started(LoadOrder(source=source, home=str(tmp_path))))
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         task = tasks.create_task(zygote.run())
         await eventually(lambda: zygote.pid, within=5)

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from isthmus.v1.code_server_pb2 import DescribeResponse
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
 from support_code_server import PROJECTS

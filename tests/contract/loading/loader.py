@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster  # noqa: F401  # imported once, for all of them
 from isthmus_code_server.definitions.dagster.loading import load_definitions
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import DefinitionsLoadError
 
 

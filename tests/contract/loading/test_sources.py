@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from contract.loading.load import PROJECTS, load_all
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 
 HAS_AUTOLOAD = tuple(int(part) for part in version("dagster").split(".")[:2]) >= (1, 11)
 

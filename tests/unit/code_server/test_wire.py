@@ -6,7 +6,7 @@ import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.zygote.channel import receive_fork, receive_frame, send_frame
 from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder, fork_frame, frame
 

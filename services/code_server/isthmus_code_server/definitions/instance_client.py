@@ -14,10 +14,9 @@ from typing import Final
 from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery, QueryFailure
 from isthmus.v1.telemetry_pb2 import RunRef
 
+from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
 from isthmus_code_server.errors import InstanceUnavailableError, QueryRefusedError, UnsupportedInstanceCallError
 
-#: The variable that holds the address of the supervisor's socket: "@" and a name in Linux's abstract namespace.
-ADDRESS_VARIABLE: Final = "ISTHMUS_INSTANCE_SOCKET"
 #: Before each message: its length.
 FRAME_HEAD: Final = struct.Struct(">I")
 MAX_FRAME_BYTES: Final = 256 * 1024**2

@@ -1,7 +1,7 @@
 """What the code server asks of a project's definitions, whatever framework wrote them."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,27 +18,10 @@ from isthmus.v1.telemetry_pb2 import (
     SensorAnswer,
 )
 
+from isthmus_code_server.definitions.source import DefinitionsSource
+
 #: Takes an event of the attempt that runs. The order of the calls is the order of the events. Safe from any thread.
 EventSink = Callable[[Event], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DefinitionsSource:
-    """Where definitions come from: exactly one of module, python file, package and autoload module is set."""
-
-    module: str = ""
-    python_file: str = ""
-    package: str = ""
-    #: A module whose submodules and components are loaded as one.
-    autoload_defs_module: str = ""
-    #: The name of the definitions object; empty to find the only one.
-    attribute: str = ""
-    #: What comes first on sys.path; empty for the process's own.
-    working_directory: str = ""
-    #: The process's current directory; empty for the working directory.
-    current_directory: str = ""
-    #: Files of variables that are read before the import, the later over the earlier.
-    env_files: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,24 +7,15 @@ import os
 import socket
 import subprocess
 import sys
-import uuid
 from dataclasses import dataclass
 
-from isthmus_code_server.config import Settings
-from isthmus_code_server.definitions.instance_client import ADDRESS_VARIABLE
+from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder, frame
-
-#: How many children wait, forked ahead and warmed, for a run.
-SPARES = 2
-#: The same where each imports the project itself: it has all of its memory to itself, too.
-SPAWNED_SPARES = 1
-#: The same where there is one run, and no more after it.
-DEDICATED_SPARES = 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ZygoteProcess:
-    """A zygote that was told what to import; it goes when the channel is closed."""
+    """A zygote, which imports the framework, and the project when it is told which; it goes when the channel is closed."""
 
     process: "subprocess.Popen[bytes]"
     #: The supervisor's end.
@@ -33,9 +24,9 @@ class ZygoteProcess:
     instance_address: str
 
     @classmethod
-    def start(cls, order: LoadOrder) -> "ZygoteProcess":
-        """Start the process and tell it what to import."""
-        address = f"@isthmus-instance-{uuid.uuid4().hex}"
+    def start(cls) -> "ZygoteProcess":
+        """Start the process."""
+        address = f"@isthmus-instance-{os.urandom(16).hex()}"
         channel, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
@@ -46,22 +37,14 @@ class ZygoteProcess:
                 # A Ctrl-C at the terminal is for the supervisor: it decides how runs end.
                 start_new_session=True,
             )
-        channel.sendall(frame(FrameKind.LOAD, order.encode()))
         return cls(process=process, channel=channel, instance_address=address)
 
+    def load(self, order: LoadOrder) -> None:
+        """Tell it what to import."""
+        self.channel.sendall(frame(FrameKind.LOAD, order.encode()))
 
-def load_order(settings: Settings) -> LoadOrder:
-    """Return what the zygote of a code server is to import, and how it starts children."""
-    return LoadOrder(
-        source=settings.source,
-        home=str(settings.home),
-        spares=_spares(settings),
-        is_spawned=settings.is_spawned,
-        is_for_one_run=settings.takes_one_run,
-    )
-
-
-def _spares(settings: Settings) -> int:
-    if settings.takes_one_run:
-        return DEDICATED_SPARES
-    return SPAWNED_SPARES if settings.is_spawned else SPARES
+    def abandon(self) -> None:
+        """Have it end, before it was told anything."""
+        self.channel.close()
+        self.process.kill()
+        self.process.wait()

@@ -2,21 +2,28 @@
 
 import socket
 import sys
+from typing import NoReturn
 
-from isthmus_code_server.zygote.process import die_with_parent
+from isthmus_code_server.zygote.collector import collector_at_rest
+from isthmus_code_server.zygote.process import die_with_parent, end
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     """Serve the supervisor on the other end of the channel until it closes."""
     channel_fd, parent_pid = (int(argument) for argument in arguments)
     die_with_parent(parent_pid)
     # Imported only now: should the parent be gone, nothing is loaded in vain.
-    from isthmus_code_server.definitions.dagster.failure import failure_from_exception
-    from isthmus_code_server.definitions.dagster.loading import load_definitions
-    from isthmus_code_server.zygote.child import Child
-    from isthmus_code_server.zygote.forking import Forking
-    from isthmus_code_server.zygote.server import Zygote
-    from isthmus_code_server.zygote.spawning import Spawning
+    with collector_at_rest():
+        from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+        from isthmus_code_server.definitions.dagster.framework import import_framework
+        from isthmus_code_server.definitions.dagster.loading import load_definitions
+        from isthmus_code_server.zygote.child import Child
+        from isthmus_code_server.zygote.forking import Forking
+        from isthmus_code_server.zygote.server import Zygote
+        from isthmus_code_server.zygote.spawning import Spawning
+
+        # Whatever the project is: before the supervisor has even read where it lies.
+        import_framework()
 
     child = Child(failure_from_exception)
     with socket.socket(fileno=channel_fd) as channel:
@@ -29,8 +36,9 @@ def main(arguments: list[str]) -> int:
                 Spawning(order) if order.is_spawned else Forking(definitions, child_main=child.main)
             ),
         )
-        return zygote.serve()
+        exit_code = zygote.serve()
+    end(exit_code)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from isthmus_code_server.zygote.collector import collector_at_rest
 from isthmus_code_server.zygote.process import die_with_parent, end
 
 
@@ -20,6 +21,10 @@ def main(arguments: list[str]) -> NoReturn:
     die_with_parent(parent_pid)
     exit_code = 1
     try:
+        with collector_at_rest():
+            from isthmus_code_server.definitions.dagster.framework import import_framework
+
+            import_framework()
         with socket.socket(fileno=fd) as channel:
             # A file descriptor passed by exec is inheritable: the user's own processes must not hold it open.
             channel.set_inheritable(False)
@@ -46,7 +51,8 @@ def _run(starter: socket.socket) -> int:
     order = LoadOrder.decode(received[1])
     child = Child(failure_from_exception, spawn_order=order)
     try:
-        definitions = load_definitions(order.source, Path(order.home))
+        with collector_at_rest():
+            definitions = load_definitions(order.source, Path(order.home))
     except DefinitionsLoadError as error:
         serve = partial(child.refuse, failure=error.failure)
     else:
@@ -69,7 +75,8 @@ def _step(channel: socket.socket) -> int:
     if order is None or call is None:
         return 0
     load_order = LoadOrder.decode(order[1])
-    definitions = load_definitions(load_order.source, Path(load_order.home))
+    with collector_at_rest():
+        definitions = load_definitions(load_order.source, Path(load_order.home))
     Child(failure_from_exception, spawn_order=load_order).step(channel, definitions, call=StepCall.decode(call[1]))
     return 0
 

@@ -5,7 +5,7 @@ import struct
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 
 #: A frame's head: the length of what follows it, and its kind.
 HEAD = struct.Struct(">IB")

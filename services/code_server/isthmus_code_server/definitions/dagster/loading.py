@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus_code_server.definitions.dagster.failure import failure_from_plain_exception
-from isthmus_code_server.definitions.port import Definitions, DefinitionsSource
+from isthmus_code_server.definitions.port import Definitions
+from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import DefinitionsLoadError
 
 if TYPE_CHECKING:

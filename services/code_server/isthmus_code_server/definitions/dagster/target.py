@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from isthmus_code_server.definitions.port import DefinitionsSource
+from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import DagsterTooOldError
 
 if TYPE_CHECKING:

@@ -1,0 +1,189 @@
+"""Modules that are executed when they are first used: nobody who uses one can tell."""
+
+import importlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from isthmus_code_server.definitions.dagster.deferral import Deferral, defer
+
+_PACKAGE = "postponed"
+_FILES = {
+    "__init__.py": "import sys\nsys.executed.append(__name__)\nfrom postponed.parts import Part, Shelf\nSIZE = 3\n",
+    "parts.py": "import sys\nsys.executed.append(__name__)\nclass Part: ...\nclass Shelf: ...\n",
+    "circle.py": "import sys\nsys.executed.append(__name__)\nFIRST = 1\nimport postponed.other\nSECOND = 2\n",
+    "other.py": "import postponed.circle as circle\nKNOWN = (hasattr(circle, 'FIRST'), hasattr(circle, 'SECOND'))\n",
+    "asked.py": "def __getattr__(name):\n    if name == 'late':\n        return 'answered'\n    raise AttributeError(name)\n",
+}
+
+
+@pytest.fixture
+def executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A package of a few modules, which note here when they are executed."""
+    folder = tmp_path / _PACKAGE
+    folder.mkdir()
+    for name, text in _FILES.items():
+        (folder / name).write_text(text)
+    found: list[str] = []
+    monkeypatch.setattr(sys, "executed", found, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.syspath_prepend(tmp_path)
+    yield found
+    for name in [name for name in sys.modules if name.split(".")[0] == _PACKAGE]:
+        del sys.modules[name]
+
+
+def _import(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+def test_a_deferred_module_is_executed_at_its_first_use(executed: list[str]) -> None:
+    defer([Deferral(_PACKAGE)])
+    module = _import(_PACKAGE)
+    assert executed == []
+    assert module.SIZE == 3
+    assert module is sys.modules[_PACKAGE]
+    assert executed == [_PACKAGE, "postponed.parts"]
+    assert module.SIZE == 3
+    assert executed == [_PACKAGE, "postponed.parts"]
+
+
+def test_a_submodule_is_imported_without_its_deferred_package(executed: list[str]) -> None:
+    defer([Deferral(_PACKAGE)])
+    parts = _import("postponed.parts")
+    assert executed == ["postponed.parts"]
+    assert _import(_PACKAGE).Part is parts.Part
+    assert executed == ["postponed.parts", _PACKAGE]
+
+
+def test_a_name_that_a_module_hands_on_comes_from_where_it_is_defined(executed: list[str]) -> None:
+    defer([Deferral(_PACKAGE, handed_on={"Part": "postponed.parts"})])
+    namespace: dict[str, object] = {}
+    exec("from postponed import Part", namespace)  # as a module would
+    assert executed == ["postponed.parts"]
+    assert namespace["Part"] is _import("postponed.parts").Part
+    exec("from postponed import Shelf", namespace)
+    assert executed == ["postponed.parts", _PACKAGE]
+
+
+def test_a_meaning_is_given_until_the_module_is_executed(executed: list[str]) -> None:
+    defer([Deferral(_PACKAGE, meanings={"SIZE": int})])
+    module = _import(_PACKAGE)
+    assert module.SIZE is int
+    assert executed == []
+    assert module.Part is not None
+    assert vars(module)["SIZE"] == 3
+
+
+def test_what_a_module_does_not_have_it_does_not_have(executed: list[str]) -> None:
+    defer([Deferral(_PACKAGE), Deferral("postponed.parts")])
+    with pytest.raises(AttributeError, match="module 'postponed' has no attribute 'nothing'"):
+        _ = _import(_PACKAGE).nothing
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        exec("from postponed.parts import nothing")
+    assert executed == [_PACKAGE, "postponed.parts"]
+
+
+def test_a_modules_own_getattr_goes_on_working(executed: list[str]) -> None:
+    assert executed == []
+    defer([Deferral("postponed.asked")])
+    asked = _import("postponed.asked")
+    assert asked.late == "answered"
+    assert not hasattr(asked, "later")
+
+
+def test_a_circle_of_imports_finds_what_it_would_have_found(executed: list[str]) -> None:
+    defer([Deferral("postponed.circle")])
+    assert _import("postponed.circle").SECOND == 2
+    assert _import("postponed.other").KNOWN == (True, False)
+    assert executed.count("postponed.circle") == 1
+
+
+def test_a_module_that_fails_fails_at_each_use(executed: list[str], tmp_path: Path) -> None:
+    (tmp_path / _PACKAGE / "broken.py").write_text(
+        "import sys\nsys.executed.append(__name__)\nraise OSError('no disk')\n"
+    )
+    defer([Deferral("postponed.broken")])
+    broken = _import("postponed.broken")
+    for _ in range(2):
+        with pytest.raises(OSError, match="no disk"):
+            _ = broken.anything
+    assert executed.count("postponed.broken") == 2
+
+
+def test_a_module_that_is_not_there_is_not_there(executed: list[str]) -> None:
+    assert executed == []
+    defer([Deferral("postponed.nowhere")])
+    with pytest.raises(ModuleNotFoundError, match=r"postponed\.nowhere"):
+        _import("postponed.nowhere")
+
+
+def test_a_module_that_was_imported_already_stays_as_it_is(executed: list[str]) -> None:
+    module = _import(_PACKAGE)
+    defer([Deferral(_PACKAGE, meanings={"SIZE": int})])
+    assert module.SIZE == _import(_PACKAGE).SIZE == 3
+    assert executed == [_PACKAGE, "postponed.parts"]
+
+
+def test_threads_that_use_a_module_at_once_all_have_it(executed: list[str]) -> None:
+    defer([Deferral(_PACKAGE)])
+    module = _import(_PACKAGE)
+    sizes: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def use() -> None:
+        barrier.wait()
+        sizes.append(module.SIZE)
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sizes == [3] * 8
+    assert executed == [_PACKAGE, "postponed.parts"]
+
+
+_FRAMEWORK = """
+import sys
+from pathlib import Path
+from isthmus_code_server.definitions.dagster.framework import import_framework
+
+import_framework()
+from isthmus_code_server.definitions.dagster.loading import load_definitions
+from isthmus_code_server.definitions.source import DefinitionsSource
+
+(Path(sys.argv[1]) / "project.py").write_text('''
+from dagster import Definitions, asset
+
+@asset
+def table(): ...
+
+defs = Definitions(assets=[table])
+''')
+source = DefinitionsSource(module="project", working_directory=sys.argv[1])
+definitions = load_definitions(source, Path(sys.argv[1]))
+definitions.warm_up()
+# What nobody asked for is not there.
+print(sorted({"sqlalchemy", "alembic", "dagster._daemon.controller"} & set(sys.modules)))
+
+import dagster
+from dagster._core.storage.event_log import EventLogStorage, SqliteEventLogStorage
+from dagster._core.storage.runs import InMemoryRunStorage, RunStorage
+from dagster._core.storage.sql import create_engine
+from dagster._daemon import SensorDaemon
+
+# Whoever asks has it, and an instance with storages of Dagster's own works.
+print(issubclass(SqliteEventLogStorage, EventLogStorage), issubclass(InMemoryRunStorage, RunStorage), SensorDaemon.__name__)
+print(dagster.materialize([sys.modules["project"].table], instance=dagster.DagsterInstance.ephemeral()).success)
+"""
+
+
+def test_dagster_comes_without_what_only_its_own_servers_need_and_with_it_on_demand(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", _FRAMEWORK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == ["[]", "True True SensorDaemon", "True"], done.stderr
