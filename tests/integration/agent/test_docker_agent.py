@@ -39,6 +39,8 @@ pytestmark = pytest.mark.timeout(180)
 #: Behind the stand's project: jobs that end in ways of their own.
 _MORE = dedent(
     """
+    import signal, subprocess
+
     @op
     def eats():
         eaten = [b"x" * 1_000_000 for _ in range(2000)]
@@ -56,7 +58,28 @@ _MORE = dedent(
     def leaving_job():
         leaves()
 
-    defs = Definitions(jobs=[quick_job, endless_job, greedy_job, leaving_job])
+    @op
+    def has_a_greedy_child():
+        eater = subprocess.run([sys.executable, "-c", "eaten = [b'x' * 1_000_000 for _ in range(2000)]"])
+        return eater.returncode
+
+    @op
+    def is_killed(killed_before: int):
+        assert killed_before == -signal.SIGKILL
+        note("killed")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @job
+    def greedy_steps_job():
+        eats()
+
+    @job
+    def killed_steps_job():
+        is_killed(has_a_greedy_child())
+
+    defs = Definitions(
+        jobs=[quick_job, endless_job, greedy_job, leaving_job, greedy_steps_job, killed_steps_job]
+    )
     """
 )
 
@@ -186,14 +209,27 @@ async def test_a_killed_container_is_told_as_its_runs_end(it: DockerStand) -> No
         assert ended.run_failed.reason == RUN_REASON_PROCESS_KILLED
 
 
-async def test_a_run_that_ate_its_memory_is_told_as_such(it: DockerStand) -> None:
+@pytest.mark.parametrize("job", ["greedy_job", "greedy_steps_job"])
+async def test_a_run_that_ate_its_memory_is_told_as_such(it: DockerStand, job: str) -> None:
     spec = it.location()
     spec.container.limits.memory_bytes = 600_000_000
     async with it.agent():
         await it.serve(spec)
         run = new_run()
-        assert (await it.stand.start("greedy_job", run)).outcome == SUCCEEDED
+        assert (await it.stand.start(job, run)).outcome == SUCCEEDED
         assert (await it.stand.end(run)).run_failed.reason == RUN_REASON_OUT_OF_MEMORY
+
+
+async def test_a_step_that_was_killed_after_memory_had_run_out_beside_it_is_told_as_killed(it: DockerStand) -> None:
+    spec = it.location()
+    spec.container.limits.memory_bytes = 600_000_000
+    async with it.agent():
+        await it.serve(spec)
+        run = new_run()
+        assert (await it.stand.start("killed_steps_job", run)).outcome == SUCCEEDED
+        ended = await it.stand.end(run)
+        assert it.stand.noted("killed")
+        assert ended.run_failed.reason == RUN_REASON_PROCESS_KILLED
 
 
 async def test_a_run_that_left_by_itself_is_told_with_its_code_and_its_output(it: DockerStand) -> None:
