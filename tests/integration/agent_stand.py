@@ -208,6 +208,10 @@ class AgentStand:
     def reports(self) -> list[LocationReport]:
         return [event.location_report for event in self.events if event.HasField("location_report")]
 
+    def phases(self) -> "dict[str, LocationPhase.ValueType]":
+        """What was told last of each location."""
+        return {report.location: report.phase for report in self.reports()}
+
     async def report(self, phase: "LocationPhase.ValueType", *, generation: int = 1, after: int = 0) -> LocationReport:
         def find() -> LocationReport | None:
             found = (one for one in self.reports()[after:] if one.phase == phase and one.generation == generation)

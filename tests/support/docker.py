@@ -23,6 +23,12 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def remove_image(name: str) -> None:
+    """Remove an image, if it is there."""
+    if docker("images", "--quiet", name):
+        docker("rmi", "--force", name)
+
+
 def container_ids(*, label: str, is_running: bool = False) -> list[str]:
     """The ids of all containers that carry a label, or of those that run."""
     scope = () if is_running else ("--all",)

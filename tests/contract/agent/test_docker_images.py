@@ -16,7 +16,7 @@ from isthmus_agent.hosts.docker.options import DEFAULT_URL, DockerOptions
 from isthmus_agent.hosts.docker.tasks import OwnTasks
 from isthmus_agent.hosts.host import StartStep
 from isthmus_agent.spec import PullPolicy
-from support.docker import docker
+from support.docker import remove_image
 from support.eventually import eventually
 from support.registry import Registry
 
@@ -25,8 +25,7 @@ from support.registry import Registry
 async def registry() -> AsyncIterator[Registry]:
     async with Registry.serving() as registry:
         yield registry
-        if docker("images", "--quiet", registry.image):
-            docker("rmi", "--force", registry.image)
+        remove_image(registry.image)
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 from isthmus.v1 import telemetry_pb2 as pb
 from isthmus.v1.telemetry_pb2 import Event
+from isthmus_code_server.definitions.port import ExplainDeath, RunPlace
 from support.eventually import eventually
-from support_code_server import run_request
+from support_code_server import Load, run_request
 from test_supervisor import ended, is_alive, supervising
 
 
@@ -119,6 +121,37 @@ async def test_an_interrupt_of_the_run_alone_reaches_its_steps(tmp_path: Path) -
         events = await ended(supervisor, "r")
         assert not is_alive(pid)
     assert events[-1].run_failed.reason == pb.RUN_REASON_PROCESS_KILLED
+
+
+class NotedDeaths:
+    """Notes which of the processes that were begun died, by their number."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.looks = 0
+        self.died: list[int] = []
+
+    def begin(self) -> ExplainDeath:
+        self.begun += 1
+        return partial(self._explain, self.begun)
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def _explain(self, number: int, status: int) -> pb.RunFailed:
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        self.died.append(number)
+        return pb.RunFailed(reason=pb.RUN_REASON_OUT_OF_MEMORY)
+
+
+def test_each_try_of_a_step_is_watched_from_its_own_start(load: Load) -> None:
+    deaths, events = NotedDeaths(), list[Event]()
+    run = load(module="steps").prepare(run_request("retried"))
+    run.execute(events.append, place=RunPlace(deaths=deaths))
+    assert events[-1].HasField("run_succeeded")
+    # Three tries, of which the second one died, and the step behind.
+    assert (deaths.begun, deaths.died) == (4, [2])
+    assert deaths.looks > 0
 
 
 @pytest.mark.parametrize("job", ["together", "apart"])

@@ -1,25 +1,19 @@
 """An agent whose code servers are containers: a real broker, a real engine, real Dagster in the image."""
 
-import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
-from integration.agent_stand import AgentStand, agent_stand, new_run
+from integration.agent_stand import new_run
+from integration.docker_stand import DockerStand, docker_stand
 from isthmus.v1.instruction_pb2 import (
     ISOLATION_SHARED,
     PULL_POLICY_NEVER,
-    ContainerMount,
-    LocationSpec,
     LogCursor,
 )
 from isthmus.v1.telemetry_pb2 import (
     LOCATION_PHASE_FAILED,
-    LOCATION_PHASE_SERVING,
     LOG_STREAM_STDOUT,
     RUN_REASON_CANCELED_BY_REQUEST,
     RUN_REASON_IMAGE_UNAVAILABLE,
@@ -30,106 +24,19 @@ from isthmus.v1.telemetry_pb2 import (
     RUN_REASON_REFUSED_BY_POLICY,
     InstructionResult,
 )
-from isthmus_agent.hosts.docker.labels import Owner
-from support.docker import container_ids, docker, remove_containers
+from support.docker import docker
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(180)
-
-#: Behind the stand's project: jobs that end in ways of their own.
-_MORE = dedent(
-    """
-    @op
-    def eats():
-        eaten = [b"x" * 1_000_000 for _ in range(2000)]
-
-    @op
-    def leaves():
-        print("good-bye", flush=True)
-        os._exit(3)
-
-    @job(executor_def=in_process_executor)
-    def greedy_job():
-        eats()
-
-    @job(executor_def=in_process_executor)
-    def leaving_job():
-        leaves()
-
-    defs = Definitions(jobs=[quick_job, endless_job, greedy_job, leaving_job])
-    """
-)
 
 SUCCEEDED = InstructionResult.OUTCOME_SUCCEEDED
 FAILED = InstructionResult.OUTCOME_FAILED
 
 
-@dataclass(frozen=True)
-class DockerStand:
-    stand: AgentStand
-    image: str
-
-    @property
-    def label(self) -> str:
-        return f"isthmus.data={Owner('test', 'edge', self.stand.data_dir).data_id}"
-
-    @property
-    def containers(self) -> list[dict[str, object]]:
-        ids = container_ids(label=self.label)
-        made: list[dict[str, object]] = json.loads(docker("inspect", *ids)) if ids else []
-        return made
-
-    def agent(self, **overrides: object) -> AbstractAsyncContextManager[object]:
-        policy = self.stand.folder / "policy.toml"
-        # The private broker listens on this machine's loopback alone.
-        policy.write_text(f'networks = ["host"]\nmounts = ["{self.stand.notes}", "{self.stand.folder}/code"]\n')
-        return self.stand.agent(host="docker", policy_file=policy, network="host", **overrides)
-
-    def location(self, *, generation: int = 1, **env: str) -> LocationSpec:
-        spec = LocationSpec(name="sales", generation=generation)
-        spec.source.python_file = "/code/project.py"
-        spec.env.update({"NOTES": "/notes", **env})
-        spec.container.image = self.image
-        spec.container.mounts.extend(
-            [
-                ContainerMount(source=f"{self.stand.folder}/code", target="/code", is_read_only=True),
-                ContainerMount(source=str(self.stand.notes), target="/notes"),
-            ]
-        )
-        return spec
-
-    async def serve(self, spec: LocationSpec) -> None:
-        await self.stand.sync(spec)
-        await self.stand.report(LOCATION_PHASE_SERVING, generation=spec.generation)
-
-    def dedicated(self) -> list[str]:
-        """The containers that take one run each."""
-        return [
-            str(container["Id"])
-            for container in self.containers
-            if container["Config"]["Labels"]["isthmus.slot"]  # type: ignore[index]
-        ]
-
-
 @pytest.fixture
 async def it(broker_url: str, short_path: Path, code_server_image: str) -> AsyncIterator[DockerStand]:
-    async with _stand(broker_url, short_path, image=code_server_image) as stand:
+    async with docker_stand(url=broker_url, folder=short_path, image=code_server_image) as stand:
         yield stand
-
-
-@asynccontextmanager
-async def _stand(url: str, folder: Path, *, image: str) -> AsyncIterator[DockerStand]:
-    async with agent_stand(url=url, folder=folder) as stand:
-        code = folder / "code"
-        code.mkdir()
-        project = (folder / "project.py").rename(code / "project.py")
-        project.write_text(project.read_text() + _MORE)
-        stand.notes.chmod(0o777)
-        made = DockerStand(stand, image)
-        try:
-            yield made
-        finally:
-            remove_containers(label=made.label)
 
 
 async def test_a_run_executes_in_a_container_of_its_own(it: DockerStand) -> None:
@@ -186,14 +93,27 @@ async def test_a_killed_container_is_told_as_its_runs_end(it: DockerStand) -> No
         assert ended.run_failed.reason == RUN_REASON_PROCESS_KILLED
 
 
-async def test_a_run_that_ate_its_memory_is_told_as_such(it: DockerStand) -> None:
+@pytest.mark.parametrize("job", ["greedy_job", "greedy_steps_job"])
+async def test_a_run_that_ate_its_memory_is_told_as_such(it: DockerStand, job: str) -> None:
     spec = it.location()
     spec.container.limits.memory_bytes = 600_000_000
     async with it.agent():
         await it.serve(spec)
         run = new_run()
-        assert (await it.stand.start("greedy_job", run)).outcome == SUCCEEDED
+        assert (await it.stand.start(job, run)).outcome == SUCCEEDED
         assert (await it.stand.end(run)).run_failed.reason == RUN_REASON_OUT_OF_MEMORY
+
+
+async def test_a_step_that_was_killed_after_memory_had_run_out_beside_it_is_told_as_killed(it: DockerStand) -> None:
+    spec = it.location()
+    spec.container.limits.memory_bytes = 600_000_000
+    async with it.agent():
+        await it.serve(spec)
+        run = new_run()
+        assert (await it.stand.start("killed_steps_job", run)).outcome == SUCCEEDED
+        ended = await it.stand.end(run)
+        assert it.stand.noted("killed")
+        assert ended.run_failed.reason == RUN_REASON_PROCESS_KILLED
 
 
 async def test_a_run_that_left_by_itself_is_told_with_its_code_and_its_output(it: DockerStand) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +22,8 @@ from isthmus_code_server.definitions.source import DefinitionsSource
 
 #: Takes an event of the attempt that runs. The order of the calls is the order of the events. Safe from any thread.
 EventSink = Callable[[Event], None]
+#: Tells what the death of a step's process, with this status as waitpid gives it, means for the run: reason and exit.
+ExplainDeath = Callable[[int], RunFailed]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,18 @@ class SpawnStep(Protocol):
         ...
 
 
+class DeathWatch(Protocol):
+    """Watches over the processes of a run's steps, to tell what they died of."""
+
+    def begin(self) -> ExplainDeath:
+        """Begin to watch over one process, right before it starts; returns what explains its death."""
+        ...
+
+    def look(self) -> None:
+        """Look around; called every few seconds while processes live, once the deaths heard of are explained."""
+        ...
+
+
 def _never() -> bool:
     return False
 
@@ -59,6 +73,16 @@ def _unexplained(status: int) -> RunFailed:
     """Say of a process only that it ended without a word."""
     del status
     return RunFailed(reason=RunReason.RUN_REASON_USER_ERROR)
+
+
+class _NoWatch:
+    """Explains nothing."""
+
+    def begin(self) -> ExplainDeath:
+        return _unexplained
+
+    def look(self) -> None:
+        pass
 
 
 def _stay(step_key: str) -> None:
@@ -79,8 +103,8 @@ class RunPlace:
     written: Callable[[], int] = _none_written
     #: Starts a process for a step, where it must not be forked off the run's; None where it may be.
     spawn_step: SpawnStep | None = None
-    #: Tells what the death of a step's process, with this status as waitpid gives it, means for the run: reason and exit.
-    explain_death: Callable[[int], RunFailed] = _unexplained
+    #: Tells what the processes of steps died of.
+    deaths: DeathWatch = field(default_factory=_NoWatch)
 
 
 class PreparedRun(Protocol):

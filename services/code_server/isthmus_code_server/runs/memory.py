@@ -1,9 +1,17 @@
-"""Watches whether the kernel kills for memory: its counts, looked at from time to time."""
+"""Watches whether the kernel kills for memory: its counts, looked at from time to time.
+
+The kernel says how many processes it has killed, and to nobody without privileges which. So a process that SIGKILL ended
+is told as out of memory if the count has grown of late. What that can tell apart: a kill -9 from a memory kill that was
+more than some ten seconds ago, or, for a step's process, before it began. What it cannot: of several processes that
+SIGKILL ended within those seconds, or of one and a subprocess of it, whom the kernel has killed. All of them are told as
+out of memory then: memory did run out, and whoever was killed by hand meanwhile has somebody who knows.
+"""
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus_code_server.runs.ending import ChildExit, MemoryKills, is_out_of_memory
@@ -14,25 +22,49 @@ _GROUPS = Path("/sys/fs/cgroup")
 _SAMPLE_AGE_S = 5.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemorySample:
+    """The kernel's counts at one moment."""
+
+    #: Seconds of the watch's own clock.
+    taken_at: float
+    kills: MemoryKills
+
+
 class MemoryWatch:
     """The kernel's counts of a moment ago, to hold against those of now."""
 
-    def __init__(self, *, proc: Path = _PROC, groups: Path = _GROUPS) -> None:
-        """Read from `proc` and `groups`, as the kernel mounts them."""
+    def __init__(
+        self, *, proc: Path = _PROC, groups: Path = _GROUPS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read from `proc` and `groups`, as the kernel mounts them; `clock` gives seconds that only grow."""
         self._proc = proc
         self._groups = groups
+        self._clock = clock
         # The older of two, so that the one before is never that of a moment between a kill and our hearing of it.
-        self._samples = deque([(time.monotonic(), self._read())], maxlen=2)
+        self._samples = deque([self.now()], maxlen=2)
+
+    def now(self) -> MemorySample:
+        """Count now, as for a process that is about to start."""
+        return MemorySample(taken_at=self._clock(), kills=self._read())
 
     def sample(self) -> None:
         """Look now, if the last look is long enough ago."""
-        if time.monotonic() - self._samples[-1][0] >= _SAMPLE_AGE_S:
-            self._samples.append((time.monotonic(), self._read()))
+        if self._clock() - self._samples[-1].taken_at >= _SAMPLE_AGE_S:
+            self._samples.append(self.now())
 
-    def explains(self, child_exit: ChildExit) -> bool:
-        """Tell whether a process that has just ended was killed because memory ran out."""
-        _, before = self._samples[0]
-        return is_out_of_memory(child_exit, before=before, after=self._read())
+    def explains(self, child_exit: ChildExit, *, at_start: MemorySample | None = None) -> bool:
+        """Tell whether a process that has just ended was killed because memory ran out.
+
+        Args:
+            child_exit: How it ended.
+            at_start: What was counted right before it started, where that is known: later than the last looks for one
+                that did not live long.
+        """
+        before = self._samples[0]
+        if at_start is not None and at_start.taken_at >= before.taken_at:
+            before = at_start
+        return is_out_of_memory(child_exit, before=before.kills, after=self._read())
 
     def _read(self) -> MemoryKills:
         return MemoryKills(in_group=self._in_group(), in_all=_count(self._proc / "vmstat") or 0)

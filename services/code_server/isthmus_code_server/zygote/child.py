@@ -19,9 +19,8 @@ from isthmus_broker.journal import AttemptFolder, JournalWriter
 from isthmus_code_server.definitions.port import Definitions, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
 from isthmus_code_server.runs.cancel_marker import is_cancel_requested
-from isthmus_code_server.runs.death import run_failure
+from isthmus_code_server.runs.death import StepDeaths
 from isthmus_code_server.runs.log_offsets import LogOffsetBook, redirect_to_step
-from isthmus_code_server.runs.memory import MemoryWatch
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
 from isthmus_code_server.zygote.process import redirect_output
 from isthmus_code_server.zygote.spawning import spawn_step
@@ -132,13 +131,12 @@ class Child:
 
     def _place(self, attempt: AttemptFolder, *, written: Callable[[], int] = lambda: 0) -> RunPlace:
         order = self._spawn_order
-        memory = MemoryWatch()
         return RunPlace(
             attempt=attempt.ref,
             written=written,
             is_cancel_requested=lambda: is_cancel_requested(attempt),
             enter_step=lambda step_key: redirect_to_step(attempt, step_key),
-            explain_death=lambda status: run_failure(status, memory=memory),
+            deaths=StepDeaths(),
             spawn_step=partial(spawn_step, order=order, folder=attempt.path) if order is not None else None,
         )
 

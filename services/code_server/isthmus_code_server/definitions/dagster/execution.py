@@ -19,7 +19,7 @@ from isthmus_code_server.definitions.dagster.step_channel import unpickled
 from isthmus_code_server.definitions.dagster.step_site import StepSite
 from isthmus_code_server.definitions.dagster.step_worker import StepContext, serve_step
 from isthmus_code_server.definitions.dagster.translation import translate
-from isthmus_code_server.definitions.port import EventSink, RunPlace, SpawnStep
+from isthmus_code_server.definitions.port import DeathWatch, EventSink, RunPlace, SpawnStep
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -79,15 +79,20 @@ class DagsterRunExecution:
         """Starts a process for a step; None where it may be forked off this one."""
         return self._place.spawn_step
 
+    @property
+    def deaths(self) -> DeathWatch:
+        """Tells what the processes of steps died of."""
+        return self._place.deaths
+
     def hand_on(self, event: pb.Event) -> None:
         """Take an event that a step's process told."""
         if event.HasField("step_failed"):
             self._note_failure(event.step_key)
         self._sink(event)
 
-    def step_died(self, step_key: str, *, status: int) -> None:
+    def step_died(self, step_key: str, *, death: pb.RunFailed) -> None:
         """Take notice that a step's process ended without a word; see RunOfSteps."""
-        self._deaths[step_key] = self._place.explain_death(status)
+        self._deaths[step_key] = death
 
     @property
     def written(self) -> int:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: How often the slots of a pool are asked for while a step waits for one, seconds.
 _CLAIM_INTERVAL_S = 1.0
+#: How often the watch over steps' processes looks around while none of them says anything, seconds.
+_LOOK_INTERVAL_S = 5.0
 #: What a step that was interrupted ends with.
 _INTERRUPTED_NAMES = frozenset({"DagsterExecutionInterruptedError", "KeyboardInterrupt"})
 
@@ -172,6 +174,7 @@ class _Steps:
                 for worker in self._wait():
                     yield from self._hear(worker)
                 yield from self._active.plan_events_iterator(self._context)
+                self._run.deaths.look()
         except Exception:
             yield from self._abort()
             raise
@@ -205,16 +208,16 @@ class _Steps:
                 return list(self._workers.values())
         return speaking
 
-    def _timeout_s(self) -> float | None:
-        """Return for how long there is nothing to do but hear, seconds; None for as long as it takes."""
+    def _timeout_s(self) -> float:
+        """Return for how long there is nothing to do but hear, seconds."""
         active: Any = self._active
         interval = float(active.sleep_interval())
         if self._claims.has_pending_claims():
             return min(max(interval, 0.0), _CLAIM_INTERVAL_S) or _CLAIM_INTERVAL_S
         if interval > 0:
-            return interval
+            return min(interval, _LOOK_INTERVAL_S)
         # Without a process to hear, whatever was skipped or abandoned makes other steps ready.
-        return None if self._workers and interval == 0 else 0.0
+        return _LOOK_INTERVAL_S if self._workers and interval == 0 else 0.0
 
     # -------------------------------------------------------------------------------------------------------- hear
 
@@ -268,7 +271,7 @@ class _Steps:
     def _mourn(self, worker: StepWorker) -> Iterator[DagsterEvent]:
         """Tell of a process that died without a word, as Dagster does."""
         error = _crash(worker)
-        self._run.step_died(worker.step_key, status=worker.status or 0)
+        self._run.step_died(worker.step_key, death=worker.explain_death(worker.status or 0))
         yield DagsterEvent.engine_event(
             self._step_context(worker),
             get_run_crash_explanation(

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from isthmus.v1.telemetry_pb2 import Event
+from isthmus.v1.telemetry_pb2 import Event, RunFailed
 
-from isthmus_code_server.definitions.port import SpawnStep
+from isthmus_code_server.definitions.port import DeathWatch, SpawnStep
 
 
 class RunOfSteps(Protocol):
@@ -22,16 +22,21 @@ class RunOfSteps(Protocol):
         """Starts a process for a step; None where it may be forked off the run's."""
         ...
 
+    @property
+    def deaths(self) -> DeathWatch:
+        """Tells what the processes of steps died of."""
+        ...
+
     def hand_on(self, event: Event) -> None:
         """Take an event that a step's process told."""
         ...
 
-    def step_died(self, step_key: str, *, status: int) -> None:
+    def step_died(self, step_key: str, *, death: RunFailed) -> None:
         """Take notice that a step's process ended without a word, before it is told what that makes of the step.
 
         Args:
             step_key: The step.
-            status: As waitpid gave it.
+            death: What that means for the run, if the step was not tried again.
         """
         ...
 

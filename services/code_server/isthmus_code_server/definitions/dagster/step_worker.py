@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus_code_server.definitions.dagster.step_channel import StepHearer, StepSpeaker
 from isthmus_code_server.definitions.dagster.step_site import RunOfSteps
+from isthmus_code_server.definitions.port import ExplainDeath
 from isthmus_code_server.zygote.process import die_with_parent, disown_finalizers, end, reseed, reset_signals
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class StepWorker:
     pid: int
     channel: socket.socket
     hearer: StepHearer
+    explain_death: ExplainDeath
     #: Whether it said that nothing follows.
     is_complete: bool = False
     #: Whether the step succeeded, failed, or is to be tried again.
@@ -87,6 +89,7 @@ class StepWorker:
 
 def start_step(order: StepOrder, *, run: RunOfSteps, context: StepContext) -> StepWorker:
     """Start a process for a step: forked off this one, or spawned where the run says so."""
+    explain_death = run.deaths.begin()
     ours, theirs = socket.socketpair()
     with theirs, _no_interrupts():
         pid = _fork(ours, theirs, order, run=run, context=context) if run.spawn_step is None else 0
@@ -95,7 +98,9 @@ def start_step(order: StepOrder, *, run: RunOfSteps, context: StepContext) -> St
         if signal.sigpending() & set(_INTERRUPTS):
             # It was sent to the group when the step was not in it yet.
             os.kill(pid, signal.SIGINT)
-    return StepWorker(step_key=order.step_key, pid=pid, channel=ours, hearer=StepHearer(ours))
+    return StepWorker(
+        step_key=order.step_key, pid=pid, channel=ours, hearer=StepHearer(ours), explain_death=explain_death
+    )
 
 
 def _fork(
