@@ -1,13 +1,11 @@
 """The `isthmus-agent` command: wiring only."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
 
-import structlog
-from isthmus_broker import pulse
+from isthmus_broker import log, pulse
 
 from isthmus_agent.agent import run_agent
 from isthmus_agent.errors import AgentError
@@ -15,7 +13,7 @@ from isthmus_agent.settings import AgentSettings, load_settings
 
 __all__ = ["main", "run_agent"]
 
-log = structlog.get_logger(__name__)
+_log = log.get_logger(__name__)
 
 #: sysexits.h: the configuration is at fault.
 _EXIT_CONFIGURATION = 78
@@ -23,26 +21,12 @@ _EXIT_CONFIGURATION = 78
 
 def main() -> None:
     """Run an agent until SIGTERM or SIGINT; a second signal ends it at once."""
-    _log_to_stderr()
+    log.to_stderr()
     try:
         asyncio.run(_run(load_settings()))
     except AgentError as error:
         sys.stderr.write(f"isthmus-agent: {error}\n")
         sys.exit(_EXIT_CONFIGURATION)
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
 
 
 async def _run(settings: AgentSettings) -> None:
@@ -52,7 +36,7 @@ async def _run(settings: AgentSettings) -> None:
         if stop.is_set():
             # Nothing is lost: instructions in hand go back to the queue, runs belong to their code servers.
             os._exit(128 + number)
-        log.info("agent_stopping", signal=number.name)
+        _log.info("agent_stopping", signal=number.name)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

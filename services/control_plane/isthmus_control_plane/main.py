@@ -1,13 +1,11 @@
 """The command isthmus-control-plane: settings, log, signals, exit codes."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
 
-import structlog
-from isthmus_broker import pulse
+from isthmus_broker import log, pulse
 from isthmus_broker.errors import PermanentBrokerError
 from isthmus_store.errors import PermanentStoreError
 
@@ -15,7 +13,7 @@ from isthmus_control_plane.errors import PermanentControlPlaneError
 from isthmus_control_plane.service import run_control_plane
 from isthmus_control_plane.settings import ControlPlaneSettings, load_settings
 
-log = structlog.get_logger(__name__)
+_log = log.get_logger(__name__)
 
 #: What cannot be mended by starting again.
 _FATAL = (PermanentControlPlaneError, PermanentBrokerError, PermanentStoreError)
@@ -25,7 +23,7 @@ _EXIT_CONFIGURATION = 78
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once."""
-    _log_to_stderr()
+    log.to_stderr()
     faults: list[BaseException] = []
     try:
         asyncio.run(_serve(load_settings()))
@@ -44,27 +42,13 @@ async def _serve(settings: ControlPlaneSettings) -> None:
         if stop.is_set():
             # Nothing is lost: what was accepted is in the database.
             os._exit(128 + number)
-        log.info("control_plane_signaled", signal=number.name)
+        _log.info("control_plane_signaled", signal=number.name)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
     with pulse.beating(started):
         await run_control_plane(settings, stop=stop, started=started)
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

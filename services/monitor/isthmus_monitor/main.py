@@ -4,15 +4,14 @@ import asyncio
 import signal
 import sys
 
-import structlog
-from isthmus_broker import pulse
+from isthmus_broker import log, pulse
 from isthmus_store.errors import PermanentStoreError
 
 from isthmus_monitor.errors import SettingsError
 from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings, load_settings
 
-_log = structlog.get_logger(__name__)
+_log = log.get_logger(__name__)
 
 #: sysexits.h: the configuration is at fault.
 _EXIT_CONFIGURATION = 78
@@ -20,6 +19,7 @@ _EXIT_CONFIGURATION = 78
 
 def main() -> None:
     """Run the monitor. SIGTERM and SIGINT stop it; a second one ends it at once."""
+    log.to_stderr()
     try:
         asyncio.run(_run(load_settings()))
     except* (SettingsError, PermanentStoreError) as faults:
