@@ -1,14 +1,12 @@
 """The code server as a whole: its parts, how they are put together, and the order in which they stop."""
 
 import asyncio
-import logging
 import signal
-import sys
 import uuid
 from contextlib import AsyncExitStack
 
-import structlog
 from isthmus.v1.telemetry_pb2 import Source
+from isthmus_broker import log
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
@@ -23,7 +21,7 @@ from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.service.server import Health, listening
 from isthmus_code_server.service.servicer import Servicer
 
-log = structlog.get_logger(__name__)
+_log = log.get_logger(__name__)
 
 #: How long the last events may take to reach the broker when the server stops, seconds; the rest waits on disk.
 FLUSH_TIMEOUT_S = 5.0
@@ -36,26 +34,12 @@ def serve(settings: Settings, zygote: ZygoteProcess) -> int:
         settings: What the server is told at its start.
         zygote: One that was started, and told what to import.
     """
-    _log_to_stderr()
+    log.to_stderr()
 
     async def run() -> int:
         return await CodeServer(settings, zygote).run()
 
     return asyncio.run(run())
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
 
 
 class CodeServer:
@@ -108,9 +92,9 @@ class CodeServer:
             beats = tasks.create_task(heartbeat.run(), name="heartbeat")
             loaded = tasks.create_task(self._announce(supervisor.zygote), name="announce")
             spent = tasks.create_task(self._end_when_spent(supervisor), name="one run")
-            log.info("code_server_listening", location=self._settings.location, server=self._settings.server)
+            _log.info("code_server_listening", location=self._settings.location, server=self._settings.server)
             await self._stop.wait()
-            log.info("code_server_stopping", active_runs=len(supervisor.live))
+            _log.info("code_server_stopping", active_runs=len(supervisor.live))
             loaded.cancel()
             spent.cancel()
             await self._health.set_serving(is_serving=False)
@@ -125,22 +109,22 @@ class CodeServer:
         except ZygoteLostError:
             return
         if described.HasField("failure"):
-            log.error("definitions_failed_to_load", error_class=described.failure.error_class)
+            _log.error("definitions_failed_to_load", error_class=described.failure.error_class)
             return
-        log.info("definitions_loaded", framework=described.framework)
+        _log.info("definitions_loaded", framework=described.framework)
         await self._health.set_serving(is_serving=True)
 
     async def _end_when_spent(self, supervisor: Supervisor) -> None:
         """Stop once the one run that this server takes is over, and all that it had to say is confirmed."""
         await supervisor.spent.wait()
-        log.info("code_server_spent", server=self._settings.server)
+        _log.info("code_server_spent", server=self._settings.server)
         self._stop.set()
 
     async def _keep_zygote(self, zygote: ZygoteLink) -> None:
         """Run the zygote; without one there is nothing to serve, unless it went because the project cannot be loaded."""
         await zygote.run()
         if zygote.phase != "failed" and not self._stop.is_set():
-            log.error("zygote_lost", pid=zygote.pid)
+            _log.error("zygote_lost", pid=zygote.pid)
             self._stop.set()
 
     def _install_signals(self) -> None:
