@@ -1,6 +1,7 @@
 """Runs one command's coroutine with a client."""
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -28,7 +29,37 @@ async def connected(options: "ServerOptions") -> AsyncIterator["ControlPlaneClie
 
 
 def run_to_end(main: Coroutine[Any, Any, int]) -> None:
-    """Run a command and exit with the code that it returns."""
+    """Run a command and exit with the code that it returns. Ctrl-C cancels it, a second one ends the process.
+
+    Raises:
+        KeyboardInterrupt: After a Ctrl-C, once the command has said its last words.
+    """
     import asyncio
 
-    sys.exit(asyncio.run(main))
+    sys.exit(asyncio.run(_interruptible(main)))
+
+
+async def _interruptible(main: Coroutine[Any, Any, int]) -> int:
+    """Let the event loop itself hear Ctrl-C.
+
+    asyncio's own handler is not heard when the signal comes right before the loop begins to wait, or to another thread:
+    nothing wakes the loop then.
+    """
+    import asyncio
+
+    task, is_interrupted = asyncio.current_task(), False
+
+    def interrupt() -> None:
+        nonlocal is_interrupted
+        if is_interrupted or task is None:
+            raise KeyboardInterrupt
+        is_interrupted = True
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        return await main
+    except asyncio.CancelledError:
+        if is_interrupted:
+            raise KeyboardInterrupt from None
+        raise

@@ -201,6 +201,28 @@ async def test_ctrl_c_leaves_the_run_and_tells_how_to_come_back(canned: CannedSe
     canned.plane.hold.set()
 
 
+_INTERRUPTED = """
+import asyncio, signal, threading
+from isthmus_cli.session import run_to_end
+
+async def wait():
+    threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
+    await asyncio.Event().wait()
+
+try:
+    run_to_end(wait())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+async def test_ctrl_c_is_heard_whichever_thread_it_comes_to() -> None:
+    command = (sys.executable, "-c", _INTERRUPTED)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert out == b"interrupted\n"
+
+
 async def test_show_tells_violations_and_reason(canned: CannedServer, isthmus: Isthmus) -> None:
     run = a_run("r1", state=FAILED)
     run.reason = RunReason.RUN_REASON_INVALID_REQUEST
