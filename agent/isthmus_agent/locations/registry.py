@@ -104,7 +104,7 @@ class LocationRegistry:
             if server.is_dedicated:
                 self._keeper(server.location).pool.adopt(server, is_taken=server.incarnation in holding)
             else:
-                self._keeper(server.location).adopt(server)
+                self._keeper(server.location).shared.adopt(server)
         desired = self._desired_file.load()
         self._revision = desired.revision
         self._apply(desired)
@@ -125,7 +125,7 @@ class LocationRegistry:
     def serving_now(self, location: str) -> HeldServer | None:
         """Return the server that answers for a location at this moment."""
         keeper = self._keepers.get(location)
-        return keeper.serving if keeper is not None else None
+        return keeper.shared.serving if keeper is not None else None
 
     async def serving(self, location: str, *, within_s: float) -> HeldServer:
         """Return the server that answers for a location, waiting for it to load.
@@ -175,7 +175,7 @@ class LocationRegistry:
         """Decide where a run executes, or say what keeps it from executing: its tags, or the agent's owner."""
         keeper = self._keepers.get(request.location)
         wanted = keeper.wanted if keeper is not None else None
-        described = keeper.description if keeper is not None else None
+        described = keeper.shared.description if keeper is not None else None
         jobs = described.snapshot.jobs if described is not None else ()
         tags = next((dict(job.tags) for job in jobs if job.name == request.job_name), {})
         placement = placement_of(
@@ -220,7 +220,7 @@ class LocationRegistry:
         if keeper is not None and ending.server.is_dedicated:
             keeper.pool.note_exit(ending, output=output)
         elif keeper is not None:
-            keeper.note_exit(ending, output=output)
+            keeper.shared.note_exit(ending, output=output)
         return output
 
     async def stop_all(self, *, grace_s: float) -> None:
