@@ -83,7 +83,7 @@ class LocationKeeper:
     def servers(self) -> Iterator[HeldServer]:
         """Give every server that has a process, whether or not it serves."""
         yield from self._shared
-        yield from self._pool.servers()
+        yield from (one.held for one in self._pool.servers)
 
     async def wait_serving(self) -> HeldServer:
         """Return the server that answers launches, once there is one.

@@ -102,7 +102,7 @@ class LocationRegistry:
         """
         for server in running:
             if server.is_dedicated:
-                self._keeper(server.location).pool.adopt(server, is_taken=server.incarnation in holding)
+                self._keeper(server.location).pool.servers.adopt(server, is_taken=server.incarnation in holding)
             else:
                 self._keeper(server.location).shared.adopt(server)
         desired = self._desired_file.load()
@@ -192,7 +192,7 @@ class LocationRegistry:
         """Look from time to time what idle servers cost, until cancelled."""
         while True:
             for keeper in list(self._keepers.values()):
-                await keeper.pool.look()
+                await keeper.pool.servers.look()
             await asyncio.sleep(_LOOK_INTERVAL_S)
 
     def servers(self) -> Iterator[HeldServer]:
@@ -218,7 +218,7 @@ class LocationRegistry:
         output = "" if is_usual else await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
         keeper = self._keepers.get(ending.server.location)
         if keeper is not None and ending.server.is_dedicated:
-            keeper.pool.note_exit(ending, output=output)
+            keeper.pool.servers.note_exit(ending, output=output)
         elif keeper is not None:
             keeper.shared.note_exit(ending, output=output)
         return output
