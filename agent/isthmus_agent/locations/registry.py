@@ -15,12 +15,12 @@ from isthmus_agent.dedicated.placement import Placement, TagFault, placement_of
 from isthmus_agent.dedicated.pool import PoolState
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.errors import LocationUnavailableError
-from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.host import Host, Server, ServerExit
 from isthmus_agent.locations.desired import DesiredFile
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.keeper import LocationKeeper
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.policy import Policy, Refused, judge, judge_run
+from isthmus_agent.locations.settings import RegistrySettings
+from isthmus_agent.policy import Refused, judge_run
 from isthmus_agent.run_key import RunKey
 from isthmus_agent.spec import Limits, LocationSpec
 
@@ -30,25 +30,6 @@ log = structlog.get_logger(__name__)
 _TAIL_BYTES = 8 * 1024
 #: How often it is looked what idle dedicated servers cost, seconds.
 _LOOK_INTERVAL_S = 30.0
-
-
-@dataclass(frozen=True)
-class RegistrySettings:
-    """What all locations of an agent have in common."""
-
-    deployment: str
-    agent: str
-    data_dir: Path
-    broker_url: str = field(repr=False)
-    heartbeat_interval_s: float
-    cancel_grace_s: float
-    load_timeout_s: float
-    policy: Policy
-    timing: KeeperTiming
-
-    def runs_dir(self, location: str) -> Path:
-        """Return the folder that holds the attempts of a location."""
-        return self.data_dir / "runs" / location
 
 
 @dataclass(frozen=True)
@@ -238,35 +219,10 @@ class LocationRegistry:
     def _apply(self, desired: instruction.SyncLocations) -> tuple[str, ...]:
         specs = [LocationSpec.from_proto(message) for message in desired.locations]
         refused = tuple(spec.name for spec in specs if not is_valid_name(spec.name))
-        wanted = {spec.name: self._wanted(spec) for spec in specs if spec.name not in refused}
+        wanted = {spec.name: self._settings.wanted(spec) for spec in specs if spec.name not in refused}
         for name in wanted.keys() | self._keepers.keys():
             self._keeper(name).want(wanted.get(name))
         return refused
-
-    def _wanted(self, spec: LocationSpec) -> WantedLocation:
-        settings = self._settings
-        server = ServerSpec(
-            deployment=settings.deployment,
-            agent=settings.agent,
-            location=spec.name,
-            generation=spec.generation,
-            source=spec.source,
-            container=spec.container,
-            runs_dir=settings.runs_dir(spec.name),
-            broker_url=settings.broker_url,
-            env=dict(spec.env),
-            heartbeat_interval_s=settings.heartbeat_interval_s,
-            cancel_grace_s=settings.cancel_grace_s,
-        )
-        return WantedLocation(
-            spec=server,
-            verdict=judge(spec, policy=settings.policy),
-            known_snapshot_hash=spec.known_snapshot_hash,
-            load_timeout_s=spec.load_timeout_s or settings.load_timeout_s,
-            isolation=spec.isolation,
-            standby=spec.standby,
-            idle_ttl_s=spec.idle_ttl_s,
-        )
 
     def _known(self, location: str) -> LocationKeeper:
         keeper = self._keepers.get(location)
