@@ -26,12 +26,13 @@ from isthmus_agent.hosts.host import Host
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.hosts.process.sockets import default_runtime_dir
 from isthmus_agent.instance.relay import InstanceRelay
+from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.dispatch import InstructionDesk, routes
-from isthmus_agent.instructions.launch import AttemptDesk
 from isthmus_agent.instructions.run_locks import RunLocks
-from isthmus_agent.locations.registry import LocationRegistry, RegistrySettings
+from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.locations.report import now
 from isthmus_agent.locations.reporter import LocationReporter
+from isthmus_agent.locations.settings import RegistrySettings
 from isthmus_agent.locations.wanted import KeeperTiming
 from isthmus_agent.policy import Policy, load_policy
 from isthmus_agent.settings import AgentSettings

@@ -21,8 +21,8 @@ class DedicatedServer:
 
     held: HeldServer
     slot: str
-    #: The launch that it was started for.
-    bound_to: RunKey | None = None
+    #: The launch that it was started for, while that waits.
+    bound_to: "Launch | None" = None
     is_taken: bool = False
     is_ending: bool = False
     #: Whether its limits were changed for one run: no other gets it.
@@ -64,7 +64,7 @@ class DedicatedServer:
             self.name,
             self.stage,
             fits=basis is not None and not self.is_altered and self._is_made_from(basis),
-            bound_to=self.bound_to,
+            bound_to=self.bound_to.key if self.bound_to is not None else None,
             is_stale=self.stage is Stage.READY and self.ready_at < stale_before,
         )
 

@@ -15,8 +15,9 @@ from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 
 from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
-from isthmus_agent.instructions.launch import AttemptDesk, LaunchHandler
+from isthmus_agent.instructions.launch import LaunchHandler
 from isthmus_agent.instructions.logs import LogHandler
 from isthmus_agent.instructions.outcome import (
     Expired,

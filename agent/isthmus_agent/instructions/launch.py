@@ -2,30 +2,23 @@
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.journal import AttemptFolder
 from isthmus_broker.topology import is_valid_name
 
-from isthmus_agent.attempts.ledger import AttemptLedger, Holding
-from isthmus_agent.attempts.tombstones import Tombstones
+from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.dedicated.server import Lease
-from isthmus_agent.drain import DrainSwitch
-from isthmus_agent.errors import (
-    AgentError,
-    DedicatedElsewhereError,
-)
+from isthmus_agent.errors import AgentError, DedicatedElsewhereError
 from isthmus_agent.failure import FailureNote
+from isthmus_agent.instructions.desk import AttemptDesk, is_fenced
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch_failure import failure_of, misplaced, reason_of, rejection
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
-from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.locations.held import HeldServer
-from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.run_key import RunKey
 from isthmus_agent.spec import Isolation, Limits
 
@@ -33,41 +26,6 @@ from isthmus_agent.spec import Isolation, Limits
 _START_TIMEOUT_S = 60.0
 #: How long a launch waits at the most for a server of its own, seconds: in a burst others are before it.
 _DEDICATED_WAIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class AttemptDesk:
-    """What the handlers of runs share."""
-
-    registry: LocationRegistry
-    ledger: AttemptLedger
-    tombstones: Tombstones
-    locks: RunLocks
-    #: Held while a server of its own is sought for a run, so that two deliveries of a launch seek one.
-    placing: RunLocks
-    drain: DrainSwitch
-    #: Seconds that a launch waits at the most for its location.
-    location_wait_s: float
-    #: Seconds that a run may take to clean up when it is told to stop.
-    cancel_grace_s: float
-    #: Below it, a folder per location with a folder per attempt.
-    runs_root: Path
-
-    def folder(self, location: str, key: RunKey) -> AttemptFolder:
-        """Return the files of an attempt, whether or not there are any."""
-        return AttemptFolder.for_run(self.registry.runs_dir(location), key.to_proto())
-
-    def fence(self, key: RunKey, *, folder: AttemptFolder) -> bool:
-        """Keep an attempt from starting of which nobody knows whether a server is about to; False if it did start.
-
-        To make the folder is to claim the attempt: a server that comes later finds it claimed, and starts nothing.
-        """
-        if not folder.claim():
-            return False
-        _fence(folder).touch()
-        folder.mark_done()
-        self.ledger.forget(key)
-        return True
 
 
 class LaunchHandler:
@@ -109,7 +67,7 @@ class LaunchHandler:
         return self._recall(key, folder=self._desk.folder(request.location, key))
 
     def _recall(self, key: RunKey, *, folder: AttemptFolder) -> Outcome | None:
-        if not folder.is_claimed or _is_fenced(folder):
+        if not folder.is_claimed or is_fenced(folder):
             return None
         holding = self._desk.ledger.get(key)
         answer = telemetry.LaunchAnswer(was_started_before=True)
@@ -167,7 +125,7 @@ class LaunchHandler:
         if desk.tombstones.has(RunKey.of(request.run)):
             note = FailureNote("RunCanceled", "The run was ended before its launch arrived.")
             return Failed(telemetry.RUN_REASON_CANCELED_BY_REQUEST, failure=note.to_proto())
-        if _is_fenced(folder):
+        if is_fenced(folder):
             note = FailureNote("LaunchFenced", "An earlier delivery of this launch failed; the attempt may not start.")
             return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=note.to_proto())
         if desk.drain.is_on and not folder.is_claimed:
@@ -289,12 +247,3 @@ def request_violations(request: instruction.RunRequest) -> tuple[Violation, ...]
     if not is_valid_name(request.location):
         found.append(Violation("location", "Name the location that defines the run's job."))
     return tuple(found)
-
-
-def _is_fenced(folder: AttemptFolder) -> bool:
-    """Whether the agent claimed the attempt itself, so that nobody starts it."""
-    return _fence(folder).exists()
-
-
-def _fence(folder: AttemptFolder) -> Path:
-    return folder.path / "fenced"

@@ -9,8 +9,8 @@ from isthmus_broker.output import read_output, starting_cursors
 from isthmus_broker.topology import is_valid_name
 
 from isthmus_agent.errors import LogsNotFoundError
+from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
-from isthmus_agent.instructions.launch import AttemptDesk
 from isthmus_agent.instructions.outcome import Failed, Later, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.step_course import StepCourse, read_step
 from isthmus_agent.run_key import RunKey

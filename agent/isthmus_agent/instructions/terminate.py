@@ -8,8 +8,8 @@ from isthmus_broker.journal import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.errors import AgentError
+from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
-from isthmus_agent.instructions.launch import AttemptDesk
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.run_key import RunKey

@@ -15,12 +15,12 @@ from isthmus_agent.dedicated.placement import Placement, TagFault, placement_of
 from isthmus_agent.dedicated.pool import PoolState
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.errors import LocationUnavailableError
-from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.host import Host, Server, ServerExit
 from isthmus_agent.locations.desired import DesiredFile
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.keeper import LocationKeeper
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.policy import Policy, Refused, judge, judge_run
+from isthmus_agent.locations.settings import RegistrySettings
+from isthmus_agent.policy import Refused, judge_run
 from isthmus_agent.run_key import RunKey
 from isthmus_agent.spec import Limits, LocationSpec
 
@@ -30,25 +30,6 @@ log = structlog.get_logger(__name__)
 _TAIL_BYTES = 8 * 1024
 #: How often it is looked what idle dedicated servers cost, seconds.
 _LOOK_INTERVAL_S = 30.0
-
-
-@dataclass(frozen=True)
-class RegistrySettings:
-    """What all locations of an agent have in common."""
-
-    deployment: str
-    agent: str
-    data_dir: Path
-    broker_url: str = field(repr=False)
-    heartbeat_interval_s: float
-    cancel_grace_s: float
-    load_timeout_s: float
-    policy: Policy
-    timing: KeeperTiming
-
-    def runs_dir(self, location: str) -> Path:
-        """Return the folder that holds the attempts of a location."""
-        return self.data_dir / "runs" / location
 
 
 @dataclass(frozen=True)
@@ -102,9 +83,9 @@ class LocationRegistry:
         """
         for server in running:
             if server.is_dedicated:
-                self._keeper(server.location).pool.adopt(server, is_taken=server.incarnation in holding)
+                self._keeper(server.location).pool.servers.adopt(server, is_taken=server.incarnation in holding)
             else:
-                self._keeper(server.location).adopt(server)
+                self._keeper(server.location).shared.adopt(server)
         desired = self._desired_file.load()
         self._revision = desired.revision
         self._apply(desired)
@@ -125,7 +106,7 @@ class LocationRegistry:
     def serving_now(self, location: str) -> HeldServer | None:
         """Return the server that answers for a location at this moment."""
         keeper = self._keepers.get(location)
-        return keeper.serving if keeper is not None else None
+        return keeper.shared.serving if keeper is not None else None
 
     async def serving(self, location: str, *, within_s: float) -> HeldServer:
         """Return the server that answers for a location, waiting for it to load.
@@ -175,7 +156,7 @@ class LocationRegistry:
         """Decide where a run executes, or say what keeps it from executing: its tags, or the agent's owner."""
         keeper = self._keepers.get(request.location)
         wanted = keeper.wanted if keeper is not None else None
-        described = keeper.description if keeper is not None else None
+        described = keeper.shared.description if keeper is not None else None
         jobs = described.snapshot.jobs if described is not None else ()
         tags = next((dict(job.tags) for job in jobs if job.name == request.job_name), {})
         placement = placement_of(
@@ -192,7 +173,7 @@ class LocationRegistry:
         """Look from time to time what idle servers cost, until cancelled."""
         while True:
             for keeper in list(self._keepers.values()):
-                await keeper.pool.look()
+                await keeper.pool.servers.look()
             await asyncio.sleep(_LOOK_INTERVAL_S)
 
     def servers(self) -> Iterator[HeldServer]:
@@ -218,9 +199,9 @@ class LocationRegistry:
         output = "" if is_usual else await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
         keeper = self._keepers.get(ending.server.location)
         if keeper is not None and ending.server.is_dedicated:
-            keeper.pool.note_exit(ending, output=output)
+            keeper.pool.servers.note_exit(ending, output=output)
         elif keeper is not None:
-            keeper.note_exit(ending, output=output)
+            keeper.shared.note_exit(ending, output=output)
         return output
 
     async def stop_all(self, *, grace_s: float) -> None:
@@ -238,35 +219,10 @@ class LocationRegistry:
     def _apply(self, desired: instruction.SyncLocations) -> tuple[str, ...]:
         specs = [LocationSpec.from_proto(message) for message in desired.locations]
         refused = tuple(spec.name for spec in specs if not is_valid_name(spec.name))
-        wanted = {spec.name: self._wanted(spec) for spec in specs if spec.name not in refused}
+        wanted = {spec.name: self._settings.wanted(spec) for spec in specs if spec.name not in refused}
         for name in wanted.keys() | self._keepers.keys():
             self._keeper(name).want(wanted.get(name))
         return refused
-
-    def _wanted(self, spec: LocationSpec) -> WantedLocation:
-        settings = self._settings
-        server = ServerSpec(
-            deployment=settings.deployment,
-            agent=settings.agent,
-            location=spec.name,
-            generation=spec.generation,
-            source=spec.source,
-            container=spec.container,
-            runs_dir=settings.runs_dir(spec.name),
-            broker_url=settings.broker_url,
-            env=dict(spec.env),
-            heartbeat_interval_s=settings.heartbeat_interval_s,
-            cancel_grace_s=settings.cancel_grace_s,
-        )
-        return WantedLocation(
-            spec=server,
-            verdict=judge(spec, policy=settings.policy),
-            known_snapshot_hash=spec.known_snapshot_hash,
-            load_timeout_s=spec.load_timeout_s or settings.load_timeout_s,
-            isolation=spec.isolation,
-            standby=spec.standby,
-            idle_ttl_s=spec.idle_ttl_s,
-        )
 
     def _known(self, location: str) -> LocationKeeper:
         keeper = self._keepers.get(location)

@@ -106,17 +106,17 @@ def _end() -> NoReturn:
 
 async def _watch(host: ProcessHost, pool: DedicatedPool) -> None:
     async for ending in host.watch():
-        pool.note_exit(ending, output=await host.tail(ending.server, max_bytes=4000))
+        pool.servers.note_exit(ending, output=await host.tail(ending.server, max_bytes=4000))
 
 
 async def test_a_standby_gets_a_runs_limits_and_serves_no_other_run(tmp_path: Path) -> None:
     async with pooling(tmp_path) as it:
         it.serve(standby=1)
         await it.standing_by(1)
-        (standby,) = (held.name for held in it.pool.servers())
+        (standby,) = (one.name for one in it.pool.servers)
         assert await it.take(A, limits=LIMITS, is_kept=False) == standby
         # The run was refused: its server is not as the others are any more, and goes.
-        await eventually(lambda: standby not in {held.name for held in it.pool.servers()}, within=20)
+        await eventually(lambda: standby not in {one.name for one in it.pool.servers}, within=20)
         await it.standing_by(1)
 
 
@@ -125,7 +125,7 @@ async def test_limits_that_cannot_be_changed_are_had_by_a_server_of_its_own(tmp_
         it.host.can_limit = False
         it.serve(standby=1)
         await it.standing_by(1)
-        (standby,) = (held.name for held in it.pool.servers())
+        (standby,) = (one.name for one in it.pool.servers)
         own = await it.take(A, limits=LIMITS)
         assert own != standby
         assert await it.take(B) == standby
@@ -154,8 +154,8 @@ async def test_a_wait_that_is_given_up_leaves_a_server_for_the_next(tmp_path: Pa
             async with it.pool.lease(A, limits=Limits(), within_s=0.01):
                 pytest.fail("there was a server")
         # Started for the first, and too many after it for a moment only.
-        (held,) = it.pool.servers()
-        assert await it.take(B) == held.name
+        (one,) = it.pool.servers
+        assert await it.take(B) == one.name
 
 
 async def test_a_server_that_dies_while_it_loads_fails_its_launch_with_its_last_words(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ async def test_a_server_that_cannot_be_started_fails_its_launch(tmp_path: Path) 
 async def test_a_pool_that_keeps_failing_backs_off(tmp_path: Path) -> None:
     async with pooling(tmp_path) as it:
         it.serve(standby=2, LEAVES="yes")
-        await eventually(lambda: len(list(it.pool.servers())) == 1, within=10)
+        await eventually(lambda: len(list(it.pool.servers)) == 1, within=10)
         await eventually(lambda: it.pool.is_empty, within=30)
         # The next start is seconds away.
         assert it.pool.state.ready == 0
