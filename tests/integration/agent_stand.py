@@ -193,8 +193,8 @@ class AgentStand:
 
     # ------------------------------------------------------------------------------------------------------- to hear
 
-    async def result(self, instruction_id: str) -> InstructionResult:
-        return await eventually(lambda: next(iter(self.results(instruction_id)), None), within=30)
+    async def result(self, instruction_id: str, *, within: float = 30) -> InstructionResult:
+        return await eventually(lambda: next(iter(self.results(instruction_id)), None), within=within)
 
     def results(self, instruction_id: str) -> list[InstructionResult]:
         all_results = [event.instruction_result for event in self.events if event.HasField("instruction_result")]
@@ -224,14 +224,14 @@ class AgentStand:
         by_seq = {event.seq: event for event in self.events if event.run == run and event.seq}
         return [by_seq[seq] for seq in sorted(by_seq)]
 
-    async def run_event(self, run: RunRef, *bodies: str) -> Event:
+    async def run_event(self, run: RunRef, *bodies: str, within: float = 30) -> Event:
         def find() -> Event | None:
             return next((event for event in self.run_events(run) if event.WhichOneof("body") in bodies), None)
 
-        return await eventually(find, within=30)
+        return await eventually(find, within=within)
 
-    async def end(self, run: RunRef) -> Event:
-        return await self.run_event(run, *TERMINAL)
+    async def end(self, run: RunRef, *, within: float = 30) -> Event:
+        return await self.run_event(run, *TERMINAL, within=within)
 
     async def heartbeat(self, check: Callable[[Event], bool]) -> Event:
         def find() -> Event | None:

@@ -317,13 +317,22 @@ async def test_a_server_that_lost_its_zygote_ends_with_an_error(tmp_path: Path, 
         assert end.run_failed.reason == telemetry.RUN_REASON_WORKER_LOST
 
 
-async def run_check(*arguments: str) -> tuple[int, str, str]:
+async def run_check(*arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "isthmus_code_server.main", *arguments, stdout=PIPE, stderr=PIPE
+        sys.executable, "-m", "isthmus_code_server.main", *arguments, stdout=PIPE, stderr=PIPE, cwd=cwd
     )
     out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize(
+    "target", [("-m", "only_assets"), ("-f", f"{PROJECTS.name}/only_assets.py")], ids=["module", "file"]
+)
+async def test_check_takes_paths_from_where_it_is_called(target: tuple[str, str]) -> None:
+    code, out, err = await run_check("check", *target, "-d", PROJECTS.name, cwd=PROJECTS.parent)
+    assert code == 0, err
+    assert "assets: 1 (lonely)" in out
 
 
 async def test_check_prints_what_was_found_or_why_nothing_was() -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from isthmus_cli.discovery import find_server
@@ -29,37 +29,40 @@ async def connected(options: "ServerOptions") -> AsyncIterator["ControlPlaneClie
 
 
 def run_to_end(main: Coroutine[Any, Any, int]) -> None:
-    """Run a command and exit with the code that it returns. Ctrl-C cancels it, a second one ends the process.
+    """Run a command and exit with the code that it returns. Ctrl-C cancels it, a second one ends it at once.
 
     Raises:
         KeyboardInterrupt: After a Ctrl-C, once the command has said its last words.
     """
     import asyncio
 
-    sys.exit(asyncio.run(_interruptible(main)))
+    interrupts: list[int] = []
+    try:
+        exit_code = asyncio.run(_interruptible(main, interrupts))
+    except asyncio.CancelledError:
+        if interrupts:
+            raise KeyboardInterrupt from None
+        raise
+    sys.exit(exit_code)
 
 
-async def _interruptible(main: Coroutine[Any, Any, int]) -> int:
-    """Let the event loop itself hear Ctrl-C.
+async def _interruptible(main: Coroutine[Any, Any, int], interrupts: list[int]) -> int:
+    """Let the event loop itself hear Ctrl-C, and note each.
 
     asyncio's own handler is not heard when the signal comes right before the loop begins to wait, or to another thread:
     nothing wakes the loop then.
     """
     import asyncio
 
-    task, is_interrupted = asyncio.current_task(), False
+    task = asyncio.current_task()
 
     def interrupt() -> None:
-        nonlocal is_interrupted
-        if is_interrupted or task is None:
+        interrupts.append(signal.SIGINT)
+        if len(interrupts) > 1 or task is None:
             raise KeyboardInterrupt
-        is_interrupted = True
         task.cancel()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
-    try:
-        return await main
-    except asyncio.CancelledError:
-        if is_interrupted:
-            raise KeyboardInterrupt from None
-        raise
+    with suppress(NotImplementedError):
+        # Windows has none; there, Ctrl-C works as asyncio has it.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
+    return await main

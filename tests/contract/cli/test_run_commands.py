@@ -1,10 +1,7 @@
 """`isthmus run …` as a process against a real gRPC server: output and exit codes."""
 
-import asyncio
 import json
 import os
-import signal
-import sys
 from pathlib import Path
 
 import grpc
@@ -178,49 +175,6 @@ async def test_watch_as_json_is_one_document_per_line(canned: CannedServer, isth
     ]
     assert outcome.documents[5]["event"]["step_succeeded"] == {"duration_s": 0.25, "log_offsets": None}
     assert outcome.documents[-1]["run"]["state"] == "FAILED"
-
-
-async def test_ctrl_c_leaves_the_run_and_tells_how_to_come_back(canned: CannedServer, tmp_path: Path) -> None:
-    canned.plane.updates = told(*steps(), end=a_run("r1", state=SUCCEEDED))[:-1]
-    canned.plane.hold = asyncio.Event()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus_cli", "run", "watch", "r1", "--server", canned.address),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=tmp_path,
-    )
-    assert process.stdout is not None
-    while "✓ load" not in (await process.stdout.readline()).decode():
-        pass
-    process.send_signal(signal.SIGINT)
-    _, err = await process.communicate()
-    assert process.returncode == 130
-    assert "isthmus run watch r1" in err.decode()
-    assert "Traceback" not in err.decode()
-    assert [type(message).__name__ for message in canned.plane.asked] == ["WatchRunRequest"]
-    canned.plane.hold.set()
-
-
-_INTERRUPTED = """
-import asyncio, signal, threading
-from isthmus_cli.session import run_to_end
-
-async def wait():
-    threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
-    await asyncio.Event().wait()
-
-try:
-    run_to_end(wait())
-except KeyboardInterrupt:
-    print("interrupted")
-"""
-
-
-async def test_ctrl_c_is_heard_whichever_thread_it_comes_to() -> None:
-    command = (sys.executable, "-c", _INTERRUPTED)
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    assert out == b"interrupted\n"
 
 
 async def test_show_tells_violations_and_reason(canned: CannedServer, isthmus: Isthmus) -> None:

@@ -17,7 +17,7 @@ from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_code_server.definitions.source import DefinitionsSource
-from isthmus_code_server.errors import AttemptFencedError, NotLoadedError
+from isthmus_code_server.errors import AttemptFencedError, NotLoadedError, ZygoteLostError
 from isthmus_code_server.runs.output import stream_output
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
@@ -234,6 +234,17 @@ async def test_a_run_canceled_in_the_moment_of_its_start_is_canceled(tmp_path: P
         answer = await starting
         assert not is_alive(answer.accepted.pid)
         assert journal(supervisor, "r")[-1].run_canceled.reason == telemetry.RUN_REASON_CANCELED_BY_REQUEST
+
+
+async def test_a_zygote_that_dies_before_it_is_told_what_to_import_is_lost() -> None:
+    process = ZygoteProcess.start()
+    process.process.kill()
+    process.process.wait()
+    process.load(LoadOrder(source=DefinitionsSource(module="jobs"), home="/nowhere"))
+    zygote = ZygoteLink(process)
+    await zygote.run()
+    with pytest.raises(ZygoteLostError):
+        await zygote.described()
 
 
 async def test_a_server_can_be_stopped_while_it_imports(tmp_path: Path) -> None:

@@ -146,6 +146,21 @@ async def test_a_run_starts_cold_without_standby(stand: AbstractAsyncContextMana
         assert b"said on stdout" in b"".join(chunk.data for chunk in answer.logs.chunks)
 
 
+async def test_a_server_that_has_gone_leaves_no_call_behind(stand: AbstractAsyncContextManager[AgentStand]) -> None:
+    def sending() -> int:
+        return sum("_consume_request_iterator" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+    async with stand as it, it.agent():
+        await serve(it, dedicated(it))
+        await eventually(lambda: sending() == 1, within=30)
+        run = new_run()
+        await launch(it, "quick_job", run)
+        await eventually(lambda: sending() == 2, within=30)
+        await it.end(run)
+        await eventually(lambda: len(server_pids(it)) == 1, within=30)
+        await eventually(lambda: sending() == 1, within=30)
+
+
 async def test_a_run_goes_where_its_tags_say(stand: AbstractAsyncContextManager[AgentStand]) -> None:
     async with stand as it, it.agent():
         await serve(it, dedicated(it))

@@ -50,8 +50,8 @@ async def take_a_run_each(it: AgentStand, names: Sequence[str]) -> None:
     for name in names:
         run = new_run()
         launch = await it.tell(launch_run=it.launch("quick_job", run, location=name))
-        assert (await it.result(launch)).outcome == SUCCEEDED
-        assert (await it.end(run)).HasField("run_succeeded")
+        assert (await it.result(launch, within=PATIENCE_S)).outcome == SUCCEEDED
+        assert (await it.end(run, within=PATIENCE_S)).HasField("run_succeeded")
 
 
 async def test_one_that_is_slow_to_import_delays_none_of_29_others(
@@ -68,8 +68,8 @@ async def test_one_that_is_slow_to_import_delays_none_of_29_others(
         assert not it.results(waiting)
         gate.touch()
         await in_phase(it, ["slow"], LOCATION_PHASE_SERVING)
-        assert (await it.result(waiting)).outcome == SUCCEEDED
-        assert (await it.end(run)).HasField("run_succeeded")
+        assert (await it.result(waiting, within=PATIENCE_S)).outcome == SUCCEEDED
+        assert (await it.end(run, within=PATIENCE_S)).HasField("run_succeeded")
 
 
 async def test_one_whose_image_is_slow_to_come_delays_none_of_29_others(

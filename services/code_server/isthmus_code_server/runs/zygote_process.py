@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
@@ -40,8 +41,9 @@ class ZygoteProcess:
         return cls(process=process, channel=channel, instance_address=address)
 
     def load(self, order: LoadOrder) -> None:
-        """Tell it what to import."""
-        self.channel.sendall(frame(FrameKind.LOAD, order.encode()))
+        """Tell it what to import. If it is gone already, whoever listens to it finds out."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.channel.sendall(frame(FrameKind.LOAD, order.encode()))
 
     def abandon(self) -> None:
         """Have it end, before it was told anything."""

@@ -12,26 +12,24 @@ def main(arguments: list[str]) -> NoReturn:
     """Serve the supervisor on the other end of the channel until it closes."""
     channel_fd, parent_pid = (int(argument) for argument in arguments)
     die_with_parent(parent_pid)
-    # Imported only now: should the parent be gone, nothing is loaded in vain.
-    with collector_at_rest():
-        from isthmus_code_server.definitions.dagster.failure import failure_from_exception
-        from isthmus_code_server.definitions.dagster.framework import import_framework
-        from isthmus_code_server.definitions.dagster.loading import load_definitions
-        from isthmus_code_server.zygote.child import Child
-        from isthmus_code_server.zygote.forking import Forking
-        from isthmus_code_server.zygote.server import Zygote
-        from isthmus_code_server.zygote.spawning import Spawning
-
-        # Whatever the project is: before the supervisor has even read where it lies.
-        import_framework()
-
-    child = Child(failure_from_exception)
     with socket.socket(fileno=channel_fd) as channel:
         # A file descriptor passed by exec is inheritable: user code's own processes must not hold the channel open.
         channel.set_inheritable(False)
+        # Imported only now: should the parent be gone, nothing is loaded in vain.
+        with collector_at_rest():
+            from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+            from isthmus_code_server.definitions.dagster.framework import import_framework
+            from isthmus_code_server.zygote.child import Child
+            from isthmus_code_server.zygote.forking import Forking
+            from isthmus_code_server.zygote.server import Zygote
+            from isthmus_code_server.zygote.spawning import Spawning
+
+            # Whatever the project is: before the supervisor has even read where it lies.
+            load = import_framework()
+        child = Child(failure_from_exception)
         zygote = Zygote(
             channel,
-            load=load_definitions,
+            load=load,
             choose_start=lambda order, definitions: (
                 Spawning(order) if order.is_spawned else Forking(definitions, child_main=child.main)
             ),

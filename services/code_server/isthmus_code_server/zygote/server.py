@@ -16,7 +16,6 @@ from isthmus.v1.code_server_pb2 import DescribeResponse
 from isthmus_code_server.definitions.port import Definitions, LoadDefinitions
 from isthmus_code_server.errors import DefinitionsLoadError
 from isthmus_code_server.zygote.channel import receive_fork, receive_frame, send_frame
-from isthmus_code_server.zygote.collector import collector_at_rest
 from isthmus_code_server.zygote.process import other_threads
 from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
@@ -65,15 +64,12 @@ class Zygote:
         if received is None:
             return 0
         order = LoadOrder.decode(received[1])
-        with collector_at_rest():
-            definitions = self._load_and_tell(order)
+        definitions = self._load_and_tell(order)
         if definitions is None:
             return 1
-        # What is alive now lives for ever, and is frozen: the collector of a child must not touch, and so copy, its pages.
-        if not order.is_for_one_run:
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
+        # What is alive now lives for ever: the collector of a child must not touch, and so copy, its pages.
+        gc.collect()
+        gc.freeze()
         nursery = Nursery(
             self._channel,
             start=self._choose_start(order, definitions),

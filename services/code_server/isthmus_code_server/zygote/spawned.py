@@ -9,10 +9,13 @@ import sys
 import traceback
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from isthmus_code_server.zygote.collector import collector_at_rest
-from isthmus_code_server.zygote.process import die_with_parent, end
+from isthmus_code_server.zygote.process import die_with_parent, end, exit_code_of
+
+if TYPE_CHECKING:
+    from isthmus_code_server.definitions.port import LoadDefinitions
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -21,24 +24,23 @@ def main(arguments: list[str]) -> NoReturn:
     die_with_parent(parent_pid)
     exit_code = 1
     try:
-        with collector_at_rest():
-            from isthmus_code_server.definitions.dagster.framework import import_framework
-
-            import_framework()
         with socket.socket(fileno=fd) as channel:
             # A file descriptor passed by exec is inheritable: the user's own processes must not hold it open.
             channel.set_inheritable(False)
-            exit_code = _step(channel) if task == "step" else _run(channel)
+            with collector_at_rest():
+                from isthmus_code_server.definitions.dagster.framework import import_framework
+
+                load = import_framework()
+            exit_code = _step(channel, load) if task == "step" else _run(channel, load)
     except SystemExit as exit_request:
-        exit_code = exit_request.code if isinstance(exit_request.code, int) else 1
+        exit_code = exit_code_of(exit_request)
     except BaseException:  # noqa: BLE001  # the process ends here, and its stderr is where that can be told
         traceback.print_exc()
     end(exit_code)
 
 
-def _run(starter: socket.socket) -> int:
+def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
     from isthmus_code_server.definitions.dagster.failure import failure_from_exception
-    from isthmus_code_server.definitions.dagster.loading import load_definitions
     from isthmus_code_server.errors import DefinitionsLoadError
     from isthmus_code_server.zygote.channel import receive_frame
     from isthmus_code_server.zygote.child import Child
@@ -51,8 +53,7 @@ def _run(starter: socket.socket) -> int:
     order = LoadOrder.decode(received[1])
     child = Child(failure_from_exception, spawn_order=order)
     try:
-        with collector_at_rest():
-            definitions = load_definitions(order.source, Path(order.home))
+        definitions = load(order.source, Path(order.home))
     except DefinitionsLoadError as error:
         serve = partial(child.refuse, failure=error.failure)
     else:
@@ -64,9 +65,8 @@ def _run(starter: socket.socket) -> int:
         return serve(channel)
 
 
-def _step(channel: socket.socket) -> int:
+def _step(channel: socket.socket, load: "LoadDefinitions") -> int:
     from isthmus_code_server.definitions.dagster.failure import failure_from_exception
-    from isthmus_code_server.definitions.dagster.loading import load_definitions
     from isthmus_code_server.zygote.channel import receive_frame
     from isthmus_code_server.zygote.child import Child
     from isthmus_code_server.zygote.wire import LoadOrder, StepCall
@@ -75,8 +75,7 @@ def _step(channel: socket.socket) -> int:
     if order is None or call is None:
         return 0
     load_order = LoadOrder.decode(order[1])
-    with collector_at_rest():
-        definitions = load_definitions(load_order.source, Path(load_order.home))
+    definitions = load(load_order.source, Path(load_order.home))
     Child(failure_from_exception, spawn_order=load_order).step(channel, definitions, call=StepCall.decode(call[1]))
     return 0
 

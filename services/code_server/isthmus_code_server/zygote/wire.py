@@ -19,7 +19,7 @@ class FrameKind(IntEnum):
     #: Carries one file descriptor: the child's end of its own channel.
     FORK = 2
     # Zygote to supervisor.
-    #: A JSON list of the threads that importing started.
+    #: The names of the threads that importing started, a line each.
     THREADS = 10
     #: A DescribeResponse: the snapshot, or why there is none.
     LOADED = 11

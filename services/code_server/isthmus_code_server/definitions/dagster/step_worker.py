@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from isthmus_code_server.definitions.dagster.step_channel import StepHearer, StepSpeaker
 from isthmus_code_server.definitions.dagster.step_site import RunOfSteps
 from isthmus_code_server.definitions.port import ExplainDeath
-from isthmus_code_server.zygote.process import die_with_parent, disown_finalizers, end, reseed, reset_signals
+from isthmus_code_server.zygote.process import (
+    die_with_parent,
+    disown_finalizers,
+    end,
+    exit_code_of,
+    reseed,
+    reset_signals,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -135,22 +142,11 @@ def _be_step(serve: Callable[[], None], *, run_pid: int) -> NoReturn:
         serve()
         exit_code = 0
     except SystemExit as exit_request:
-        exit_code = _exit_code(exit_request)
+        exit_code = exit_code_of(exit_request)
     except BaseException:  # noqa: BLE001  # nothing may return into the run's loop
         traceback.print_exc()
     finally:
         end(exit_code)
-
-
-def _exit_code(exit_request: SystemExit) -> int:
-    """Return the code that Python would exit with."""
-    code = exit_request.code
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code
-    sys.stderr.write(f"{code}\n")
-    return 1
 
 
 def serve_step(channel: socket.socket, order: StepOrder, *, run: RunOfSteps, context: StepContext) -> None:
