@@ -1,7 +1,7 @@
 """A service's log: JSON lines on stderr.
 
 A service's `main` takes its logger from here, and thereby imports structlog here first: without `rich`, which structlog
-imports wherever it is installed, to paint tracebacks for people. That is 4 MiB and 50 ms in a process that writes JSON.
+imports wherever it is installed, to paint tracebacks for people. That is 4 MiB and up to 50 ms in a process that writes JSON.
 """
 
 import logging
