@@ -49,7 +49,8 @@ generated: .venv-codegen/.ready ## generating the contract's code anew changes n
 pytest: .venv/.ready servers ## all tests: those of the whole system by themselves, the others side by side
 	@echo "· pytest"
 	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images \
-	  && .venv/bin/pytest -q --numprocesses 2 --dist loadfile $(filter-out tests/e2e,$(suites)) \
+	  && .venv/bin/pytest -q -m "not alone" --numprocesses 2 --dist loadfile $(filter-out tests/e2e,$(suites)) \
+	  && .venv/bin/pytest -q -m alone tests/integration \
 	  && .venv/bin/pytest -q tests/e2e'
 
 unit: .venv/.ready ## the tests that need no server

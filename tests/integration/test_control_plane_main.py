@@ -30,7 +30,7 @@ async def command(**environment: str) -> AsyncIterator[asyncio.subprocess.Proces
 
 async def read_until(process: asyncio.subprocess.Process, word: str) -> str:
     assert process.stderr is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while line := (await process.stderr.readline()).decode():
             if word in line:
                 return line

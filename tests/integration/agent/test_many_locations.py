@@ -20,7 +20,7 @@ from support.docker import remove_image
 from support.eventually import eventually
 from support.registry import Registry
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(420)]
 
 SUCCEEDED = InstructionResult.OUTCOME_SUCCEEDED
 OTHERS = [f"other{number}" for number in range(29)]

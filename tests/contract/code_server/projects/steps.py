@@ -4,14 +4,24 @@
 
 import os
 import signal
+import shutil
 import tempfile
+import weakref
 import time
 from pathlib import Path
 
 import dagster as dg
 
 #: Made at import, and removed when the process that made it ends.
-SCRATCH = tempfile.TemporaryDirectory(prefix="isthmus-test-scratch-")
+class Scratch:
+    """A folder that goes with the process, as a tempfile.TemporaryDirectory does, but without a warning."""
+
+    def __init__(self) -> None:
+        self.name = tempfile.mkdtemp(prefix="isthmus-test-scratch-")
+        weakref.finalize(self, shutil.rmtree, self.name)
+
+
+SCRATCH = Scratch()
 
 
 @dg.op
