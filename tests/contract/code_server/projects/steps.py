@@ -3,14 +3,15 @@
 # a user's project, not the product
 
 import os
-import signal
 import shutil
+import signal
 import tempfile
-import weakref
 import time
+import weakref
 from pathlib import Path
 
 import dagster as dg
+
 
 #: Made at import, and removed when the process that made it ends.
 class Scratch:
