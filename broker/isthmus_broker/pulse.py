@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: Names the file. Without it there is no pulse.
@@ -24,7 +24,8 @@ _STALE_AFTER_S = 20.0
 def beating(started: asyncio.Event, *, beat_s: float = _BEAT_S) -> Iterator[None]:
     """Touch the file that the environment names, again and again from `started` on, while the block runs.
 
-    The beats are callbacks of the running loop: a loop that is blocked misses them.
+    The beats are callbacks of the running loop: a loop that is blocked misses them. A file that cannot be written is told of
+    once, and tried again at each beat.
     """
     named = os.environ.get(VARIABLE)
     if not named:
@@ -32,19 +33,36 @@ def beating(started: asyncio.Event, *, beat_s: float = _BEAT_S) -> Iterator[None
         return
     loop, file = asyncio.get_running_loop(), Path(named)
     timer: asyncio.Handle
+    is_well = True
 
     def beat() -> None:
-        nonlocal timer
-        if started.is_set():
-            file.touch()
+        nonlocal timer, is_well
         timer = loop.call_later(beat_s, beat)
+        if not started.is_set():
+            return
+        try:
+            file.touch()
+        except OSError as error:
+            if is_well:
+                _complain(file, error)
+            is_well = False
+        else:
+            is_well = True
 
     timer = loop.call_soon(beat)
     try:
         yield
     finally:
         timer.cancel()
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def _complain(file: Path, error: OSError) -> None:
+    # The check, which is run every few seconds, has no need of it.
+    from isthmus_broker import log
+
+    log.get_logger(__name__).warning("pulse_not_written", file=str(file), problem=error.strerror or str(error))
 
 
 def fault_of(file: Path) -> str:

@@ -60,7 +60,7 @@ class ContainedAgent:
             "ISTHMUS_AGENT_POLICY_FILE": "/policy.toml",
         }
         # The private broker listens on this machine's loopback alone.
-        where = ("--network=host", "--read-only", "--cap-drop=ALL")
+        where = ("--network=host", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL")
         rights = [f"--cap-add={name}" for name in ("CHOWN", "DAC_OVERRIDE", "FOWNER")]
         volumes = (
             f"--volume={self.name}:{_DATA_DIR}",
@@ -109,9 +109,12 @@ async def test_a_killed_agent_container_adopts_all_runs_when_it_is_back(agent: C
     await eventually(lambda: all(it.noted(f"began-{run.run_id}") for run in runs), within=30)
     before = container_ids(label=agent.label)
     assert len(before) == _RUNS + 1
+    reported = len(it.reports())
     docker("kill", "--signal", "KILL", agent.name)
-    heard = len(it.events)
     docker("start", agent.name)
+    # From here on it is the second life that speaks: what the first one had said may still come.
+    await it.report(LOCATION_PHASE_SERVING, after=reported)
+    heard = len(it.events)
     await eventually(
         lambda: any(len(event.agent_heartbeat.active_runs) == _RUNS for event in it.events[heard:]), within=20
     )

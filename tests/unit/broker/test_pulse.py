@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from isthmus_broker import pulse
+from structlog.testing import capture_logs
 from support.eventually import eventually
 
 
@@ -29,6 +30,21 @@ async def test_a_pulse_begins_when_the_service_has_started_and_ends_with_it(
         assert pulse.main() == 0
         first = file.stat().st_mtime_ns
         await eventually(lambda: file.stat().st_mtime_ns > first, within=10)
+    assert not file.exists()
+
+
+async def test_a_pulse_that_cannot_be_written_is_told_of_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "later" / "pulse"
+    monkeypatch.setenv(pulse.VARIABLE, str(file))
+    started = asyncio.Event()
+    started.set()
+    with capture_logs() as told, pulse.beating(started, beat_s=0.001):
+        await eventually(lambda: told, within=10)
+        file.parent.mkdir()
+        await eventually(file.exists, within=10)
+    assert [(line["event"], line["file"]) for line in told] == [("pulse_not_written", str(file))]
     assert not file.exists()
 
 
