@@ -1,11 +1,18 @@
 """The agent's folder: used by one agent at a time."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from isthmus_agent.errors import DataFolderInUseError
+
+#: How long a folder may be held by what is left of an agent that was killed: a process that it was about to start has its
+#: files until it executes its program. Seconds.
+_PATIENCE_S = 2.0
+_PAUSE_S = 0.05
 
 
 @contextmanager
@@ -17,8 +24,19 @@ def claimed(folder: Path) -> Iterator[Path]:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "agent.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataFolderInUseError(path=str(folder)) from error
+        _lock(lock, folder=folder)
         yield folder.resolve()
+
+
+def _lock(file: TextIO, *, folder: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise DataFolderInUseError(path=str(folder)) from error
+            # Nothing runs yet that could be held up.
+            time.sleep(_PAUSE_S)
+        else:
+            return
