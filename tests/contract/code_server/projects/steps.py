@@ -3,26 +3,15 @@
 # a user's project, not the product
 
 import os
-import shutil
 import signal
 import tempfile
 import time
-import weakref
 from pathlib import Path
 
 import dagster as dg
 
-
 #: Made at import, and removed when the process that made it ends.
-class Scratch:
-    """A folder that goes with the process, as a tempfile.TemporaryDirectory does, but without a warning."""
-
-    def __init__(self) -> None:
-        self.name = tempfile.mkdtemp(prefix="isthmus-test-scratch-")
-        weakref.finalize(self, shutil.rmtree, self.name)
-
-
-SCRATCH = Scratch()
+SCRATCH = tempfile.TemporaryDirectory(prefix="isthmus-test-scratch-")
 
 
 @dg.op
