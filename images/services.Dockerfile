@@ -24,7 +24,7 @@ RUN groupadd --gid 10001 isthmus \
 WORKDIR /var/lib/isthmus
 # Numbers, so that the engine and its clients need no password file to know that it is not root.
 USER 10001:10001
-HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=5 CMD ["python3", "-m", "isthmus_broker.pulse"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=5 CMD ["python3", "-m", "isthmus_lifecycle.pulse"]
 
 FROM service AS control-plane
 ENV ISTHMUS_CONTROL_PLANE_LISTEN=0.0.0.0:7070

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-import structlog
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.instructions import InstructionConsumer
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent import data_dir
 from isthmus_agent.attempts.ledger import AttemptLedger
@@ -37,7 +37,7 @@ from isthmus_agent.locations.wanted import KeeperTiming
 from isthmus_agent.policy import Policy, load_policy
 from isthmus_agent.settings import AgentSettings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long to wait for the agent's queue before saying that it may be missing, and between two such words, seconds.
 _QUEUE_PATIENCE_S = 3.0

@@ -15,15 +15,6 @@ class PermanentAgentError(AgentError):
     """The same call will fail again until somebody changes something."""
 
 
-class SettingsError(PermanentAgentError):
-    """A setting is missing or wrong."""
-
-    def __init__(self, *, variable: str, problem: str) -> None:
-        """Name the environment variable and what is wrong with it."""
-        self.variable = variable
-        super().__init__(f"{variable}: {problem}. Set {variable} in the agent's environment and start it again.")
-
-
 class PolicyFileError(PermanentAgentError):
     """The owner's policy cannot be read."""
 

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 
-import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent import __version__
 from isthmus_agent.attempts.salvage import Salvage
@@ -18,7 +18,7 @@ from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.locations.report import now
 from isthmus_agent.run_key import RunKey
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long a code server may take to list its runs, seconds; after that its last answer counts.
 _LIST_RUNS_TIMEOUT_S = 2.0

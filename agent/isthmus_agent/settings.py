@@ -5,15 +5,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from isthmus_broker.topology import NAME_PATTERN
-from pydantic import AfterValidator, ByteSize, Field, SecretStr, ValidationError
+from isthmus_lifecycle import settings
+from pydantic import AfterValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from isthmus_agent.errors import SettingsError
 from isthmus_agent.hosts.docker.options import DEFAULT_PIDS, DEFAULT_URL, DockerOptions
 from isthmus_agent.spec import Limits
 
 _PREFIX = "ISTHMUS_AGENT_"
 _BROKER_VARIABLE = "ISTHMUS_BROKER_URL"
+#: What to do about a missing variable.
+_REMEDIES = {
+    _BROKER_VARIABLE: "set it to RabbitMQ's address with the agent's account, as in amqp://user:password@host:5672/vhost",
+    "ISTHMUS_AGENT_NAME": "set it to the name that `isthmus agent create` was given",
+}
 
 
 def _checked_name(name: str) -> str:
@@ -122,13 +127,6 @@ def load_settings() -> AgentSettings:
     """Read the settings from the environment.
 
     Raises:
-        SettingsError: one of them is missing or wrong.
+        SettingsError: Has a line for each variable that is missing or wrong.
     """
-    try:
-        return AgentSettings.model_validate({})
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "name"
-        variable = field if field == _BROKER_VARIABLE else f"{_PREFIX}{field.upper()}"
-        problem = "it is not set" if first["type"] == "missing" else first["msg"]
-        raise SettingsError(variable=variable, problem=problem) from error
+    return settings.load_settings(AgentSettings, remedies=_REMEDIES)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from isthmus.v1.telemetry_pb2 import Event, Source
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.link import Link, LossWatch
@@ -14,7 +14,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import decode_batch
 from isthmus_broker.topology import ANSWERS
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

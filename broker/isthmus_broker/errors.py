@@ -68,13 +68,3 @@ class TopologyError(PermanentBrokerError):
         self.what = what
         self.remedy = remedy
         super().__init__(f"Cannot declare {what}: {problem} {remedy}")
-
-
-class JournalError(PermanentBrokerError):
-    """A journal's bytes make no sense."""
-
-    def __init__(self, *, path: str, offset: int, problem: str) -> None:
-        """Name the file and the place."""
-        self.path = path
-        self.offset = offset
-        super().__init__(f"Journal {path} is damaged at byte {offset}: {problem}.")

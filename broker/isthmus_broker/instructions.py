@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
 from google.protobuf.message import DecodeError
 from isthmus.v1.instruction_pb2 import Instruction
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.consumer import Consumer, Delivery, Intake
 from isthmus_broker.errors import MalformedMessageError
@@ -15,7 +15,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.topology import INSTRUCTIONS, instruction_queue
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Handler = Callable[[Instruction], Awaitable[Settlement]]
 

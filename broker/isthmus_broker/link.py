@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import aio_pika
-import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.log import get_logger
 from yarl import URL
 
-from isthmus_broker.backoff import Backoff
 from isthmus_broker.settings import BrokerSettings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: What a broken connection or channel raises, in this process or at the other end.
 LINK_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.IncompleteReadError, TimeoutError)

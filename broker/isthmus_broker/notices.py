@@ -8,15 +8,15 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-import structlog
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.link import Link, LossWatch
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.topology import NOTICES
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
 from google.protobuf.message import DecodeError
 from isthmus.v1.instance_pb2 import InstanceAnswer, QueryEnvelope
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.compression import compress, decompress
 from isthmus_broker.consumer import Consumer, Delivery, Intake
@@ -20,7 +20,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.topology import QUERIES, QUERY_ANSWERS, query_answer_queue
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How many answers an agent may be handed that it has not passed on yet.
 _ANSWER_PREFETCH = 200

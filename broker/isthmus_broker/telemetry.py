@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-import structlog
 from google.protobuf.message import DecodeError
 from isthmus.v1.telemetry_pb2 import Event, Source, TelemetryBatch
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.compression import compress, decompress
 from isthmus_broker.consumer import Consumer, Delivery, Intake
@@ -16,7 +16,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.topology import ANSWERS, TELEMETRY, TelemetryKind, answer_key, monitor_queue, telemetry_key
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def encode_batch(batch: TelemetryBatch) -> tuple[bytes, str | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from isthmus.v1.control_plane_pb2 import RUN_STATE_SUCCEEDED
 from isthmus.v1.instruction_pb2 import CodeSource
-from isthmus_broker.node import PrivateNode
+from isthmus_dev.rabbitmq.node import PrivateNode
 from support.eventually import eventually
 from support.system import Operator, System, running_system
 

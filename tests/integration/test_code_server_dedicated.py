@@ -10,7 +10,7 @@ import pytest
 from integration.test_code_server import Running, code_server, tapping
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.journal import JournalReader
+from isthmus_spool.journal import JournalReader
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy
 

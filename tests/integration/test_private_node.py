@@ -8,17 +8,17 @@ from pathlib import Path
 
 import aio_pika
 import pytest
-from isthmus_broker import node_process
-from isthmus_broker.node import PrivateNode
-from isthmus_broker.node_errors import NodeBusyError, NodeCommandError, NodeNotInstalledError
-from isthmus_broker.node_layout import NodeLayout, NodeRecord
-from isthmus_broker.node_process import ProcessIdentity
+from isthmus_dev.rabbitmq import process as node_process
+from isthmus_dev.rabbitmq.errors import NodeBusyError, NodeCommandError, NodeNotInstalledError
+from isthmus_dev.rabbitmq.layout import NodeLayout, NodeRecord
+from isthmus_dev.rabbitmq.node import PrivateNode
+from isthmus_dev.rabbitmq.process import ProcessIdentity
 from support.eventually import eventually
 
 _OWNER = """
 import asyncio, sys
 from pathlib import Path
-from isthmus_broker.node import PrivateNode
+from isthmus_dev.rabbitmq.node import PrivateNode
 
 async def main():
     async with PrivateNode.start(Path(sys.argv[1])):

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from isthmus_broker.node import PrivateNode
+from isthmus_dev.rabbitmq.node import PrivateNode
 
 from support.rabbitmq_container import rabbitmq_container
 

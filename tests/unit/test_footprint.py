@@ -26,5 +26,5 @@ def test_a_service_imports_no_package_that_it_never_uses(module: str, unneeded: 
 
 
 def test_what_the_log_of_services_does_without_can_be_imported_afterwards() -> None:
-    script = "import isthmus_broker.log, rich.console, structlog; assert structlog.dev.rich is None"
+    script = "import isthmus_lifecycle.log, rich.console, structlog; assert structlog.dev.rich is None"
     subprocess.run([sys.executable, "-c", script], check=True)

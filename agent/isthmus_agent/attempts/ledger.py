@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus_agent.run_key import RunKey
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _DRAFT_SUFFIX = ".new"
 

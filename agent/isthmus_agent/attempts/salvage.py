@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-from isthmus_broker.errors import JournalError
-from isthmus_broker.journal import AttemptFolder, JournalReader, JournalWriter, repair
-from isthmus_broker.relay import JournalRelay
+from isthmus_broker.relay import Relay
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle.log import get_logger
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.backlog import JournalBacklog
+from isthmus_spool.errors import JournalError
+from isthmus_spool.journal import JournalReader, JournalWriter, repair
 
 from isthmus_agent.attempts.closing import closing_event, has_ended
 from isthmus_agent.attempts.ledger import AttemptLedger, Holding
@@ -16,7 +18,7 @@ from isthmus_agent.hosts.host import ServerExit
 from isthmus_agent.locations.report import now
 from isthmus_agent.run_key import RunKey
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Salvage:
@@ -69,7 +71,7 @@ class Salvage:
         facts = {"run_id": holding.run_id, "attempt": holding.attempt, "server": holding.server}
         try:
             was_ended = await asyncio.to_thread(end_journal, folder, holding=holding, ending=ending, output=output)
-            relay = JournalRelay(folder, self._publisher)
+            relay = Relay(JournalBacklog(folder), self._publisher)
             relay.finish()
             await relay.run()
         except (JournalError, OSError) as error:

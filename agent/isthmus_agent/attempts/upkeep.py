@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-from isthmus_broker.journal import AttemptFolder, list_attempts
+from isthmus_lifecycle.log import get_logger
+from isthmus_spool.attempt_folder import AttemptFolder, list_attempts
 
 from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.tombstones import Tombstones
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _INTERVAL_S = 60.0
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.dedicated.server import DedicatedServer
 from isthmus_agent.errors import AgentError, CodeServerUnavailableError, LocationUnavailableError
@@ -13,7 +13,7 @@ from isthmus_agent.hosts.host import Host, Server, ServerSpec
 from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.reconcile import ServerPhase
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long after a broken call the server's exit may be told, seconds: it says more than that the call broke.
 _EXIT_PATIENCE_S = 0.5

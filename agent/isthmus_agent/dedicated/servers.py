@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.dedicated.loading import ServerLoader
 from isthmus_agent.dedicated.plan import ServerFacts, Stage
@@ -20,7 +20,7 @@ from isthmus_agent.locations.trouble import Breakdown, TroubleLog
 from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
 from isthmus_agent.spec import Limits
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long a server may take to say whether a run is on it, seconds.
 _LIST_RUNS_TIMEOUT_S = 5.0

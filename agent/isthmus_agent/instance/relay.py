@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import NoReturn
 
-import structlog
 from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instance_pb2 as instance
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswerConsumer, QueryPublisher
 from isthmus_broker.settings import BrokerSettings
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import CodeServerError
 from isthmus_agent.locations.held import HeldServer
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long to wait before a code server is called again that ended the call, seconds.
 _CALL_AGAIN_S = 0.2

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus_broker.journal import AttemptFolder
+from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.tombstones import Tombstones

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.backoff import Backoff
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.instructions.desk import AttemptDesk
@@ -34,7 +34,7 @@ from isthmus_agent.instructions.terminate import TerminateHandler
 from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.locations.report import now
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ import asyncio
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.journal import AttemptFolder
-from isthmus_broker.output import read_output, starting_cursors
+from isthmus_broker.log_cursors import starting_cursors
 from isthmus_broker.topology import is_valid_name
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.output import read_output
 
 from isthmus_agent.errors import LogsNotFoundError
 from isthmus_agent.instructions.desk import AttemptDesk

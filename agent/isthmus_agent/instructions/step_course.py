@@ -7,9 +7,10 @@ from typing import Any
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus.v1.instruction_pb2 import LogCursor
 from isthmus.v1.telemetry_pb2 import LogChunk
-from isthmus_broker.journal import AttemptFolder, JournalReader
-from isthmus_broker.output import Slice, read_output
-from isthmus_broker.step_output import course_journal
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalReader
+from isthmus_spool.output import Slice, read_output
+from isthmus_spool.step_output import course_journal
 
 _BEGINS = frozenset({"step_started", "step_restarted"})
 _PAUSES = frozenset({"step_up_for_retry"})

@@ -4,7 +4,7 @@ import asyncio
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.journal import AttemptFolder
+from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.errors import AgentError

@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-import structlog
 from google.protobuf.message import DecodeError
 from isthmus.v1 import instruction_pb2 as instruction
+from isthmus_lifecycle.log import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class DesiredFile:

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.topology import is_valid_name
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.dedicated.placement import Placement, TagFault, placement_of
 from isthmus_agent.dedicated.pool import PoolState
@@ -24,7 +24,7 @@ from isthmus_agent.policy import Refused, judge_run
 from isthmus_agent.run_key import RunKey
 from isthmus_agent.spec import Limits, LocationSpec
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How much of a server's output explains its death, bytes.
 _TAIL_BYTES = 8 * 1024

@@ -2,14 +2,14 @@
 
 import asyncio
 
-import structlog
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.backoff import Backoff
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.log import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class LocationReporter:

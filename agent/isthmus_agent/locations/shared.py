@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator
 
-import structlog
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import AgentError
 from isthmus_agent.failure import FailureNote
@@ -15,7 +15,7 @@ from isthmus_agent.locations.reconcile import Plan, ServerPhase, ServerView
 from isthmus_agent.locations.trouble import Breakdown
 from isthmus_agent.locations.wanted import KeeperTiming
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class SharedServers:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.locations.held import HeldServer
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long a server may take to say whether runs live on it, seconds.
 _LIST_RUNS_TIMEOUT_S = 5.0

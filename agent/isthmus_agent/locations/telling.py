@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import structlog
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.locations.held import Description
 from isthmus_agent.locations.report import LocationStatus, report_event
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How often mere progress is told, seconds: a pull speaks many times a second, and each word would be stored.
 _PROGRESS_INTERVAL_S = 1.0

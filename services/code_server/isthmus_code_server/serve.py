@@ -6,10 +6,10 @@ import uuid
 from contextlib import AsyncExitStack
 
 from isthmus.v1.telemetry_pb2 import Source
-from isthmus_broker import log
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle import log
 
 from isthmus_code_server.config import Settings
 from isthmus_code_server.errors import ZygoteLostError

@@ -2,13 +2,13 @@
 
 from typing import NoReturn
 
-import structlog
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_broker import topology
 from isthmus_broker.dead_letters import DeadLetter, DeadLetterConsumer
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.instructions import InstructionPublisher, decode_instruction
 from isthmus_broker.settlement import Settlement
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, dead_letters, outbox
 from isthmus_store.record import NewDeadLetter, OutboxInstruction
 from isthmus_store.signal import LaunchRefused
@@ -18,7 +18,7 @@ from isthmus_store.transaction import WriteTransaction
 from isthmus_control_plane import clock, settlement
 from isthmus_control_plane.core import Core
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: What is kept of a message, bytes: enough to see what it is.
 _KEPT_BYTES = 64 * 1024

@@ -122,11 +122,3 @@ class AddressTakenError(PermanentControlPlaneError):
             "process, or choose another address in ISTHMUS_CONTROL_PLANE_LISTEN (port 0 takes any free one)."
         )
         self.address = address
-
-
-class SettingsError(PermanentControlPlaneError):
-    """The environment does not describe a control plane that can start."""
-
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("the settings are not usable:\n" + "\n".join(f"  {fault}" for fault in faults))
-        self.faults = tuple(faults)

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-import structlog
 from isthmus_broker.publisher import Publisher
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record import Agent, OutboxInstruction
@@ -14,7 +14,7 @@ from isthmus_control_plane.expiry import Hearing, Patience, is_overdue
 from isthmus_control_plane.facts import AgentKey
 from isthmus_control_plane.wake import wait_for
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Expirer:

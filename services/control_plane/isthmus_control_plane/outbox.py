@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import structlog
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.publisher import Publisher
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record import NewInstruction, OutboxInstruction
@@ -19,7 +19,7 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.wake import Wake, wait_for
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: Unsent commands that are read at once. Above what waits for a few agents whose queues are full.
 _LOOK: Final = 5000

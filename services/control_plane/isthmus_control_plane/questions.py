@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
-import structlog
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus.v1.telemetry_pb2 import InstructionResult
 from isthmus_broker.answers import Answer, AnswerListener
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.settings import BrokerSettings
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.errors import AnswerTimeoutError, BrokerAwayError, UnsupportedByAgentError
 from isthmus_control_plane.facts import AgentKey
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long a question waits for the way back to be open, when the broker is just coming up, seconds.
 _LISTEN_TIMEOUT_S = 2.0

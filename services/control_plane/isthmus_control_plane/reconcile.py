@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-import structlog
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest
 from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import runs
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record import Run
@@ -20,7 +20,7 @@ from isthmus_control_plane.queue import Dispatch, QueuedRun, Wait
 from isthmus_control_plane.validation.definition import resolve_job
 from isthmus_control_plane.world import World
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: Queued runs that are looked at in one round.
 _LOOK: Final = 2000

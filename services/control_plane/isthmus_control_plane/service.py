@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import structlog
 from isthmus_broker import topology
-from isthmus_broker.backoff import Backoff
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.link import LINK_ERRORS
 from isthmus_broker.notices import NoticeListener
 from isthmus_broker.publisher import Publisher
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
@@ -36,7 +36,7 @@ from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub, wait_for
 from isthmus_control_plane.world import SyncMemory
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long the start waits for the broker, seconds.
 _DECLARE_PATIENCE_S = 3.0

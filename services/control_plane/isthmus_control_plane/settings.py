@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from pydantic import AliasChoices, Field, ValidationError
+from isthmus_lifecycle import settings
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from isthmus_control_plane.errors import SettingsError
 
 _PREFIX: Final = "ISTHMUS_CONTROL_PLANE_"
 #: What to do about a missing variable.
@@ -57,19 +56,6 @@ def load_settings() -> ControlPlaneSettings:
     """Read the environment.
 
     Raises:
-        SettingsError: Lists each variable that is missing or wrong, with what to do.
+        SettingsError: Has a line for each variable that is missing or wrong, with what to do.
     """
-    try:
-        return ControlPlaneSettings.model_validate({})
-    except ValidationError as error:
-        raise SettingsError([_fault(dict(one)) for one in error.errors()]) from error
-
-
-def _fault(error: dict[str, object]) -> str:
-    location = error["loc"]
-    first = str(location[0]) if isinstance(location, tuple) and location else "?"
-    shared = {"broker_url": "ISTHMUS_BROKER_URL", "database_url": "ISTHMUS_DATABASE_URL"}
-    variable = first if first in _REMEDIES else shared.get(first, f"{_PREFIX}{first.upper()}")
-    if error["type"] == "missing":
-        return f"{variable} is not set: {_REMEDIES.get(variable, 'set it')}"
-    return f"{variable} is not usable: {error['msg']}"
+    return settings.load_settings(ControlPlaneSettings, remedies=_REMEDIES)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, runs
 from isthmus_store.record import OutboxInstruction
 from isthmus_store.signal import LaunchExpired, LaunchRefused
@@ -12,7 +12,7 @@ from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import history
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _LAUNCH = "launch_run"
 

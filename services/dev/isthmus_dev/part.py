@@ -5,11 +5,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_dev.errors import DevError, PartDiedError
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: Builds a service's coroutine from the events that stop it and that tell that it is ready.
 Service = Callable[[asyncio.Event, asyncio.Event], Coroutine[Any, Any, None]]
@@ -62,11 +62,3 @@ def innermost(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
-    """Run something that ends only by being cancelled, until `stop` is set."""
-    async with asyncio.TaskGroup() as group:
-        working = group.create_task(work)
-        await stop.wait()
-        working.cancel()

@@ -15,7 +15,6 @@ from isthmus.v1.control_plane_pb2 import Location, LocationSettings
 from isthmus.v1.telemetry_pb2 import LocationPhase
 from isthmus_agent.agent import run_agent
 from isthmus_agent.settings import AgentSettings
-from isthmus_broker.node import PrivateNode
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_cli.apply import is_settled
@@ -23,12 +22,14 @@ from isthmus_cli.client import ControlPlaneClient
 from isthmus_cli.discovery import DEFAULT_ADDRESS, STATE_FOLDER
 from isthmus_control_plane.service import run_control_plane
 from isthmus_control_plane.settings import ControlPlaneSettings
+from isthmus_lifecycle.service import until_stopped
 from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings
 
 from isthmus_dev.errors import DevError, PartDiedError
 from isthmus_dev.follow import Follower
-from isthmus_dev.part import Part, Service, until_stopped
+from isthmus_dev.part import Part, Service
+from isthmus_dev.rabbitmq.node import PrivateNode
 from isthmus_dev.screen import Screen, failure_lines, loaded_text, ready_lines
 from isthmus_dev.settings import AGENT, DEPLOYMENT, DevSettings
 

@@ -3,11 +3,11 @@
 import asyncio
 from typing import Protocol
 
-import structlog
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.notices import Notice
+from isthmus_lifecycle.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Board(Protocol):

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import alerts
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
@@ -20,7 +20,7 @@ from isthmus_monitor.webhook import Webhook, next_attempt_at
 if TYPE_CHECKING:
     from isthmus_monitor.courier import Courier
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 #: The longest sleep, seconds. Runs that the control plane gives up, and alerts of other monitors, are noticed so late.
 _LONGEST_SLEEP_S: Final = 5.0

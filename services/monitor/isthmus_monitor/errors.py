@@ -1,18 +1,8 @@
 """What can go wrong in the monitor, besides the store's and the broker's own errors."""
 
-from collections.abc import Sequence
-
 
 class MonitorError(Exception):
     """Root of everything that this package raises."""
-
-
-class SettingsError(MonitorError):
-    """Settings are missing or wrong; the message has a line for each, with what to do."""
-
-    def __init__(self, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("The monitor cannot start with these settings:\n" + "\n".join(f"  {it}" for it in faults))
 
 
 class WebhookError(MonitorError):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-import structlog
 from isthmus.v1.telemetry_pb2 import TelemetryBatch
-from isthmus_broker.backoff import Backoff
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.notices import Notice
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, alerts, events, outbox, placements, runs, snapshots
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
@@ -26,7 +26,7 @@ from isthmus_monitor.delivery import AlertDesk, utc_now
 from isthmus_monitor.news import Bulletin, read
 from isthmus_monitor.plan import Known, PlacementKey, Plan, Planner, Wanted
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _RETRY_MIN_S: Final = 0.1
 _RETRY_MAX_S: Final = 5.0

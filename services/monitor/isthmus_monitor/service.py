@@ -4,10 +4,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
-import structlog
 from isthmus_broker.notices import NoticePublisher
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.telemetry import TelemetryConsumer
+from isthmus_lifecycle.log import get_logger
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
 
@@ -17,7 +17,7 @@ from isthmus_monitor.ingest import Ingest
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_monitor.vigil import Vigil
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _MIGRATE_RETRY_S = 1.0
 

@@ -3,10 +3,10 @@
 from typing import Final
 
 from isthmus_broker.settings import BrokerSettings
-from pydantic import AliasChoices, Field, ValidationError, model_validator
+from isthmus_lifecycle import settings
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from isthmus_monitor.errors import SettingsError
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.webhook import Webhook
 
@@ -74,22 +74,6 @@ def load_settings() -> MonitorSettings:
     """Read the environment.
 
     Raises:
-        SettingsError: has a line for each variable that is missing or wrong, with what to do.
+        SettingsError: Has a line for each variable that is missing or wrong, with what to do.
     """
-    try:
-        return MonitorSettings.model_validate({})
-    except ValidationError as exc:
-        raise SettingsError([_fault(error["loc"], error["type"], error["msg"]) for error in exc.errors()]) from exc
-
-
-def _fault(location: tuple[int | str, ...], kind: str, text: str) -> str:
-    if not location and "error parsing value for field" in text:
-        # pydantic-settings says it so, of the one field that holds a document.
-        return f"{_PREFIX}WEBHOOKS is not usable: it is not JSON; make it a list of receivers"
-    first, rest = (str(location[0]), location[1:]) if location else ("", ())
-    shared = {"broker_url": "ISTHMUS_BROKER_URL", "database_url": "ISTHMUS_DATABASE_URL"}
-    variable = first if first in _REMEDIES else shared.get(first, f"{_PREFIX}{first.upper()}".removesuffix("_"))
-    if kind == "missing" and not rest:
-        return f"{variable} is not set: {_REMEDIES.get(variable, 'set it')}"
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
-    return f"{variable}{place} is not usable: {text.removeprefix('Value error, ')}"
+    return settings.load_settings(MonitorSettings, remedies=_REMEDIES)

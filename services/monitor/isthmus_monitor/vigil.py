@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
 from isthmus_broker.notices import Notice
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, alerts, events, runs
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnknownRunError
@@ -22,7 +22,7 @@ from isthmus_monitor.lease import Expiry, LeaseTable, Patience, Verdict
 from isthmus_monitor.news import AgentKey
 from isthmus_monitor.plan import Plan
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 #: Seconds between two looks.
 _LOOK_EVERY_S: Final = 1.0

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, TypeVar
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -20,7 +20,7 @@ from isthmus_store.errors import DatabaseUnavailableError
 from isthmus_store.fault import translate
 from isthmus_store.transaction import Transaction, WriteTransaction
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 #: Milliseconds that a SQLite writer waits for the writer of another process.
 _BUSY_TIMEOUT_MS = 15_000

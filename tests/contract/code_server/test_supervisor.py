@@ -12,7 +12,6 @@ import pytest
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus.v1.telemetry_pb2 import Event, Source
-from isthmus_broker.journal import AttemptFolder, JournalReader
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
@@ -23,6 +22,8 @@ from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalReader
 from support.eventually import eventually
 from support_code_server import PROJECTS, bodies, run_request
 

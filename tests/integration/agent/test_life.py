@@ -28,8 +28,8 @@ from isthmus.v1.telemetry_pb2 import (
     InstructionResult,
 )
 from isthmus_agent.errors import DataFolderInUseError
-from isthmus_broker.journal import AttemptFolder
 from isthmus_broker.topology import remove_agent
+from isthmus_spool.attempt_folder import AttemptFolder
 from pydantic import SecretStr
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy

@@ -24,8 +24,8 @@ from isthmus.v1.telemetry_pb2 import (
     InstructionResult,
     RunRef,
 )
-from isthmus_broker.journal import AttemptFolder
 from isthmus_broker.topology import DEAD
+from isthmus_spool.attempt_folder import AttemptFolder
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(120)

@@ -18,10 +18,9 @@ from integration.broker_stand import (
 from isthmus.v1.telemetry_pb2 import Event, RunRef, Source
 from isthmus_broker.answers import Answer, AnswerListener
 from isthmus_broker.errors import BrokerUnavailableError, PublishUnknownError
-from isthmus_broker.journal import AttemptFolder, JournalWriter
 from isthmus_broker.notices import Notice, NoticeListener, NoticePublisher
 from isthmus_broker.publisher import OutgoingMessage
-from isthmus_broker.relay import JournalRelay
+from isthmus_broker.relay import Relay
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryConsumer, TelemetryPublisher
 from isthmus_broker.topology import (
@@ -29,6 +28,9 @@ from isthmus_broker.topology import (
     TelemetryKind,
     declare,
 )
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.backlog import JournalBacklog
+from isthmus_spool.journal import JournalWriter
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy
 
@@ -125,7 +127,7 @@ async def test_a_journal_is_relayed_in_order_through_an_outage(settings: BrokerS
     async with TcpProxy.to(*address(settings)) as proxy:
         via = BrokerSettings(proxy.url_for(settings.url), reconnect_min_s=0.02, reconnect_max_s=0.2)
         async with publishing(via) as publisher, asyncio.TaskGroup() as tasks:
-            relay = JournalRelay(folder, TelemetryPublisher(publisher, source=SOURCE))
+            relay = Relay(JournalBacklog(folder), TelemetryPublisher(publisher, source=SOURCE))
             relaying = tasks.create_task(relay.run())
             for number in range(1000):
                 if number == 300:

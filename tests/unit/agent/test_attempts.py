@@ -11,7 +11,7 @@ from isthmus_agent.attempts.tombstones import MINIMUM_LIFE_S, Tombstones
 from isthmus_agent.attempts.upkeep import remove_old_attempts
 from isthmus_agent.hosts.host import Server, ServerExit
 from isthmus_agent.run_key import RunKey
-from isthmus_broker.journal import AttemptFolder
+from isthmus_spool.attempt_folder import AttemptFolder
 
 RUN = telemetry.RunRef(run_id="r", attempt=1)
 SERVER = Server("sales-g1-x", "sales", 1, "life", "unix:/run/x.sock")

@@ -6,7 +6,8 @@ import pytest
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.attempts.salvage import end_journal
-from isthmus_broker.journal import AttemptFolder, JournalReader, JournalWriter
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalReader, JournalWriter
 
 HOLDING = Holding("r", 1, "sales", server="sales-g1-x", incarnation="life")
 STARTED = telemetry.Event(run_started=telemetry.RunStarted(pid=7))

@@ -14,8 +14,9 @@ from isthmus.v1.telemetry_pb2 import (
     StepUpForRetry,
 )
 from isthmus_agent.instructions.step_course import StepCourse, read_step
-from isthmus_broker.journal import AttemptFolder, JournalWriter
-from isthmus_broker.step_output import course_journal, make_step_output
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalWriter
+from isthmus_spool.step_output import course_journal, make_step_output
 
 
 def at(stdout: int, *, is_own_file: bool = False) -> LogOffsets:

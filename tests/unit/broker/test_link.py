@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_broker.backoff import Backoff
 from isthmus_broker.link import LINK_ERRORS, naming_losses
+from isthmus_lifecycle.backoff import Backoff
 
 
 def test_a_nameless_error_is_the_loss_of_the_channel() -> None:

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from isthmus.v1.telemetry_pb2 import RunRef
-from isthmus_broker.journal import AttemptFolder
 from isthmus_code_server.runs.retention import drop_journal, prune
+from isthmus_spool.attempt_folder import AttemptFolder
 
 
 def attempt(runs_dir: Path, number: int, *, is_done: bool) -> AttemptFolder:

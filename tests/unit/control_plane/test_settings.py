@@ -1,8 +1,8 @@
 """What the environment must say, and what is said when it does not."""
 
 import pytest
-from isthmus_control_plane.errors import SettingsError
 from isthmus_control_plane.settings import ControlPlaneSettings, load_settings
+from isthmus_lifecycle.settings import SettingsError
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_monitor.errors import SettingsError, WebhookError
+from isthmus_lifecycle.settings import SettingsError
+from isthmus_monitor.errors import WebhookError
 from isthmus_monitor.settings import load_settings
 from isthmus_monitor.webhook import Webhook, headers_of, next_attempt_at, sign
 from isthmus_store.record import AlertDelivery

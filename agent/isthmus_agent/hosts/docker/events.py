@@ -5,13 +5,13 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import EngineRefusedError, EngineUnavailableError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.replies import EngineEvent
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 DIE = "die"
 OUT_OF_MEMORY = "oom"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import AgentError, EngineUnavailableError
 from isthmus_agent.hosts.docker import events
@@ -17,7 +17,7 @@ from isthmus_agent.hosts.docker.replies import Container, EngineEvent
 from isthmus_agent.hosts.host import Server, ServerExit
 from isthmus_agent.hosts.server_folder import remove_old_folders
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How often all containers are looked at though nothing was told, seconds.
 _SWEEP_EVERY_S = 30.0

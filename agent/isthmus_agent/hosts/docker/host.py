@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import (
     AgentError,
@@ -35,7 +35,7 @@ from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_folder import read_tail
 from isthmus_agent.spec import Isolation, Limits
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long a kill may take to show before the engine is asked again, seconds.
 _KILL_PATIENCE_S = 2.0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import (
     AgentError,
@@ -20,7 +20,7 @@ from isthmus_agent.hosts.docker.progress import PullProgress
 from isthmus_agent.hosts.docker.replies import Image
 from isthmus_agent.spec import PullPolicy
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: Least time between two words on a pull's progress, seconds.
 _PROGRESS_EVERY_S = 0.5

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import AgentError, EngineRefusedError, ServerStartError
 from isthmus_agent.hosts.docker import labels
@@ -22,7 +22,7 @@ from isthmus_agent.hosts.host import OnStep, Server, ServerSpec, StartStep
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_config import config_text
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How often a name that is taken is looked at again: who holds it may be on the way out.
 _NAME_TRIES = 5

@@ -9,7 +9,7 @@ from signal import SIGKILL, SIGTERM
 from types import TracebackType
 from typing import Self
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
@@ -21,7 +21,7 @@ from isthmus_agent.hosts.server_config import CONFIG_FILE
 from isthmus_agent.hosts.server_folder import read_tail, remove_old_folders
 from isthmus_agent.spec import Isolation, Limits
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: What a code server is, after the interpreter.
 CODE_SERVER_COMMAND = ("-m", "isthmus_code_server.main", "serve")

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus_agent.hosts.host import Server
 from isthmus_agent.hosts.process import procfs
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FILE = "record.json"
 

@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Callable
 
-import structlog
 from isthmus.v1.code_server_pb2 import StartRunResponse
 from isthmus.v1.telemetry_pb2 import Event
-from isthmus_broker.journal import AttemptFolder, JournalReader, JournalWriter, repair
-from isthmus_broker.relay import JournalRelay
+from isthmus_broker.relay import Relay
+from isthmus_lifecycle.log import get_logger
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalReader, JournalWriter, repair
 
 from isthmus_code_server.runs.cancel_marker import cancel_reason
 from isthmus_code_server.runs.ending import ChildExit, cancel_ladder, terminal_event
@@ -19,7 +20,7 @@ from isthmus_code_server.runs.memory import MemoryWatch
 from isthmus_code_server.runs.zygote_link import Child
 from isthmus_code_server.zygote.wire import ENDED, HEAD, FrameKind, read_head
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long what a run left of its process group may take to vanish after SIGKILL, seconds.
 _GROUP_TIMEOUT_S = 1.0
@@ -32,7 +33,7 @@ _DISK_RETRY_S = 1.0
 class LiveAttempt:
     """An attempt that this server started."""
 
-    def __init__(self, folder: AttemptFolder, *, relay: JournalRelay, memory: MemoryWatch) -> None:
+    def __init__(self, folder: AttemptFolder, *, relay: Relay, memory: MemoryWatch) -> None:
         self.folder = folder
         self.started_at = time.time()
         self.pid = 0

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from isthmus.v1.telemetry_pb2 import RunReason
-from isthmus_broker.journal import AttemptFolder
+from isthmus_spool.attempt_folder import AttemptFolder
 
 _NAME = "cancel"
 

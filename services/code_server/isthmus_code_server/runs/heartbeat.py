@@ -3,16 +3,16 @@
 import asyncio
 from dataclasses import dataclass
 
-import structlog
 from isthmus.v1.telemetry_pb2 import Event, RunHeartbeat
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.definitions.clock import now
 from isthmus_code_server.runs.supervisor import Supervisor
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import structlog
 from google.protobuf.message import DecodeError
 from isthmus.v1.code_server_pb2 import AttachRequest, AttachResponse
 from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery, QueryFailure
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.definitions.instance_client import FRAME_HEAD, MAX_FRAME_BYTES
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: After a query without an answer, what the framework asks for itself is not passed on for so long, seconds: a hundred
 #: steps must not each wait for a control plane that is away.

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.v1.telemetry_pb2 import Event, LogOffsets, RunStarted
-from isthmus_broker.journal import AttemptFolder, JournalWriter
-from isthmus_broker.step_output import course_journal, make_step_output, step_output
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalWriter
+from isthmus_spool.step_output import course_journal, make_step_output, step_output
 
 _BODIES = frozenset({"step_started", "step_succeeded", "step_failed", "step_up_for_retry", "step_restarted"})
 

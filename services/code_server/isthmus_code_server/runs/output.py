@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from isthmus.v1.instruction_pb2 import LogCursor
 from isthmus.v1.telemetry_pb2 import LogChunk
-from isthmus_broker.journal import AttemptFolder
-from isthmus_broker.output import next_cursors, read_output, starting_cursors
+from isthmus_broker.log_cursors import next_cursors, starting_cursors
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.output import read_output
 
 #: How often growing files are looked at, seconds.
 FOLLOW_INTERVAL_S = 0.1

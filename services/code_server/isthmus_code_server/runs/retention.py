@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from isthmus_broker.journal import AttemptFolder, list_attempts
+from isthmus_spool.attempt_folder import AttemptFolder, list_attempts
 
 #: How many attempts that are over keep their folder.
 KEPT_ATTEMPTS = 200

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
 from google.protobuf.message import Message
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import RunReason, RunRef
-from isthmus_broker.journal import AttemptFolder
-from isthmus_broker.relay import JournalRelay
+from isthmus_broker.relay import Relay
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle.log import get_logger
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.backlog import JournalBacklog
 
 from isthmus_code_server.definitions.clock import timestamp
 from isthmus_code_server.errors import (
@@ -32,7 +33,7 @@ from isthmus_code_server.runs.retention import drop_journal, prune
 from isthmus_code_server.runs.zygote_link import Child, ZygoteLink
 from isthmus_code_server.zygote.wire import FrameKind
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: Folders of attempts that are over are pruned after each so many of them.
 _PRUNE_EVERY = 20
@@ -107,7 +108,7 @@ class Supervisor:
             raise DedicatedElsewhereError(taken[0], attempt=taken[1])
 
     async def _start_claimed(self, folder: AttemptFolder, request: RunRequest) -> pb.StartRunResponse:
-        attempt = LiveAttempt(folder, relay=JournalRelay(folder, self.telemetry), memory=self.memory)
+        attempt = LiveAttempt(folder, relay=Relay(JournalBacklog(folder), self.telemetry), memory=self.memory)
         self._live[(folder.run_id, folder.attempt)] = attempt
         self._is_idle.clear()
         # In a task of the server's own: a caller that gives up must not leave an attempt that nobody watches.

@@ -6,8 +6,8 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import structlog
 from isthmus.v1.code_server_pb2 import DescribeResponse
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
 from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
@@ -22,7 +22,7 @@ from isthmus_code_server.zygote.wire import (
     read_head,
 )
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: How long a zygote that was told to go may take before it is killed, seconds.
 STOP_TIMEOUT_S = 5.0

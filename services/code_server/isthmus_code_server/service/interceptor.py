@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
-import structlog
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.errors import (
     AttemptFencedError,
@@ -15,7 +15,7 @@ from isthmus_code_server.errors import (
     ZygoteLostError,
 )
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _CODES: tuple[tuple[type[CodeServerError], grpc.StatusCode], ...] = (
     (NotLoadedError, grpc.StatusCode.FAILED_PRECONDITION),

@@ -10,7 +10,7 @@ import grpc
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.code_server_pb2_grpc import CodeServerServicer
 from isthmus.v1.telemetry_pb2 import LogChunk
-from isthmus_broker.journal import AttemptFolder
+from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_code_server.errors import ChildLostError
 from isthmus_code_server.runs.instance_gate import InstanceGate

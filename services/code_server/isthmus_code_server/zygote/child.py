@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event, Failure
-from isthmus_broker.journal import AttemptFolder, JournalWriter
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalWriter
 
 from isthmus_code_server.definitions.port import Definitions, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError

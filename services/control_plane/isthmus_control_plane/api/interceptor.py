@@ -8,14 +8,14 @@ from typing import Any, NoReturn, TypeAlias
 from uuid import uuid4
 
 import grpc
-import structlog
 from grpc_status import rpc_status
+from isthmus_lifecycle.log import get_logger
 from isthmus_store.errors import InvalidCursorError, TransientStoreError
 
 from isthmus_control_plane.api import status
 from isthmus_control_plane.errors import ControlPlaneError
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 # Text, since the types are generic for the checker alone.

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_broker import topology
 from isthmus_broker.link import LINK_ERRORS
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox, placements, runs
 from isthmus_store.record import Agent, NewAgent, Placement
 from isthmus_store.state import AgentState
@@ -19,7 +19,7 @@ from isthmus_control_plane.errors import BrokerAwayError, NotFoundError, Precond
 from isthmus_control_plane.facts import AgentKey
 from isthmus_control_plane.validation import request as rules
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _REMEDY = "Create it with CreateAgent, or list the agents with ListAgents."
 

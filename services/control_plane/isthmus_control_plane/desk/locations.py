@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import structlog
 from isthmus.v1 import control_plane_pb2 as api
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, locations, placements, snapshots
 from isthmus_store.record import Agent, Location, Placement, Standby
 from isthmus_store.transaction import Transaction
@@ -16,7 +16,7 @@ from isthmus_control_plane.errors import NotFoundError, StoppingError
 from isthmus_control_plane.facts import LocationKey
 from isthmus_control_plane.validation import request as rules
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _REMEDY = "Add it with ApplyLocation, or list the locations with ListLocations."
 #: How often a watcher looks when nothing wakes it, seconds.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import Instruction, LogCursor
 from isthmus.v1.telemetry_pb2 import InstructionResult, LogAnswer, LogChunk, LogGap
-from isthmus_broker.output import next_cursors, starting_cursors
+from isthmus_broker.log_cursors import next_cursors, starting_cursors
 from isthmus_store import agents
 from isthmus_store.record import Run
 from isthmus_store.state import AgentState

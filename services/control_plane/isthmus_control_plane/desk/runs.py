@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-import structlog
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import RunRef
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, run_page, runs, wire
 from isthmus_store.record import AttemptRef, NewInstruction, NewRun, Run
 from isthmus_store.run_page import RunCursor, RunPage, RunQuery
@@ -26,7 +26,7 @@ from isthmus_control_plane.queue import Dispatch, QueuedRun, Wait
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.definition import launch_violations, resolve_job
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _DEFAULT_PAGE = 50
 

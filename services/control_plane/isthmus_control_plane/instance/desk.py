@@ -5,13 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import structlog
 from google.protobuf.message import Message
 from isthmus.v1 import instance_pb2 as pb
 from isthmus.v1.telemetry_pb2 import RunRef
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, ReceivedQuery
+from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, applied_queries, events
 from isthmus_store.errors import StoreError, TransientStoreError
 from isthmus_store.record import AttemptRef
@@ -22,7 +22,7 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.instance import change, lookup
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _Look = Callable[[Transaction, str, Any], Awaitable[Message]]
 _Change = Callable[..., Awaitable[None]]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from isthmus.v1.instruction_pb2 import LogCursor
 from isthmus.v1.telemetry_pb2 import LOG_STREAM_STDOUT, Event, RunRef
-from isthmus_broker.journal import AttemptFolder, JournalReader, JournalWriter, repair
-from isthmus_broker.output import read_output
-from isthmus_broker.step_output import make_step_output
-from isthmus_broker.unfollowed import open_unfollowed
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalReader, JournalWriter, repair
+from isthmus_spool.output import read_output
+from isthmus_spool.step_output import make_step_output
+from isthmus_spool.unfollowed import open_unfollowed
 
 RUN = RunRef(run_id="run", attempt=1)
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import SystemRandom
 
-from isthmus_broker.node_errors import NodeNotInstalledError
-from isthmus_broker.node_process import ProcessIdentity
+from isthmus_dev.rabbitmq.errors import NodeNotInstalledError
+from isthmus_dev.rabbitmq.process import ProcessIdentity
 
 _USER = "isthmus"
 #: Below the range that Linux hands to outgoing connections, so that none of those takes a port between two starts.

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-import structlog
+from isthmus_lifecycle.log import get_logger
 
-from isthmus_broker import node_process
-from isthmus_broker.node_errors import NodeBusyError, NodeCommandError, NodeStartError
-from isthmus_broker.node_layout import Account, Installation, NodeLayout, NodeRecord, find_installation
-from isthmus_broker.node_process import ProcessIdentity
+from isthmus_dev.rabbitmq import process as node_process
+from isthmus_dev.rabbitmq.errors import NodeBusyError, NodeCommandError, NodeStartError
+from isthmus_dev.rabbitmq.layout import Account, Installation, NodeLayout, NodeRecord, find_installation
+from isthmus_dev.rabbitmq.process import ProcessIdentity
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
 #: Seconds between two looks at the AMQP port while the node starts.

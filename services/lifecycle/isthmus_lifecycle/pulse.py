@@ -60,7 +60,7 @@ def beating(started: asyncio.Event, *, beat_s: float = _BEAT_S) -> Iterator[None
 
 def _complain(file: Path, error: OSError) -> None:
     # The check, which is run every few seconds, has no need of it.
-    from isthmus_broker import log
+    from isthmus_lifecycle import log
 
     log.get_logger(__name__).warning("pulse_not_written", file=str(file), problem=error.strerror or str(error))
 

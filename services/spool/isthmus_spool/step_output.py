@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from isthmus_broker.journal import AttemptFolder
-from isthmus_broker.unfollowed import open_unfollowed
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.unfollowed import open_unfollowed
 
 _FOLDER = "steps"
 #: File systems take 255 bytes; longer names are cut, and the whole name is kept beside.

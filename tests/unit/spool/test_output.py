@@ -4,9 +4,10 @@ from pathlib import Path
 
 from isthmus.v1.instruction_pb2 import LogCursor
 from isthmus.v1.telemetry_pb2 import LOG_STREAM_STDERR, LOG_STREAM_STDOUT, LogChunk, LogGap
-from isthmus_broker.journal import AttemptFolder
-from isthmus_broker.output import next_cursors, read_output, starting_cursors
-from isthmus_broker.step_output import list_step_outputs, make_step_output, step_output
+from isthmus_broker.log_cursors import next_cursors, starting_cursors
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.output import read_output
+from isthmus_spool.step_output import list_step_outputs, make_step_output, step_output
 
 
 def attempt(tmp_path: Path) -> AttemptFolder:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1.telemetry_pb2 import Event, RunRef
-from isthmus_broker.errors import JournalError
-from isthmus_broker.journal import AttemptFolder, JournalReader, JournalWriter, list_attempts, repair
+from isthmus_spool.attempt_folder import AttemptFolder, list_attempts
+from isthmus_spool.errors import JournalError
+from isthmus_spool.journal import JournalReader, JournalWriter, repair
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Why a private RabbitMQ node cannot serve."""
 
-from isthmus_broker.errors import PermanentBrokerError
+from isthmus_dev.errors import DevError
 
 
-class NodeError(PermanentBrokerError):
+class NodeError(DevError):
     """A private RabbitMQ node cannot do what it was asked."""
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from isthmus.v1.instruction_pb2 import LogCursor
 from isthmus.v1.telemetry_pb2 import LOG_STREAM_STDERR, LOG_STREAM_STDOUT, LogChunk, LogGap, LogStream
 
-from isthmus_broker.journal import AttemptFolder
-from isthmus_broker.step_output import list_step_outputs, step_output
-from isthmus_broker.unfollowed import open_unfollowed
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.step_output import list_step_outputs, step_output
+from isthmus_spool.unfollowed import open_unfollowed
 
 #: The most that one chunk carries, bytes: far below what gRPC takes in a message.
 CHUNK_BYTES = 64 * 1024
 
-STREAMS = (LOG_STREAM_STDOUT, LOG_STREAM_STDERR)
+_STREAMS = (LOG_STREAM_STDOUT, LOG_STREAM_STDERR)
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,6 @@ class Slice:
     chunks: list[LogChunk]
     #: Whether everything that was there is in it.
     is_whole: bool
-
-
-def starting_cursors(cursors: Sequence[LogCursor]) -> list[LogCursor]:
-    """Return the cursors; both streams from their beginnings when there are none."""
-    return list(cursors) or [LogCursor(stream=stream) for stream in STREAMS]
 
 
 def read_output(folder: AttemptFolder, *, cursors: Sequence[LogCursor], has_all_steps: bool, max_bytes: int) -> Slice:
@@ -55,26 +50,13 @@ def read_output(folder: AttemptFolder, *, cursors: Sequence[LogCursor], has_all_
     return Slice(chunks, is_whole=True)
 
 
-def next_cursors(cursors: Sequence[LogCursor], chunks: Sequence[LogChunk]) -> list[LogCursor]:
-    """Return where to go on after chunks; a file that had no cursor gets one."""
-    moved = {(cursor.stream, cursor.step_key): LogCursor() for cursor in cursors}
-    for cursor in cursors:
-        moved[cursor.stream, cursor.step_key].CopyFrom(cursor)
-    for chunk in chunks:
-        place = moved.setdefault(
-            (chunk.stream, chunk.step_key), LogCursor(stream=chunk.stream, step_key=chunk.step_key)
-        )
-        place.offset = chunk.offset + len(chunk.data)
-    return list(moved.values())
-
-
 def _other_steps(folder: AttemptFolder, cursors: Sequence[LogCursor]) -> list[LogCursor]:
     known = {(cursor.stream, cursor.step_key) for cursor in cursors}
     streams = {cursor.stream for cursor in cursors}
     return [
         LogCursor(stream=stream, step_key=output.step_key)
         for output in list_step_outputs(folder)
-        for stream in STREAMS
+        for stream in _STREAMS
         if stream in streams and (stream, output.step_key) not in known
     ]
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from isthmus_broker import pulse
+from isthmus_lifecycle import pulse
 from structlog.testing import capture_logs
 from support.eventually import eventually
 

@@ -1,0 +1,1 @@
+"""A private RabbitMQ node on this machine: its folder, its process, its life."""

@@ -1,0 +1,66 @@
+"""Where an error that nobody foresaw stops: at the one thing that it concerns.
+
+Whoever supervises many (attempts, servers, locations, deliveries, queries, watchers) has one `Boundary` and runs the work of
+each of its things inside it. A loop of which there is one in a process goes on by `keep_going`. Nowhere else is `Exception` caught.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.log import get_logger
+
+log = get_logger(__name__)
+
+#: First and longest pause of a loop whose step failed, seconds.
+_PAUSE_MIN_S, _PAUSE_MAX_S = 0.1, 30.0
+
+
+@dataclass
+class Fate:
+    """What became of the block that a boundary guarded."""
+
+    #: What nobody foresaw; None when the block went well.
+    error: Exception | None = None
+
+
+class Boundary:
+    """Catches what the work of one thing raises, so that its neighbours never notice."""
+
+    def __init__(self, thing: str) -> None:
+        """Name the kind of thing, as in ``attempt``: it is the log's word for it."""
+        self.thing = thing
+        #: How many errors stopped here.
+        self.caught = 0
+
+    @contextmanager
+    def guard(self, **ids: object) -> Iterator[Fate]:
+        """Run the block; an `Exception` in it is logged with `ids`, counted, and told by the fate that is yielded.
+
+        The caller turns that into the thing's end. Cancellation and what ends the interpreter pass.
+        """
+        fate = Fate()
+        try:
+            yield fate
+        except Exception as error:
+            self.caught += 1
+            fate.error = error
+            log.exception("stopped_at_boundary", thing=self.thing, caught=self.caught, **ids)
+
+
+async def keep_going(step: Callable[[], Awaitable[None]], *, name: str) -> NoReturn:
+    """Call a step again and again until cancelled; one that raises is logged, and called again after a growing pause.
+
+    The step itself waits for what it has to do: one that returns at once without awaiting anything would take the loop for itself.
+    """
+    boundary, backoff = Boundary(name), Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
+    while True:
+        with boundary.guard() as fate:
+            await step()
+        if fate.error is None:
+            backoff.reset()
+        else:
+            await asyncio.sleep(backoff.next_wait_s())

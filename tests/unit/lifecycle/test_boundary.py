@@ -1,0 +1,51 @@
+"""An error that nobody foresaw ends one thing, and is told; what must end everything passes."""
+
+import asyncio
+
+import pytest
+from isthmus_lifecycle.boundary import Boundary, keep_going
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+def test_an_error_stops_here_and_is_counted() -> None:
+    boundary = Boundary("attempt")
+    with boundary.guard(run_id="r1") as fate:
+        fail(ValueError("bytes"))
+    assert isinstance(fate.error, ValueError)
+    with boundary.guard(run_id="r2") as fate:
+        pass
+    assert (fate.error, boundary.caught) == (None, 1)
+
+
+def test_groups_of_errors_stop_here_too() -> None:
+    with Boundary("attempt").guard() as fate:
+        fail(ExceptionGroup("two", [OSError(), ValueError()]))
+    assert isinstance(fate.error, ExceptionGroup)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), SystemExit(1)])
+def test_what_ends_the_task_or_the_process_passes(error: BaseException) -> None:
+    with pytest.raises(type(error)), Boundary("attempt").guard():
+        fail(error)
+
+
+async def test_a_loop_goes_on_after_a_step_that_failed() -> None:
+    steps: list[int] = []
+    is_enough = asyncio.Event()
+
+    async def step() -> None:
+        steps.append(len(steps))
+        if len(steps) == 2:
+            raise OSError("the disk is full")
+        if len(steps) == 4:
+            is_enough.set()
+        await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(keep_going(step, name="upkeep"))
+        await is_enough.wait()
+        loop.cancel()
+    assert steps[:4] == [0, 1, 2, 3]
