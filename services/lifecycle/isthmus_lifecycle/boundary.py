@@ -57,7 +57,7 @@ async def keep_going(step: Callable[[], Awaitable[None]], *, name: str) -> NoRet
     The step itself waits for what it has to do: one that returns at once without awaiting anything would take the loop for itself.
     """
     boundary, backoff = Boundary(name), Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
-    while True:
+    while True:  # pauses: the step waits for what it has to do
         with boundary.guard() as fate:
             await step()
         if fate.error is None:
