@@ -25,7 +25,8 @@ from isthmus_control_plane.service import run_control_plane
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_store import agents, events, placements, runs, snapshots
 from isthmus_store.database import Database
-from isthmus_store.record import AgentHeard, PlacementReport
+from isthmus_store.record.agent import AgentHeard
+from isthmus_store.record.location import PlacementReport
 from isthmus_store.signal import RunSignal
 from isthmus_store.state import AgentState, LocationPhase
 

@@ -19,7 +19,11 @@ from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_store import agents, events, outbox, placements, runs
 from isthmus_store.database import Database
-from isthmus_store.record import Agent, NewInstruction, NewRun, Placement, Run, StoredEvent
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.event import StoredEvent
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.location import Placement
+from isthmus_store.record.run import NewRun, Run
 from isthmus_store.signal import Accepted, Dispatched
 from isthmus_store.state import RunState
 

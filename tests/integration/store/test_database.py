@@ -20,8 +20,10 @@ from isthmus_store.errors import (
     TransientStoreError,
     UnusableDatabaseError,
 )
-from isthmus_store.record import NewAgent, NewDeadLetter, NewRun
-from isthmus_store.table import METADATA
+from isthmus_store.record.agent import NewAgent
+from isthmus_store.record.dead_letter import NewDeadLetter
+from isthmus_store.record.run import NewRun
+from isthmus_store.table.catalog import SCHEMA
 from sqlalchemy import Connection, text
 from support.tcp_proxy import TcpProxy
 
@@ -32,7 +34,7 @@ def letter(now: datetime, reason: str = "poison") -> NewDeadLetter:
 
 async def test_the_migrated_schema_is_the_one_that_the_code_knows(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), METADATA))
+        return list(compare_metadata(MigrationContext.configure(connection), SCHEMA))
 
     async with database.write() as tx:
         assert await tx.connection.run_sync(differences) == []
