@@ -11,7 +11,7 @@ from isthmus.v1.instruction_pb2 import Instruction, LocationSpec, RunRequest
 from isthmus_store.record import AttemptRef, Location, NewInstruction
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.facts import AgentKey
+from isthmus_control_plane.key import AgentKey
 
 #: How long an agent may take to come for its locations. Later it is told anew, since its report is behind.
 SYNC_LIFETIME: Final = timedelta(minutes=10)
