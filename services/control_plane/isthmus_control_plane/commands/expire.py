@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox
-from isthmus_store.record import Agent, OutboxInstruction
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.instruction import OutboxInstruction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.commands import settlement

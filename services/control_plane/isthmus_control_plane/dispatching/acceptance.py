@@ -7,7 +7,8 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import runs
-from isthmus_store.record import AttemptRef, NewInstruction, NewRun, Run
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.run import AttemptRef, NewRun, Run
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 from isthmus_control_plane import clock, history
