@@ -10,7 +10,7 @@ from pathlib import Path
 
 #: What takes time, or ends the loop, by the name of what is awaited: waits, and whatever another party has to answer.
 _PAUSES = re.compile(
-    r"_?sleep|_?wait\w*|get|put|take|join|acquire|_?gather|select|connect\w*|_?read\w*|(sock_)?recv\w*|accept|drain|anext"
+    r"_?sleep|_?wait\w*|get|put|_?take|join|acquire|_?gather|select|connect\w*|_?read\w*|(sock_)?recv\w*|accept|drain|anext"
     r"|to_thread|run_in_executor|until_\w+|_?next_\w+|_?pause\w*"
 )
 
