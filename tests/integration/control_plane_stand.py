@@ -28,6 +28,7 @@ from isthmus_store.database import Database
 from isthmus_store.record import AgentHeard, PlacementReport
 from isthmus_store.signal import RunSignal
 from isthmus_store.state import AgentState, LocationPhase
+from support.caller import channel_to
 
 #: Any free port, and loops that do not keep a test waiting.
 _DEFAULTS: dict[str, Any] = {"listen": "127.0.0.1:0", "sweep_interval_s": 0.2}
@@ -250,7 +251,7 @@ async def control_plane(
     async with asyncio.TaskGroup() as tasks, Database.open(database_url) as database:
         tasks.create_task(serve())
         await started.wait()
-        async with grpc.aio.insecure_channel(addresses[0]) as channel:
+        async with channel_to(addresses[0]) as channel:
             broker = BrokerSettings(url=broker_url, connection_name="test")
             yield Stand(ControlPlaneStub(channel), addresses[0], settings, database, broker, stop, ended)
         stop.set()
