@@ -1,6 +1,5 @@
 """Who is let in by the control plane's API: whoever sends the token, which only its user can read."""
 
-import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -149,7 +148,7 @@ async def test_a_token_file_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_link_in_the_place_of_the_token_file_is_not_followed_when_it_is_made(tmp_path: Path) -> None:
-    os.symlink(tmp_path / "elsewhere", tmp_path / "token")
+    (tmp_path / "token").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(TokenError):
         async with serving(api_token_file=tmp_path / "token"):
             pass

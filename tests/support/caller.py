@@ -18,15 +18,15 @@ class _Bearer:
     def __init__(self, token: str) -> None:
         self._header = (METADATA_KEY, f"Bearer {token}")
 
-    def _with_token(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+    def _with_token(self, details: Any) -> Any:
         return details._replace(metadata=grpc.aio.Metadata(*(details.metadata or ()), self._header))
 
 
-class _Unary(_Bearer, grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
-    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:  # type: ignore[override]
-        return await continuation(self._with_token(details), request)
+class _Unary(_Bearer, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return await continuation(self._with_token(client_call_details), request)
 
 
-class _Stream(_Bearer, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
-    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:  # type: ignore[override]
-        return await continuation(self._with_token(details), request)
+class _Stream(_Bearer, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return await continuation(self._with_token(client_call_details), request)

@@ -42,7 +42,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> _Handler | None:
+    ) -> "_Handler | None":
         """Look at the metadata of one call, before its request is read."""
         method = str(handler_call_details.method)
         if method.startswith("/isthmus.") and not self._is_let_in(handler_call_details):
