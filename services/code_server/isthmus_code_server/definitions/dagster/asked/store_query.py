@@ -10,10 +10,10 @@ from dagster._core.events import DagsterEventType
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import instance_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.asking import is_on_own_account
-from isthmus_code_server.definitions.dagster.metadata import asset_key as path_of
-from isthmus_code_server.definitions.dagster.rebuild import entry_of, kind_of
-from isthmus_code_server.definitions.dagster.rebuild_metadata import key_of
+from isthmus_code_server.definitions.dagster.asked.asking import is_on_own_account
+from isthmus_code_server.definitions.dagster.asked.rebuild import entry_of, kind_of
+from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of
+from isthmus_code_server.definitions.dagster.values.metadata import asset_key as path_of
 from isthmus_code_server.definitions.instance_client import InstanceClient
 from isthmus_code_server.errors import InstanceUnavailableError
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from isthmus_code_server.definitions.dagster.executor import with_own_executor
-from isthmus_code_server.definitions.dagster.step_site import StepSite
+from isthmus_code_server.definitions.dagster.executed.executor import with_own_executor
+from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 
 if TYPE_CHECKING:
     from dagster import JobDefinition, RepositoryDefinition

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1 import telemetry_pb2 as pb
 
 from isthmus_code_server.definitions.clock import now
-from isthmus_code_server.definitions.dagster.metadata import asset_key
+from isthmus_code_server.definitions.dagster.values.metadata import asset_key
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from isthmus_code_server.definitions.dagster.request import ResolvedRequest
+    from isthmus_code_server.definitions.dagster.executed.request import ResolvedRequest
 
 _PARTITION_TAG = "dagster/partition"
 _RANGE_START_TAG = "dagster/asset_partition_range_start"

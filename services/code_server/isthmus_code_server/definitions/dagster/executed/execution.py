@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1 import telemetry_pb2 as pb
 
 from isthmus_code_server.definitions.clock import now, timestamp
-from isthmus_code_server.definitions.dagster.failure import (
+from isthmus_code_server.definitions.dagster.executed.planning import planned_events
+from isthmus_code_server.definitions.dagster.executed.step_channel import unpickled
+from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
+from isthmus_code_server.definitions.dagster.executed.step_worker import StepContext, serve_step
+from isthmus_code_server.definitions.dagster.executed.translation import translate
+from isthmus_code_server.definitions.dagster.values.failure import (
     failure_from_exception,
     failure_from_step,
     user_failure,
 )
-from isthmus_code_server.definitions.dagster.planning import planned_events
-from isthmus_code_server.definitions.dagster.step_channel import unpickled
-from isthmus_code_server.definitions.dagster.step_site import StepSite
-from isthmus_code_server.definitions.dagster.step_worker import StepContext, serve_step
-from isthmus_code_server.definitions.dagster.translation import translate
 from isthmus_code_server.definitions.port import DeathWatch, EventSink, RunPlace, SpawnStep
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dagster._core.events import DagsterEvent
     from dagster._core.events.log import EventLogEntry
 
-    from isthmus_code_server.definitions.dagster.instance import RunInstance
-    from isthmus_code_server.definitions.dagster.request import ResolvedRequest
+    from isthmus_code_server.definitions.dagster.asked.instance import RunInstance
+    from isthmus_code_server.definitions.dagster.executed.request import ResolvedRequest
 
 _UNEXPECTED_TERMINATION = "UNEXPECTED_TERMINATION"
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1 import telemetry_pb2 as pb
 
 from isthmus_code_server.definitions.clock import timestamp
-from isthmus_code_server.definitions.dagster.encodable import encodable_entry
-from isthmus_code_server.definitions.dagster.failure import (
+from isthmus_code_server.definitions.dagster.values.encodable import encodable_entry
+from isthmus_code_server.definitions.dagster.values.failure import (
     failure_from_error_info,
     failure_from_plain_exception,
     failure_from_step,
     user_failure,
 )
-from isthmus_code_server.definitions.dagster.metadata import asset_key, metadata_entries
+from isthmus_code_server.definitions.dagster.values.metadata import asset_key, metadata_entries
 
 if TYPE_CHECKING:
     from dagster._core.events import DagsterEvent

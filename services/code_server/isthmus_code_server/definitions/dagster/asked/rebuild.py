@@ -16,7 +16,7 @@ from dagster._utils import error as errors
 from isthmus.v1 import instance_pb2
 from isthmus.v1 import telemetry_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.rebuild_metadata import key_of, metadata_of
+from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of, metadata_of
 
 # Their constructors are not typed, and differ between versions of Dagster.
 _events: Any = told

@@ -13,9 +13,9 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from isthmus_code_server.definitions.dagster.event_storage import AskingEventStorage, EntrySink, new_event_storage
-from isthmus_code_server.definitions.dagster.run_storage import AskingRunStorage, new_run_storage
-from isthmus_code_server.definitions.dagster.store_query import StoreQuery
+from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, EntrySink, new_event_storage
+from isthmus_code_server.definitions.dagster.asked.run_storage import AskingRunStorage, new_run_storage
+from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
 from isthmus_code_server.definitions.instance_client import InstanceClient
 from isthmus_code_server.definitions.port import RunPlace
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import FieldViolation
 
-from isthmus_code_server.definitions.dagster.config_violations import ROOT, config_violations
-from isthmus_code_server.definitions.dagster.partitions import is_valid_key
-from isthmus_code_server.definitions.dagster.reexecution import known_state
-from isthmus_code_server.definitions.dagster.selection import (
+from isthmus_code_server.definitions.dagster.described.partitions import is_valid_key
+from isthmus_code_server.definitions.dagster.executed.config_violations import ROOT, config_violations
+from isthmus_code_server.definitions.dagster.executed.reexecution import known_state
+from isthmus_code_server.definitions.dagster.executed.selection import (
     Selection,
     selection_of,
     selection_violations,

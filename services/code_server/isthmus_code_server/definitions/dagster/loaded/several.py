@@ -10,7 +10,7 @@ from datetime import datetime
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import FieldViolation, LocationSnapshot, RequestedRun, ScheduleAnswer, SensorAnswer
 
-from isthmus_code_server.definitions.dagster.joined_snapshot import join
+from isthmus_code_server.definitions.dagster.loaded.joined_snapshot import join
 from isthmus_code_server.definitions.port import Definitions, PreparedRun, SensorTick
 from isthmus_code_server.errors import InvalidRequestError, UnknownDefinitionError
 

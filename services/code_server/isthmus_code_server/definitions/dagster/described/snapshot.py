@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.v1 import telemetry_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.config_schema import config_field
-from isthmus_code_server.definitions.dagster.job_snapshot import job_snapshot
-from isthmus_code_server.definitions.dagster.metadata import asset_key, metadata_entries
-from isthmus_code_server.definitions.dagster.partitions import partitions_snapshot
+from isthmus_code_server.definitions.dagster.described.config_schema import config_field
+from isthmus_code_server.definitions.dagster.described.job_snapshot import job_snapshot
+from isthmus_code_server.definitions.dagster.described.partitions import partitions_snapshot
+from isthmus_code_server.definitions.dagster.values.metadata import asset_key, metadata_entries
 
 if TYPE_CHECKING:
     from dagster import JobDefinition, RepositoryDefinition

@@ -28,9 +28,9 @@ from dagster._utils import get_run_crash_explanation
 from dagster._utils.error import serializable_error_info_from_exc_info
 from isthmus.v1.telemetry_pb2 import Event
 
-from isthmus_code_server.definitions.dagster.step_channel import StepFrame, unpickled
-from isthmus_code_server.definitions.dagster.step_site import StepSite
-from isthmus_code_server.definitions.dagster.step_worker import StepContext, StepOrder, StepWorker, start_step
+from isthmus_code_server.definitions.dagster.executed.step_channel import StepFrame, unpickled
+from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
+from isthmus_code_server.definitions.dagster.executed.step_worker import StepContext, StepOrder, StepWorker, start_step
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext

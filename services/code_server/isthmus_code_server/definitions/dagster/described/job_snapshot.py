@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.v1 import telemetry_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.config_schema import config_of_type
-from isthmus_code_server.definitions.dagster.metadata import asset_key
-from isthmus_code_server.definitions.dagster.partitions import partitions_snapshot
+from isthmus_code_server.definitions.dagster.described.config_schema import config_of_type
+from isthmus_code_server.definitions.dagster.described.partitions import partitions_snapshot
+from isthmus_code_server.definitions.dagster.values.metadata import asset_key
 
 if TYPE_CHECKING:
     from dagster import GraphDefinition, JobDefinition

@@ -16,10 +16,10 @@ from dagster._core.events import DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.base import AssetEntry, AssetRecord, EventLogConnection, EventLogStorage
 
-from isthmus_code_server.definitions.dagster.check_records import CheckRecords
-from isthmus_code_server.definitions.dagster.rebuild import kind_of
-from isthmus_code_server.definitions.dagster.refusal import refuse_the_rest
-from isthmus_code_server.definitions.dagster.store_query import EventSearch, StoreQuery
+from isthmus_code_server.definitions.dagster.asked.check_records import CheckRecords
+from isthmus_code_server.definitions.dagster.asked.rebuild import kind_of
+from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
+from isthmus_code_server.definitions.dagster.asked.store_query import EventSearch, StoreQuery
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
 #: Takes each entry of the run's log, in order.

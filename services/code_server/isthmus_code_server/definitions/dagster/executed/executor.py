@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
-from isthmus_code_server.definitions.dagster.step_executor import ForkedStepsExecutor
-from isthmus_code_server.definitions.dagster.step_site import StepSite
+from isthmus_code_server.definitions.dagster.executed.step_executor import ForkedStepsExecutor
+from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 
 if TYPE_CHECKING:
     from dagster import Executor, ExecutorDefinition, InitExecutorContext, JobDefinition

@@ -10,8 +10,8 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 from isthmus.v1 import instance_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.rebuild import entry_of
-from isthmus_code_server.definitions.dagster.store_query import StoreQuery
+from isthmus_code_server.definitions.dagster.asked.rebuild import entry_of
+from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
 
 _Status = AssetCheckExecutionRecordStatus
 _STATUSES: Mapping[AssetCheckExecutionRecordStatus, "pb.CheckExecutionsQuery.Status.ValueType"] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.v1 import telemetry_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.metadata import asset_key
+from isthmus_code_server.definitions.dagster.values.metadata import asset_key
 from isthmus_code_server.definitions.port import SensorTick
 from isthmus_code_server.errors import UnknownDefinitionError
 
@@ -24,7 +24,7 @@ def evaluate_schedule(
         UnknownDefinitionError: No schedule has this name.
         Exception: Whatever the user's code raised.
     """
-    from isthmus_code_server.definitions.dagster.evaluation_context import ScheduleContext
+    from isthmus_code_server.definitions.dagster.evaluated.evaluation_context import ScheduleContext
 
     if not repository.has_schedule_def(name):
         raise UnknownDefinitionError(name, kind="schedule")
@@ -51,7 +51,7 @@ def evaluate_sensor(
         UnknownDefinitionError: No sensor has this name.
         Exception: Whatever the user's code raised.
     """
-    from isthmus_code_server.definitions.dagster.evaluation_context import SensorContext
+    from isthmus_code_server.definitions.dagster.evaluated.evaluation_context import SensorContext
 
     if not repository.has_sensor_def(name):
         raise UnknownDefinitionError(name, kind="sensor")

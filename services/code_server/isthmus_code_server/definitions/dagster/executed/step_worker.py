@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from isthmus_code_server.definitions.dagster.step_channel import StepHearer, StepSpeaker
-from isthmus_code_server.definitions.dagster.step_site import RunOfSteps
+from isthmus_code_server.definitions.dagster.executed.step_channel import StepHearer, StepSpeaker
+from isthmus_code_server.definitions.dagster.executed.step_site import RunOfSteps
 from isthmus_code_server.definitions.port import ExplainDeath
 from isthmus_code_server.zygote.process import (
     die_with_parent,

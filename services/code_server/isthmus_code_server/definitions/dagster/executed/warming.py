@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event
 
-from isthmus_code_server.definitions.dagster.execution import DagsterRunExecution
-from isthmus_code_server.definitions.dagster.request import resolve
-from isthmus_code_server.definitions.dagster.step_site import StepSite
+from isthmus_code_server.definitions.dagster.executed.execution import DagsterRunExecution
+from isthmus_code_server.definitions.dagster.executed.request import resolve
+from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 from isthmus_code_server.definitions.port import RunPlace
 
 if TYPE_CHECKING:
     from dagster import JobDefinition
 
-    from isthmus_code_server.definitions.dagster.instance import RunInstance
+    from isthmus_code_server.definitions.dagster.asked.instance import RunInstance
 
 #: Dagster's console logger writes to stderr, which is the server's at this time.
 _QUIET = '{"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}'

@@ -11,10 +11,10 @@ from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus, RunR
 from dagster._core.storage.runs.base import RunStorage
 from isthmus.v1 import instance_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.asking import is_executor_asking
-from isthmus_code_server.definitions.dagster.refusal import refuse_the_rest
-from isthmus_code_server.definitions.dagster.run_records import record_here, record_of, runs_query
-from isthmus_code_server.definitions.dagster.store_query import StoreQuery
+from isthmus_code_server.definitions.dagster.asked.asking import is_executor_asking
+from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
+from isthmus_code_server.definitions.dagster.asked.run_records import record_here, record_of, runs_query
+from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
 _ROOT_TAG = "dagster/root_run_id"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.v1.telemetry_pb2 import Failure
 
-from isthmus_code_server.definitions.dagster.encodable import encodable
-from isthmus_code_server.definitions.dagster.metadata import metadata_entries
+from isthmus_code_server.definitions.dagster.values.encodable import encodable
+from isthmus_code_server.definitions.dagster.values.metadata import metadata_entries
 
 if TYPE_CHECKING:
     from dagster._core.execution.plan.objects import StepFailureData

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import instance_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.rebuild_metadata import key_of
+from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
 _Status = DagsterRunStatus
