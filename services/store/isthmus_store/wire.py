@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import control_plane_pb2, telemetry_pb2
 
 from isthmus_store.column import from_microseconds
-from isthmus_store.record import AttemptRef, Violation
+from isthmus_store.record.run import AttemptRef, Violation
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunReason, RunState
 
 _E = TypeVar("_E", bound=StrEnum)

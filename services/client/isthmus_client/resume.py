@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 from isthmus.v1.control_plane_pb2 import Run, RunState
 
-from isthmus_cli.status import is_connection_lost, translate
+from isthmus_client.status import is_connection_lost, translate
 
 if TYPE_CHECKING:
     from grpc.aio import UnaryStreamCall

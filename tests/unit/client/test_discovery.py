@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from isthmus_cli.discovery import DEFAULT_ADDRESS, find_server
+from isthmus_client.discovery import DEFAULT_ADDRESS, find_server
 
 
 def announce(folder: Path, *, address: str, pid: int) -> None:

@@ -7,7 +7,6 @@ async with ControlPlaneClient("127.0.0.1:7070") as client:
 """
 
 import asyncio
-import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Self, TypeVar, cast
@@ -42,9 +41,10 @@ from isthmus.v1.control_plane_pb2 import (
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneStub
 from isthmus.v1.instruction_pb2 import LogCursor
 
-from isthmus_cli.errors import UnavailableError
-from isthmus_cli.resume import is_ended, resumed
-from isthmus_cli.status import translate
+from isthmus_client.channel import CHANNEL_OPTIONS
+from isthmus_client.errors import UnavailableError
+from isthmus_client.resume import is_ended, resumed
+from isthmus_client.status import translate
 
 if TYPE_CHECKING:
     from grpc.aio import UnaryStreamCall
@@ -58,46 +58,20 @@ _Response = TypeVar("_Response")
 CALL_DEADLINE_S = 15.0
 #: Seconds for a call that asks the user's environment.
 QUESTION_DEADLINE_S = 90.0
-#: Bytes of one message: a location's snapshot may be large.
-_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-
-# Each call may be repeated: a launch carries its run id from the first try on.
-_SERVICE_CONFIG = json.dumps(
-    {
-        "methodConfig": [
-            {
-                "name": [{"service": "isthmus.v1.ControlPlane"}],
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.1s",
-                    "maxBackoff": "1s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            },
-        ],
-    },
-)
-_CHANNEL_OPTIONS = (
-    ("grpc.service_config", _SERVICE_CONFIG),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
 
 
 class ControlPlaneClient:
     """A connection to one control plane, speaking for one deployment.
 
     Enter it to connect; leaving it closes the connection. Messages are those of `isthmus.v1`. Each method raises a
-    subclass of `isthmus_cli.errors.ClientError`. An empty `deployment` in a request is filled in.
+    subclass of `isthmus_client.errors.ClientError`. An empty `deployment` in a request is filled in.
     """
 
     def __init__(self, address: str, *, deployment: str = "default", connect_timeout_s: float = 5.0) -> None:
         self._address = address
         self._deployment = deployment
         self._connect_timeout_s = connect_timeout_s
-        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = cast("ControlPlaneAsyncStub", ControlPlaneStub(self._channel))
 
     def __repr__(self) -> str:

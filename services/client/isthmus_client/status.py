@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import grpc
 
-from isthmus_cli.errors import (
+from isthmus_client.errors import (
     AccessDeniedError,
     ClientError,
     ConflictError,

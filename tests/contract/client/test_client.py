@@ -4,12 +4,11 @@ import uuid
 
 import grpc
 import pytest
-from contract.cli.canned import CannedControlPlane, CannedServer, Refusal, a_location, a_run, serve
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest, RunState, RunUpdate
 from isthmus.v1.telemetry_pb2 import Event, LogChunk, LogStream
-from isthmus_cli.client import ControlPlaneClient
-from isthmus_cli.errors import (
+from isthmus_client.client import ControlPlaneClient
+from isthmus_client.errors import (
     ClientError,
     ConflictError,
     DeadlineError,
@@ -20,6 +19,7 @@ from isthmus_cli.errors import (
     UnsupportedCallError,
     Violation,
 )
+from support.canned import CannedControlPlane, CannedServer, Refusal, a_location, a_run, serve
 
 
 def history(*, ends: bool = True) -> list[RunUpdate]:

@@ -1,4 +1,4 @@
-"""Finds the control plane's address when no option names it."""
+"""Finds the control plane's address when nobody names it."""
 
 import json
 import os
@@ -12,14 +12,13 @@ DEFAULT_ADDRESS = "127.0.0.1:7070"
 
 
 def find_server(
-    option: str | None,
+    named: str | None = None,
     *,
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
 ) -> str:
-    """Choose the address: the option, ISTHMUS_SERVER, a running `isthmus dev` here or in a parent folder, the default."""
-    named = option or environ.get("ISTHMUS_SERVER")
-    if named:
+    """Choose the address: what was named, ISTHMUS_SERVER, a running `isthmus dev` here or in a parent folder, the default."""
+    if named := named or environ.get("ISTHMUS_SERVER"):
         return named
     here = (folder or Path.cwd()).absolute()
     for candidate in (here, *here.parents):
