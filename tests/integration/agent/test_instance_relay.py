@@ -12,7 +12,7 @@ from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery
 from isthmus_agent.hosts.host import Server
 from isthmus_agent.instance import relay
 from isthmus_agent.instance.relay import InstanceRelay
-from isthmus_agent.locations.held import HeldServer
+from isthmus_agent.servers.held import HeldServer
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from support.eventually import eventually
