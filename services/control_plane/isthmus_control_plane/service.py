@@ -29,9 +29,11 @@ from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.expire import Expirer
 from isthmus_control_plane.instance.desk import InstanceDesk
+from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.outbox import OutboxDispatcher
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.reconcile import Reconciler
+from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub, wait_for
 from isthmus_control_plane.world import SyncMemory
@@ -108,6 +110,8 @@ class _Parts:
     dead_letters: DeadLetterReader
     notices: NoticeListener
     instance: InstanceDesk
+    leadership: Leadership
+    sweeper: Sweeper
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -127,6 +131,7 @@ def _assemble(core: Core, *, publisher: Publisher) -> _Parts:
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, runs=runs),
     )
+    leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
     return _Parts(
         core=core,
         api=ControlPlaneService(desks),
@@ -137,6 +142,8 @@ def _assemble(core: Core, *, publisher: Publisher) -> _Parts:
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
         instance=InstanceDesk(core, publisher=publisher),
+        leadership=leadership,
+        sweeper=Sweeper(core, leadership=leadership),
         is_declared=asyncio.Event(),
     )
 
@@ -148,6 +155,8 @@ async def _loops(parts: _Parts) -> AsyncIterator[None]:
         running = [
             tasks.create_task(parts.reconciler.run(), name="reconcile"),
             tasks.create_task(parts.expirer.run(), name="expire"),
+            tasks.create_task(parts.leadership.run(parts.core.hub.stopping), name="leadership"),
+            tasks.create_task(parts.sweeper.run(), name="retention"),
             tasks.create_task(_with_broker(parts), name="broker"),
         ]
         yield
