@@ -218,17 +218,23 @@ class ControlPlaneClient:
         streams: Sequence["LogStream.ValueType"],
         follow: bool = False,
         step_key: str = "",
+        value: str = "",
     ) -> AsyncIterator["LogChunk"]:
         """Tell a run's output, or one step's, from its beginning; with `follow`, until it has ended.
 
         A broken stream is resumed after the last bytes that were yielded of each file. What is missing comes as a chunk
-        with `gap` set.
+        with `gap` set. With `value`, one value that was cut out of an event, by its SHA-256, in place of output.
         """
         cursors = {(stream, ""): LogCursor(stream=stream) for stream in streams}
 
         def open_stream() -> "UnaryStreamCall[StreamLogsRequest, LogChunk]":
             request = StreamLogsRequest(
-                deployment=self._deployment, run_id=run_id, follow=follow, step_key=step_key, cursors=cursors.values()
+                deployment=self._deployment,
+                run_id=run_id,
+                follow=follow,
+                step_key=step_key,
+                value_sha256=value,
+                cursors=cursors.values(),
             )
             return self._stub.StreamLogs(request)
 

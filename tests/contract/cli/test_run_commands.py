@@ -240,6 +240,15 @@ async def test_logs_go_where_they_belong_and_bytes_stay_bytes(canned: CannedServ
     ]
 
 
+async def test_a_value_that_was_cut_out_of_an_event_is_printed_as_it_is(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.chunks = [LogChunk(stream=LogStream.LOG_STREAM_STDOUT, data=b"\0whole", value_sha256="ab")]
+    outcome = await isthmus("run", "logs", "r1", "--value", "ab")
+    assert (outcome.code, outcome.out) == (0, "\0whole")
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, StreamLogsRequest)
+    assert (asked.value_sha256, len(asked.cursors)) == ("ab", 1)
+
+
 async def test_lines_of_steps_that_write_side_by_side_stay_whole(canned: CannedServer, isthmus: Isthmus) -> None:
     out = LogStream.LOG_STREAM_STDOUT
     canned.plane.chunks = [

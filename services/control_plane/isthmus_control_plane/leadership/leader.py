@@ -6,13 +6,14 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
-from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.boundary import keep_going_until
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import leases
 from isthmus_store.database import Database
-from isthmus_store.errors import LeaseLostError, TransientStoreError
+from isthmus_store.errors import LeaseLostError, StoreError, TransientStoreError
 from isthmus_store.leases import Lease
 from isthmus_store.transaction import WriteTransaction
 
@@ -50,13 +51,8 @@ class Leadership:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Seek and keep the lease until told to stop, and give it back."""
-        boundary = Boundary("leadership")
-        while not stopping.is_set():
-            with boundary.guard(lease=self._name):
-                await self._try()
-            await wait_for(stopping, at_most_s=self._duration_s / _RENEWALS)
-        with boundary.guard(lease=self._name):
-            await self.resign()
+        await keep_going_until(stopping, step=partial(self._turn, stopping), name="leadership")
+        await self.resign()
 
     async def step(self) -> None:
         """Renew the lease, or take it if it is free."""
@@ -85,7 +81,7 @@ class Leadership:
         try:
             async with self._database.write() as tx:
                 await leases.release(tx, self._lease)
-        except TransientStoreError as error:
+        except StoreError as error:
             # It ends by itself.
             log.info("lease_not_released", lease=self._name, problem=str(error))
         self._lease = None
@@ -107,11 +103,12 @@ class Leadership:
                 raise
             yield tx
 
-    async def _try(self) -> None:
+    async def _turn(self, stopping: asyncio.Event) -> None:
         try:
             await self.step()
         except TransientStoreError as error:
             log.warning("lease_postponed", lease=self._name, problem=str(error))
+        await wait_for(stopping, at_most_s=self._duration_s / _RENEWALS)
 
     async def _renewed(self, tx: WriteTransaction, *, duration: timedelta) -> Lease | None:
         if self._lease is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.boundary import Boundary, keep_going_until
 from isthmus_lifecycle.log import get_logger
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 
@@ -41,13 +41,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Go round until the hub stops."""
-        stopping = self._core.hub.stopping
-        while not stopping.is_set():
-            if self._leadership.is_held:
-                await self.round()
-            is_leading = self._leadership.is_held
-            pause_s = self._core.settings.retention_interval_s if is_leading else _LOOK_EVERY_S
-            await wait_for(stopping, at_most_s=pause_s)
+        await keep_going_until(self._core.hub.stopping, step=self._turn, name="retention")
 
     async def round(self) -> dict[str, int]:
         """Remove all that is old now; returns how many of each kind went. A kind that fails leaves the others alone."""
@@ -62,6 +56,13 @@ class Sweeper:
         if any(removed.values()):
             log.info("removed", **{kind: count for kind, count in removed.items() if count})
         return removed
+
+    async def _turn(self) -> None:
+        if self._leadership.is_held:
+            await self.round()
+        is_leading = self._leadership.is_held
+        pause_s = self._core.settings.retention_interval_s if is_leading else _LOOK_EVERY_S
+        await wait_for(self._core.hub.stopping, at_most_s=pause_s)
 
     async def _do(self, chore: Chore, work: Work, *, kind: str) -> int:
         try:
