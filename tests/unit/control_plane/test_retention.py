@@ -12,7 +12,8 @@ NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
 
 
 def rules(**settings: float) -> Rules:
-    return Rules.of(ControlPlaneSettings(broker_url="amqp://x", database_url="sqlite:///x", **settings), at=NOW)
+    given_ = {"broker_url": "amqp://x", "database_url": "sqlite:///x", **settings}
+    return Rules.of(ControlPlaneSettings.model_validate(given_), at=NOW)
 
 
 def test_by_default_everything_that_grows_is_removed_some_day() -> None:
