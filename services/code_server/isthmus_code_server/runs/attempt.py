@@ -14,9 +14,9 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalReader, JournalWriter, repair
 
-from isthmus_code_server.runs.cancel_marker import cancel_reason
-from isthmus_code_server.runs.ending import ChildExit, cancel_ladder, terminal_event
-from isthmus_code_server.runs.memory import MemoryWatch
+from isthmus_code_server.attempts.cancel_marker import cancel_reason
+from isthmus_code_server.attempts.ending import ChildExit, cancel_ladder, terminal_event
+from isthmus_code_server.attempts.memory import MemoryWatch
 from isthmus_code_server.runs.zygote_link import Child
 from isthmus_code_server.zygote.wire import ENDED, HEAD, FrameKind, read_head
 

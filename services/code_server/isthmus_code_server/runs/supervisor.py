@@ -17,6 +17,9 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.backlog import JournalBacklog
 
+from isthmus_code_server.attempts.cancel_marker import cancel_reason, request_cancel
+from isthmus_code_server.attempts.ending import UNSEEN_EXIT, ChildExit
+from isthmus_code_server.attempts.memory import MemoryWatch
 from isthmus_code_server.definitions.clock import timestamp
 from isthmus_code_server.errors import (
     AttemptFencedError,
@@ -26,9 +29,6 @@ from isthmus_code_server.errors import (
     ZygoteLostError,
 )
 from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
-from isthmus_code_server.runs.cancel_marker import cancel_reason, request_cancel
-from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
-from isthmus_code_server.runs.memory import MemoryWatch
 from isthmus_code_server.runs.retention import drop_journal, prune
 from isthmus_code_server.runs.zygote_link import Child, ZygoteLink
 from isthmus_code_server.zygote.wire import FrameKind

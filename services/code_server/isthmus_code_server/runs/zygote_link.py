@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from isthmus.v1.code_server_pb2 import DescribeResponse
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_code_server.attempts.ending import UNSEEN_EXIT, ChildExit
 from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
-from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
 from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import (
     HEAD,

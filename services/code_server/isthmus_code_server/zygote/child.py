@@ -17,13 +17,13 @@ from isthmus.v1.telemetry_pb2 import Event, Failure
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalWriter
 
+from isthmus_code_server.attempts.cancel_marker import is_cancel_requested
+from isthmus_code_server.attempts.death import StepDeaths
+from isthmus_code_server.attempts.log_offsets import LogOffsetBook, redirect_to_step
 from isthmus_code_server.definitions.port import Definitions, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
-from isthmus_code_server.runs.cancel_marker import is_cancel_requested
-from isthmus_code_server.runs.death import StepDeaths
-from isthmus_code_server.runs.log_offsets import LogOffsetBook, redirect_to_step
+from isthmus_code_server.kernel.process import redirect_output
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
-from isthmus_code_server.zygote.process import redirect_output
 from isthmus_code_server.zygote.spawning import spawn_step
 from isthmus_code_server.zygote.wire import ENDED, FrameKind, LoadOrder, StepCall
 
