@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1.telemetry_pb2 import Event, RunRef, RunSucceeded
-from isthmus_spool.attempt_folder import AttemptFolder, list_attempts
+from isthmus_spool.attempt_folder import AttemptFolder, later_attempt, list_attempts
 from isthmus_spool.backlog import JournalBacklog
 from isthmus_spool.errors import JournalError
 from isthmus_spool.journal import JournalReader, JournalWriter, Repair, repair
@@ -229,6 +230,35 @@ def test_only_one_claim_of_an_attempt_succeeds(tmp_path: Path) -> None:
     assert folder.claim()
     assert not folder.claim()
     assert [(found.run_id, found.attempt) for found in list_attempts(tmp_path / "runs")] == [("r", 2)]
+
+
+def test_the_journal_of_a_done_attempt_goes_and_its_output_stays(tmp_path: Path) -> None:
+    done, going = (AttemptFolder.for_run(tmp_path, RunRef(run_id=name, attempt=1)) for name in ("done", "going"))
+    for folder in (done, going):
+        folder.claim()
+        write(folder.journal, "a")
+        folder.stdout.write_text("output")
+    done.mark_done()
+    for folder in (done, going):
+        folder.drop_journal()
+    assert (done.journal.exists(), done.stdout.exists()) == (False, True)
+    assert going.journal.exists()
+
+
+def test_a_later_attempt_is_found_among_a_hundred_thousand_folders_in_a_moment(tmp_path: Path) -> None:
+    folders = [AttemptFolder(tmp_path / f"other{number}.1", f"other{number}", 1) for number in range(100_000)]
+    for folder in folders:
+        folder.path.mkdir()
+    first, fourth = (AttemptFolder.for_run(tmp_path, RunRef(run_id="r", attempt=attempt)) for attempt in (1, 4))
+    fourth.claim()
+    spent = []
+    for _ in range(20):
+        began = time.perf_counter()
+        assert later_attempt(first) == 4
+        assert later_attempt(fourth) is None
+        spent.append(time.perf_counter() - began)
+    # The best of several: a busy machine takes its time now and then.
+    assert min(spent) < 0.001
 
 
 def test_marks_of_an_attempt_are_read_back(tmp_path: Path) -> None:
