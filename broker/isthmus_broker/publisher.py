@@ -5,15 +5,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from aiormq.exceptions import DeliveryError, PublishError
 
+from isthmus_broker.bounds import within
 from isthmus_broker.errors import BrokerUnavailableError, PublishRefusedError, PublishUnknownError, UnroutableError
 from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
 from isthmus_broker.settings import BrokerSettings
+
+#: The longest life in a queue that a message is given, seconds (40 days): the broker takes 2^32 ms and no more.
+MAX_EXPIRES_IN_S: Final = 3_456_000.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Publisher:
             content_type=message.content_type,
             content_encoding=message.content_encoding,
             headers=dict(message.headers),
-            expiration=message.expires_in_s,
+            expiration=life_in_queue(message.expires_in_s),
             delivery_mode=DeliveryMode.PERSISTENT if message.is_durable else DeliveryMode.NOT_PERSISTENT,
             user_id=self._settings.user,
         )
@@ -129,3 +133,8 @@ class Publisher:
         finally:
             self._channel = None
             self._connected.clear()
+
+
+def life_in_queue(expires_in_s: float | None) -> float | None:
+    """Return a life that the broker takes: it closes the channel over any other."""
+    return None if expires_in_s is None else within(expires_in_s, low=0.0, high=MAX_EXPIRES_IN_S)

@@ -26,6 +26,7 @@ from isthmus_store.record.location import Placement
 from isthmus_store.record.run import NewRun, Run
 from isthmus_store.signal import Accepted, Dispatched
 from isthmus_store.state import RunState
+from support.eventually import patiently
 
 CODE_SERVER = Source(deployment="prod", agent="lab", location="etl", generation=1, incarnation="cs-1")
 AGENT = Source(deployment="prod", agent="lab", incarnation="life-1")
@@ -127,7 +128,7 @@ async def monitor(settings: MonitorSettings) -> AsyncIterator[None]:
     started = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(run_monitor(settings, started=started))
-        async with asyncio.timeout(20):
+        async with patiently(20):
             await started.wait()
         try:
             yield

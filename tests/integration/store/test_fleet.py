@@ -95,6 +95,14 @@ async def test_sync_revisions_grow_and_remember_for_which_life(database: Databas
     assert (agent.sync_revision, agent.synced_incarnation) == (9, "life-1")
 
 
+async def test_a_revision_that_no_agent_can_remember_leaves_room_to_count_on(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    async with database.write() as tx:
+        for step in range(1, 4):
+            bumped = await agents.bump_sync(tx, deployment="prod", name="lab", above=2**63 - 1)
+            assert bumped == agents.MAX_REVISION + step
+
+
 async def apply(database: Database, now: datetime, settings: bytes = b"v1", **changes: object) -> int:
     async with database.write() as tx:
         location = await locations.apply(

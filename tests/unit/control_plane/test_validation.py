@@ -74,12 +74,14 @@ def test_run_ids_are_uuids(value: str, *, is_valid: bool) -> None:
         ("[1]", "must be a JSON object; is a list"),
         ("{'a': 1}", "is not JSON: Expecting property name enclosed in double quotes in line 1, column 2"),
         ('{"a": NaN}', "is not JSON: NaN is no JSON value"),
-        ('{"a":' * 50_000, "is nested too deeply"),
+        ('{"a":' * 50_000 + "1" + "}" * 50_000, "is nested too deeply"),
+        ('{"a": ' + "[" * 100 + "]" * 100 + "}", "is nested too deeply"),
+        ('{"a": ' + "[" * 99 + "]" * 99 + "}", None),
         ('{"a": "' + "x" * 100_000 + '"}', "must have at most 99,999 bytes; has 100,009."),
     ],
 )
 def test_run_config_is_a_json_object(value: str, words: str | None) -> None:
-    found = field.json_object(value, field="run_config_json", max_bytes=299_999 if "nested" in str(words) else 99_999)
+    found = field.json_object(value, field="run_config_json", max_bytes=399_999 if "nested" in str(words) else 99_999)
     assert (not found) if words is None else found[0].description.startswith(words)
 
 
@@ -156,6 +158,10 @@ def test_a_stream_of_output_is_asked_for_once() -> None:
     cursors = [LogCursor(stream=LOG_STREAM_STDOUT), LogCursor(stream=LOG_STREAM_STDOUT), LogCursor()]
     wanted = api.StreamLogsRequest(run_id="6f1c7a52-3c1b-4a57-9d70-0d9c1f2a4b11", cursors=cursors)
     assert set(told(request.stream_logs(wanted))) == {"cursors[1].stream", "cursors[2].stream"}
+    for value, step in (("../../x", ""), ("A" * 64, ""), ("a" * 64, "step")):
+        wanted = api.StreamLogsRequest(run_id=wanted.run_id, value_sha256=value, step_key=step)
+        assert set(told(request.stream_logs(wanted))) == {"value_sha256"}
+    assert not request.stream_logs(api.StreamLogsRequest(run_id=wanted.run_id, value_sha256="a" * 64))
 
 
 @pytest.mark.parametrize(
