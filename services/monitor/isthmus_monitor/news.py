@@ -10,7 +10,10 @@ from isthmus.v1.telemetry_pb2 import Event, Failure, LocationReport, TelemetryBa
 from isthmus_broker.bounds import MAX_COUNT, tamers_of
 from isthmus_store import wire
 from isthmus_store.events import new_event
-from isthmus_store.record import AttemptRef, NewEvent, PlacementReport, Standby, Violation
+from isthmus_store.record.agent import Standby
+from isthmus_store.record.event import NewEvent
+from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.run import AttemptRef, Violation
 from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succeeded
 from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
 

@@ -5,9 +5,9 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, select, tuple_, update
 
-from isthmus_store.record import Agent, AgentHeard, NewAgent
+from isthmus_store.record.agent import Agent, AgentHeard, NewAgent
 from isthmus_store.state import AgentState
-from isthmus_store.table import AGENTS, PLACEMENTS
+from isthmus_store.table.fleet import AGENTS, PLACEMENTS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from isthmus.v1.telemetry_pb2 import AssetKey, Event
 
-from isthmus_store.record import Fact
+from isthmus_store.record.event import Fact
 from isthmus_store.wire import storable
 
 #: The most bytes of an asset's path, partition and check together that are indexed: PostgreSQL refuses an entry of an

@@ -10,7 +10,7 @@ from isthmus.v1 import control_plane_pb2, telemetry_pb2
 from isthmus_broker.bounds import MAX_MOMENT_S, MIN_MOMENT_S
 
 from isthmus_store.column import from_microseconds
-from isthmus_store.record import AttemptRef, Violation
+from isthmus_store.record.run import AttemptRef, Violation
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunReason, RunState
 
 _E = TypeVar("_E", bound=StrEnum)

@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 from isthmus_store import agents, locations, placements, snapshots
 from isthmus_store.database import Database
-from isthmus_store.record import Agent, AgentHeard, AttemptRef, NewAgent, PlacementReport, Standby
+from isthmus_store.record.agent import Agent, AgentHeard, NewAgent, Standby
+from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, LocationPhase
 
 

@@ -11,7 +11,7 @@ from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef
 from isthmus_monitor.news import MAX_ATTEMPTS, Bulletin
 from isthmus_monitor.plan import Known, Wanted
-from isthmus_store.record import AttemptRef
+from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
 from unit.monitor.rows import LAB, NOW, agent, bulletin, instruction, known, placement, planned, run, said, seqs
 
