@@ -167,6 +167,11 @@ class TelemetryConsumer:
         """Whether the broker delivers to us at this moment."""
         return self._consumer.is_consuming
 
+    @property
+    def backlog(self) -> int:
+        """How many batches were delivered and wait to be taken."""
+        return self._arrived.qsize() + (self._held is not None)
+
     async def wait_consuming(self) -> None:
         """Wait until the broker delivers to us."""
         await self._consumer.wait_consuming()
