@@ -104,6 +104,7 @@ class Consumer:
         # aio-pika closes a channel that nobody refers to.
         self._channels: list[AbstractChannel] = []
         self._is_stopped = asyncio.Event()
+        self._loss: LossWatch | None = None
         self._boundary = Boundary("delivery")
 
     @property
@@ -119,6 +120,11 @@ class Consumer:
         """Consume until cancelled."""
         await Link(self._settings, self._session).run()
 
+    def start_over(self) -> None:
+        """Give up the connection: what is not settled comes again over a new one, after the link's pause."""
+        if self._loss is not None:
+            self._loss.lose()
+
     async def stop_intake(self) -> None:
         """Take nothing more; what was delivered can still be settled while `run` goes on."""
         self._is_stopped.set()
@@ -131,7 +137,7 @@ class Consumer:
         self._cancels.clear()
 
     async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
-        loss = LossWatch()
+        loss = self._loss = LossWatch()
         try:
             for intake in self._intakes:
                 await self._open(connection, intake=intake, loss=loss)
@@ -158,6 +164,9 @@ class Consumer:
             return
 
         async def deliver(message: DeliveredMessage) -> None:
+            if loss.is_lost:
+                # It comes again, behind what came before it.
+                return
             delivery = _delivery(message, queue=intake.queue, channel=underlay)
             with self._boundary.guard(queue=intake.queue, routing_key=delivery.routing_key) as fate:
                 intake.on_delivery(delivery)

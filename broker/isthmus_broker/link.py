@@ -69,9 +69,18 @@ class LossWatch:
             # A consumer that the broker cancels (its queue was deleted) leaves the channel open, and deaf.
             underlay.on_consumer_cancel_callbacks.add(self._on_loss)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether something of it is gone."""
+        return self._lost.is_set()
+
     async def wait(self) -> None:
         """Wait for the first loss."""
         await self._lost.wait()
+
+    def lose(self) -> None:
+        """Count as lost what is still there: its session then ends, and the next begins."""
+        self._lost.set()
 
     def _on_loss(self, *_: object) -> None:
         self._lost.set()

@@ -245,3 +245,14 @@ async def test_a_group_of_poison_alone_is_settled(settings: BrokerSettings) -> N
         await group.ack()
         await say(settings, "next")
         assert await take_messages(monitor, 1) == ["next"]
+
+
+async def test_a_consumer_that_starts_over_is_given_all_of_it_again_in_order(settings: BrokerSettings) -> None:
+    said = [str(number) for number in range(9)]
+    await say(settings, *said)
+    async with monitoring(settings) as monitor:
+        await next_group(monitor)
+        monitor.start_over()
+        await eventually(lambda: not monitor.is_consuming, within=10)
+        await monitor.wait_consuming()
+        assert await take_messages(monitor, len(said)) == said
