@@ -24,7 +24,7 @@ from isthmus.v1.control_plane_pb2 import (
 )
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_FAILED, LOCATION_PHASE_SERVING
-from isthmus_cli.client import ControlPlaneClient
+from isthmus_client.client import ControlPlaneClient
 
 from support.eventually import PATIENCE, eventually
 

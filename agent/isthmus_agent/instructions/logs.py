@@ -7,7 +7,8 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.log_cursors import starting_cursors
 from isthmus_broker.topology import is_valid_name
 from isthmus_spool.attempt_folder import AttemptFolder
-from isthmus_spool.output import read_output
+from isthmus_spool.output import read_output, read_value
+from isthmus_spool.values import is_value_name
 
 from isthmus_agent.errors import LogsNotFoundError
 from isthmus_agent.instructions.desk import AttemptDesk
@@ -40,6 +41,8 @@ class LogHandler:
         key = RunKey.of(body.run)
         if not key.is_valid or not is_valid_name(body.location):
             return Failed(0, violations=(Violation("run.run_id", "This is no run of this agent."),))
+        if body.value_sha256 and not is_value_name(body.value_sha256):
+            return Failed(0, violations=(Violation("value_sha256", "This is no SHA-256 in lower-case hexadecimal."),))
         look = _Look(self._desk.folder(body.location, key), body)
         outcome = await asyncio.to_thread(look.now)
         wait_s = min(body.wait_s, LONGEST_WAIT_S, envelope.left_s(at_most=LONGEST_WAIT_S))
@@ -69,18 +72,33 @@ class _Look:
         self._folder = folder
         self._cursors = starting_cursors(body.cursors)
         self._max_bytes = min(body.max_bytes or DEFAULT_MAX_BYTES, LARGEST_MAX_BYTES)
+        self._value = body.value_sha256
         self._course = StepCourse(body.step_key) if body.step_key else None
 
     def now(self) -> Outcome:
         """Return what there is behind the cursors."""
         if not self._folder.is_claimed:
             return Failed.of(0, LogsNotFoundError(run=f"{self._folder.run_id}.{self._folder.attempt}"))
+        if self._value:
+            return self._of_value()
         # Looked at before reading: what was written until the end is then among what is read.
         is_ended = self._folder.is_done
         if self._course is not None:
             return self._of_step(self._course, is_ended=is_ended)
         read = read_output(self._folder, cursors=self._cursors, has_all_steps=True, max_bytes=self._max_bytes)
         return Succeeded(telemetry.LogAnswer(chunks=read.chunks, is_complete=is_ended and read.is_whole))
+
+    def _of_value(self) -> Outcome:
+        """Return the next piece of a value: it was whole before anybody could hear of it."""
+        try:
+            offset = self._cursors[0].offset
+            read = read_value(self._folder, self._value, offset=offset, max_bytes=self._max_bytes)
+        except FileNotFoundError:
+            text = (
+                "The run keeps no such value; the notes of its events and their field `cuts` name those that it keeps."
+            )
+            return Failed(0, violations=(Violation("value_sha256", text),))
+        return Succeeded(telemetry.LogAnswer(chunks=read.chunks, is_complete=read.is_whole))
 
     def _of_step(self, course: StepCourse, *, is_ended: bool) -> Outcome:
         course.read(self._folder)

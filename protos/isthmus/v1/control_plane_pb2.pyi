@@ -945,11 +945,14 @@ class StreamLogsRequest(google.protobuf.message.Message):
     CURSORS_FIELD_NUMBER: builtins.int
     FOLLOW_FIELD_NUMBER: builtins.int
     STEP_KEY_FIELD_NUMBER: builtins.int
+    VALUE_SHA256_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     run_id: builtins.str
     follow: builtins.bool
     step_key: builtins.str
     """One step's output only."""
+    value_sha256: builtins.str
+    """A value that was cut out of an event of the run (Cut.sha256), in place of output."""
     @property
     def cursors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.instruction_pb2.LogCursor]: ...
     def __init__(
@@ -960,7 +963,8 @@ class StreamLogsRequest(google.protobuf.message.Message):
         cursors: collections.abc.Iterable[isthmus.v1.instruction_pb2.LogCursor] | None = ...,
         follow: builtins.bool = ...,
         step_key: builtins.str = ...,
+        value_sha256: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "deployment", b"deployment", "follow", b"follow", "run_id", b"run_id", "step_key", b"step_key"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "deployment", b"deployment", "follow", b"follow", "run_id", b"run_id", "step_key", b"step_key", "value_sha256", b"value_sha256"]) -> None: ...
 
 global___StreamLogsRequest = StreamLogsRequest

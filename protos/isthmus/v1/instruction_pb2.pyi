@@ -646,6 +646,7 @@ class FetchLogs(google.protobuf.message.Message):
     MAX_BYTES_FIELD_NUMBER: builtins.int
     WAIT_S_FIELD_NUMBER: builtins.int
     STEP_KEY_FIELD_NUMBER: builtins.int
+    VALUE_SHA256_FIELD_NUMBER: builtins.int
     location: builtins.str
     max_bytes: builtins.int
     """The most bytes that the answer may carry; 0 for the agent's default."""
@@ -655,6 +656,8 @@ class FetchLogs(google.protobuf.message.Message):
     """One step's output only; empty for that of the whole run, with the files of steps that have their own: those without
     a cursor here are read from their beginnings.
     """
+    value_sha256: builtins.str
+    """A value that was cut out of an event of the run, in place of output; read from the first cursor's offset on."""
     @property
     def run(self) -> isthmus.v1.telemetry_pb2.RunRef: ...
     @property
@@ -668,9 +671,10 @@ class FetchLogs(google.protobuf.message.Message):
         max_bytes: builtins.int = ...,
         wait_s: builtins.float = ...,
         step_key: builtins.str = ...,
+        value_sha256: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["run", b"run"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "location", b"location", "max_bytes", b"max_bytes", "run", b"run", "step_key", b"step_key", "wait_s", b"wait_s"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "location", b"location", "max_bytes", b"max_bytes", "run", b"run", "step_key", b"step_key", "value_sha256", b"value_sha256", "wait_s", b"wait_s"]) -> None: ...
 
 global___FetchLogs = FetchLogs
 

@@ -247,6 +247,7 @@ class Event(google.protobuf.message.Message):
     OCCURRED_AT_FIELD_NUMBER: builtins.int
     STEP_KEY_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
+    CUTS_FIELD_NUMBER: builtins.int
     RUN_STARTED_FIELD_NUMBER: builtins.int
     RUN_SUCCEEDED_FIELD_NUMBER: builtins.int
     RUN_FAILED_FIELD_NUMBER: builtins.int
@@ -297,6 +298,10 @@ class Event(google.protobuf.message.Message):
 
     @property
     def occurred_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def cuts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Cut]:
+        """What was cut out of the event because it was too large. Each text that was cut says so itself, too."""
+
     @property
     def run_started(self) -> global___RunStarted:
         """The course of a run."""
@@ -383,6 +388,7 @@ class Event(google.protobuf.message.Message):
         occurred_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         step_key: builtins.str = ...,
         message: builtins.str = ...,
+        cuts: collections.abc.Iterable[global___Cut] | None = ...,
         run_started: global___RunStarted | None = ...,
         run_succeeded: global___RunSucceeded | None = ...,
         run_failed: global___RunFailed | None = ...,
@@ -421,10 +427,42 @@ class Event(google.protobuf.message.Message):
         instruction_result: global___InstructionResult | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["agent_heartbeat", b"agent_heartbeat", "agent_stopped", b"agent_stopped", "asset_check_evaluated", b"asset_check_evaluated", "asset_check_planned", b"asset_check_planned", "asset_failed", b"asset_failed", "asset_materialized", b"asset_materialized", "asset_observed", b"asset_observed", "asset_planned", b"asset_planned", "body", b"body", "engine_event", b"engine_event", "expectation_result", b"expectation_result", "hook_completed", b"hook_completed", "hook_failed", b"hook_failed", "hook_skipped", b"hook_skipped", "input_loaded", b"input_loaded", "instruction_result", b"instruction_result", "location_report", b"location_report", "log_message", b"log_message", "occurred_at", b"occurred_at", "output_handled", b"output_handled", "resource_event", b"resource_event", "run", b"run", "run_cancel_requested", b"run_cancel_requested", "run_canceled", b"run_canceled", "run_dispatched", b"run_dispatched", "run_failed", b"run_failed", "run_heartbeat", b"run_heartbeat", "run_queued", b"run_queued", "run_started", b"run_started", "run_starting", b"run_starting", "run_succeeded", b"run_succeeded", "step_failed", b"step_failed", "step_input", b"step_input", "step_output", b"step_output", "step_restarted", b"step_restarted", "step_skipped", b"step_skipped", "step_started", b"step_started", "step_succeeded", b"step_succeeded", "step_up_for_retry", b"step_up_for_retry"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent_heartbeat", b"agent_heartbeat", "agent_stopped", b"agent_stopped", "asset_check_evaluated", b"asset_check_evaluated", "asset_check_planned", b"asset_check_planned", "asset_failed", b"asset_failed", "asset_materialized", b"asset_materialized", "asset_observed", b"asset_observed", "asset_planned", b"asset_planned", "body", b"body", "engine_event", b"engine_event", "expectation_result", b"expectation_result", "hook_completed", b"hook_completed", "hook_failed", b"hook_failed", "hook_skipped", b"hook_skipped", "input_loaded", b"input_loaded", "instruction_result", b"instruction_result", "location_report", b"location_report", "log_message", b"log_message", "message", b"message", "occurred_at", b"occurred_at", "output_handled", b"output_handled", "resource_event", b"resource_event", "run", b"run", "run_cancel_requested", b"run_cancel_requested", "run_canceled", b"run_canceled", "run_dispatched", b"run_dispatched", "run_failed", b"run_failed", "run_heartbeat", b"run_heartbeat", "run_queued", b"run_queued", "run_started", b"run_started", "run_starting", b"run_starting", "run_succeeded", b"run_succeeded", "seq", b"seq", "step_failed", b"step_failed", "step_input", b"step_input", "step_key", b"step_key", "step_output", b"step_output", "step_restarted", b"step_restarted", "step_skipped", b"step_skipped", "step_started", b"step_started", "step_succeeded", b"step_succeeded", "step_up_for_retry", b"step_up_for_retry"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent_heartbeat", b"agent_heartbeat", "agent_stopped", b"agent_stopped", "asset_check_evaluated", b"asset_check_evaluated", "asset_check_planned", b"asset_check_planned", "asset_failed", b"asset_failed", "asset_materialized", b"asset_materialized", "asset_observed", b"asset_observed", "asset_planned", b"asset_planned", "body", b"body", "cuts", b"cuts", "engine_event", b"engine_event", "expectation_result", b"expectation_result", "hook_completed", b"hook_completed", "hook_failed", b"hook_failed", "hook_skipped", b"hook_skipped", "input_loaded", b"input_loaded", "instruction_result", b"instruction_result", "location_report", b"location_report", "log_message", b"log_message", "message", b"message", "occurred_at", b"occurred_at", "output_handled", b"output_handled", "resource_event", b"resource_event", "run", b"run", "run_cancel_requested", b"run_cancel_requested", "run_canceled", b"run_canceled", "run_dispatched", b"run_dispatched", "run_failed", b"run_failed", "run_heartbeat", b"run_heartbeat", "run_queued", b"run_queued", "run_started", b"run_started", "run_starting", b"run_starting", "run_succeeded", b"run_succeeded", "seq", b"seq", "step_failed", b"step_failed", "step_input", b"step_input", "step_key", b"step_key", "step_output", b"step_output", "step_restarted", b"step_restarted", "step_skipped", b"step_skipped", "step_started", b"step_started", "step_succeeded", b"step_succeeded", "step_up_for_retry", b"step_up_for_retry"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["run_started", "run_succeeded", "run_failed", "run_canceled", "step_started", "step_succeeded", "step_failed", "step_skipped", "step_up_for_retry", "step_restarted", "step_input", "step_output", "output_handled", "input_loaded", "asset_materialized", "asset_observed", "asset_check_evaluated", "asset_planned", "asset_check_planned", "asset_failed", "log_message", "engine_event", "hook_completed", "hook_failed", "hook_skipped", "expectation_result", "resource_event", "run_queued", "run_dispatched", "run_starting", "run_cancel_requested", "location_report", "agent_heartbeat", "agent_stopped", "run_heartbeat", "instruction_result"] | None: ...
 
 global___Event = Event
+
+@typing.final
+class Cut(google.protobuf.message.Message):
+    """A value that was too large for an event: its beginning stands in the event, the whole is kept with the run's files."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
+    ENTRIES_FIELD_NUMBER: builtins.int
+    SHA256_FIELD_NUMBER: builtins.int
+    IS_KEPT_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """The path into the event, as in "asset_materialized.metadata[report].value.text"; empty for the event itself."""
+    size_bytes: builtins.int
+    """What the value had: bytes, and for a list entries."""
+    entries: builtins.int
+    sha256: builtins.str
+    """Of the whole value's bytes, in hexadecimal: its name in FetchLogs. Of a list the whole event is kept, as JSON."""
+    is_kept: builtins.bool
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        size_bytes: builtins.int = ...,
+        entries: builtins.int = ...,
+        sha256: builtins.str = ...,
+        is_kept: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["entries", b"entries", "field", b"field", "is_kept", b"is_kept", "sha256", b"sha256", "size_bytes", b"size_bytes"]) -> None: ...
+
+global___Cut = Cut
 
 @typing.final
 class RunStarted(google.protobuf.message.Message):
@@ -2050,11 +2088,14 @@ class LogChunk(google.protobuf.message.Message):
     DATA_FIELD_NUMBER: builtins.int
     STEP_KEY_FIELD_NUMBER: builtins.int
     GAP_FIELD_NUMBER: builtins.int
+    VALUE_SHA256_FIELD_NUMBER: builtins.int
     stream: global___LogStream.ValueType
     offset: builtins.int
     data: builtins.bytes
     step_key: builtins.str
     """The step whose own file it comes from; empty for the file of the run's process."""
+    value_sha256: builtins.str
+    """The value that it is a piece of; empty for output."""
     @property
     def gap(self) -> global___LogGap:
         """Set when something is missing before this piece; such a chunk carries no data."""
@@ -2067,9 +2108,10 @@ class LogChunk(google.protobuf.message.Message):
         data: builtins.bytes = ...,
         step_key: builtins.str = ...,
         gap: global___LogGap | None = ...,
+        value_sha256: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["gap", b"gap"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["data", b"data", "gap", b"gap", "offset", b"offset", "step_key", b"step_key", "stream", b"stream"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "gap", b"gap", "offset", b"offset", "step_key", b"step_key", "stream", b"stream", "value_sha256", b"value_sha256"]) -> None: ...
 
 global___LogChunk = LogChunk
 

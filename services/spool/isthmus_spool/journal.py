@@ -19,12 +19,15 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from isthmus.v1.telemetry_pb2 import Event
 
+from isthmus_spool.bounded import bounded
 from isthmus_spool.errors import JournalError
 from isthmus_spool.unfollowed import open_unfollowed
+from isthmus_spool.values import ValueKeeper
 
 _LENGTH = struct.Struct(">I")
-#: No event is larger than this, bytes: a length beyond it means that the bytes are no journal.
-MAX_EVENT_BYTES = 64 * 1024**2
+#: No record is larger than this, bytes: a length beyond it means that the bytes are no journal. Writers keep far below it
+#: (`bounded.MAX_EVENT_BYTES`); older ones did not.
+MAX_RECORD_BYTES = 64 * 1024**2
 
 
 class JournalWriter:
@@ -38,14 +41,15 @@ class JournalWriter:
         """
         self._fd = open_unfollowed(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._doorbell_fd = doorbell_fd
+        self._values = ValueKeeper(path.parent)
 
     def append(self, event: Event) -> None:
-        """Append one event. Its `seq` is left out: the place in the journal says it.
+        """Append one event, cut to what an event may be. Its `seq` is left out: the place in the journal says it.
 
         Raises:
             OSError: the disk is full or gone.
         """
-        body = event.SerializeToString()
+        body = bounded(event, keep=self._values.keep)
         record = memoryview(_LENGTH.pack(len(body)) + body)
         while record:
             record = record[os.write(self._fd, record) :]
@@ -116,7 +120,7 @@ class JournalReader:
 
     def _checked_length(self, data: bytes) -> int:
         length: int = _LENGTH.unpack_from(data)[0]
-        if length > MAX_EVENT_BYTES:
+        if length > MAX_RECORD_BYTES:
             raise JournalError(path=str(self._path), offset=self.offset, problem=f"a record of {length} bytes")
         return length
 

@@ -11,6 +11,7 @@ from isthmus.v1.telemetry_pb2 import LOG_STREAM_STDERR, LOG_STREAM_STDOUT, LogCh
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.step_output import list_step_outputs, step_output
 from isthmus_spool.unfollowed import open_unfollowed
+from isthmus_spool.values import value_path
 
 #: The most that one chunk carries, bytes: far below what gRPC takes in a message.
 CHUNK_BYTES = 64 * 1024
@@ -48,6 +49,26 @@ def read_output(folder: AttemptFolder, *, cursors: Sequence[LogCursor], has_all_
         if not read.is_whole:
             return Slice(chunks, is_whole=False)
     return Slice(chunks, is_whole=True)
+
+
+def read_value(folder: AttemptFolder, digest: str, *, offset: int, max_bytes: int) -> Slice:
+    """Read a whole value that was cut out of an event, from an offset on.
+
+    Args:
+        folder: The attempt.
+        digest: The value's name, one that `is_value_name` accepts.
+        offset: Where to begin.
+        max_bytes: The most to return.
+
+    Raises:
+        FileNotFoundError: No such value is kept.
+    """
+    path = value_path(folder, digest)
+    os.close(open_unfollowed(str(path), os.O_RDONLY))
+    read = _read(path, LogCursor(stream=LOG_STREAM_STDOUT, offset=offset), max_bytes=max_bytes)
+    for chunk in read.chunks:
+        chunk.value_sha256 = digest
+    return read
 
 
 def _other_steps(folder: AttemptFolder, cursors: Sequence[LogCursor]) -> list[LogCursor]:

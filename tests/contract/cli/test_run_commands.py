@@ -6,7 +6,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from contract.cli.canned import CannedServer, Refusal, a_location, a_run
 from contract.cli.conftest import Isthmus
 from google.rpc.error_details_pb2 import BadRequest, ResourceInfo
 from isthmus.v1.control_plane_pb2 import (
@@ -35,6 +34,7 @@ from isthmus.v1.telemetry_pb2 import (
     StepStarted,
     StepSucceeded,
 )
+from support.canned import CannedServer, Refusal, a_location, a_run
 
 SUCCEEDED, FAILED, CANCELED = RunState.RUN_STATE_SUCCEEDED, RunState.RUN_STATE_FAILED, RunState.RUN_STATE_CANCELED
 
@@ -238,6 +238,15 @@ async def test_logs_go_where_they_belong_and_bytes_stay_bytes(canned: CannedServ
     assert only.documents == [
         {"stream": "stderr", "step_key": "", "offset": 0, "text": "warned\n", "gap": None},
     ]
+
+
+async def test_a_value_that_was_cut_out_of_an_event_is_printed_as_it_is(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.chunks = [LogChunk(stream=LogStream.LOG_STREAM_STDOUT, data=b"\0whole", value_sha256="ab")]
+    outcome = await isthmus("run", "logs", "r1", "--value", "ab")
+    assert (outcome.code, outcome.out) == (0, "\0whole")
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, StreamLogsRequest)
+    assert (asked.value_sha256, len(asked.cursors)) == ("ab", 1)
 
 
 async def test_lines_of_steps_that_write_side_by_side_stay_whole(canned: CannedServer, isthmus: Isthmus) -> None:

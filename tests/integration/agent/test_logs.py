@@ -40,7 +40,15 @@ PROJECT = dedent(
     def talk():
         last(slow())
 
-    defs = Definitions(jobs=[talk])
+    @op
+    def tell(context):
+        context.add_output_metadata({"report": "x" * (70 * 2**20)})
+
+    @job(executor_def=in_process_executor)
+    def report():
+        tell()
+
+    defs = Definitions(jobs=[talk, report])
     """
 )
 
@@ -96,3 +104,28 @@ async def test_output_is_told_as_it_is_written_by_step_and_with_gaps(broker_url:
         cut = await it.answer(await ask(it, run, offset=len(whole)))
         assert cut.logs.chunks[0].gap.reason == LogGap.REASON_TRUNCATED
         assert (cut.logs.chunks[1].offset, cut.logs.chunks[1].data) == (0, b"slow")
+
+
+async def test_a_value_too_large_for_an_event_is_cut_and_given_on_demand(broker_url: str, tmp_path: Path) -> None:
+    async with agent_stand(url=broker_url, folder=tmp_path) as it, it.agent():
+        await serve_talk(it, tmp_path)
+        neighbour, run = new_run(), new_run()
+        await it.start("talk", neighbour)
+        await it.start("report", run)
+        end = await it.end(run)
+        assert end.WhichOneof("body") == "run_succeeded"
+        (cut,) = [cut for event in it.events if event.run == run for cut in event.cuts]
+        assert (cut.size_bytes, cut.is_kept) == (70 * 2**20, True)
+
+        body = FetchLogs(run=run, location="sales", value_sha256=cut.sha256, max_bytes=1000)
+        body.cursors.add(stream=LOG_STREAM_STDOUT, offset=70 * 2**20 - 10)
+        answer = await it.answer(await it.tell(fetch_logs=body, is_question=True))
+        assert (text(answer), answer.logs.is_complete) == ("x" * 10, True)
+        assert answer.logs.chunks[0].value_sha256 == cut.sha256
+        for unknown in ("0" * 64, "../stdout"):
+            body.value_sha256 = unknown
+            answer = await it.answer(await it.tell(fetch_logs=body, is_question=True))
+            assert answer.violations[0].field == "value_sha256"
+
+        (it.notes / "go").touch()
+        assert (await it.end(neighbour)).WhichOneof("body") == "run_succeeded"

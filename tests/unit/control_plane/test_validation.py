@@ -158,6 +158,10 @@ def test_a_stream_of_output_is_asked_for_once() -> None:
     cursors = [LogCursor(stream=LOG_STREAM_STDOUT), LogCursor(stream=LOG_STREAM_STDOUT), LogCursor()]
     wanted = api.StreamLogsRequest(run_id="6f1c7a52-3c1b-4a57-9d70-0d9c1f2a4b11", cursors=cursors)
     assert set(told(request.stream_logs(wanted))) == {"cursors[1].stream", "cursors[2].stream"}
+    for value, step in (("../../x", ""), ("A" * 64, ""), ("a" * 64, "step")):
+        wanted = api.StreamLogsRequest(run_id=wanted.run_id, value_sha256=value, step_key=step)
+        assert set(told(request.stream_logs(wanted))) == {"value_sha256"}
+    assert not request.stream_logs(api.StreamLogsRequest(run_id=wanted.run_id, value_sha256="a" * 64))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run
-
-    from isthmus_cli.client import ControlPlaneClient
+    from isthmus_client.client import ControlPlaneClient
 
 app = typer.Typer(name="run", help="Launch runs, watch them, look at them, end them.", no_args_is_help=True)
 
@@ -178,8 +177,10 @@ async def _logs(options: LogsOptions) -> int:
     from isthmus_cli.logs import print_logs, streams_of
 
     async with connected(options) as client:
-        streams = streams_of(options.stream)
-        chunks = client.stream_logs(options.run_id, streams=streams, follow=options.follow, step_key=options.step)
+        streams = streams_of("stdout" if options.value else options.stream)
+        chunks = client.stream_logs(
+            options.run_id, streams=streams, follow=options.follow, step_key=options.step, value=options.value
+        )
         await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
     return 0
 

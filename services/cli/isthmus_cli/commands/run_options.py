@@ -82,6 +82,10 @@ class LogsOptions(OneRunOptions):
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the run has ended.")] = False
     stream: Annotated[str | None, typer.Option(metavar="stdout|stderr", help="One of the two; both otherwise.")] = None
     step: Annotated[str, typer.Option("-s", "--step", metavar="STEP", help="One step's.", show_default=False)] = ""
+    value: Annotated[
+        str,
+        typer.Option(metavar="SHA256", help="A value that was cut out of an event, by its hash.", show_default=False),
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

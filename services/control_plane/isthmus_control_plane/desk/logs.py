@@ -14,7 +14,6 @@ from isthmus_store.state import AgentState
 
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.questions import nearer, respondent_of
-from isthmus_control_plane.desk.request import DEFAULT, refuse
 from isthmus_control_plane.desk.runs import find
 from isthmus_control_plane.errors import (
     LocationUnavailableError,
@@ -23,8 +22,10 @@ from isthmus_control_plane.errors import (
     TransientControlPlaneError,
     Violation,
 )
+from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.questions import Questions, Respondent
 from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
 
 #: How long an agent keeps a question while nothing is written, seconds: what a lost question costs a reader.
 _WAIT_S = 3.0
@@ -54,6 +55,11 @@ class _Reader:
         """How far the furthest file was told, bytes."""
         return max((cursor.offset for cursor in self.cursors), default=0)
 
+    @property
+    def is_following(self) -> bool:
+        """Whether the caller waits for what is not written yet; a value is whole before anybody can ask for it."""
+        return self.request.follow and not self.request.value_sha256
+
     def note(self, run: Run) -> None:
         """Take note of the run's end."""
         if run.state.is_terminal and self.ended_at is None:
@@ -61,7 +67,7 @@ class _Reader:
 
     def is_over(self, answer: LogAnswer) -> bool:
         """Tell whether nothing will follow an answer that was empty."""
-        if not self.request.follow or (answer.is_complete and (self.ended_at is not None or self.request.step_key)):
+        if not self.is_following or (answer.is_complete and (self.ended_at is not None or self.request.step_key)):
             return True
         return self.is_patience_over
 
@@ -117,12 +123,12 @@ class LogDesk:
         reader.note(run)
         if not run.agent:
             # Nothing was started; a run that was canceled in the queue never will be.
-            is_over = run.state.is_terminal or not reader.request.follow
+            is_over = run.state.is_terminal or not reader.is_following
             return LogAnswer(is_complete=True) if is_over else None
         try:
             result = await self._ask(run, reader)
         except TransientControlPlaneError:
-            if not reader.request.follow or reader.is_patience_over:
+            if not reader.is_following or reader.is_patience_over:
                 raise
             return None
         return _answer_of(result, run=run, reader=reader)
@@ -133,7 +139,7 @@ class LogDesk:
 
     async def _ask(self, run: Run, reader: _Reader) -> InstructionResult:
         respondent = await self._respondent(run)
-        is_waiting = reader.request.follow and not run.state.is_terminal
+        is_waiting = reader.is_following and not run.state.is_terminal
 
         def fill(instruction: Instruction) -> None:
             question = instruction.fetch_logs
@@ -142,6 +148,7 @@ class LogDesk:
             question.cursors.extend(reader.cursors)
             question.max_bytes = _ANSWER_BYTES
             question.step_key = reader.request.step_key
+            question.value_sha256 = reader.request.value_sha256
             question.wait_s = _WAIT_S if is_waiting else 0.0
 
         timeout_s = nearer(self._core.settings.question_timeout_s, reader.time_left_s)
@@ -162,15 +169,24 @@ class LogDesk:
 
 def _answer_of(result: InstructionResult, *, run: Run, reader: _Reader) -> LogAnswer | None:
     if result.outcome == InstructionResult.OUTCOME_SUCCEEDED:
+        _check_value(result.logs, run=run, reader=reader)
         return result.logs
     refuse([Violation(fault.field, fault.description) for fault in result.violations])
     if reader.told_until:
         return LogAnswer(chunks=[_removed(cursor) for cursor in reader.cursors if cursor.offset])
     if not run.state.is_terminal:
         # The attempt's files may not be there yet: the launch is on its way.
-        return None if reader.request.follow else LogAnswer()
+        return None if reader.is_following else LogAnswer()
     why = result.failure.message or "the agent no longer has it"
     raise PreconditionError(f"runs/{run.run_id}", rule="NO_OUTPUT", why=f"there is no output of the run: {why}")
+
+
+def _check_value(answer: LogAnswer, *, run: Run, reader: _Reader) -> None:
+    """Refuse output that an agent answers which does not know of values yet."""
+    asked = reader.request.value_sha256
+    if any(chunk.value_sha256 != asked for chunk in answer.chunks):
+        why = f"agent {run.agent} of the run is too old to give the values that were cut out of events"
+        raise PreconditionError(f"runs/{run.run_id}", rule="AGENT_TOO_OLD", why=why)
 
 
 def _removed(cursor: LogCursor) -> LogChunk:

@@ -24,6 +24,7 @@ MAX_LOAD_TIMEOUT_S: Final = 3600.0
 MAX_GRACE_S: Final = 86_400.0
 MAX_PAGE: Final = 500
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -184,4 +185,10 @@ def stream_logs(request: api.StreamLogsRequest) -> list[Violation]:
             violations.append(Violation(f"cursors[{index}].stream", "is named twice"))
         seen.add((cursor.stream, cursor.step_key))
     violations += field.text(request.step_key, field="step_key", max_chars=MAX_TEXT)
+    if request.value_sha256 and not _SHA256.fullmatch(request.value_sha256):
+        violations.append(Violation("value_sha256", "must be a SHA-256 in lower-case hexadecimal"))
+    if request.value_sha256 and (request.step_key or len(request.cursors) > 1):
+        violations.append(
+            Violation("value_sha256", "is asked for by itself: without a step, from one cursor at the most")
+        )
     return violations

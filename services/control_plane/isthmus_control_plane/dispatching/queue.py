@@ -1,0 +1,110 @@
+"""Which queued runs leave the queue, and where to; or, in words, why they wait. Pure."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from isthmus_store.state import AgentState
+
+from isthmus_control_plane.fleet.facts import Agent, Fleet, Location
+from isthmus_control_plane.fleet.placement import is_live
+from isthmus_control_plane.key import AgentKey, LocationKey
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that waits for its turn."""
+
+    run_id: str
+    location: LocationKey
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """The run goes to this agent now."""
+
+    run_id: str
+    agent: AgentKey
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The run stays in the queue."""
+
+    run_id: str
+    #: One line for people: what it waits for.
+    reason: str
+
+
+Verdict = Dispatch | Wait
+
+#: A rule says why a run must wait, or None when it has nothing against it.
+_Rule = Callable[[LocationKey, Fleet], str | None]
+
+
+def decide(run: QueuedRun, *, fleet: Fleet) -> Verdict:
+    """Dispatch one run to the agent that serves its location, or say why it waits."""
+    reason = next((reason for rule in _RULES if (reason := rule(run.location, fleet)) is not None), None)
+    if reason is not None:
+        return Wait(run.run_id, reason)
+    return Dispatch(run.run_id, fleet.holdings[run.location].agent)
+
+
+def decide_all(runs: Iterable[QueuedRun], *, fleet: Fleet) -> list[Verdict]:
+    """Decide about runs in the queue's order, oldest first."""
+    return [decide(run, fleet=fleet) for run in runs]
+
+
+def _location_exists(key: LocationKey, fleet: Fleet) -> str | None:
+    if key in fleet.locations:
+        return None
+    return f"location {key.name} was removed; apply it again or terminate the run"
+
+
+def _pool_has_live_agent(key: LocationKey, fleet: Fleet) -> str | None:
+    location = fleet.locations[key]
+    agents = fleet.pool(location)
+    if any(is_live(agent) for agent in agents):
+        return None
+    if not agents:
+        return f"pool {location.pool} has no agent; create one with CreateAgent"
+    return f"no agent of pool {location.pool} is online ({', '.join(_described(agent) for agent in agents)})"
+
+
+def _holder_is_live(key: LocationKey, fleet: Fleet) -> str | None:
+    holder = fleet.holder(key)
+    if holder is None:
+        return f"location {key.name} is being placed on an agent"
+    if is_live(holder):
+        return None
+    return f"location {key.name} moves to another agent: {_described(holder)}"
+
+
+def _location_serves(key: LocationKey, fleet: Fleet) -> str | None:
+    holding = fleet.holdings[key]
+    if holding.serving_generation > 0:
+        return None
+    location, agent = fleet.locations[key], holding.agent.name
+    if holding.has_failed and holding.generation >= location.generation:
+        why = holding.failure or "no reason was given"
+        return f"location {key.name} did not load on agent {agent}: {why}; mend it and apply it again"
+    return _loading(location, agent=agent)
+
+
+def _loading(location: Location, *, agent: str) -> str:
+    return f"location {location.key.name} is loading generation {location.generation} on agent {agent}"
+
+
+def _described(agent: Agent) -> str:
+    words = {
+        AgentState.NEW: "was never started",
+        AgentState.ONLINE: "is online",
+        AgentState.DRAINING: "is draining",
+        AgentState.LOST: "is silent",
+        AgentState.STOPPED: "is stopped",
+    }
+    return f"agent {agent.key.name} {words[agent.state]}"
+
+
+#: Asked in this order; later rules rely on what earlier ones made sure of. A limit on concurrent runs is one more rule.
+_RULES: Final[tuple[_Rule, ...]] = (_location_exists, _pool_has_live_agent, _holder_is_live, _location_serves)

@@ -1,0 +1,160 @@
+"""Agents, locations and placements: read as one picture, and changed by the decisions about it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from isthmus.v1.telemetry_pb2 import Failure
+from isthmus_store import agents, locations, outbox, placements, site
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.location import Location, Placement
+from isthmus_store.state import LocationPhase
+from isthmus_store.transaction import Transaction, WriteTransaction
+
+from isthmus_control_plane.commands import command
+from isthmus_control_plane.fleet import facts, placement, sync
+from isthmus_control_plane.fleet.facts import Fleet
+from isthmus_control_plane.key import AgentKey, LocationKey
+
+#: An agent that works towards an old set of locations is told again after this long.
+_SYNC_PATIENCE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class World:
+    """One moment's rows, and the facts that decisions are made on."""
+
+    fleet: Fleet
+    agents: dict[AgentKey, Agent]
+    locations: dict[LocationKey, Location]
+    placements: dict[LocationKey, Placement]
+
+    def serving_hash(self, key: LocationKey) -> str:
+        """Return the hash of what the location defines now; empty when nothing of it serves."""
+        held = self.placements.get(key)
+        return held.snapshot_hash if held is not None and held.serving_generation else ""
+
+
+@dataclass
+class SyncMemory:
+    """When each agent was last told its locations by this process: it needs time to take them in."""
+
+    told_at: dict[AgentKey, datetime] = field(default_factory=dict)
+
+    def is_underway(self, agent: AgentKey, *, at: datetime) -> bool:
+        """Tell whether the agent was told only lately."""
+        told_at = self.told_at.get(agent)
+        return told_at is not None and at - told_at < _SYNC_PATIENCE
+
+
+async def read(tx: Transaction, *, memory: SyncMemory, at: datetime, deployment: str | None = None) -> World:
+    """Read one deployment, or all."""
+    return _world(
+        await agents.all_of(tx, deployment=deployment),
+        location_list=await locations.all_of(tx, deployment=deployment),
+        placement_list=await placements.all_of(tx, deployment=deployment),
+        is_underway=lambda agent: memory.is_underway(agent, at=at),
+    )
+
+
+async def read_location(tx: Transaction, key: LocationKey, *, memory: SyncMemory, at: datetime) -> World:
+    """Read what decides about one location alone; it is missing in the picture when it does not exist."""
+    found = await site.get(tx, deployment=key.deployment, location=key.name)
+    return _world(
+        found.agents if found is not None else (),
+        location_list=[found.location] if found is not None else [],
+        placement_list=found.placements if found is not None else (),
+        is_underway=lambda agent: memory.is_underway(agent, at=at),
+    )
+
+
+def _world(
+    agent_list: Iterable[Agent],
+    *,
+    location_list: Iterable[Location],
+    placement_list: Iterable[Placement],
+    is_underway: Callable[[AgentKey], bool],
+) -> World:
+    agent_rows = {AgentKey(row.deployment, row.name): row for row in agent_list}
+    location_rows = {LocationKey(row.deployment, row.name): row for row in location_list}
+    placement_rows = {LocationKey(row.deployment, row.location): row for row in placement_list}
+    fleet = Fleet.of(
+        (_agent(row, is_sync_underway=is_underway(key)) for key, row in agent_rows.items()),
+        locations=(facts.Location(key, row.pool, row.generation) for key, row in location_rows.items()),
+        holdings=(_holding(row) for row in placement_rows.values()),
+    )
+    return World(fleet, agent_rows, location_rows, placement_rows)
+
+
+async def settle_fleet(
+    tx: WriteTransaction, world: World, *, memory: SyncMemory, at: datetime, changed: Iterable[LocationKey] = ()
+) -> list[LocationKey]:
+    """Move locations to where they belong, and write what agents must be told. Returns what moved.
+
+    Args:
+        tx: A transaction of `Core.change_fleet`.
+        world: What the same transaction read.
+        memory: Is told who was told.
+        at: The time of the change.
+        changed: Locations whose spec this transaction changed.
+    """
+    moves = placement.plan(world.fleet)
+    orders = sync.plan(world.fleet, moves=moves, changed=changed)
+    hashes = {key: row.snapshot_hash for key, row in world.placements.items()}
+    holders = {key: holding.agent for key, holding in world.fleet.holdings.items()}
+    for move in moves:
+        await _carry_out(tx, move, at=at)
+        holders.pop(move.location, None)
+        if move.target is not None:
+            holders[move.location] = move.target
+    for order in orders:
+        names = sorted(key for key, agent in holders.items() if agent == order.agent)
+        held = [command.HeldLocation(world.locations[key], hashes.get(key, "")) for key in names]
+        await _tell(tx, world.agents[order.agent], order=order, held=held, at=at)
+        memory.told_at[order.agent] = at
+    return [move.location for move in moves]
+
+
+async def _carry_out(tx: WriteTransaction, move: placement.Move, *, at: datetime) -> None:
+    deployment, name = move.location
+    if move.source is not None:
+        await placements.unplace(tx, deployment=deployment, location=name, agent=move.source.name)
+    if move.target is not None:
+        await placements.place(tx, deployment=deployment, location=name, agent=move.target.name, at=at)
+
+
+async def _tell(
+    tx: WriteTransaction, agent: Agent, *, order: sync.Sync, held: list[command.HeldLocation], at: datetime
+) -> None:
+    deployment, name = order.agent
+    revision = agent.sync_revision
+    if order.is_new_revision:
+        # Above what the agent has seen, since it ignores anything lower.
+        revision = await agents.bump_sync(tx, deployment=deployment, name=name, above=agent.desired_revision)
+    await outbox.add(tx, command.sync(order.agent, revision=revision, held=held, at=at))
+    await agents.mark_synced(tx, deployment=deployment, name=name, incarnation=agent.incarnation)
+
+
+def _agent(row: Agent, *, is_sync_underway: bool) -> facts.Agent:
+    return facts.Agent(
+        key=AgentKey(row.deployment, row.name),
+        pool=row.pool,
+        state=row.state,
+        incarnation=row.incarnation,
+        synced_incarnation=row.synced_incarnation,
+        sync_revision=row.sync_revision,
+        reported_revision=row.desired_revision,
+        is_sync_underway=is_sync_underway,
+    )
+
+
+def _holding(row: Placement) -> facts.Holding:
+    first_line = Failure.FromString(row.failure).message.strip().partition("\n")[0] if row.failure else ""
+    return facts.Holding(
+        location=LocationKey(row.deployment, row.location),
+        agent=AgentKey(row.deployment, row.agent),
+        generation=row.generation,
+        serving_generation=row.serving_generation,
+        has_failed=row.phase is LocationPhase.FAILED,
+        failure=first_line,
+    )

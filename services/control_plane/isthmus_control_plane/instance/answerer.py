@@ -1,0 +1,162 @@
+"""Takes queries from the broker, asks the store, and answers; who may ask what is decided here."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from google.protobuf.message import Message
+from isthmus.v1 import instance_pb2 as pb
+from isthmus.v1.telemetry_pb2 import RunRef
+from isthmus_broker.errors import BrokerError
+from isthmus_broker.publisher import Publisher
+from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, ReceivedQuery
+from isthmus_lifecycle.log import get_logger
+from isthmus_store import agents, applied_queries, events
+from isthmus_store.errors import StoreError, TransientStoreError
+from isthmus_store.record.run import AttemptRef
+from isthmus_store.transaction import Transaction
+
+from isthmus_control_plane import clock
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.errors import ControlPlaneError
+from isthmus_control_plane.instance import change, lookup
+
+log = get_logger(__name__)
+
+_Look = Callable[[Transaction, str, Any], Awaitable[Message]]
+_Change = Callable[..., Awaitable[None]]
+
+#: By the query's body: what reads the answer, and the answer's field.
+_LOOKUPS: Final[Mapping[str, tuple[_Look, str]]] = {
+    "latest_events": (lookup.latest_events, "events"),
+    "events": (lookup.find_events, "events"),
+    "partitions": (lookup.partitions, "partitions"),
+    "asset_keys": (lookup.asset_keys, "asset_keys"),
+    "check_executions": (lookup.check_executions, "check_executions"),
+    "dynamic_partitions": (lookup.dynamic_partition_keys, "dynamic_partitions"),
+    "runs": (lookup.find_runs, "runs"),
+    "run_events": (lookup.run_events, "events"),
+    "run_tags": (lookup.run_tags, "run_tags"),
+}
+_CHANGES: Final[Mapping[str, _Change]] = {
+    "change_dynamic_partitions": change.partitions,
+    "add_run_tags": change.run_tags,
+}
+
+#: Queries in hand at a time. Most wait for nothing but the database; some for events that are on their way.
+_PREFETCH: Final = 100
+#: How often an attempt's events are looked for without having heard of them, seconds.
+_LOOK_AGAIN_S: Final = 0.5
+#: What part of the asker's time may be used here; the rest is for the way back.
+_OWN_SHARE: Final = 0.9
+#: What part of it may be spent on waiting for the asker's own events.
+_WAITING_SHARE: Final = 0.8
+
+
+class _BehindError(Exception):
+    """The attempt's own events were not stored in time."""
+
+
+class _ForeignError(Exception):
+    """The broker did not verify the sender as the agent that the query names."""
+
+
+class QueryAnswerer:
+    """Answers queries while `run` goes on."""
+
+    def __init__(self, core: Core, *, publisher: Publisher) -> None:
+        self._core = core
+        self._answers = QueryAnswerPublisher(publisher)
+        settings = core.broker.named("isthmus control plane queries")
+        self._consumer = QueryConsumer(settings, prefetch=_PREFETCH, handle=self.handle)
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        await self._consumer.run()
+
+    async def handle(self, received: ReceivedQuery) -> None:
+        """Answer one query. One from a wrong sender gets no answer; an answer that cannot be sent is dropped."""
+        envelope, began_at = received.envelope, time.monotonic()
+        try:
+            answer = await self._answer(received)
+        except _ForeignError:
+            log.warning("query_from_wrong_sender", agent=envelope.agent, sender=received.sender)
+            return
+        left_s = envelope.query.timeout_s - (time.monotonic() - began_at)
+        if left_s <= 0:
+            return
+        try:
+            await self._answers.publish(
+                answer, deployment=envelope.deployment, agent=envelope.agent, expires_in_s=left_s
+            )
+        except BrokerError as error:
+            log.warning("query_answer_lost", agent=envelope.agent, query=envelope.query.id, problem=str(error))
+
+    async def _answer(self, received: ReceivedQuery) -> pb.InstanceAnswer:
+        """Return the answer, or why there is none; never anything in between."""
+        query, reasons = received.envelope.query, pb.QueryFailure
+        kind = query.WhichOneof("body") or ""
+        try:
+            async with asyncio.timeout(query.timeout_s * _OWN_SHARE):
+                if kind in _LOOKUPS:
+                    return await self._look(received, kind=kind)
+                if kind in _CHANGES:
+                    return await self._change(received, kind=kind)
+        except _BehindError:
+            text = "the run's own events are not stored yet, and without them the answer could be wrong"
+            return _failed(query, reasons.KIND_UNAVAILABLE, text)
+        except (TransientStoreError, TimeoutError) as error:
+            return _failed(query, reasons.KIND_UNAVAILABLE, str(error) or "the database did not answer in time")
+        except (ControlPlaneError, StoreError) as error:
+            return _failed(query, reasons.KIND_REFUSED, str(error))
+        text = "the control plane does not know this question: it is older than the code server"
+        return _failed(query, reasons.KIND_UNSUPPORTED, text)
+
+    async def _look(self, received: ReceivedQuery, *, kind: str) -> pb.InstanceAnswer:
+        """Read the answer, once the asking attempt's own events are stored: a run reads what it wrote.
+
+        Raises:
+            _BehindError: They were not in time.
+        """
+        query = received.envelope.query
+        look, field = _LOOKUPS[kind]
+        answer = pb.InstanceAnswer(query_id=query.id)
+        deadline = time.monotonic() + query.timeout_s * _WAITING_SHARE
+        with self._core.hub.run(query.run.run_id) as wake:
+            while True:
+                async with self._core.database.read() as tx:
+                    await self._check_sender(tx, received)
+                    if not query.after_seq or await _is_stored(tx, query.run, seq=query.after_seq):
+                        found = await look(tx, received.envelope.deployment, getattr(query, kind))
+                        getattr(answer, field).CopyFrom(found)
+                        return answer
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise _BehindError
+                await wake.wait(at_most_s=min(left_s, _LOOK_AGAIN_S))
+
+    async def _change(self, received: ReceivedQuery, *, kind: str) -> pb.InstanceAnswer:
+        query, at = received.envelope.query, clock.now()
+        async with self._core.database.write() as tx:
+            await self._check_sender(tx, received)
+            if await applied_queries.is_new(tx, query.id, at=at):
+                await _CHANGES[kind](tx, received.envelope.deployment, getattr(query, kind), at=at)
+        return pb.InstanceAnswer(query_id=query.id, changed=pb.Changed())
+
+    async def _check_sender(self, tx: Transaction, received: ReceivedQuery) -> None:
+        envelope = received.envelope
+        agent = await agents.get(tx, deployment=envelope.deployment, name=envelope.agent)
+        if agent is None or received.sender != (agent.broker_user or self._core.broker.user):
+            raise _ForeignError
+
+
+async def _is_stored(tx: Transaction, ref: RunRef, *, seq: int) -> bool:
+    known = await events.attempts(tx, [ref.run_id])
+    attempt = known.get(AttemptRef(ref.run_id, ref.attempt))
+    return attempt is not None and attempt.last_seq >= seq
+
+
+def _failed(query: pb.InstanceQuery, kind: "pb.QueryFailure.Kind.ValueType", text: str) -> pb.InstanceAnswer:
+    log.info("query_not_answered", query=query.id, kind=pb.QueryFailure.Kind.Name(kind), problem=text)
+    return pb.InstanceAnswer(query_id=query.id, failure=pb.QueryFailure(kind=kind, message=text))
