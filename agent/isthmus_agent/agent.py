@@ -5,9 +5,9 @@ import contextlib
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_broker.consumer import Intake
 from isthmus_broker.instructions import InstructionConsumer
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
@@ -22,14 +22,18 @@ from isthmus_agent.attempts.tombstones import Tombstones
 from isthmus_agent.attempts.upkeep import Upkeep
 from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.errors import IdentityTakenError
 from isthmus_agent.heartbeat import Bell, LifeSigns, beat, say_stopped
 from isthmus_agent.hosts.host import Host
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.hosts.process.sockets import default_runtime_dir
+from isthmus_agent.identity import Holder, IdentityPublisher
 from isthmus_agent.instance.relay import InstanceRelay
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.dispatch import InstructionDesk, routes
+from isthmus_agent.instructions.intake import IntakeFolder
 from isthmus_agent.instructions.run_locks import RunLocks
+from isthmus_agent.instructions.waiting import WaitingLaunches
 from isthmus_agent.locations.registry import Listeners, LocationRegistry
 from isthmus_agent.locations.reporter import LocationReporter
 from isthmus_agent.locations.settings import RegistrySettings
@@ -43,6 +47,8 @@ log = get_logger(__name__)
 #: How long to wait for the agent's queue before saying that it may be missing, and between two such words, seconds.
 _QUEUE_PATIENCE_S = 3.0
 _QUEUE_REMINDER_S = 30.0
+#: What to do about another process of the agent's name.
+_TAKEN_REMEDY = "another process is the agent of this name; this one stands by, and takes over when the other is gone"
 #: How long a code server may take to end its runs when it ends with the agent, seconds.
 _STOP_GRACE_S = 15.0
 
@@ -51,8 +57,15 @@ class _Stopped(Exception):  # noqa: N818 (ends the task group; nobody sees it)
     """The agent was asked to stop and has drained."""
 
 
+class _Superseded(Exception):  # noqa: N818 (ends the task group; nobody sees it)
+    """Another process has the agent's name now."""
+
+
 async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: asyncio.Event | None = None) -> None:
     """Run an agent until `stop` is set, then drain it; `started` is set once the broker delivers instructions to it.
+
+    One process at a time is the agent of a name: while another is, this one starts nothing and says nothing, and begins once
+    the other is gone.
 
     Order of the end: take no more instructions → finish those in hand, up to `drain_timeout_s`, and return the rest →
     end the agent's own tasks → with `stops_servers_on_exit`, end the code servers → say good-bye → close. Otherwise
@@ -60,6 +73,7 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
 
     Raises:
         PolicyFileError, DataFolderInUseError, RuntimeFolderError: the agent cannot start.
+        IdentityTakenError: another process has the name, and the settings do not let this one stand by.
     """
     policy = load_policy(settings.policy_file)
     broker = BrokerSettings(settings.broker_url.get_secret_value())
@@ -70,13 +84,16 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
             Publisher(broker.named(f"{purpose} telemetry")) as publisher,
         ):
             source = telemetry.Source(deployment=settings.deployment, agent=settings.name, incarnation=uuid.uuid4().hex)
+            holder = Holder(f"{settings.deployment}.{settings.name}", ghost_s=settings.ghost_s)
             agent = _Agent(
                 settings=settings,
                 folder=folder,
                 host=host,
                 policy=policy,
                 broker=broker.named(f"{purpose} instructions"),
-                publisher=TelemetryPublisher(publisher, source=source),
+                holder=holder,
+                publisher=IdentityPublisher(publisher, source=source, holder=holder),
+                farewell=TelemetryPublisher(publisher, source=source),
                 connection=publisher,
             )
             await agent.run(stop=stop, started=started)
@@ -106,24 +123,38 @@ class _Agent:
     host: Host
     policy: Policy
     broker: BrokerSettings
+    #: Whether the name is this process's.
+    holder: Holder
     publisher: TelemetryPublisher
-    #: What the publisher publishes over.
+    #: Says good-bye when the queues have been let go already.
+    farewell: TelemetryPublisher
+    #: What the publishers publish over.
     connection: Publisher
 
     async def run(self, *, stop: asyncio.Event, started: asyncio.Event | None) -> None:
         log.info("agent_starting", deployment=self.settings.deployment, agent=self.settings.name)
+        while not stop.is_set():  # pauses: it lives until it is stopped or superseded
+            await self._live(stop=stop, started=started)
+        log.info("agent_stopped", agent=self.settings.name)
+
+    async def _live(self, *, stop: asyncio.Event, started: asyncio.Event | None) -> None:
+        """Be the agent of the name, from the moment that it is this process's until it is another's, or `stop` is set."""
         registries: list[LocationRegistry] = []
+        is_holder = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._serve(tasks, registries=registries, stop=stop, started=started)
         except* _Stopped:
+            is_holder = True
             log.info("agent_drained", agent=self.settings.name)
+        except* _Superseded:
+            log.warning("agent_superseded", agent=self.settings.name, remedy=_TAKEN_REMEDY)
         for registry in registries:
-            if self.settings.stops_servers_on_exit:
+            if self.settings.stops_servers_on_exit and stop.is_set():
                 await registry.stop_all(grace_s=_STOP_GRACE_S)
             await registry.close()
-        await say_stopped(self.publisher)
-        log.info("agent_stopped", agent=self.settings.name)
+        if is_holder:
+            await say_stopped(self.farewell)
 
     async def _serve(
         self,
@@ -132,7 +163,7 @@ class _Agent:
         registries: list[LocationRegistry],
         stop: asyncio.Event,
         started: asyncio.Event | None,
-    ) -> NoReturn:
+    ) -> None:
         bell = Bell()
         reporter = LocationReporter(self.publisher)
         relay = self._relay(tasks)
@@ -142,29 +173,65 @@ class _Agent:
             tasks=tasks,
             listeners=Listeners(reporter.report, on_serving_change=bell.ring, attend=relay.attend),
         )
-        registries.append(registry)
         ledger = AttemptLedger(self.folder / "attempts")
         salvage = Salvage(ledger=ledger, publisher=self.publisher, runs_dir=registry.runs_dir, tasks=tasks)
         desk = self._desk(registry, ledger=ledger, drain=DrainSwitch(bell.ring))
+        instructions = self._instructions(desk, tasks=tasks)
+        consumer = self._consumer(instructions, lock=relay.answers)
+        consuming = tasks.create_task(consumer.run(), name="instructions")
+        minding = tasks.create_task(self._mind_queue(consumer, bell=bell, started=started), name="queue")
+        if not await self._becomes_holder(stop):
+            consuming.cancel()
+            minding.cancel()
+            return
 
+        registries.append(registry)
         running = await self.host.list()
         registry.begin(running, holding=frozenset(holding.incarnation for holding in ledger.all()))
         salvage.begin_unseen(living=frozenset(server.incarnation for server in running))
-        consumer = self._consumer(desk, tasks=tasks)
         signs = LifeSigns(registry=registry, ledger=ledger, salvage=salvage, drain=desk.drain, started_at=now())
         tasks.create_task(self._watch_exits(registry, salvage), name="exits")
         tasks.create_task(reporter.run(), name="reports")
-        tasks.create_task(relay.run(), name="query answers")
         tasks.create_task(registry.run(), name="idle servers")
         tasks.create_task(
             beat(signs, publisher=self.publisher, bell=bell, interval_s=self.settings.heartbeat_s), name="heartbeat"
         )
         tasks.create_task(self._upkeep(desk).run(), name="upkeep")
-        tasks.create_task(consumer.run(), name="instructions")
-        tasks.create_task(self._mind_queue(consumer, bell=bell, started=started), name="queue")
+        tasks.create_task(self._mind_name(instructions), name="name")
+        tasks.create_task(instructions.run(), name="deadlines")
+        instructions.begin()
         await stop.wait()
-        await consumer.drain(deadline_s=self.settings.drain_timeout_s)
+        await self._drain(consumer, instructions)
         raise _Stopped
+
+    async def _becomes_holder(self, stop: asyncio.Event) -> bool:
+        """Wait until the name is this process's; False if it is to stop before.
+
+        Raises:
+            IdentityTakenError: Another process has it, and this one is not to stand by.
+        """
+        async with asyncio.TaskGroup() as waits:
+            held = waits.create_task(self.holder.wait_held())
+            ends = [held, waits.create_task(stop.wait())]
+            if not self.settings.stands_by:
+                ends.append(waits.create_task(self.holder.wait_taken()))
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for one in ends:
+                one.cancel()
+        if not stop.is_set() and not self.holder.is_held:
+            raise IdentityTakenError(agent=self.settings.name)
+        return not stop.is_set()
+
+    async def _mind_name(self, instructions: InstructionDesk) -> None:
+        await self.holder.wait_taken()
+        instructions.abandon()
+        raise _Superseded
+
+    async def _drain(self, consumer: InstructionConsumer, instructions: InstructionDesk) -> None:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.settings.drain_timeout_s
+        await consumer.drain(deadline_s=self.settings.drain_timeout_s)
+        await instructions.drain(deadline_s=max(0.0, deadline - clock()))
 
     async def _watch_exits(self, registry: LocationRegistry, salvage: Salvage) -> None:
         boundary = Boundary("server exit")
@@ -181,7 +248,7 @@ class _Agent:
         """Say so when the broker is there and the agent's queue is not, and say when all is well."""
         settings, patience_s = self.settings, _QUEUE_PATIENCE_S
         while True:
-            await self.publisher.wait_connected()
+            await self.connection.wait_connected()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):
                     await consumer.wait_consuming()
@@ -190,34 +257,40 @@ class _Agent:
                     if started is not None:
                         started.set()
             if not consumer.is_consuming:
+                remedy = f"create the agent with `isthmus agent create {settings.name}`; this one keeps trying"
+                if self.holder.is_refused:
+                    remedy = _TAKEN_REMEDY
                 log.warning(
-                    "agent_queue_unavailable",
-                    deployment=settings.deployment,
-                    agent=settings.name,
-                    remedy=f"create the agent with `isthmus agent create {settings.name}`; this one keeps trying",
+                    "agent_queue_unavailable", deployment=settings.deployment, agent=settings.name, remedy=remedy
                 )
                 patience_s = _QUEUE_REMINDER_S
                 continue
             await asyncio.sleep(_QUEUE_REMINDER_S)
 
-    def _consumer(self, desk: AttemptDesk, *, tasks: asyncio.TaskGroup) -> InstructionConsumer:
+    def _instructions(self, desk: AttemptDesk, *, tasks: asyncio.TaskGroup) -> InstructionDesk:
+        intake = IntakeFolder(self.folder / "intake")
+        return InstructionDesk(routes(desk), publisher=self.publisher, tasks=tasks, intake=intake, waiting=desk.waiting)
+
+    def _consumer(self, instructions: InstructionDesk, *, lock: Intake) -> InstructionConsumer:
         settings = self.settings
         return InstructionConsumer(
             self.broker,
             deployment=settings.deployment,
             agent=settings.name,
             prefetch=settings.prefetch,
-            handle=InstructionDesk(routes(desk), publisher=self.publisher, tasks=tasks).handle,
+            handle=instructions.handle,
             allowed_sender=settings.allowed_sender or None,
+            lock=lock,
+            holding=self.holder,
         )
 
     def _relay(self, tasks: asyncio.TaskGroup) -> InstanceRelay:
         return InstanceRelay(
             self.connection,
-            self.broker.named(f"{self.broker.connection_name}, answers"),
             deployment=self.settings.deployment,
             agent=self.settings.name,
             tasks=tasks,
+            wait_heard=self.holder.wait_held,
             allowed_sender=self.settings.allowed_sender or None,
         )
 
@@ -228,6 +301,8 @@ class _Agent:
             tombstones=Tombstones(self.folder / "tombstones"),
             locks=RunLocks(),
             placing=RunLocks(),
+            waiting=WaitingLaunches(),
+            holder=self.holder,
             drain=drain,
             location_wait_s=self.settings.location_wait_s,
             cancel_grace_s=self.settings.cancel_grace_s,

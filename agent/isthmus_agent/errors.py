@@ -1,5 +1,7 @@
 """The error words of the agent: one root, and below it what may pass by itself apart from what will not."""
 
+from isthmus_broker.errors import TransientBrokerError
+
 from isthmus_agent.failure import FailureNote
 
 
@@ -209,6 +211,36 @@ class RunRefusedError(PermanentAgentError):
         """Name the rule that the run breaks."""
         self.rule = rule
         super().__init__(f"The run is refused by this agent's policy, rule {rule}: {problem}.")
+
+
+class RunEndedError(PermanentAgentError):
+    """A run was ended while its launch waited."""
+
+    def __init__(self, *, run: str) -> None:
+        """Name the attempt."""
+        self.run = run
+        super().__init__(f"Attempt {run} was ended before it was started.")
+
+
+class IdentityNotHeldError(TransientAgentError, TransientBrokerError):
+    """The agent's name is not this process's at this moment: there is no connection, or another process has it."""
+
+    def __init__(self, *, agent: str) -> None:
+        """Name the agent."""
+        self.agent = agent
+        super().__init__(f"This process is not agent {agent} at the broker now; it does nothing in its name.")
+
+
+class IdentityTakenError(PermanentAgentError):
+    """Another process is the agent of this name."""
+
+    def __init__(self, *, agent: str) -> None:
+        """Name the agent."""
+        self.agent = agent
+        super().__init__(
+            f"Another process is agent {agent} at the broker. End it, or give this one a name of its own with "
+            "`isthmus agent create` and ISTHMUS_AGENT_NAME."
+        )
 
 
 class TooManyQuestionsError(TransientAgentError):

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.hosts.docker.options import DEFAULT_PIDS, DEFAULT_URL, DockerOptions
+from isthmus_agent.identity import GHOST_S
 
 _PREFIX = "ISTHMUS_AGENT_"
 _BROKER_VARIABLE = "ISTHMUS_BROKER_URL"
@@ -91,6 +92,11 @@ class AgentSettings(BaseSettings):
     restart_max_s: float = Field(default=60.0, gt=0)
     #: Seconds for which the files of an ended run are kept; 0 for ever.
     run_files_kept_s: float = Field(default=7 * 86_400.0, ge=0)
+    #: Whether an agent whose name another process has waits until that is gone; it exits otherwise.
+    stands_by: bool = True
+    #: Seconds for which a broken connection of the agent's own may be taken for alive by the broker: only a name that is
+    #: refused for longer is another process's.
+    ghost_s: float = Field(default=GHOST_S, gt=0)
     #: Whether code servers end with the agent. A service leaves them, and adopts them when it is back.
     stops_servers_on_exit: bool = False
 

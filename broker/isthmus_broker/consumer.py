@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelAccessRefused
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_broker.errors import QueueHeldError
 from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 
 log = get_logger(__name__)
+
+#: How RabbitMQ says that a queue has an exclusive consumer; without these words the account may not read it.
+_EXCLUSIVE_USE = "exclusive use"
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,9 @@ class Intake:
     prefetch: int
     #: Called for each delivery, in the queue's order; must not block. A delivery over which it raises is dead-lettered.
     on_delivery: Callable[[Delivery], None]
+    #: Whether nobody else may consume the queue while the connection lasts, also after `stop_intake`. Classic queues alone
+    #: keep to that: RabbitMQ lets others consume a quorum queue all the same.
+    is_exclusive: bool = False
 
 
 class Consumer:
@@ -90,8 +98,11 @@ class Consumer:
         *,
         on_connected: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
+        on_refused: Callable[[], None] | None = None,
     ) -> None:
         """Prepare to consume; `on_connected` is called when all queues are consumed, `on_lost` when they no longer are.
+
+        `on_refused` is called at each try to consume a queue that somebody else consumes exclusively.
 
         Deliveries that were taken before a loss cannot be settled any more and will come again.
         """
@@ -99,6 +110,7 @@ class Consumer:
         self._intakes = intakes
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._on_refused = on_refused
         self._consuming = asyncio.Event()
         self._cancels: list[Callable[[], Awaitable[object]]] = []
         # aio-pika closes a channel that nobody refers to.
@@ -173,9 +185,16 @@ class Consumer:
             if fate.error is not None:
                 await delivery.settle(Settlement.DEAD_LETTER)
 
-        consuming = await underlay.basic_consume(intake.queue, deliver)
+        try:
+            consuming = await underlay.basic_consume(intake.queue, deliver, exclusive=intake.is_exclusive)
+        except ChannelAccessRefused as error:
+            if not intake.is_exclusive or _EXCLUSIVE_USE not in str(error):
+                raise
+            if self._on_refused is not None:
+                self._on_refused()
+            raise QueueHeldError(queue=intake.queue) from error
         tag = consuming.consumer_tag
-        if tag is not None:
+        if tag is not None and not intake.is_exclusive:
             self._cancels.append(lambda: underlay.basic_cancel(tag))
 
 

@@ -36,6 +36,15 @@ class PublishRefusedError(TransientBrokerError):
         super().__init__(f"The broker refused a message to {routing_key!r}: a queue behind it is full.")
 
 
+class QueueHeldError(TransientBrokerError):
+    """Another connection is the only one that may consume a queue."""
+
+    def __init__(self, *, queue: str) -> None:
+        """Name the queue."""
+        self.queue = queue
+        super().__init__(f"Queue {queue!r} is consumed by another connection, which alone may do so.")
+
+
 class PermanentBrokerError(BrokerError):
     """The same call will fail again until somebody changes something."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from google.protobuf.message import DecodeError
 from isthmus.v1.instruction_pb2 import Instruction
@@ -41,6 +42,19 @@ def decode_instruction(body: bytes) -> Instruction:
             raise MalformedMessageError(expected="an instruction", problem=f"its field {name!r} is empty")
     tame(instruction)
     return instruction
+
+
+class Holding(Protocol):
+    """Whoever wants to know whether an agent's queues are ours."""
+
+    def note_held(self) -> None:
+        """They are, from now on."""
+
+    def note_lost(self) -> None:
+        """They are not any more."""
+
+    def note_refused(self) -> None:
+        """They are somebody else's."""
 
 
 class InstructionPublisher:
@@ -87,18 +101,29 @@ class InstructionConsumer:
         prefetch: int,
         handle: Handler,
         allowed_sender: str | None = None,
+        lock: Intake | None = None,
+        holding: Holding | None = None,
     ) -> None:
         """Prepare to consume.
 
-        With `allowed_sender`, instructions that the broker did not verify as that account's are dead-lettered.
+        With `allowed_sender`, instructions that the broker did not verify as that account's are dead-lettered. With `lock`,
+        an exclusive intake that is consumed on the same connection before the agent's queues are, one process at a time has
+        these; `holding` is told whether it is this one.
         """
+        self._holding = holding
         self._handle = handle
         self._allowed_sender = allowed_sender
         intakes = tuple(
             Intake(instruction_queue(deployment, agent, is_control=is_control), prefetch, self._on_delivery)
             for is_control in (False, True)
         )
-        self._consumer = Consumer(settings, intakes)
+        self._consumer = Consumer(
+            settings,
+            (lock, *intakes) if lock is not None else intakes,
+            on_connected=holding.note_held if holding is not None else None,
+            on_lost=self._on_lost,
+            on_refused=holding.note_refused if holding is not None else None,
+        )
         self._tasks: asyncio.TaskGroup | None = None
         self._working: set[asyncio.Task[None]] = set()
         self._boundary = Boundary("instruction")
@@ -137,6 +162,13 @@ class InstructionConsumer:
         if late:
             log.warning("instructions_returned", count=len(late), waited_s=deadline_s)
             await asyncio.wait(late)
+
+    def _on_lost(self) -> None:
+        """Let what is in hand go: the broker delivers it again, and what a handler has still to say of it is void."""
+        for task in self._working:
+            task.cancel()
+        if self._holding is not None:
+            self._holding.note_lost()
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if self._tasks is None:

@@ -18,6 +18,7 @@ from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from yarl import URL
 
+from isthmus_broker.errors import QueueHeldError
 from isthmus_broker.settings import BrokerSettings
 
 log = get_logger(__name__)
@@ -109,7 +110,7 @@ class Link:
             with self._boundary.guard(purpose=self._settings.connection_name):
                 try:
                     await self._connect_and_work()
-                except LINK_ERRORS as error:
+                except (*LINK_ERRORS, QueueHeldError) as error:
                     self._complain(error, now=clock())
             await asyncio.sleep(self._backoff.next_wait_s())
 
@@ -140,9 +141,17 @@ class Link:
         }
         if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
             facts["remedy"] = "check the account and the virtual host in the broker's address"
-        if self._lost_at is None:
+        if isinstance(error, QueueHeldError):
+            self._complain_of_holder(facts, now=now)
+        elif self._lost_at is None:
             self._lost_at = self._complained_at = now
             log.warning("broker_unreachable", **facts)
         elif now - (self._complained_at or 0.0) >= self._settings.watchdog_s:
             self._complained_at = now
             log.error("broker_still_unreachable", since_s=round(now - self._lost_at, 1), **facts)
+
+    def _complain_of_holder(self, facts: dict[str, str], *, now: float) -> None:
+        """Say that somebody else holds the queue, as often as that the broker is away: it is no trouble of the broker's."""
+        if self._complained_at is None or now - self._complained_at >= self._settings.watchdog_s:
+            self._complained_at = now
+            log.warning("queue_held_elsewhere", **facts)

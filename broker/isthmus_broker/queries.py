@@ -121,46 +121,37 @@ class QueryAnswerPublisher:
         )
 
 
-class QueryAnswerConsumer:
-    """Consumes the answers for one agent."""
+class QueryAnswers:
+    """Hears the answers for one agent, over the connection on which it takes its instructions.
+
+    Its intake is exclusive: RabbitMQ lets one process at a time hear an agent's answers, and so be the agent.
+    """
 
     def __init__(
         self,
-        settings: BrokerSettings,
         *,
         deployment: str,
         agent: str,
         on_answer: Callable[[InstanceAnswer], None],
+        tasks: asyncio.TaskGroup,
         allowed_sender: str | None = None,
     ) -> None:
-        """Prepare to consume; with `allowed_sender`, what is not verifiably that account's is dropped."""
+        """Prepare to hear; with `allowed_sender`, what is not verifiably that account's is dropped."""
         self._on_answer = on_answer
         self._boundary = Boundary("query answer")
         self._allowed_sender = allowed_sender
-        queue = query_answer_queue(deployment, agent)
-        self._consumer = Consumer(settings, (Intake(queue, _ANSWER_PREFETCH, self._on_delivery),))
-        self._tasks: asyncio.TaskGroup | None = None
+        self._queue = query_answer_queue(deployment, agent)
+        self._tasks = tasks
 
     @property
-    def is_consuming(self) -> bool:
-        """Whether an answer would reach us at this moment."""
-        return self._consumer.is_consuming
-
-    async def wait_consuming(self) -> None:
-        """Wait until answers would reach us."""
-        await self._consumer.wait_consuming()
-
-    async def run(self) -> None:
-        """Consume until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            await self._consumer.run()
+    def intake(self) -> Intake:
+        """What is to be consumed."""
+        return Intake(self._queue, _ANSWER_PREFETCH, self._on_delivery, is_exclusive=True)
 
     def _on_delivery(self, delivery: Delivery) -> None:
         with self._boundary.guard(sender=delivery.sender):
             self._hear(delivery)
-        if self._tasks is not None:
-            self._tasks.create_task(delivery.settle(Settlement.ACK))
+        self._tasks.create_task(delivery.settle(Settlement.ACK))
 
     def _hear(self, delivery: Delivery) -> None:
         if self._allowed_sender is not None and delivery.sender != self._allowed_sender:

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instance_pb2 as instance
+from isthmus_broker.consumer import Intake
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.publisher import Publisher
-from isthmus_broker.queries import QueryAnswerConsumer, QueryPublisher
-from isthmus_broker.settings import BrokerSettings
+from isthmus_broker.queries import QueryAnswers, QueryPublisher
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.number import clamped
@@ -35,35 +34,39 @@ _Tell = Callable[[instance.InstanceAnswer], None]
 
 
 class InstanceRelay:
-    """Attaches to code servers, and hears answers while `run` goes on."""
+    """Attaches to code servers, and passes to them the answers that `answers` brings."""
 
     def __init__(
         self,
         publisher: Publisher,
-        settings: BrokerSettings,
         *,
         deployment: str,
         agent: str,
         tasks: asyncio.TaskGroup,
+        wait_heard: Callable[[], Awaitable[None]],
         allowed_sender: str | None = None,
     ) -> None:
-        """Pass queries on over `publisher`, which the caller enters and leaves; work in `tasks`."""
+        """Pass queries on over `publisher`, which the caller enters and leaves; work in `tasks`.
+
+        Whoever consumes `answers` tells by `wait_heard` when an answer would reach this process.
+        """
         self._deployment = deployment
         self._agent = agent
         self._tasks = tasks
         self._publisher = publisher
         self._queries = QueryPublisher(publisher)
-        self._answers = QueryAnswerConsumer(
-            settings, deployment=deployment, agent=agent, on_answer=self._hear, allowed_sender=allowed_sender
+        self._wait_heard = wait_heard
+        self._answers = QueryAnswers(
+            deployment=deployment, agent=agent, on_answer=self._hear, tasks=tasks, allowed_sender=allowed_sender
         )
         self._waiting: dict[str, _Waiting] = {}
         self._calls = Boundary("call of a code server")
         self._queries_under_way = Boundary("instance query")
 
-    async def run(self) -> NoReturn:
-        """Hear answers until cancelled."""
-        await self._answers.run()
-        raise AssertionError
+    @property
+    def answers(self) -> Intake:
+        """What is to be consumed for the answers to be heard."""
+        return self._answers.intake
 
     def attend(self, held: HeldServer, location: str) -> None:
         """Take what a server asks, from now until it is let go."""
@@ -119,7 +122,7 @@ class InstanceRelay:
             async with asyncio.timeout(query.timeout_s * _BROKER_SHARE):
                 # An answer that could not come back would only cost the control plane work.
                 if not query.is_optional:
-                    await self._answers.wait_consuming()
+                    await self._wait_heard()
                     await self._publisher.wait_connected()
                 await self._queries.publish(envelope)
         except (BrokerError, TimeoutError) as error:

@@ -8,9 +8,11 @@ from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.tombstones import Tombstones
 from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.identity import Holder
 from isthmus_agent.instructions import fence
 from isthmus_agent.instructions.outcome import Failed
 from isthmus_agent.instructions.run_locks import RunLocks
+from isthmus_agent.instructions.waiting import WaitingLaunches
 from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.run_key import RunKey
 
@@ -25,6 +27,10 @@ class AttemptDesk:
     locks: RunLocks
     #: Held while a server of its own is sought for a run, so that two deliveries of a launch seek one.
     placing: RunLocks
+    #: Told when a run is ended, so that its launch does not wait any more.
+    waiting: WaitingLaunches
+    #: Nothing is started while the agent's name is not this process's.
+    holder: Holder
     drain: DrainSwitch
     #: Seconds that a launch waits at the most for its location.
     location_wait_s: float

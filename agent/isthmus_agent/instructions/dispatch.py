@@ -5,21 +5,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.errors import BrokerError
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.telemetry import TelemetryPublisher
-from isthmus_broker.topology import TelemetryKind
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.errors import AgentFolderError
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
+from isthmus_agent.instructions.intake import Entry, IntakeFolder
+from isthmus_agent.instructions.lanes import Lanes, Taken
 from isthmus_agent.instructions.launch import LaunchHandler
 from isthmus_agent.instructions.logs import LogHandler
 from isthmus_agent.instructions.outcome import (
@@ -30,10 +30,11 @@ from isthmus_agent.instructions.outcome import (
     Succeeded,
     Unsupported,
     Violation,
-    result_of,
 )
 from isthmus_agent.instructions.questions import QuestionHandler
+from isthmus_agent.instructions.results import ResultPublisher
 from isthmus_agent.instructions.terminate import TerminateHandler
+from isthmus_agent.instructions.waiting import WaitingLaunches
 from isthmus_agent.locations.registry import LocationRegistry
 
 log = get_logger(__name__)
@@ -54,6 +55,8 @@ class Route:
     recall: Callable[[Any], Outcome | None] | None = None
     #: Makes sure that nothing comes of what is about to be told as failed, or tells what did.
     give_up: Callable[[Any, Failed], Awaitable[Outcome]] | None = None
+    #: Whether it may have to wait for something, so that no delivery may hold it.
+    is_taken_down: bool = False
 
 
 def routes(desk: AttemptDesk) -> Mapping[str, Route]:
@@ -62,8 +65,8 @@ def routes(desk: AttemptDesk) -> Mapping[str, Route]:
     questions = QuestionHandler(desk.registry, location_wait_s=desk.location_wait_s)
     return {
         "sync_locations": Route(SyncHandler(desk.registry).handle),
-        "launch_run": Route(launch.handle, recall=launch.recall, give_up=launch.give_up),
-        "terminate_run": Route(TerminateHandler(desk).handle),
+        "launch_run": Route(launch.handle, recall=launch.recall, give_up=launch.give_up, is_taken_down=True),
+        "terminate_run": Route(TerminateHandler(desk).handle, is_taken_down=True),
         "validate_run": Route(questions.validate),
         "evaluate_schedule": Route(questions.schedule),
         "evaluate_sensor": Route(questions.sensor),
@@ -102,37 +105,111 @@ class DrainHandler:
 
 
 class InstructionDesk:
-    """Handles deliveries: effect first, then the result, and only then the settlement."""
+    """Handles deliveries: effect first, then the result, and only then the settlement.
 
-    def __init__(self, table: Mapping[str, Route], *, publisher: TelemetryPublisher, tasks: asyncio.TaskGroup) -> None:
-        """Handle by `table`, publish results over `publisher`, and let what takes its time go on in `tasks`."""
+    What may have to wait is taken down instead, and its delivery settled at once: the queue behind it goes on. Its effect and
+    its result come from what was taken down, which is forgotten once the result is confirmed.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[str, Route],
+        *,
+        publisher: TelemetryPublisher,
+        tasks: asyncio.TaskGroup,
+        intake: IntakeFolder,
+        waiting: WaitingLaunches,
+    ) -> None:
+        """Handle by `table`, publish results over `publisher`, and let what takes its time go on in `tasks`.
+
+        Args:
+            table: What is done about each kind of body.
+            publisher: For results and answers.
+            tasks: For what goes on beside the deliveries.
+            intake: Where it is taken down.
+            waiting: Tells of the runs that are ended while their launches wait.
+        """
         self._table = table
-        self._publisher = publisher
+        self._results = ResultPublisher(publisher)
         self._tasks = tasks
+        self._intake = intake
+        self._lanes = Lanes(self._work_off, tasks=tasks)
+        waiting.on_end = self._lanes.end
+        self._begun = asyncio.Event()
         self._commands = Boundary("instruction")
         self._questions = Boundary("question")
 
+    def begin(self) -> None:
+        """Go on with what an earlier life of the agent took down, then with what is delivered."""
+        for entry in self._intake.all():
+            with self._commands.guard(instruction_id=entry.instruction_id):
+                self._lanes.add(Taken.of(entry, self._intake.read(entry)))
+        self._begun.set()
+
+    async def run(self) -> None:
+        """End what has waited for too long, until cancelled."""
+        await self._lanes.run()
+
+    async def drain(self, *, deadline_s: float) -> None:
+        """Wait up to `deadline_s` for what is in hand; what was taken down and not begun is the next agent's."""
+        await self._lanes.drain(deadline_s=deadline_s)
+
+    def abandon(self) -> None:
+        """Forget what was taken down: another process has had the agent's name, and may have been given the same."""
+        for entry in self._intake.all():
+            log.warning("instruction_abandoned", instruction_id=entry.instruction_id)
+            self._intake.remove(entry)
+
     async def handle(self, message: instruction.Instruction) -> Settlement:
-        """Do what an instruction says, and tell the outcome."""
+        """Do what an instruction says and tell the outcome, or take it down."""
+        await self._begun.wait()
         envelope = Envelope.of(message)
         kind = message.WhichOneof("body")
+        route = self._table.get(kind) if kind is not None else None
+        if route is not None and route.is_taken_down and await self._is_taken_down(message):
+            return Settlement.ACK
         outcome = await self._outcome(kind, message, envelope=envelope)
         if isinstance(outcome, Later):
             # Whoever waits for it asks again if it is lost with this process; a delivery is no place to keep it.
-            self._tasks.create_task(self._answer_later(outcome, envelope=envelope), name="answer")
-            return Settlement.ACK
-        facts = {"instruction_id": envelope.id, "kind": kind, "outcome": type(outcome).__name__.lower()}
-        if isinstance(outcome, Failed):
-            facts["reason"] = telemetry.RunReason.Name(telemetry.RunReason.ValueType(outcome.reason))
-        log.info("instruction_handled", **facts)
-        await self._publish(outcome, envelope=envelope)
+            self._tasks.create_task(self._answer_later(outcome, kind=kind, envelope=envelope), name="answer")
+        else:
+            await self._results.publish(outcome, kind=kind, envelope=envelope)
         return Settlement.ACK
 
-    async def _answer_later(self, later: Later, *, envelope: Envelope) -> None:
+    async def _is_taken_down(self, message: instruction.Instruction) -> bool:
+        """Take an instruction down, once; False where the folder takes no files, and its delivery has to hold it."""
+        await self._intake.wait_room()
+        if message.id in self._intake:
+            return True
+        try:
+            entry = self._intake.put(message)
+        except OSError as error:
+            log.warning("instruction_not_taken_down", instruction_id=message.id, error=str(error))
+            return False
+        self._lanes.add(Taken.of(entry, message))
+        return True
+
+    async def _work_off(self, entry: Entry) -> None:
+        """Carry out what was taken down, tell the outcome, and forget it. Cancelling leaves it to the next agent."""
+        try:
+            message = self._intake.read(entry)
+        except (OSError, DecodeError) as error:
+            # The control plane ends it at its deadline.
+            log.error("taken_instruction_lost", instruction_id=entry.instruction_id, error=str(error))  # noqa: TRY400 (the message says it all)
+        else:
+            kind, envelope = message.WhichOneof("body"), Envelope.of(message)
+            outcome = await self._outcome(kind, message, envelope=envelope)
+            if isinstance(outcome, Later):
+                outcome = await outcome.find()
+            await self._results.publish(outcome, kind=kind, envelope=envelope)
+        self._intake.remove(entry)
+
+    async def _answer_later(self, later: Later, *, kind: str | None, envelope: Envelope) -> None:
         with self._questions.guard(instruction_id=envelope.id) as fate:
-            await self._publish(await later.find(), envelope=envelope)
+            await self._results.publish(await later.find(), kind=kind, envelope=envelope)
         if fate.error is not None:
-            await self._publish(Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, fate.error), envelope=envelope)
+            failed = Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, fate.error)
+            await self._results.publish(failed, kind=kind, envelope=envelope)
 
     async def _outcome(
         self, kind: str | None, message: instruction.Instruction, *, envelope: Envelope
@@ -173,20 +250,3 @@ class InstructionDesk:
                 raise trouble
             log.warning("instruction_waits", instruction_id=envelope.id, error=str(trouble))
             await asyncio.sleep(wait_s)
-
-    async def _publish(self, outcome: Outcome, *, envelope: Envelope) -> None:
-        """Publish until confirmed; a question's answer only for as long as somebody waits for it."""
-        event = telemetry.Event(instruction_result=result_of(outcome, instruction_id=envelope.id))
-        event.occurred_at.CopyFrom(now())
-        backoff = Backoff(0.05, 3.0)
-        while True:
-            try:
-                if envelope.is_question:
-                    return await self._publisher.answer(envelope.reply_to, event)
-                return await self._publisher.publish(TelemetryKind.RESULT, (event,))
-            except BrokerError as error:
-                if envelope.is_question and (envelope.is_expired or envelope.not_after is None):
-                    log.info("answer_dropped", instruction_id=envelope.id, error=str(error))
-                    return None
-                log.debug("result_waits", instruction_id=envelope.id, error=str(error))
-            await asyncio.sleep(backoff.next_wait_s())

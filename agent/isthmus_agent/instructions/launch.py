@@ -14,7 +14,7 @@ from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
-from isthmus_agent.errors import AgentError, DedicatedElsewhereError
+from isthmus_agent.errors import AgentError, DedicatedElsewhereError, RunEndedError
 from isthmus_agent.instructions import fence
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
@@ -51,7 +51,11 @@ class LaunchHandler:
         request = body.request
         if violations := request_violations(request):
             return Failed(telemetry.RUN_REASON_INVALID_REQUEST, violations=violations)
-        outcome = await self._start_in_time(request, patience=self._patience(request, envelope))
+        try:
+            async with self._desk.waiting.until_ended(RunKey.of(request.run)):
+                outcome = await self._start_in_time(request, patience=self._patience(request, envelope))
+        except RunEndedError:
+            outcome = canceled()
         return await self._fenced(request, outcome) if isinstance(outcome, Failed) else outcome
 
     async def _start_in_time(self, request: instruction.RunRequest, *, patience: "Patience") -> Outcome:
@@ -113,8 +117,8 @@ class LaunchHandler:
         """Try once; None says that another delivery of the same launch was faster, and it is to be looked at anew."""
         desk, key = self._desk, RunKey.of(request.run)
         folder = desk.folder(request.location, key)
-        if recalled := self._recall(key, folder=folder):
-            return recalled
+        if settled := self._recall(key, folder=folder) or self._refusal(request, folder=folder):
+            return settled
         holding = desk.ledger.get(key)
         # Who was asked before may be starting it at this moment: only it may be asked again while it lives.
         held = desk.registry.find(holding.incarnation) if holding is not None else None
@@ -166,6 +170,7 @@ class LaunchHandler:
 
     async def _start(self, request: instruction.RunRequest, *, site: "Site", folder: AttemptFolder) -> Outcome:
         key, held = RunKey.of(request.run), site.held
+        self._desk.holder.check()
         with held.in_use() as client:
             self._desk.ledger.put(
                 Holding(

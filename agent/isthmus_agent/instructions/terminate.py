@@ -41,6 +41,7 @@ class TerminateHandler:
             if not self._was_started(key):
                 # Its launch is still on the way, or will never come: either way it must not start any more.
                 self._desk.tombstones.add(key, not_before=envelope.not_after or 0.0)
+                self._desk.waiting.end(key)
             return Succeeded(telemetry.TerminateAnswer(was_not_running=True))
 
     def _fence(self, holding: Holding) -> bool:

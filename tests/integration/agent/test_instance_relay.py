@@ -10,8 +10,7 @@ import pytest
 from isthmus.v1.code_server_pb2 import AttachRequest, AttachResponse
 from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery
 from isthmus_agent.hosts.host import Server
-from isthmus_agent.instance import relay
-from isthmus_agent.instance.relay import InstanceRelay
+from isthmus_agent.instance.relay import MOST_OF_ONE_LOCATION, InstanceRelay
 from isthmus_agent.servers.held import HeldServer
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
@@ -63,9 +62,14 @@ async def answers_to(asker: Asker, folder: Path, *, count: int) -> dict[str, Ins
     return asker.answers
 
 
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
 async def _attend(publisher: Publisher, held: HeldServer) -> None:
     async with asyncio.TaskGroup() as tasks:
-        InstanceRelay(publisher, AWAY, deployment="test", agent="edge", tasks=tasks).attend(held, "sales")
+        relay = InstanceRelay(publisher, deployment="test", agent="edge", tasks=tasks, wait_heard=_never)
+        relay.attend(held, "sales")
 
 
 @pytest.mark.parametrize("timeout_s", [math.nan, math.inf, -math.inf, -1.0, 0.0, 1e308, 5e-324])
@@ -79,7 +83,7 @@ async def test_a_hostile_time_ends_its_query_and_nothing_else(timeout_s: float, 
 
 
 async def test_one_location_takes_no_more_than_its_share(tmp_path: Path) -> None:
-    flood = [InstanceQuery(id=f"q{number}", timeout_s=3600.0) for number in range(relay.MOST_OF_ONE_LOCATION + 3)]
+    flood = [InstanceQuery(id=f"q{number}", timeout_s=3600.0) for number in range(MOST_OF_ONE_LOCATION + 3)]
     answers = await answers_to(Asker(*flood), tmp_path, count=3)
     assert len(answers) == 3
     assert all("too many queries" in answer.failure.message for answer in answers.values())

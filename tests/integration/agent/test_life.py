@@ -242,7 +242,7 @@ async def test_a_second_signal_ends_the_command_at_once(
         waiting = await it.tell(launch_run=it.launch("quick_job", new_run()))
         await it.report(LOCATION_PHASE_IMPORTING)
         process.terminate()
-        while b"agent_stopping" not in (line := await process.stderr.readline()):
+        while b"service_stopping" not in (line := await process.stderr.readline()):
             assert line, "the command ended before it said that it stops"
         process.terminate()
         assert await process.wait() == 128 + signal.SIGTERM
