@@ -1,5 +1,7 @@
 """Attempts as the agent remembers them, and how one is told to have ended."""
 
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_agent.attempts.closing import closing_event, has_ended
 from isthmus_agent.attempts.ledger import AttemptLedger, Holding
 from isthmus_agent.attempts.tombstones import MINIMUM_LIFE_S, Tombstones
-from isthmus_agent.attempts.upkeep import remove_old_attempts
+from isthmus_agent.attempts.upkeep import Upkeep, old_attempts, remove_attempts
 from isthmus_agent.hosts.host import Server, ServerExit
 from isthmus_agent.run_key import RunKey
 from isthmus_spool.attempt_folder import AttemptFolder
@@ -148,20 +150,64 @@ def test_a_tombstone_is_forgotten_after_the_deadline_and_not_before(
     assert not tombstones.has(RunKey("late", 1))
 
 
-def test_only_files_of_runs_that_ended_long_ago_are_removed(tmp_path: Path) -> None:
-    folders = [AttemptFolder.for_run(tmp_path / "sales", telemetry.RunRef(run_id=name, attempt=1)) for name in "abc"]
-    for folder in folders:
-        folder.claim()
-    done, active, _ = folders
-    done.mark_done()
-    assert remove_old_attempts(tmp_path, older_than_s=3600) == 0
-    assert remove_old_attempts(tmp_path, older_than_s=-3600) == 1
-    assert not done.is_claimed
-    assert active.is_claimed
+def upkeep(folder: Path, *, kept_s: float, ledger: AttemptLedger | None = None) -> Upkeep:
+    return Upkeep(
+        ledger=ledger or AttemptLedger(folder / "attempts"),
+        tombstones=Tombstones(folder / "tombstones"),
+        runs_root=folder / "runs",
+        runs_dir=lambda location: folder / "runs" / location,
+        run_files_kept_s=kept_s,
+    )
 
 
-def test_nothing_ran_yet(tmp_path: Path) -> None:
-    assert remove_old_attempts(tmp_path / "runs", older_than_s=0) == 0
+def attempt(folder: Path, name: str, *, age_s: float, location: str = "sales") -> AttemptFolder:
+    made = AttemptFolder.for_run(folder / "runs" / location, telemetry.RunRef(run_id=name, attempt=1))
+    made.claim()
+    made.stdout.write_text("said")
+    at = time.time() - age_s
+    os.utime(made.path, (at, at))
+    return made
+
+
+DAY = 86_400.0
+
+
+async def test_only_files_of_attempts_that_ended_long_ago_are_removed(tmp_path: Path) -> None:
+    old, fresh = attempt(tmp_path, "a", age_s=8 * DAY), attempt(tmp_path, "b", age_s=6 * DAY)
+    running = attempt(tmp_path, "c", age_s=30 * DAY)
+    # Its location was removed long ago.
+    orphan = attempt(tmp_path, "d", age_s=8 * DAY, location="gone")
+    ledger = AttemptLedger(tmp_path / "attempts")
+    ledger.put(holding("c"))
+    assert await upkeep(tmp_path, kept_s=7 * DAY, ledger=ledger).remove_old_files() == 2
+    assert [one.is_claimed for one in (old, fresh, running, orphan)] == [False, True, True, False]
+
+
+async def test_the_proof_of_a_start_outlives_every_redelivery(tmp_path: Path) -> None:
+    young = attempt(tmp_path, "a", age_s=MINIMUM_LIFE_S - 60)
+    assert await upkeep(tmp_path, kept_s=1.0).remove_old_files() == 0
+    assert young.is_claimed
+
+
+async def test_more_than_a_batch_is_removed_whole(tmp_path: Path) -> None:
+    for number in range(450):
+        attempt(tmp_path, f"r{number}", age_s=8 * DAY)
+    assert await upkeep(tmp_path, kept_s=7 * DAY).remove_old_files() == 450
+
+
+async def test_a_folder_that_vanishes_between_two_looks_ends_nothing(tmp_path: Path) -> None:
+    for name in "abc":
+        attempt(tmp_path, name, age_s=8 * DAY)
+    looks = old_attempts(tmp_path / "runs", before=time.time(), held=frozenset())
+    first = next(looks)
+    assert first is not None
+    shutil.rmtree(tmp_path / "runs")
+    rest = [path for path in looks if path is not None]
+    assert remove_attempts([first, *rest]) == 1 + len(rest)
+
+
+async def test_nothing_ran_yet(tmp_path: Path) -> None:
+    assert await upkeep(tmp_path, kept_s=DAY).remove_old_files() == 0
 
 
 @pytest.mark.parametrize(
