@@ -30,9 +30,13 @@ class Fate:
 class Boundary:
     """Catches what the work of one thing raises, so that its neighbours never notice."""
 
-    def __init__(self, thing: str) -> None:
-        """Name the kind of thing, as in ``attempt``: it is the log's word for it."""
+    def __init__(self, thing: str, *, passing: tuple[type[Exception], ...] = ()) -> None:
+        """Name the kind of thing, as in ``attempt``: it is the log's word for it.
+
+        Errors that are `passing` concern more than the one thing (a database that is away, say) and are not caught.
+        """
         self.thing = thing
+        self._passing = passing
         #: How many errors stopped here.
         self.caught = 0
 
@@ -45,6 +49,8 @@ class Boundary:
         fate = Fate()
         try:
             yield fate
+        except self._passing:
+            raise
         except Exception as error:
             self.caught += 1
             fate.error = error

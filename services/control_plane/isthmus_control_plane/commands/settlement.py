@@ -7,7 +7,7 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, runs
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.signal import LaunchExpired, LaunchRefused
-from isthmus_store.state import InstructionOutcome, RunState
+from isthmus_store.state import InstructionOutcome, RunReason, RunState
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import history
@@ -29,6 +29,13 @@ def expired(row: OutboxInstruction) -> Loss:
     """Return the loss of a command that nobody took in time."""
     text = f"agent {row.agent} did not take the launch before its deadline"
     return Loss(InstructionOutcome.EXPIRED, LaunchExpired(attempt=row.attempt, message=text))
+
+
+def unsendable(row: OutboxInstruction) -> Loss:
+    """Return the loss of a command that cannot be published, for a reason that nobody foresaw."""
+    text = f"the launch could not be sent to agent {row.agent}; the control plane's log has the details under {row.id}"
+    refused = LaunchRefused(attempt=row.attempt, reason=RunReason.INTERNAL_ERROR, message=text)
+    return Loss(InstructionOutcome.FAILED, refused)
 
 
 async def settle(tx: WriteTransaction, row: OutboxInstruction, *, loss: Loss, at: datetime) -> bool:
