@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, runs
@@ -11,6 +12,7 @@ from isthmus_store.state import InstructionOutcome, RunReason, RunState
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import history
+from isthmus_control_plane.commands.verdict import Fate
 
 log = get_logger(__name__)
 
@@ -34,8 +36,28 @@ def expired(row: OutboxInstruction) -> Loss:
 def unsendable(row: OutboxInstruction) -> Loss:
     """Return the loss of a command that cannot be published, for a reason that nobody foresaw."""
     text = f"the launch could not be sent to agent {row.agent}; the control plane's log has the details under {row.id}"
-    refused = LaunchRefused(attempt=row.attempt, reason=RunReason.INTERNAL_ERROR, message=text)
-    return Loss(InstructionOutcome.FAILED, refused)
+    return _refused(row, reason=RunReason.INTERNAL_ERROR, message=text)
+
+
+def loss_of(row: OutboxInstruction, *, fate: Fate) -> Loss | None:
+    """Return the loss of a command whose message died; None when that ends nothing."""
+    match fate:
+        case Fate.EXPIRED:
+            return expired(row)
+        case Fate.HOMELESS:
+            text = f"agent {row.agent} was removed before it took the launch; create it again, or launch once more"
+            return _refused(row, reason=RunReason.LOCATION_UNAVAILABLE, message=text)
+        case Fate.REJECTED:
+            text = f"agent {row.agent} could not read the launch, or failed each time; look at its log and its version"
+            return _refused(row, reason=RunReason.INTERNAL_ERROR, message=text)
+        case Fate.KEEP | Fate.SEND_AGAIN:
+            return None
+        case _:
+            assert_never(fate)
+
+
+def _refused(row: OutboxInstruction, *, reason: RunReason, message: str) -> Loss:
+    return Loss(InstructionOutcome.FAILED, LaunchRefused(attempt=row.attempt, reason=reason, message=message))
 
 
 async def settle(tx: WriteTransaction, row: OutboxInstruction, *, loss: Loss, at: datetime) -> bool:
