@@ -30,13 +30,13 @@ class Fate:
 class Boundary:
     """Catches what the work of one thing raises, so that its neighbours never notice."""
 
-    def __init__(self, thing: str, *, passing: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(self, thing: str, *, passes: tuple[type[Exception], ...] = ()) -> None:
         """Name the kind of thing, as in ``attempt``: it is the log's word for it.
 
-        Errors that are `passing` concern more than the one thing (a database that is away, say) and are not caught.
+        Errors of the kinds in `passes` concern more than the one thing, as a database that is away: they are not stopped.
         """
         self.thing = thing
-        self._passing = passing
+        self._passes = passes
         #: How many errors stopped here.
         self.caught = 0
 
@@ -49,9 +49,9 @@ class Boundary:
         fate = Fate()
         try:
             yield fate
-        except self._passing:
-            raise
         except Exception as error:
+            if isinstance(error, self._passes):
+                raise
             self.caught += 1
             fate.error = error
             log.exception("stopped_at_boundary", thing=self.thing, caught=self.caught, **ids)

@@ -8,11 +8,13 @@ from typing import Final, NoReturn
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_broker import topology
 from isthmus_broker.dead_letters import DeadLetter, DeadLetterConsumer
-from isthmus_broker.errors import MalformedMessageError
+from isthmus_broker.errors import BrokerError, MalformedMessageError
 from isthmus_broker.instructions import InstructionPublisher, decode_instruction
+from isthmus_broker.link import LINK_ERRORS
 from isthmus_broker.settlement import Settlement
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, dead_letters, outbox, runs
+from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.dead_letter import NewDeadLetter
 from isthmus_store.record.instruction import OutboxInstruction
@@ -45,7 +47,11 @@ class DeadLetterReader:
         self._core = core
         self._publisher = publisher
         self._returns: OrderedDict[str, int] = OrderedDict()
-        self._consumer = DeadLetterConsumer(core.broker.named("isthmus control plane dead letters"), handle=self.handle)
+        self._consumer = DeadLetterConsumer(
+            core.broker.named("isthmus control plane dead letters"),
+            handle=self.handle,
+            transient=(TransientStoreError, BrokerError, *LINK_ERRORS),
+        )
 
     async def run(self) -> NoReturn:
         """Read until cancelled."""
@@ -78,13 +84,19 @@ class DeadLetterReader:
 
     async def _send_again(self, row: OutboxInstruction) -> None:
         """Mend the agent's queue, as after the broker lost it, and send the command there, after a growing pause."""
-        returns = self._returns.pop(row.id, 0)
-        log.warning("command_came_back", command=row.id, agent=row.agent, kind=row.kind, times=returns + 1)
-        await asyncio.sleep(_PAUSE_S * 2**returns if returns else 0)
-        # What fails here goes up, and the letter comes again.
-        await topology.declare_agent(self._core.broker, deployment=row.deployment, agent=row.agent)
-        await self._publisher.publish(Instruction.FromString(row.body), is_control=row.is_control)
+        returns, is_sent = self._returns.pop(row.id, 0), False
+        # Counted first: another letter about the same command may come meanwhile.
         self._returns[row.id] = returns + 1
+        log.warning("command_came_back", command=row.id, agent=row.agent, kind=row.kind, times=returns + 1)
+        try:
+            await asyncio.sleep(_PAUSE_S * 2**returns if returns else 0)
+            await topology.declare_agent(self._core.broker, deployment=row.deployment, agent=row.agent)
+            await self._publisher.publish(Instruction.FromString(row.body), is_control=row.is_control)
+            is_sent = True
+        finally:
+            if not is_sent:
+                # What failed goes up, and the letter comes again.
+                self._returns[row.id] = returns
         if len(self._returns) > _MOST_KNOWN:
             self._returns.popitem(last=False)
 

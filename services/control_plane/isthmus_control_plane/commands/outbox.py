@@ -70,8 +70,8 @@ class OutboxDispatcher:
         # A sweep must not take what is being marked for unsent: it would go out twice.
         self._marks = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
-        self._lane_boundary = Boundary("lane", passing=(TransientStoreError,))
-        self._command_boundary = Boundary("command", passing=(TransientBrokerError, UnroutableError))
+        self._lane_boundary = Boundary("lane", passes=(TransientStoreError,))
+        self._command_boundary = Boundary("command", passes=(TransientBrokerError, UnroutableError))
 
     def offer(self, *commands: NewInstruction) -> None:
         """Send commands that were committed just now, without reading them back.

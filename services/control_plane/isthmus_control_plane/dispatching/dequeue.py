@@ -43,8 +43,8 @@ class Dequeuer:
         self._memory = memory
         self._dispatcher = dispatcher
         self._waits = waits
-        self._lines = Boundary("queued location", passing=(TransientStoreError,))
-        self._runs = Boundary("queued run", passing=(TransientStoreError,))
+        self._lines = Boundary("queued location", passes=(TransientStoreError,))
+        self._runs = Boundary("queued run", passes=(TransientStoreError,))
         #: Runs that were let go by this process.
         self._gone = 0
 

@@ -25,8 +25,8 @@ _SYNC_PATIENCE: Final = timedelta(seconds=30)
 #: The highest revision that an agent is believed to work towards: there is room above it for those that it is sent.
 MAX_REVISION: Final = 2**62
 #: A location that cannot be moved stays where it is, an agent that cannot be told waits; the others go on.
-_LOCATIONS: Final = Boundary("location to place", passing=(TransientStoreError,))
-_AGENTS: Final = Boundary("agent to tell", passing=(TransientStoreError,))
+_LOCATIONS: Final = Boundary("location to place", passes=(TransientStoreError,))
+_AGENTS: Final = Boundary("agent to tell", passes=(TransientStoreError,))
 
 
 @dataclass(frozen=True)
