@@ -48,7 +48,7 @@ class WatchDesk:
         position, told = request.after_position, None
         with ExitStack() as listening:
             wake = listening.enter_context(self._core.hub.run(request.run_id.lower()))
-            while not self._core.hub.is_closed:
+            while not self._core.hub.is_closed:  # pauses: the store is asked for the next page
                 look = await self._look(request, position=position)
                 if told is None:
                     refuse(_position_violations(request, run=look.run))
