@@ -10,7 +10,7 @@ from soak.year import Year
 
 async def test_a_second_and_a_third_month_leave_no_more_than_the_first(database_url: str, tmp_path: Path) -> None:
     # Ten days are a month here, and less is kept.
-    plan = Plan(days=30, runs_a_day=24, locations=4, agents=2, assets_of_location=5, partitions=4, kept_days=8)
+    plan = Plan(days=30, runs_a_day=24, locations=4, agents=2, assets_of_location=5, kept_days=8)
     file = tmp_path / "isthmus.db"
     async with Database.open(database_url) as database:
         await database.migrate()

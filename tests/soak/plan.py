@@ -18,14 +18,17 @@ class Plan:
     agents: int = 4
     locations: int = 20
     assets_of_location: int = 25
-    #: Assets with partitions, of each location, and how many each has.
+    #: Assets with partitions, of each location.
     partitioned: int = 5
-    partitions: int = 24
+    #: The most that an asset has of them; each comes up within the first month.
+    most_partitions: int = 24
     kept_days: float = KEPT_DAYS
 
     @property
-    def runs(self) -> int:
-        return self.days * self.runs_a_day
+    def partitions(self) -> int:
+        """How many partitions an asset has: each run makes two assets, and all are made before the first run is removed."""
+        made = 2 * self.runs_a_day * int(self.kept_days)
+        return max(1, min(self.most_partitions, made // (self.locations * self.assets_of_location)))
 
     def settings(self, database_url: str) -> ControlPlaneSettings:
         days = self.kept_days

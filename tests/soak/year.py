@@ -262,7 +262,7 @@ class Year:
         stock = Stock(
             day=self.day,
             tables=tables,
-            file_bytes=self._file.stat().st_size if self._file else await self._postgresql_bytes(),
+            file_bytes=_bytes_of(self._file) if self._file else await self._postgresql_bytes(),
             memory_bytes=_memory_bytes(),
             descriptors=len(list(Path("/proc/self/fd").iterdir())),
             tasks=len(asyncio.all_tasks()),
@@ -285,6 +285,11 @@ class Year:
         async with self.core.database.read() as tx:
             lost = select(func.count()).select_from(EVENTS).where(EVENTS.c.run_id.not_in(known))
             return int((await tx.execute(lost)).scalar_one())
+
+
+def _bytes_of(file: Path) -> int:
+    """Return the size of a database of SQLite, with its write-ahead log."""
+    return sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
 
 
 def _memory_bytes() -> int:
