@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from isthmus.v1.telemetry_pb2 import Event
@@ -137,6 +138,7 @@ class Play:
                 assert [it.outcome for it in await check_index.executions(tx, asked)] == [outcome]
 
 
+@pytest.mark.timeout(600)
 @given(steps=STEPS)
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_state_is_what_was_told_last(steps: list[Tell | Remove | Sweep], database_url: str) -> None:
