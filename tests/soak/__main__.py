@@ -28,7 +28,7 @@ _FEW = 64
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak")
-    parser.add_argument("--runs-a-day", type=int, default=500, help="a busy team has 5000")
+    parser.add_argument("--runs-a-day", type=int, default=400, help="a busy team has 5000")
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--postgresql", action="store_true", help="instead of SQLite")
     given = parser.parse_args()
