@@ -1,1 +1,1 @@
-"""A year of a busy team in minutes: the real control plane, monitor and store, with another clock."""
+"""Long forms of tests: what must stay flat, over as much as a year brings."""
