@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from isthmus.v1.telemetry_pb2 import Event
 
 from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.bounded import replacement
 from isthmus_spool.journal import JournalReader, JournalSlice
 
 
@@ -31,6 +32,10 @@ class JournalBacklog:
         """
         self._head = self._reader.read()
         return self._head.events
+
+    def replacement(self, event: Event, *, problem: str) -> Event:
+        """Return a small event that stands in the place of one that no broker takes, and says why."""
+        return replacement(event, problem=problem)
 
     def confirm(self) -> None:
         """Remember that the broker has what `take` returned last."""
