@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest unit oldest bench images up down protos lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest unit oldest pythons bench images up down protos lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 suites := tests/conformance tests/contract tests/integration tests/unit tests/e2e
@@ -16,7 +16,7 @@ install: .venv/.ready ## make .venv, with every part and every tool in it
 demo: .venv/.ready ## start everything, run a job of the example on it, show the outcome, stop everything
 	@.venv/bin/python scripts/demo
 
-test: lint types layers tree generated pytest oldest ## every check and every test, on real servers
+test: lint types layers tree generated pytest oldest pythons ## every check and every test, on real servers
 
 lint: .venv/.ready ## ruff: rules and format
 	@echo "· ruff"
@@ -32,6 +32,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
+	@.venv/bin/mypy --no-error-summary scripts/pythons
 	@.venv/bin/mypy --no-error-summary scripts/stack
 
 layers: .venv/.ready ## import-linter: who may know whom
@@ -46,9 +47,9 @@ generated: .venv-codegen/.ready ## generating the contract's code anew changes n
 	@echo "· generated code"
 	@scripts/check-generated
 
-pytest: .venv/.ready servers ## all tests: those of the whole system by themselves, the others side by side
+pytest: .venv/.ready servers ## all tests: those of the whole system by themselves, the others side by side (STRESS=1: beside busy loops)
 	@echo "· pytest"
-	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images \
+	@scripts/engine run $(if $(STRESS),scripts/stressed) sh -c '.venv-uv/bin/python scripts/images \
 	  && .venv/bin/pytest -q -m "not alone" --numprocesses 2 --dist loadfile $(filter-out tests/e2e,$(suites)) \
 	  && .venv/bin/pytest -q -m alone tests/integration \
 	  && .venv/bin/pytest -q tests/e2e'
@@ -59,6 +60,9 @@ unit: .venv/.ready ## the tests that need no server
 oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the oldest Dagster
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
 	@.venv-dagster-oldest/bin/python -m pytest -q --confcutdir=tests/contract tests/contract/code_server
+
+pythons: .venv/.ready servers ## the unit and contract tests on every other Python that is supported and can be had (VERSIONS="3.14")
+	@scripts/engine run .venv/bin/python scripts/pythons $(VERSIONS)
 
 bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## measure, against Dagster itself (ONLY=launch,memory RUNS=100 PEER=0)
 	@.venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 0,$(PEER)),--no-peer)

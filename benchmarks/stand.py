@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from isthmus.v1.control_plane_pb2 import RUN_STATE_SUCCEEDED, Run
 from isthmus.v1.instruction_pb2 import CodeSource
-from isthmus_cli.client import ControlPlaneClient
+from isthmus_client.client import ControlPlaneClient
 from support.postgres import Postgres, private_postgres
 from support.rabbitmq import Rabbit, private_rabbitmq
 from support.system import Operator, Service, System

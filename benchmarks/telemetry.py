@@ -20,8 +20,10 @@ from isthmus_broker.topology import TelemetryKind, declare
 from isthmus_store import agents, runs
 from isthmus_store.column import from_microseconds
 from isthmus_store.database import Database
-from isthmus_store.record import NewAgent, NewRun
-from isthmus_store.table import EVENTS, RUNS
+from isthmus_store.record.agent import NewAgent
+from isthmus_store.record.run import NewRun
+from isthmus_store.table.event import EVENTS
+from isthmus_store.table.run import RUNS
 from sqlalchemy import func, select
 from support.system import Service
 

@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.docker import built_image
+from support.eventually import PATIENCE
 from support.postgres import Postgres, private_postgres
 from support.rabbitmq import Rabbit, session_rabbitmq
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("isthmus", deadline=None)
 settings.load_profile("isthmus")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its time on a busy machine, too: marks say what a quiet one needs."""
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        if mark is not None:
+            item.add_marker(pytest.mark.timeout(mark.args[0] * PATIENCE), append=False)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from isthmus.v1.telemetry_pb2 import Event, Source
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_broker.bounds import tame
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.link import Link, LossWatch
 from isthmus_broker.settings import BrokerSettings
@@ -71,5 +72,6 @@ class AnswerListener:
         except MalformedMessageError as error:
             log.warning("answer_malformed", routing_key=message.routing_key, problem=error.problem)
             return
+        tame(batch)
         for event in batch.events:
             self._on_answer(Answer(batch.source, event, message.user_id))

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_broker.bounds import tame
 from isthmus_broker.consumer import Consumer, Delivery, Intake
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.publisher import OutgoingMessage, Publisher
@@ -37,6 +38,7 @@ def decode_instruction(body: bytes) -> Instruction:
     for name in ("id", "deployment", "agent"):
         if not getattr(instruction, name):
             raise MalformedMessageError(expected="an instruction", problem=f"its field {name!r} is empty")
+    tame(instruction)
     return instruction
 
 

@@ -43,7 +43,7 @@ class Notice:
         try:
             parsed = json.loads(body)
             return cls(*(frozenset(map(str, parsed.get(name, ()))) for name in ("runs", "agents", "locations")))
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             log.warning("notice_malformed", size=len(body))
             return cls()
 

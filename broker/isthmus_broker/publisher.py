@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from aiormq.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_broker.bounds import within
 from isthmus_broker.errors import (
     BrokerUnavailableError,
     PublishRefusedError,
@@ -25,8 +26,10 @@ from isthmus_broker.settings import BrokerSettings
 
 log = get_logger(__name__)
 
+#: The longest life in a queue that a message is given, seconds (40 days): the broker takes 2^32 ms and no more.
+MAX_EXPIRES_IN_S: Final = 3_456_000.0
 #: What RabbitMQ says, in every version, when it closes a channel over a message that is too large.
-_TOO_LARGE = re.compile(r"message size \d+ is larger than (?:configured )?max size (\d+)")
+_TOO_LARGE: Final = re.compile(r"message size \d+ is larger than (?:configured )?max size (\d+)")
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class Publisher:
             content_type=message.content_type,
             content_encoding=message.content_encoding,
             headers=dict(message.headers),
-            expiration=message.expires_in_s,
+            expiration=life_in_queue(message.expires_in_s),
             delivery_mode=DeliveryMode.PERSISTENT if message.is_durable else DeliveryMode.NOT_PERSISTENT,
             user_id=self._settings.user,
         )
@@ -162,3 +165,8 @@ class Publisher:
         finally:
             self._channel = None
             self._connected.clear()
+
+
+def life_in_queue(expires_in_s: float | None) -> float | None:
+    """Return a life that the broker takes: it closes the channel over any other."""
+    return None if expires_in_s is None else within(expires_in_s, low=0.0, high=MAX_EXPIRES_IN_S)

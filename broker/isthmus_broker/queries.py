@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from isthmus.v1.instance_pb2 import InstanceAnswer, QueryEnvelope
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_broker.bounds import tame
 from isthmus_broker.compression import compress, decompress
 from isthmus_broker.consumer import Consumer, Delivery, Intake
 from isthmus_broker.errors import MalformedMessageError
@@ -85,9 +86,9 @@ class QueryConsumer:
 
     async def _work(self, delivery: Delivery) -> None:
         try:
-            envelope = QueryEnvelope.FromString(delivery.body)
-        except DecodeError as error:
-            log.warning("query_malformed", sender=delivery.sender, size=len(delivery.body), problem=str(error))
+            envelope = decode_query(delivery.body)
+        except MalformedMessageError as error:
+            log.warning("query_malformed", sender=delivery.sender, size=len(delivery.body), problem=error.problem)
         else:
             try:
                 await self._handle(ReceivedQuery(envelope, delivery.sender))
@@ -184,6 +185,22 @@ def decode_answer(body: bytes, *, content_encoding: str | None) -> InstanceAnswe
     """
     expected = "an answer to a query"
     try:
-        return InstanceAnswer.FromString(decompress(body, content_encoding=content_encoding, expected=expected))
+        answer = InstanceAnswer.FromString(decompress(body, content_encoding=content_encoding, expected=expected))
     except DecodeError as error:
         raise MalformedMessageError(expected=expected, problem=f"the bytes are none ({error})") from error
+    tame(answer)
+    return answer
+
+
+def decode_query(body: bytes) -> QueryEnvelope:
+    """Return the query that the bytes are, and from whom.
+
+    Raises:
+        MalformedMessageError: they are none.
+    """
+    try:
+        envelope = QueryEnvelope.FromString(body)
+    except DecodeError as error:
+        raise MalformedMessageError(expected="a query", problem=f"the bytes are none ({error})") from error
+    tame(envelope)
+    return envelope

@@ -16,6 +16,7 @@ from typing import Any
 from conformance import isthmus_side
 from conformance.case import Case, Group, as_json, run_id
 from packaging.version import Version
+from support.eventually import patiently
 from support.system import Operator
 
 #: What has the Dagster that both sides use.
@@ -101,7 +102,7 @@ async def _execute_dagster(group: Group, launches: Mapping[str, Any], *, home: P
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_DAGSTER_TIMEOUT_S):
+        async with patiently(_DAGSTER_TIMEOUT_S):
             output, errors = await process.communicate(json.dumps(launches).encode())
     finally:
         if process.returncode is None:

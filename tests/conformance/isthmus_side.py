@@ -14,8 +14,8 @@ from conformance.isthmus_facts import Fact, errors, facts, refusal
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest, ReexecuteRunRequest, Run
 from isthmus.v1.instruction_pb2 import AssetCheckRef, CodeSource
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING, AssetKey, FieldViolation
-from isthmus_cli.client import ControlPlaneClient
-from isthmus_cli.errors import InvalidRequestError
+from isthmus_client.client import ControlPlaneClient
+from isthmus_client.errors import InvalidRequestError
 from support.system import Operator
 
 #: How long a run may take, seconds.

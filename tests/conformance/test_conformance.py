@@ -24,13 +24,28 @@ class Comparisons:
         self._system = system
         self._folder = folder
         self._selected = selected
-        self._done: dict[str, Comparison] = {}
+        self._done: dict[str, Comparison | Exception] = {}
 
     def of(self, group: Group) -> Comparison:
-        """Return what both sides told of a group's cases."""
-        if group.name not in self._done:
-            self._done[group.name] = asyncio.run(self._execute(group))
-        return self._done[group.name]
+        """Return what both sides told of a group's cases.
+
+        What kept a group from being executed is raised for its first case; the others are skipped, for they were not tried.
+        """
+        is_first = group.name not in self._done
+        if is_first:
+            self._done[group.name] = self._tried(group)
+        done = self._done[group.name]
+        if isinstance(done, Comparison):
+            return done
+        if is_first:
+            raise done
+        pytest.skip(f"the group could not be executed, as its first case tells: {done}")
+
+    def _tried(self, group: Group) -> Comparison | Exception:
+        try:
+            return asyncio.run(self._execute(group))
+        except Exception as error:  # noqa: BLE001  # told by the first case, whatever it is
+            return error
 
     async def _execute(self, group: Group) -> Comparison:
         cases = [case for case in group.cases if (group.name, case.name) in self._selected and is_there(case)]

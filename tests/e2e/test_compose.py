@@ -15,7 +15,7 @@ import pytest
 from isthmus.v1.control_plane_pb2 import RUN_STATE_SUCCEEDED, LaunchRunRequest, LocationSettings
 from isthmus.v1.instruction_pb2 import CodeSource, ContainerMount, ContainerSpec
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_FAILED, LOCATION_PHASE_SERVING
-from isthmus_cli.client import ControlPlaneClient
+from isthmus_client.client import ControlPlaneClient
 from support.docker import built_image, container_ids, docker
 
 # Images may have to be built, and five services have to come up.

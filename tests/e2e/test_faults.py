@@ -36,7 +36,7 @@ from isthmus_broker.link import connect
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.topology import INSTRUCTIONS, TELEMETRY, instruction_queue
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 from support.system import AGENT, Operator, System
 
 pytestmark = pytest.mark.timeout(120)
@@ -150,7 +150,7 @@ async def result_of(system: System, instruction: Instruction) -> InstructionResu
         await tap.bind(TELEMETRY, routing_key=f"default.{AGENT}.result")
         async with at_the_broker(system) as publisher:
             await InstructionPublisher(publisher).publish(instruction)
-        async with asyncio.timeout(20), tap.iterator() as messages:
+        async with patiently(20), tap.iterator() as messages:
             async for message in messages:
                 await message.ack()
                 for event in TelemetryBatch.FromString(message.body).events:

@@ -1,6 +1,5 @@
 """Whatever process is stopped and started again in the middle of a run: it succeeds, with every event once."""
 
-import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,7 +9,7 @@ import pytest
 from isthmus.v1.control_plane_pb2 import RUN_STATE_SUCCEEDED
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus_dev.rabbitmq.node import PrivateNode
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 from support.system import Operator, System, running_system
 
 pytestmark = pytest.mark.timeout(180)
@@ -103,6 +102,6 @@ async def test_a_run_survives_the_restart_of_the_broker(
 
 
 async def assert_a_new_run_succeeds(operator: Operator) -> None:
-    async with asyncio.timeout(60):
+    async with patiently(60):
         run, _ = await operator.history(await operator.launch("gated", "quick"))
     assert run.state == RUN_STATE_SUCCEEDED

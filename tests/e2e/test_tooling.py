@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 from isthmus.v1.control_plane_pb2 import RUN_STATE_FAILED
 from isthmus.v1.instruction_pb2 import CodeSource
-from support.eventually import eventually
+from support.eventually import PATIENCE, eventually
 from support.system import Operator, System, running_system
 
 pytestmark = pytest.mark.timeout(120)
@@ -89,7 +89,7 @@ async def isthmus(system: System, *words: str, within: float = 60) -> tuple[int,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), within)
+    output, _ = await asyncio.wait_for(process.communicate(), within * PATIENCE)
     return process.returncode or 0, output.decode()
 
 

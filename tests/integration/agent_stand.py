@@ -34,7 +34,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import decode_batch
 from isthmus_broker.topology import INSTRUCTIONS, TELEMETRY, declare, declare_agent, instruction_queue
 from pydantic import SecretStr
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 
 #: A project that tells by files what it does, so that a test sees it happen, or not happen twice.
 PROJECT = dedent(
@@ -131,7 +131,7 @@ class AgentStand:
         stop, started = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_agent(self.settings(**overrides), stop=stop, started=started))
-            async with asyncio.timeout(15):
+            async with patiently(15):
                 await started.wait()
             yield stop
             stop.set()

@@ -16,6 +16,7 @@ from isthmus_broker.topology import (
     declare,
     declare_agent,
 )
+from support.eventually import patiently
 
 SOURCE = Source(deployment="default", agent="a")
 
@@ -81,7 +82,7 @@ async def monitoring(settings: BrokerSettings) -> AsyncIterator[TelemetryConsume
 
 async def take_messages(consumer: TelemetryConsumer, count: int) -> list[str]:
     taken: list[str] = []
-    async with asyncio.timeout(20):
+    async with patiently(20):
         async for group in consumer.groups():
             taken += [event.message for item in group.items for event in item.batch.events]
             await group.ack()

@@ -25,9 +25,11 @@ from isthmus_control_plane.service import run_control_plane
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_store import agents, events, placements, runs, snapshots
 from isthmus_store.database import Database
-from isthmus_store.record import AgentHeard, PlacementReport
+from isthmus_store.record.agent import AgentHeard
+from isthmus_store.record.location import PlacementReport
 from isthmus_store.signal import RunSignal
 from isthmus_store.state import AgentState, LocationPhase
+from support.eventually import patiently
 
 #: Any free port, and loops that do not keep a test waiting.
 _DEFAULTS: dict[str, Any] = {"listen": "127.0.0.1:0", "sweep_interval_s": 0.2}
@@ -61,7 +63,7 @@ class FakeAgent:
 
     async def next(self, kind: str, *, within: float = 10.0) -> Instruction:
         """The next instruction of a kind; others are passed over."""
-        async with asyncio.timeout(within):
+        async with patiently(within):
             while True:
                 instruction = await self.received.get()
                 if instruction.WhichOneof("body") == kind:

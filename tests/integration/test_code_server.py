@@ -27,7 +27,7 @@ from isthmus_broker.telemetry import ReceivedBatch, TelemetryConsumer
 from isthmus_broker.topology import declare
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalReader
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 from support.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ async def test_a_server_that_is_told_to_stop_cancels_flushes_and_goes(tmp_path: 
     async with tapping(broker_url) as tap, code_server(tmp_path, broker_url) as server:
         pid = await server.start_sleeping("r", tmp_path)
         server.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with patiently(15):
             assert await server.process.wait() == 0
         assert not is_alive(pid)
         end = (await tap.end_of("r"))[-1]
@@ -303,7 +303,7 @@ async def test_a_project_that_cannot_be_loaded_is_told_by_a_server_that_stays(tm
             await server.start("smallest", run_id="r")
         assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
         server.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with patiently(10):
             assert await server.process.wait() == 0
 
 
@@ -312,7 +312,7 @@ async def test_a_server_that_lost_its_zygote_ends_with_an_error(tmp_path: Path, 
         await server.start_sleeping("r", tmp_path)
         (zygote,) = children_of(server.process.pid)
         os.kill(zygote, signal.SIGKILL)
-        async with asyncio.timeout(15):
+        async with patiently(15):
             assert await server.process.wait() == 1
         end = (await tap.end_of("r"))[-1]
         assert end.run_failed.reason == telemetry.RUN_REASON_WORKER_LOST

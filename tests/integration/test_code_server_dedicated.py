@@ -1,6 +1,5 @@
 """A code server that takes one run: a process of its own, asked over gRPC, speaking to a real RabbitMQ."""
 
-import asyncio
 import signal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,14 +10,14 @@ from integration.test_code_server import Running, code_server, tapping
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_spool.journal import JournalReader
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 from support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.timeout(60)
 
 
 async def exit_code(server: Running) -> int:
-    async with asyncio.timeout(15):
+    async with patiently(15):
         return await server.process.wait()
 
 

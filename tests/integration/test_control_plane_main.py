@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.eventually import patiently
+
 
 @asynccontextmanager
 async def command(**environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -30,7 +32,7 @@ async def command(**environment: str) -> AsyncIterator[asyncio.subprocess.Proces
 
 async def read_until(process: asyncio.subprocess.Process, word: str) -> str:
     assert process.stderr is not None
-    async with asyncio.timeout(40):
+    async with patiently(40):
         while line := (await process.stderr.readline()).decode():
             if word in line:
                 return line

@@ -13,7 +13,7 @@ from isthmus_dev.rabbitmq.errors import NodeBusyError, NodeCommandError, NodeNot
 from isthmus_dev.rabbitmq.layout import NodeLayout, NodeRecord
 from isthmus_dev.rabbitmq.node import PrivateNode
 from isthmus_dev.rabbitmq.process import ProcessIdentity
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 
 _OWNER = """
 import asyncio, sys
@@ -81,7 +81,7 @@ async def test_node_ends_with_its_owner_however_that_ends(tmp_path: Path) -> Non
     assert record.epmd is not None
     owner.kill()
     await owner.wait()
-    async with asyncio.timeout(20):
+    async with patiently(20):
         await node_process.wait_gone(record.server.pid)
         await node_process.wait_gone(record.epmd.pid)
 

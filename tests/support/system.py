@@ -24,9 +24,9 @@ from isthmus.v1.control_plane_pb2 import (
 )
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_FAILED, LOCATION_PHASE_SERVING
-from isthmus_cli.client import ControlPlaneClient
+from isthmus_client.client import ControlPlaneClient
 
-from support.eventually import eventually
+from support.eventually import PATIENCE, eventually
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ class Operator:
                     return location
             raise AssertionError(name)
 
-        return await self._waiting(asyncio.wait_for(settled(), 40))
+        return await self._waiting(asyncio.wait_for(settled(), 40 * PATIENCE))
 
     async def launch(self, location: str, job: str, **fields: object) -> str:
         request = LaunchRunRequest(location=location, job_name=job, **fields)  # type: ignore[arg-type]
@@ -192,7 +192,7 @@ class Operator:
             updates = [update async for update in self.client.watch_run(run_id)]
             return updates[-1].run, [update for update in updates if update.position]
 
-        return await self._waiting(asyncio.wait_for(watch(), within))
+        return await self._waiting(asyncio.wait_for(watch(), within * PATIENCE))
 
     async def in_state(self, run_id: str, states: "Sequence[RunState.ValueType]", *, within: float = 30) -> Run:
         async def there() -> Run | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from isthmus.v1.control_plane_pb2 import AgentState, Location, LocationSettings
 from isthmus.v1.telemetry_pb2 import LocationPhase
+from isthmus_client.client import ControlPlaneClient
+from isthmus_client.errors import ClientError, NotFoundError
 
-from isthmus_cli.client import ControlPlaneClient
-from isthmus_cli.errors import ClientError, NotFoundError
 from isthmus_cli.exit_code import ExitCode
 from isthmus_cli.view.location import contents_text, load_failure_lines
 from isthmus_cli.view.output import note, print_documents, print_lines

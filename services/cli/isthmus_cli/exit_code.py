@@ -2,7 +2,9 @@
 
 from enum import IntEnum
 
-from isthmus_cli.errors import ClientError, InputError, InvalidRequestError, NotFoundError, TransientError
+from isthmus_client.errors import ClientError, InvalidRequestError, NotFoundError, TransientError
+
+from isthmus_cli.errors import InputError
 
 
 class ExitCode(IntEnum):

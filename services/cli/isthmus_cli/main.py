@@ -43,7 +43,8 @@ def main() -> NoReturn:
     """Run the command line and exit; docs/cli.md states the exit codes."""
     # gRPC's core writes warnings of its own to stderr, as of each refused connection.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from isthmus_cli.errors import ClientError
+    from isthmus_client.errors import ClientError
+
     from isthmus_cli.exit_code import ExitCode, exit_code_of
 
     try:
@@ -72,7 +73,7 @@ def _run() -> None:
 
 
 def _complain(error: Exception) -> None:
-    from isthmus_cli.errors import ClientError
+    from isthmus_client.errors import ClientError
 
     sys.stderr.write(f"Error: {error}\n")
     if isinstance(error, ClientError) and error.remedy:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from isthmus_cli.discovery import find_server
+from isthmus_client.discovery import find_server
 
 if TYPE_CHECKING:
-    from isthmus_cli.client import ControlPlaneClient
+    from isthmus_client.client import ControlPlaneClient
+
     from isthmus_cli.options import ServerOptions
 
 #: Seconds that a person waits before hearing that nobody answers; long enough for a server that is just starting.
@@ -20,7 +21,7 @@ _CONNECT_TIMEOUT_S = 3.0
 @asynccontextmanager
 async def connected(options: "ServerOptions") -> AsyncIterator["ControlPlaneClient"]:
     """Open a client for what the command's options say."""
-    from isthmus_cli.client import ControlPlaneClient
+    from isthmus_client.client import ControlPlaneClient
 
     deployment = options.deployment or os.environ.get("ISTHMUS_DEPLOYMENT") or "default"
     address = find_server(options.server)

@@ -8,7 +8,9 @@ from uuid import uuid4
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.instruction_pb2 import Instruction, LocationSpec, RunRequest
-from isthmus_store.record import AttemptRef, Location, NewInstruction
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.location import Location
+from isthmus_store.record.run import AttemptRef
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.facts import AgentKey

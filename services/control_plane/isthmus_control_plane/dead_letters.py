@@ -10,7 +10,8 @@ from isthmus_broker.instructions import InstructionPublisher, decode_instruction
 from isthmus_broker.settlement import Settlement
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, dead_letters, outbox
-from isthmus_store.record import NewDeadLetter, OutboxInstruction
+from isthmus_store.record.dead_letter import NewDeadLetter
+from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.signal import LaunchRefused
 from isthmus_store.state import InstructionOutcome, RunReason
 from isthmus_store.transaction import WriteTransaction

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_store import outbox, runs, signal
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import command, history

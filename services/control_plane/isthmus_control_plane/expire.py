@@ -6,7 +6,8 @@ from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox
 from isthmus_store.errors import TransientStoreError
-from isthmus_store.record import Agent, OutboxInstruction
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.instruction import OutboxInstruction
 
 from isthmus_control_plane import clock, settlement
 from isthmus_control_plane.core import Core

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from isthmus.v1 import telemetry_pb2
 from isthmus_store import events, wire
-from isthmus_store.record import AttemptRef, NewEvent, Run
+from isthmus_store.record.event import NewEvent
+from isthmus_store.record.run import AttemptRef, Run
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import clock

@@ -13,7 +13,7 @@ from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox
 from isthmus_store.errors import TransientStoreError
-from isthmus_store.record import NewInstruction, OutboxInstruction
+from isthmus_store.record.instruction import NewInstruction, OutboxInstruction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core

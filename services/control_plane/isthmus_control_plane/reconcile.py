@@ -9,7 +9,7 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import runs
 from isthmus_store.errors import TransientStoreError
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock, placement, queue, sync, world

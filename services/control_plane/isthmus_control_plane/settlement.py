@@ -5,7 +5,7 @@ from datetime import datetime
 
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, runs
-from isthmus_store.record import OutboxInstruction
+from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.signal import LaunchExpired, LaunchRefused
 from isthmus_store.state import InstructionOutcome, RunState
 from isthmus_store.transaction import WriteTransaction

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_store import agents, locations, outbox, placements, site
-from isthmus_store.record import Agent, Location, Placement
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.location import Location, Placement
 from isthmus_store.state import LocationPhase
 from isthmus_store.transaction import Transaction, WriteTransaction
 

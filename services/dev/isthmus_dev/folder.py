@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus_cli.discovery import SERVER_FILE
+from isthmus_client.discovery import SERVER_FILE
 
 from isthmus_dev.errors import AlreadyRunningError, DevError
 

@@ -7,13 +7,13 @@ from isthmus.v1.control_plane_pb2 import Location, Run, RunState
 from isthmus.v1.telemetry_pb2 import LocationPhase
 from isthmus_broker.notices import Notice, NoticeListener
 from isthmus_broker.settings import BrokerSettings
-from isthmus_cli.client import ControlPlaneClient
-from isthmus_cli.errors import ClientError, NotFoundError
-from isthmus_cli.resume import is_ended
 from isthmus_cli.view.location import load_failure_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.run import target_text, why_text
 from isthmus_cli.view.text import duration_text, seconds_between
+from isthmus_client.client import ControlPlaneClient
+from isthmus_client.errors import ClientError, NotFoundError
+from isthmus_client.resume import is_ended
 
 from isthmus_dev.screen import Screen, loaded_text
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from isthmus_cli.discovery import STATE_FOLDER
 from isthmus_cli.options import Options, command
+from isthmus_client.discovery import STATE_FOLDER
 
 from isthmus_dev.descendant import kill_descendants
 from isthmus_dev.errors import DevError
@@ -176,7 +176,7 @@ def _settings_of(options: DevOptions) -> "DevSettings":
 
 
 def _complain(error: BaseException) -> NoReturn:
-    from isthmus_cli.errors import ClientError
+    from isthmus_client.errors import ClientError
 
     from isthmus_dev.part import innermost
 

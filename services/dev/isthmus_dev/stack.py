@@ -18,8 +18,8 @@ from isthmus_agent.settings import AgentSettings
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_cli.apply import is_settled
-from isthmus_cli.client import ControlPlaneClient
-from isthmus_cli.discovery import DEFAULT_ADDRESS, STATE_FOLDER
+from isthmus_client.client import ControlPlaneClient
+from isthmus_client.discovery import DEFAULT_ADDRESS, STATE_FOLDER
 from isthmus_control_plane.service import run_control_plane
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_lifecycle.service import until_stopped

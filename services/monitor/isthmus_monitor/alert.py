@@ -7,7 +7,10 @@ from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from isthmus.v1.telemetry_pb2 import Failure
-from isthmus_store.record import Agent, NewAlert, Placement, Run
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.alert import NewAlert
+from isthmus_store.record.location import Placement
+from isthmus_store.record.run import Run
 
 from isthmus_monitor.news import summary
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-from isthmus_store.record import AlertDelivery
+from isthmus_store.record.alert import AlertDelivery
 
 from isthmus_monitor.errors import WebhookError
 from isthmus_monitor.webhook import Webhook, headers_of

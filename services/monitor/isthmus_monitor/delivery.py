@@ -11,7 +11,7 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_store import alerts
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
-from isthmus_store.record import AlertDelivery
+from isthmus_store.record.alert import AlertDelivery
 
 from isthmus_monitor import alert
 from isthmus_monitor.errors import WebhookError

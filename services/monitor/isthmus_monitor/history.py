@@ -6,7 +6,8 @@ from typing import cast
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.telemetry_pb2 import Event, Failure, RunReason, RunRef
 from isthmus_store import events, wire
-from isthmus_store.record import NewEvent, Run
+from isthmus_store.record.event import NewEvent
+from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 
 

@@ -6,7 +6,7 @@ poison. What fails for a while is tried again until it works, because behind it 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -18,7 +18,8 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, alerts, events, outbox, placements, runs, snapshots
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
-from isthmus_store.record import Placement, Run
+from isthmus_store.record.location import Placement
+from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState
 from isthmus_store.transaction import WriteTransaction
 
@@ -215,19 +216,23 @@ async def _load(tx: WriteTransaction, wanted: Wanted) -> Known:
     run_ids = wanted.runs | {it.run_id for it in instructions.values() if it.run_id}
     known_runs = await runs.lock(tx, run_ids) if run_ids else {}
     attempts = await events.attempts(tx, known_runs) if known_runs else {}
-    known_placements: dict[PlacementKey, Placement] = {}
-    for key in sorted(wanted.placements):
-        deployment, location, agent = key
-        found = await placements.get(tx, deployment=deployment, location=location, agent=agent, for_update=True)
-        if found is not None:
-            known_placements[key] = found
     return Known(
         agents=known_agents,
         instructions=instructions,
         runs=known_runs,
         attempts=attempts,
-        placements=known_placements,
+        placements=await _lock_placements(tx, wanted.placements),
     )
+
+
+async def _lock_placements(tx: WriteTransaction, keys: Collection[PlacementKey]) -> dict[PlacementKey, Placement]:
+    known: dict[PlacementKey, Placement] = {}
+    for key in sorted(keys):
+        deployment, location, agent = key
+        found = await placements.get(tx, deployment=deployment, location=location, agent=agent, for_update=True)
+        if found is not None:
+            known[key] = found
+    return known
 
 
 def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:

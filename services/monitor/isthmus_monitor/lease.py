@@ -7,7 +7,7 @@ could hear counts: after any deafness everything is granted anew.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from isthmus_store.record import AttemptRef
+from isthmus_store.record.run import AttemptRef
 
 from isthmus_monitor.news import AgentKey
 

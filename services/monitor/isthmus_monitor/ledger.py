@@ -9,7 +9,8 @@ from datetime import datetime
 from enum import Enum, auto
 
 from isthmus_store.events import PlacedEvent
-from isthmus_store.record import Attempt, AttemptRef, NewEvent, Run
+from isthmus_store.record.event import NewEvent
+from isthmus_store.record.run import Attempt, AttemptRef, Run
 from isthmus_store.runs import advanced, facts
 from isthmus_store.signal import RunSignal, Started
 from isthmus_store.transition import Decision, transition

@@ -7,9 +7,13 @@ from datetime import datetime
 from typing import Final
 
 from isthmus.v1.telemetry_pb2 import Event, Failure, LocationReport, TelemetryBatch
+from isthmus_broker.bounds import MAX_COUNT, tamers_of
 from isthmus_store import wire
 from isthmus_store.events import new_event
-from isthmus_store.record import AttemptRef, NewEvent, PlacementReport, Standby, Violation
+from isthmus_store.record.agent import Standby
+from isthmus_store.record.event import NewEvent
+from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.run import AttemptRef, Violation
 from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succeeded
 from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
 
@@ -18,8 +22,11 @@ AgentKey = tuple[str, str]
 
 #: The longest line for people that is kept beside a run, characters; the failure itself is kept whole.
 MAX_LINE: Final = 500
-#: The largest number that the databases hold; the contract's go to twice that.
-_MAX_NUMBER: Final = 2**63 - 1
+#: The most attempts that one heartbeat vouches for, and the most locations that it tells of; what is beyond is not heard.
+MAX_ATTEMPTS: Final = 20_000
+MAX_LOCATIONS: Final = 5_000
+#: The most faults of a request that are kept.
+MAX_VIOLATIONS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,7 @@ def read(batch: TelemetryBatch, *, routing_key: str, sender: str | None, now: da
         sender=sender,
         routing_key=routing_key,
         is_agent_itself=not source.location,
-        incarnation=wire.storable(source.incarnation),
+        incarnation=_line(source.incarnation),
         news=tuple([_news(event, now) for event in batch.events]),
     )
 
@@ -122,23 +129,26 @@ def summary(failure: Failure) -> str:
     """Return the failure as one line."""
     lines = failure.message.strip().splitlines()
     text = ": ".join(part for part in (failure.error_class, lines[0] if lines else "") if part)
-    return wire.storable(text[:MAX_LINE])
+    return _line(text)
 
 
 def _news(event: Event, now: datetime) -> News:
     kind = event.WhichOneof("body")
+    tamer = _TAMERS.get(kind) if kind is not None else None
+    if tamer is not None:
+        tamer(event)
     special = _SPECIAL.get(kind) if kind is not None else None
     if special is not None:
         return special(event, now)
     run = event.run
     if not run.run_id:
         return Unusable("no_run")
-    if not 0 < event.seq <= _MAX_NUMBER:
+    if not 0 < event.seq <= MAX_COUNT:
         # Without a place of its own a redelivered event could not be told from a new one.
         return Unusable("no_seq")
     signal_of = _SIGNALS.get(kind) if kind is not None else None
     signal = None if signal_of is None else signal_of(event)
-    return RunEvent(AttemptRef(wire.storable(run.run_id), run.attempt), new_event(event), signal)
+    return RunEvent(AttemptRef(_line(run.run_id), run.attempt), new_event(event), signal)
 
 
 # ------------------------------------------------------------------------------------------------------- runs' last words
@@ -157,14 +167,14 @@ def _failed(event: Event) -> AttemptSignal:
     return Failed(
         attempt=event.run.attempt,
         reason=_reason(body.reason),
-        message=wire.storable(event.message[:MAX_LINE]) or summary(body.failure),
+        message=_line(event.message) or summary(body.failure),
         failure=_failure(body.failure) if body.HasField("failure") else b"",
     )
 
 
 def _canceled(event: Event) -> AttemptSignal:
     reason = _reason(event.run_canceled.reason, otherwise=RunReason.CANCELED_BY_REQUEST)
-    return Canceled(attempt=event.run.attempt, reason=reason, message=wire.storable(event.message[:MAX_LINE]))
+    return Canceled(attempt=event.run.attempt, reason=reason, message=_line(event.message))
 
 
 # ------------------------------------------------------------------------------------------- agents, locations, results
@@ -174,18 +184,18 @@ def _heartbeat(event: Event, _now: datetime) -> News:
     body = event.agent_heartbeat
     return Heartbeat(
         started_at=wire.moment(body.started_at),
-        version=wire.storable(body.version),
+        version=_line(body.version),
         is_draining=body.is_draining,
-        desired_revision=min(body.desired_revision, _MAX_NUMBER),
-        active_runs=wire.attempts_from_wire(body.active_runs),
+        desired_revision=body.desired_revision,
+        active_runs=wire.attempts_from_wire(body.active_runs[:MAX_ATTEMPTS]),
         standbys=tuple(
             Standby(
-                location=wire.storable(it.location),
+                location=_line(it.location),
                 ready=it.standby_ready,
                 wanted=it.standby_wanted,
-                memory_bytes=min(it.standby_memory_bytes, _MAX_NUMBER),
+                memory_bytes=it.standby_memory_bytes,
             )
-            for it in body.locations
+            for it in body.locations[:MAX_LOCATIONS]
             if it.standby_ready or it.standby_wanted
         ),
     )
@@ -196,24 +206,24 @@ def _stopped(_event: Event, _now: datetime) -> News:
 
 
 def _vouched(event: Event, _now: datetime) -> News:
-    return Vouched(wire.attempts_from_wire(event.run_heartbeat.active_runs))
+    return Vouched(wire.attempts_from_wire(event.run_heartbeat.active_runs[:MAX_ATTEMPTS]))
 
 
 def _reported(event: Event, now: datetime) -> News:
     body = event.location_report
     snapshot = body.snapshot.SerializeToString(deterministic=True) if body.HasField("snapshot") else b""
     return Reported(
-        location=wire.storable(body.location),
+        location=_line(body.location),
         report=PlacementReport(
-            generation=min(body.generation, _MAX_NUMBER),
+            generation=body.generation,
             phase=wire.LOCATION_PHASES.from_wire(body.phase, otherwise=LocationPhase.PENDING),
-            serving_generation=min(body.serving_generation, _MAX_NUMBER),
+            serving_generation=body.serving_generation,
             failure=_failure(body.failure) if body.HasField("failure") else b"",
             snapshot_hash=_snapshot_hash(body, snapshot),
-            framework=wire.storable(body.framework),
-            python_version=wire.storable(body.python_version),
+            framework=_line(body.framework),
+            python_version=_line(body.python_version),
             reported_at=now,
-            progress=wire.storable(body.progress),
+            progress=_line(body.progress),
         ),
         snapshot=snapshot,
     )
@@ -229,15 +239,19 @@ def _snapshot_hash(report: LocationReport, snapshot: bytes) -> str:
 def _settled(event: Event, _now: datetime) -> News:
     body = event.instruction_result
     return Settled(
-        instruction_id=wire.storable(body.instruction_id),
+        instruction_id=_line(body.instruction_id),
         outcome=wire.OUTCOMES.from_wire(body.outcome, otherwise=InstructionOutcome.FAILED),
         reason=_reason(body.reason),
-        message=wire.storable(event.message[:MAX_LINE]) or summary(body.failure),
+        message=_line(event.message) or summary(body.failure),
         failure=_failure(body.failure) if body.HasField("failure") else b"",
-        violations=wire.violations_from_wire(body.violations),
-        server=wire.storable(body.launch.server),
+        violations=wire.violations_from_wire(body.violations[:MAX_VIOLATIONS]),
+        server=_line(body.launch.server),
         was_not_running=body.terminate.was_not_running,
     )
+
+
+def _line(text: str) -> str:
+    return wire.storable(text[:MAX_LINE])
 
 
 def _failure(failure: Failure) -> bytes:
@@ -249,6 +263,8 @@ def _reason(number: int, *, otherwise: RunReason = RunReason.INTERNAL_ERROR) -> 
     return otherwise if reason is RunReason.UNSPECIFIED else reason
 
 
+#: What tames an event by its kind; most kinds need none.
+_TAMERS: Final = tamers_of(Event.DESCRIPTOR, oneof="body")
 _SIGNALS: Final[dict[str, Callable[[Event], AttemptSignal]]] = {
     "run_started": _started,
     "run_succeeded": _succeeded,

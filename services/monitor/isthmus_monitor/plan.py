@@ -11,16 +11,11 @@ from typing import assert_never
 
 from isthmus_store.events import PlacedEvent
 from isthmus_store.placements import reported
-from isthmus_store.record import (
-    Agent,
-    AgentHeard,
-    Attempt,
-    AttemptRef,
-    NewAlert,
-    OutboxInstruction,
-    Placement,
-    Run,
-)
+from isthmus_store.record.agent import Agent, AgentHeard
+from isthmus_store.record.alert import NewAlert
+from isthmus_store.record.instruction import OutboxInstruction
+from isthmus_store.record.location import Placement
+from isthmus_store.record.run import Attempt, AttemptRef, Run
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
 
 from isthmus_monitor import alert, result

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from isthmus_store.record import Agent
+from isthmus_store.record.agent import Agent
 
 from isthmus_monitor.news import Bulletin
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from isthmus_store.record import OutboxInstruction
+from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.signal import Accepted, AttemptSignal, LaunchExpired, LaunchRefused, NotRunning
 from isthmus_store.state import InstructionOutcome, RunReason
 

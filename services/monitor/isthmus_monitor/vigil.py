@@ -11,7 +11,7 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, alerts, events, runs
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnknownRunError
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.signal import AgentGone, LeaseExpired
 from isthmus_store.state import AgentState, RunState
 from isthmus_store.transaction import WriteTransaction

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from isthmus_store.record import AlertDelivery
+from isthmus_store.record.alert import AlertDelivery
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator
 
 from isthmus_monitor.alert import KINDS

@@ -1,12 +1,13 @@
 """Agents: created by the control plane, kept current by the monitor."""
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, select, tuple_, update
 
-from isthmus_store.record import Agent, AgentHeard, NewAgent
+from isthmus_store.record.agent import Agent, AgentHeard, NewAgent
 from isthmus_store.state import AgentState
-from isthmus_store.table import AGENTS, PLACEMENTS
+from isthmus_store.table.fleet import AGENTS, PLACEMENTS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 
@@ -96,12 +97,17 @@ async def mark_synced(tx: WriteTransaction, *, deployment: str, name: str, incar
     await tx.execute(update(AGENTS).where(_is(deployment, name)).values(synced_incarnation=incarnation))
 
 
+#: The highest revision that an agent is believed to remember: a count of changes never comes near it, and has room above.
+MAX_REVISION: Final = 2**53
+
+
 async def bump_sync(tx: WriteTransaction, *, deployment: str, name: str, above: int = 0) -> int:
     """Raise the revision of what the agent should hold and return it; 0 for an agent that does not exist.
 
     The new revision is higher than the last one and than `above`: an agent that was removed and created again may
-    remember a higher one than its new row has.
+    remember a higher one than its new row has, up to `MAX_REVISION`.
     """
+    above = min(above, MAX_REVISION)
     floor = case((AGENTS.c.sync_revision < above, above), else_=AGENTS.c.sync_revision)
     statement = update(AGENTS).where(_is(deployment, name)).values(sync_revision=floor + 1)
     return (await tx.execute(statement.returning(AGENTS.c.sync_revision))).scalar_one_or_none() or 0

@@ -5,8 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, select, update
 
-from isthmus_store.record import AlertDelivery, NewAlert, Run
-from isthmus_store.table import ALERT_DELIVERIES, ALERTS, RUNS
+from isthmus_store.record.alert import AlertDelivery, NewAlert
+from isthmus_store.record.run import Run
+from isthmus_store.table.alert import ALERT_DELIVERIES, ALERTS
+from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import delete
 
-from isthmus_store.table import APPLIED_QUERIES
+from isthmus_store.table.instance import APPLIED_QUERIES
 from isthmus_store.transaction import WriteTransaction
 from isthmus_store.wire import storable
 

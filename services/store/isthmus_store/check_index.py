@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
 from isthmus_store.fact import CHECK_EVALUATED, CHECK_PLANNED
-from isthmus_store.table import EVENT_INDEX, EVENTS, RUNS
+from isthmus_store.table.event import EVENT_INDEX, EVENTS
+from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from sqlalchemy import JSON, BigInteger, Dialect, Enum, Integer
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from isthmus_store.record import AttemptRef, Standby, Violation
+from isthmus_store.record.agent import Standby
+from isthmus_store.record.run import AttemptRef, Violation
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

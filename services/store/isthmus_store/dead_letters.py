@@ -2,8 +2,8 @@
 
 from sqlalchemy import select
 
-from isthmus_store.record import DeadLetter, NewDeadLetter
-from isthmus_store.table import DEAD_LETTERS
+from isthmus_store.record.dead_letter import DeadLetter, NewDeadLetter
+from isthmus_store.table.instruction import DEAD_LETTERS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, select
 
-from isthmus_store.table import DYNAMIC_PARTITIONS
+from isthmus_store.table.instance import DYNAMIC_PARTITIONS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.wire import storable
 

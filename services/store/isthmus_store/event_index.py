@@ -12,8 +12,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select
 
 from isthmus_store.column import to_microseconds
-from isthmus_store.record import Fact, NewEvent
-from isthmus_store.table import EVENT_INDEX, EVENTS, RUNS
+from isthmus_store.record.event import Fact, NewEvent
+from isthmus_store.table.event import EVENT_INDEX, EVENTS
+from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 #: Run, position, event, and what is indexed of it.

@@ -11,8 +11,10 @@ from isthmus_store import event_index
 from isthmus_store.column import to_microseconds
 from isthmus_store.errors import UnknownRunError
 from isthmus_store.fact import fact_of
-from isthmus_store.record import Attempt, AttemptRef, NewEvent, StoredEvent
-from isthmus_store.table import EVENTS, RUN_ATTEMPTS, RUNS
+from isthmus_store.record.event import NewEvent, StoredEvent
+from isthmus_store.record.run import Attempt, AttemptRef
+from isthmus_store.table.event import EVENTS
+from isthmus_store.table.run import RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.wire import moment, storable
 

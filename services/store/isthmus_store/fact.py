@@ -6,8 +6,12 @@ from typing import Any, Final
 
 from isthmus.v1.telemetry_pb2 import AssetKey, Event
 
-from isthmus_store.record import Fact
+from isthmus_store.record.event import Fact
 from isthmus_store.wire import storable
+
+#: The most bytes of an asset's path, partition and check together that are indexed: PostgreSQL refuses an entry of an
+#: index above 2,700 bytes, and with it all that is stored in the same transaction. A longer one is in the history alone.
+MAX_NAMES_BYTES: Final = 2_000
 
 
 def asset_text(path: Iterable[str]) -> str:
@@ -21,10 +25,17 @@ def asset_key(text: str) -> AssetKey:
 
 
 def fact_of(event: Event) -> Fact | None:
-    """Return what is to be indexed of an event; None for nothing."""
+    """Return what is to be indexed of an event; None for nothing, and for names that no index takes."""
     kind = event.WhichOneof("body")
     read = _READERS.get(kind) if kind is not None else None
-    return None if read is None or kind is None else read(getattr(event, kind))
+    if read is None or kind is None:
+        return None
+    fact = read(getattr(event, kind))
+    return fact if _size(fact) <= MAX_NAMES_BYTES else None
+
+
+def _size(fact: Fact) -> int:
+    return len(fact.asset) + len(fact.partition.encode()) + len(fact.check_name.encode())
 
 
 def _about_asset(body: Any) -> Fact:

@@ -11,8 +11,12 @@ from typing import Any, Final
 from sqlalchemy import CTE, Executable, Table, bindparam, insert, select
 from sqlalchemy.dialects import postgresql
 
-from isthmus_store.record import NewEvent, NewInstruction, Run
-from isthmus_store.table import EVENTS, INSTRUCTIONS, RUN_ATTEMPTS, RUNS
+from isthmus_store.record.event import NewEvent
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.run import Run
+from isthmus_store.table.event import EVENTS
+from isthmus_store.table.instruction import INSTRUCTIONS
+from isthmus_store.table.run import RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import WriteTransaction
 
 #: What the database itself fills in.

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, select, update
 
-from isthmus_store.record import Location, LocationGeneration
-from isthmus_store.table import LOCATION_GENERATIONS, LOCATIONS
+from isthmus_store.record.location import Location, LocationGeneration
+from isthmus_store.table.fleet import LOCATION_GENERATIONS, LOCATIONS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, select, update
 
-from isthmus_store.record import NewInstruction, OutboxInstruction
+from isthmus_store.record.instruction import NewInstruction, OutboxInstruction
 from isthmus_store.state import InstructionOutcome
-from isthmus_store.table import INSTRUCTIONS
+from isthmus_store.table.instruction import INSTRUCTIONS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 

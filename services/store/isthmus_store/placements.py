@@ -9,9 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, delete, select, update
 
-from isthmus_store.record import Placement, PlacementReport
+from isthmus_store.record.location import Placement, PlacementReport
 from isthmus_store.state import LocationPhase
-from isthmus_store.table import PLACEMENTS
+from isthmus_store.table.fleet import PLACEMENTS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 #: Phases in which a report tells what the location defines.

@@ -11,9 +11,9 @@ from sqlalchemy import Select, and_, exists, or_, select
 
 from isthmus_store.column import from_microseconds, to_microseconds
 from isthmus_store.errors import InvalidCursorError
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
-from isthmus_store.table import RUN_TAGS, RUNS
+from isthmus_store.table.run import RUN_TAGS, RUNS
 from isthmus_store.transaction import Transaction
 
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
-from isthmus_store.table import RUN_TAGS, RUNS
+from isthmus_store.table.run import RUN_TAGS, RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.wire import storable
 

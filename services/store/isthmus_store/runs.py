@@ -10,10 +10,12 @@ from isthmus_store import outbox
 from isthmus_store.errors import UnknownRunError
 from isthmus_store.events import PlacedEvent, index_facts, insert_many
 from isthmus_store.launch import insert_launched
-from isthmus_store.record import NewEvent, NewInstruction, NewRun, Run
+from isthmus_store.record.event import NewEvent
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.run import NewRun, Run
 from isthmus_store.signal import Dispatched, RunSignal
 from isthmus_store.state import ACTIVE_STATES, RunReason, RunState
-from isthmus_store.table import RUN_ATTEMPTS, RUN_TAGS, RUNS
+from isthmus_store.table.run import RUN_ATTEMPTS, RUN_TAGS, RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.transition import Decision, RunFacts, transition
 

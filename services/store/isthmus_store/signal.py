@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from isthmus_store.record import Violation
+from isthmus_store.record.run import Violation
 from isthmus_store.state import RunReason
 
 

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Table, and_, bindparam, or_, select
 
-from isthmus_store.record import Agent, Location, Placement
-from isthmus_store.table import AGENTS, LOCATIONS, PLACEMENTS
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.location import Location, Placement
+from isthmus_store.table.fleet import AGENTS, LOCATIONS, PLACEMENTS
 from isthmus_store.transaction import Transaction
 
 

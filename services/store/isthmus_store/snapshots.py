@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from isthmus_store.table import SNAPSHOTS
+from isthmus_store.table.fleet import SNAPSHOTS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import assert_never
 
-from isthmus_store.record import Violation
+from isthmus_store.record.run import Violation
 from isthmus_store.signal import (
     Accepted,
     AgentGone,

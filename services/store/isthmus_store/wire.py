@@ -3,16 +3,21 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import control_plane_pb2, telemetry_pb2
+from isthmus_broker.bounds import MAX_MOMENT_S, MIN_MOMENT_S
 
 from isthmus_store.column import from_microseconds
-from isthmus_store.record import AttemptRef, Violation
+from isthmus_store.record.run import AttemptRef, Violation
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunReason, RunState
 
 _E = TypeVar("_E", bound=StrEnum)
+
+_NANOS_PER_SECOND: Final = 1_000_000_000
+#: More than any run's id has, characters: a longer one that is cut names no run.
+_RUN_ID_LENGTH: Final = 64
 
 
 class _WireEnum(Protocol):
@@ -54,15 +59,15 @@ def violations_to_wire(violations: Iterable[Violation]) -> list[telemetry_pb2.Fi
 
 def attempts_from_wire(refs: Iterable[telemetry_pb2.RunRef]) -> tuple[AttemptRef, ...]:
     """Return the attempts as the store keeps them."""
-    return tuple(AttemptRef(storable(ref.run_id), ref.attempt) for ref in refs)
+    return tuple(AttemptRef(storable(ref.run_id[:_RUN_ID_LENGTH]), ref.attempt) for ref in refs)
 
 
 def moment(stamp: Timestamp) -> datetime:
-    """Return the time, to the microsecond; 1970 for one that no calendar knows."""
-    try:
-        return from_microseconds(stamp.seconds * 1_000_000 + stamp.nanos // 1_000)
-    except OverflowError:
-        return from_microseconds(0)
+    """Return the time, to the microsecond; 1970 for one that no calendar knows, or with too little room beside it."""
+    seconds, nanos = stamp.seconds, stamp.nanos
+    if MIN_MOMENT_S <= seconds <= MAX_MOMENT_S and 0 <= nanos < _NANOS_PER_SECOND:
+        return from_microseconds(seconds * 1_000_000 + nanos // 1_000)
+    return from_microseconds(0)
 
 
 def storable(text: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.spec import CodeSource, TargetKind
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 
 
 class HostKit(Protocol):
@@ -50,7 +50,7 @@ def code_source() -> CodeSource:
 
 
 async def next_exit(host: Host) -> ServerExit:
-    async with asyncio.timeout(10), aclosing(host.watch()) as exits:
+    async with patiently(10), aclosing(host.watch()) as exits:
         return await anext(exits)
 
 

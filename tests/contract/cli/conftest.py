@@ -1,4 +1,4 @@
-"""A canned control plane, a client of it, and the real command as a process."""
+"""A canned control plane, and the real command as a process."""
 
 import asyncio
 import json
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.cli.canned import CannedControlPlane, CannedServer, serve
-from isthmus_cli.client import ControlPlaneClient
+from support.canned import CannedControlPlane, CannedServer, serve
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,6 @@ async def canned() -> AsyncIterator[CannedServer]:
     canned = await serve(CannedControlPlane())
     yield canned
     await canned.server.stop(None)
-
-
-@pytest.fixture
-async def client(canned: CannedServer) -> AsyncIterator[ControlPlaneClient]:
-    async with ControlPlaneClient(canned.address) as client:
-        yield client
 
 
 @pytest.fixture

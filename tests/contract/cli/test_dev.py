@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from isthmus_dev.descendant import descendants
-from support.eventually import eventually
+from support.eventually import PATIENCE, eventually, patiently
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -42,7 +42,7 @@ class Dev:
         """Read what it prints up to the line with a text."""
         assert self.process.stdout is not None
         seen = ""
-        async with asyncio.timeout(within):
+        async with patiently(within):
             while text not in seen:
                 line = (await self.process.stdout.readline()).decode()
                 assert line, f"it ended without saying {text!r}:\n{seen}"
@@ -54,7 +54,7 @@ class Dev:
         family = descendants(self.process.pid)
         assert family
         self.process.send_signal(how)
-        code = await asyncio.wait_for(self.process.wait(), 30)
+        code = await asyncio.wait_for(self.process.wait(), 30 * PATIENCE)
         await eventually(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()], within=5)
         return code
 

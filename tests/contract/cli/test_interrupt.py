@@ -5,9 +5,9 @@ import signal
 import sys
 from pathlib import Path
 
-from contract.cli.canned import CannedServer
 from isthmus.v1.control_plane_pb2 import RunUpdate
 from isthmus.v1.telemetry_pb2 import Event, StepStarted, StepSucceeded
+from support.canned import CannedServer
 
 
 async def test_ctrl_c_leaves_the_run_and_tells_how_to_come_back(canned: CannedServer, tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import grpc
-from contract.cli.canned import CannedServer, Refusal, a_location
 from contract.cli.conftest import Isthmus
 from isthmus.v1.control_plane_pb2 import Agent, AgentState, ApplyLocationRequest, Location
 from isthmus.v1.instruction_pb2 import ISOLATION_SHARED
 from isthmus.v1.telemetry_pb2 import Failure, LocationPhase
+from support.canned import CannedServer, Refusal, a_location
 
 IMPORTING, FAILED = LocationPhase.LOCATION_PHASE_IMPORTING, LocationPhase.LOCATION_PHASE_FAILED
 

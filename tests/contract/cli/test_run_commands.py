@@ -6,7 +6,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from contract.cli.canned import CannedServer, Refusal, a_location, a_run
 from contract.cli.conftest import Isthmus
 from google.rpc.error_details_pb2 import BadRequest, ResourceInfo
 from isthmus.v1.control_plane_pb2 import (
@@ -35,6 +34,7 @@ from isthmus.v1.telemetry_pb2 import (
     StepStarted,
     StepSucceeded,
 )
+from support.canned import CannedServer, Refusal, a_location, a_run
 
 SUCCEEDED, FAILED, CANCELED = RunState.RUN_STATE_SUCCEEDED, RunState.RUN_STATE_FAILED, RunState.RUN_STATE_CANCELED
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
 from isthmus_code_server.definitions.port import Definitions, SensorTick
 from isthmus_code_server.errors import UnknownDefinitionError
 

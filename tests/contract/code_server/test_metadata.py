@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 from isthmus.v1 import telemetry_pb2 as pb
-from isthmus_code_server.definitions.dagster.metadata import metadata_entries, metadata_value
+from isthmus_code_server.definitions.dagster.values.metadata import metadata_entries, metadata_value
 
 Value = dg.MetadataValue
 SCHEMA = dg.TableSchema(

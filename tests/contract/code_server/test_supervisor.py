@@ -24,7 +24,7 @@ from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalReader
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 from support_code_server import PROJECTS, bodies, run_request
 
 #: Nobody listens here.
@@ -252,7 +252,7 @@ async def test_a_server_can_be_stopped_while_it_imports(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     source = DefinitionsSource(python_file=str(tmp_path / "slow.py"))
     zygote = ZygoteLink(started(LoadOrder(source=source, home=str(tmp_path))))
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+    async with asyncio.TaskGroup() as tasks, patiently(10):
         task = tasks.create_task(zygote.run())
         await eventually(lambda: zygote.pid, within=5)
         assert zygote.phase == "loading"

@@ -8,7 +8,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.topology import declare
 from isthmus_store import agents
 from isthmus_store.database import Database
-from isthmus_store.record import NewAgent
+from isthmus_store.record.agent import NewAgent
 
 
 @pytest.fixture

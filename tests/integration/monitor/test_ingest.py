@@ -13,7 +13,8 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.topology import DEAD, declare, monitor_queue
 from isthmus_store import agents
 from isthmus_store.database import Database
-from isthmus_store.record import NewAgent, NewRun
+from isthmus_store.record.agent import NewAgent
+from isthmus_store.record.run import NewRun
 from isthmus_store.state import RunState
 from sqlalchemy import text
 from support.eventually import eventually

@@ -9,7 +9,7 @@ from pathlib import Path
 from integration.monitor.world import World, life
 from isthmus_broker.topology import monitor_queue
 from isthmus_store.state import RunState
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 
 COMMAND = (sys.executable, "-m", "isthmus_monitor.main")
 
@@ -30,7 +30,7 @@ async def test_it_works_until_it_is_told_to_stop(world: World) -> None:
     await world.publish(*life(run))
     await eventually(world.until_state(run, RunState.SUCCEEDED), within=20)
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with patiently(10):
         assert await process.wait() == 0
 
 

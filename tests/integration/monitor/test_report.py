@@ -8,7 +8,7 @@ from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_broker.topology import TelemetryKind
 from isthmus_store import agents, alerts, locations, placements, snapshots
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState, LocationPhase
 from support.eventually import eventually
 

@@ -6,7 +6,7 @@ from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_broker.topology import TelemetryKind
 from isthmus_store import outbox, runs
-from isthmus_store.record import Violation
+from isthmus_store.record.run import Violation
 from isthmus_store.signal import CancelRequested
 from isthmus_store.state import InstructionOutcome, RunReason, RunState
 from support.eventually import eventually

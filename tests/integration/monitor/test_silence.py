@@ -11,7 +11,7 @@ from isthmus_broker.publisher import Publisher
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 from isthmus_store import alerts
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState, RunReason, RunState
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy

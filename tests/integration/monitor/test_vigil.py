@@ -13,7 +13,8 @@ from isthmus_monitor.plan import Plan
 from isthmus_monitor.vigil import Vigil
 from isthmus_store import agents, alerts, events, runs
 from isthmus_store.database import Database
-from isthmus_store.record import AgentHeard, NewAgent, NewRun, Run
+from isthmus_store.record.agent import AgentHeard, NewAgent
+from isthmus_store.record.run import NewRun, Run
 from isthmus_store.signal import Accepted, Dispatched, Succeeded
 from isthmus_store.state import AgentState, RunReason, RunState
 

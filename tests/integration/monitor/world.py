@@ -19,9 +19,14 @@ from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_store import agents, events, outbox, placements, runs
 from isthmus_store.database import Database
-from isthmus_store.record import Agent, NewInstruction, NewRun, Placement, Run, StoredEvent
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.event import StoredEvent
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.location import Placement
+from isthmus_store.record.run import NewRun, Run
 from isthmus_store.signal import Accepted, Dispatched
 from isthmus_store.state import RunState
+from support.eventually import patiently
 
 CODE_SERVER = Source(deployment="prod", agent="lab", location="etl", generation=1, incarnation="cs-1")
 AGENT = Source(deployment="prod", agent="lab", incarnation="life-1")
@@ -123,7 +128,7 @@ async def monitor(settings: MonitorSettings) -> AsyncIterator[None]:
     started = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(run_monitor(settings, started=started))
-        async with asyncio.timeout(20):
+        async with patiently(20):
             await started.wait()
         try:
             yield

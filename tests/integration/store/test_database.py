@@ -20,9 +20,12 @@ from isthmus_store.errors import (
     TransientStoreError,
     UnusableDatabaseError,
 )
-from isthmus_store.record import NewAgent, NewDeadLetter, NewRun
-from isthmus_store.table import METADATA
+from isthmus_store.record.agent import NewAgent
+from isthmus_store.record.dead_letter import NewDeadLetter
+from isthmus_store.record.run import NewRun
+from isthmus_store.table.catalog import SCHEMA
 from sqlalchemy import Connection, text
+from support.eventually import patiently
 from support.tcp_proxy import TcpProxy
 
 
@@ -32,7 +35,7 @@ def letter(now: datetime, reason: str = "poison") -> NewDeadLetter:
 
 async def test_the_migrated_schema_is_the_one_that_the_code_knows(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), METADATA))
+        return list(compare_metadata(MigrationContext.configure(connection), SCHEMA))
 
     async with database.write() as tx:
         assert await tx.connection.run_sync(differences) == []
@@ -113,7 +116,7 @@ async def test_a_cancelled_writer_leaves_nothing_behind(database: Database, now:
         task = group.create_task(hang())
         await entered.wait()
         task.cancel()
-    async with asyncio.timeout(5), database.write() as tx:
+    async with patiently(5), database.write() as tx:
         await dead_letters.add(tx, letter(now, "after"))
     async with database.read() as reader:
         assert [kept.reason for kept in await dead_letters.recent(reader)] == ["after"]
@@ -131,14 +134,14 @@ async def test_a_writer_cancelled_while_it_waits_for_its_turn_goes_quietly(datab
             for task in tasks:
                 task.cancel()
         assert all(task.cancelled() or task.exception() is None for task in tasks)
-    async with asyncio.timeout(5):
+    async with patiently(5):
         await write()
 
 
 async def test_a_reader_sees_one_state_and_never_waits_for_the_writer(database: Database, now: datetime) -> None:
     async with database.read() as reader:
         assert await dead_letters.recent(reader) == []
-        async with asyncio.timeout(5), database.write() as tx:
+        async with patiently(5), database.write() as tx:
             await dead_letters.add(tx, letter(now))
             assert await dead_letters.recent(reader) == []
         assert await dead_letters.recent(reader) == []

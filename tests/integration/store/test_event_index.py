@@ -12,7 +12,7 @@ from isthmus_store.database import Database
 from isthmus_store.event_index import EventQuery, PartitionQuery
 from isthmus_store.events import new_event
 from isthmus_store.fact import asset_text
-from isthmus_store.record import NewRun
+from isthmus_store.record.run import NewRun
 from isthmus_store.run_search import RunSearch
 
 MATERIALIZED = frozenset({"asset_materialized"})

@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 from isthmus_store import agents, locations, placements, snapshots
 from isthmus_store.database import Database
-from isthmus_store.record import Agent, AgentHeard, AttemptRef, NewAgent, PlacementReport, Standby
+from isthmus_store.record.agent import Agent, AgentHeard, NewAgent, Standby
+from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, LocationPhase
 
 
@@ -91,6 +93,14 @@ async def test_sync_revisions_grow_and_remember_for_which_life(database: Databas
         agent = await agents.get(tx, deployment="prod", name="lab")
     assert agent is not None
     assert (agent.sync_revision, agent.synced_incarnation) == (9, "life-1")
+
+
+async def test_a_revision_that_no_agent_can_remember_leaves_room_to_count_on(database: Database, now: datetime) -> None:
+    await lab(database, now)
+    async with database.write() as tx:
+        for step in range(1, 4):
+            bumped = await agents.bump_sync(tx, deployment="prod", name="lab", above=2**63 - 1)
+            assert bumped == agents.MAX_REVISION + step
 
 
 async def apply(database: Database, now: datetime, settings: bytes = b"v1", **changes: object) -> int:

@@ -7,7 +7,9 @@ from isthmus.v1.telemetry_pb2 import Event, RunQueued
 from isthmus_store import agents, events, locations, outbox, placements, runs, site
 from isthmus_store.database import Database
 from isthmus_store.events import new_event
-from isthmus_store.record import NewAgent, NewInstruction, NewRun
+from isthmus_store.record.agent import NewAgent
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.run import NewRun
 from isthmus_store.state import InstructionOutcome, RunState
 
 

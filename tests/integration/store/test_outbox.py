@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from isthmus_store import alerts, outbox
 from isthmus_store.database import Database
-from isthmus_store.record import NewAlert, NewInstruction, OutboxInstruction
+from isthmus_store.record.alert import NewAlert
+from isthmus_store.record.instruction import NewInstruction, OutboxInstruction
 from isthmus_store.state import InstructionOutcome
 
 

@@ -12,7 +12,7 @@ from isthmus_store import events, run_page, runs
 from isthmus_store.database import Database
 from isthmus_store.errors import InvalidCursorError, UnknownRunError
 from isthmus_store.events import PlacedEvent, new_event
-from isthmus_store.record import Attempt, AttemptRef, NewRun, Run, Violation
+from isthmus_store.record.run import Attempt, AttemptRef, NewRun, Run, Violation
 from isthmus_store.run_page import RunCursor, RunQuery
 from isthmus_store.signal import (
     Accepted,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from isthmus_cli.discovery import find_server
+from isthmus_client.discovery import find_server
 from isthmus_dev.errors import AlreadyRunningError, DevError, PartDiedError
 from isthmus_dev.folder import DataFolder
 from isthmus_dev.part import Part, innermost

@@ -12,7 +12,7 @@ from types import ModuleType
 from unittest import mock
 
 import pytest
-from isthmus_code_server.definitions.dagster.deferral import Deferral, defer
+from isthmus_code_server.definitions.dagster.loaded.deferral import Deferral, defer
 
 _PACKAGE = "postponed"
 _FILES = {

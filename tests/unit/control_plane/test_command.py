@@ -13,7 +13,7 @@ from isthmus.v1.instruction_pb2 import (
 )
 from isthmus_control_plane import command
 from isthmus_control_plane.facts import AgentKey
-from isthmus_store.record import Location
+from isthmus_store.record.location import Location
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

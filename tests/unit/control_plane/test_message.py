@@ -7,7 +7,8 @@ import pytest
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_control_plane.api import message
-from isthmus_store.record import Placement, Run
+from isthmus_store.record.location import Placement
+from isthmus_store.record.run import Run
 from isthmus_store.state import LocationPhase, RunReason, RunState
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

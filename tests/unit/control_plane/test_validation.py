@@ -74,12 +74,14 @@ def test_run_ids_are_uuids(value: str, *, is_valid: bool) -> None:
         ("[1]", "must be a JSON object; is a list"),
         ("{'a': 1}", "is not JSON: Expecting property name enclosed in double quotes in line 1, column 2"),
         ('{"a": NaN}', "is not JSON: NaN is no JSON value"),
-        ('{"a":' * 50_000, "is nested too deeply"),
+        ('{"a":' * 50_000 + "1" + "}" * 50_000, "is nested too deeply"),
+        ('{"a": ' + "[" * 100 + "]" * 100 + "}", "is nested too deeply"),
+        ('{"a": ' + "[" * 99 + "]" * 99 + "}", None),
         ('{"a": "' + "x" * 100_000 + '"}', "must have at most 99,999 bytes; has 100,009."),
     ],
 )
 def test_run_config_is_a_json_object(value: str, words: str | None) -> None:
-    found = field.json_object(value, field="run_config_json", max_bytes=299_999 if "nested" in str(words) else 99_999)
+    found = field.json_object(value, field="run_config_json", max_bytes=399_999 if "nested" in str(words) else 99_999)
     assert (not found) if words is None else found[0].description.startswith(words)
 
 

@@ -7,7 +7,10 @@ from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef, Source, TelemetryBatch
 from isthmus_monitor.news import AgentKey, Bulletin, read
 from isthmus_monitor.plan import Known, Plan, Planner
-from isthmus_store.record import Agent, Attempt, AttemptRef, OutboxInstruction, Placement, Run
+from isthmus_store.record.agent import Agent
+from isthmus_store.record.instruction import OutboxInstruction
+from isthmus_store.record.location import Placement
+from isthmus_store.record.run import Attempt, AttemptRef, Run
 from isthmus_store.state import AgentState, LocationPhase, RunReason, RunState
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ import asyncio
 from isthmus_broker.errors import BrokerUnavailableError
 from isthmus_broker.notices import Notice
 from isthmus_monitor.announcement import Announcer
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 
 
 class SlowBoard:
@@ -29,7 +29,7 @@ class SlowBoard:
 async def test_notices_that_come_while_one_is_told_are_told_together() -> None:
     board = SlowBoard()
     announcer = Announcer(board)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with patiently(5), asyncio.TaskGroup() as tasks:
         telling = tasks.create_task(announcer.run())
         await announcer.publish(Notice(runs=frozenset({"one"})))
         await board.arrived.wait()
@@ -49,7 +49,7 @@ async def test_a_notice_that_cannot_be_told_is_dropped_and_the_next_one_told() -
     board.is_away = True
     board.passage.set()
     announcer = Announcer(board)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with patiently(5), asyncio.TaskGroup() as tasks:
         telling = tasks.create_task(announcer.run())
         await announcer.publish(Notice(runs=frozenset({"lost"})))
         await board.arrived.wait()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isthmus_monitor.lease import Expiry, LeaseTable, Patience, Verdict
-from isthmus_store.record import AttemptRef
+from isthmus_store.record.run import AttemptRef
 
 LAB, BARN = ("prod", "lab"), ("prod", "barn")
 RUN, OTHER = AttemptRef("r1", 1), AttemptRef("r2", 1)

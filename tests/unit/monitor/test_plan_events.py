@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_monitor.plan import Known
-from isthmus_store.record import AttemptRef
+from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import RunReason, RunState
 from unit.monitor.rows import NOW, attempt, bulletin, known, planned, run, said, seqs
 

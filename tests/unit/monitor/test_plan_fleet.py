@@ -1,6 +1,7 @@
 """Who may say what; agents, results, locations."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef
-from isthmus_monitor.news import Bulletin
+from isthmus_monitor.news import MAX_ATTEMPTS, Bulletin
 from isthmus_monitor.plan import Known, Wanted
-from isthmus_store.record import AttemptRef
+from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
 from unit.monitor.rows import LAB, NOW, agent, bulletin, instruction, known, placement, planned, run, said, seqs
 
@@ -64,6 +65,26 @@ def test_a_heartbeat_makes_the_agent_s_state(
     )
     assert plan.heard[LAB].state is after
     assert plan.speakers == {LAB}
+
+
+def test_a_heartbeat_of_odd_numbers_leaves_room_to_calculate() -> None:
+    beat = heartbeat(revision=2**64 - 1)
+    beat.agent_heartbeat.started_at.seconds = 2**62
+    beat.agent_heartbeat.locations.add(location="etl", standby_ready=1, standby_memory_bytes=2**64 - 1)
+    heard = planned(known(), bulletin(beat)).heard[LAB]
+    assert heard.desired_revision + 1 < 2**63
+    assert heard.standbys[0].memory_bytes + 1 < 2**63
+    assert heard.started_at is not None
+    assert heard.started_at + timedelta(days=366) > heard.started_at
+
+
+def test_a_heartbeat_is_heard_up_to_a_bound() -> None:
+    refs = [RunRef(run_id=f"r{number}", attempt=1) for number in range(MAX_ATTEMPTS + 5)]
+    beat = heartbeat()
+    beat.agent_heartbeat.active_runs.extend(refs)
+    plan = planned(known(), bulletin(beat, Event(run_heartbeat=wire.RunHeartbeat(active_runs=refs))))
+    assert len(plan.heard[LAB].active_runs) == MAX_ATTEMPTS
+    assert len(plan.vouched) == MAX_ATTEMPTS
 
 
 def test_a_heartbeat_that_says_nothing_new_is_no_news_to_others() -> None:

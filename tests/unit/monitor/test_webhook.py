@@ -10,7 +10,7 @@ from isthmus_lifecycle.settings import SettingsError
 from isthmus_monitor.errors import WebhookError
 from isthmus_monitor.settings import load_settings
 from isthmus_monitor.webhook import Webhook, headers_of, next_attempt_at, sign
-from isthmus_store.record import AlertDelivery
+from isthmus_store.record.alert import AlertDelivery
 from pydantic import ValidationError
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from isthmus.v1 import control_plane_pb2, telemetry_pb2
 from isthmus_store import wire
 from isthmus_store.address import parse_address
 from isthmus_store.errors import UnsupportedDatabaseError
-from isthmus_store.record import Violation
+from isthmus_store.record.run import Violation
 from isthmus_store.state import RunReason
 
 

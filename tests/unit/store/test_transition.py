@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_store.record import Violation
+from isthmus_store.record.run import Violation
 from isthmus_store.signal import (
     Accepted,
     AgentGone,

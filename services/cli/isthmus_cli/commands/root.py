@@ -42,7 +42,9 @@ def version(
     import json
     import platform
 
-    parts = [*_parts(("isthmus-cli", "isthmus-protos", "isthmus-dev", "dagster", "grpcio", "protobuf"))]
+    parts = [
+        *_parts(("isthmus-cli", "isthmus-client", "isthmus-protos", "isthmus-dev", "dagster", "grpcio", "protobuf"))
+    ]
     versions = {part.name: part.version for part in parts} | {"python": platform.python_version()}
     if output is OutputFormat.JSON:
         sys.stdout.write(json.dumps(versions, indent=2) + "\n")

@@ -19,8 +19,7 @@ from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run
-
-    from isthmus_cli.client import ControlPlaneClient
+    from isthmus_client.client import ControlPlaneClient
 
 app = typer.Typer(name="run", help="Launch runs, watch them, look at them, end them.", no_args_is_help=True)
 

@@ -17,8 +17,8 @@ def main(arguments: list[str]) -> NoReturn:
         channel.set_inheritable(False)
         # Imported only now: should the parent be gone, nothing is loaded in vain.
         with collector_at_rest():
-            from isthmus_code_server.definitions.dagster.failure import failure_from_exception
             from isthmus_code_server.definitions.dagster.framework import import_framework
+            from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
             from isthmus_code_server.zygote.child import Child
             from isthmus_code_server.zygote.forking import Forking
             from isthmus_code_server.zygote.server import Zygote

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> NoReturn:
 
 
 def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
-    from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+    from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
     from isthmus_code_server.errors import DefinitionsLoadError
     from isthmus_code_server.zygote.channel import receive_frame
     from isthmus_code_server.zygote.child import Child
@@ -66,7 +66,7 @@ def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
 
 
 def _step(channel: socket.socket, load: "LoadDefinitions") -> int:
-    from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+    from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
     from isthmus_code_server.zygote.channel import receive_frame
     from isthmus_code_server.zygote.child import Child
     from isthmus_code_server.zygote.wire import LoadOrder, StepCall

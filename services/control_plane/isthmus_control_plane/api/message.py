@@ -5,7 +5,11 @@ from collections.abc import Iterable, Mapping
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import instruction_pb2, telemetry_pb2
 from isthmus_broker.topology import instruction_queue
-from isthmus_store import record, wire
+from isthmus_store import wire
+from isthmus_store.record.agent import Agent, Standby
+from isthmus_store.record.event import StoredEvent
+from isthmus_store.record.location import Location, Placement
+from isthmus_store.record.run import Run
 from isthmus_store.state import LocationPhase
 
 from isthmus_control_plane import clock
@@ -23,7 +27,7 @@ _WORST_FIRST = (
 )
 
 
-def run(it: record.Run) -> api.Run:
+def run(it: Run) -> api.Run:
     """Describe a run as it stands."""
     return api.Run(
         deployment=it.deployment,
@@ -42,14 +46,14 @@ def run(it: record.Run) -> api.Run:
     )
 
 
-def listed_run(it: record.Run) -> api.Run:
+def listed_run(it: Run) -> api.Run:
     """Describe a run in a list: without its config, which may be large, and which a list does not show."""
     message = run(it)
     message.request.run_config_json = ""
     return message
 
 
-def run_request(it: record.Run) -> instruction_pb2.RunRequest:
+def run_request(it: Run) -> instruction_pb2.RunRequest:
     """Return a run's request for the attempt that counts now."""
     request = instruction_pb2.RunRequest.FromString(it.request)
     request.run.run_id = it.run_id
@@ -57,14 +61,14 @@ def run_request(it: record.Run) -> instruction_pb2.RunRequest:
     return request
 
 
-def update(event: record.StoredEvent) -> api.RunUpdate:
+def update(event: StoredEvent) -> api.RunUpdate:
     """Describe one event of a run's history, its bytes as they came."""
     return api.RunUpdate(
         position=event.position, attempt=event.attempt, event=telemetry_pb2.Event.FromString(event.body)
     )
 
 
-def agent(it: record.Agent, *, placements: Iterable[record.Placement]) -> api.Agent:
+def agent(it: Agent, *, placements: Iterable[Placement]) -> api.Agent:
     """Describe an agent and the locations that it holds."""
     return api.Agent(
         deployment=it.deployment,
@@ -82,10 +86,10 @@ def agent(it: record.Agent, *, placements: Iterable[record.Placement]) -> api.Ag
 
 
 def location(
-    it: record.Location,
+    it: Location,
     *,
-    placements: Iterable[record.Placement],
-    standbys: Mapping[str, record.Standby],
+    placements: Iterable[Placement],
+    standbys: Mapping[str, Standby],
     snapshot: bytes | None,
 ) -> api.Location:
     """Describe a location, where it is held, what waits there, by agent, and what it defines when that is given."""
@@ -112,13 +116,13 @@ def location(
     return message
 
 
-def phase(generation: int, *, placements: Iterable[record.Placement]) -> LocationPhase:
+def phase(generation: int, *, placements: Iterable[Placement]) -> LocationPhase:
     """Return the worst phase of the wanted generation; what was not reported on yet is pending."""
     phases = [it.phase if it.generation >= generation else LocationPhase.PENDING for it in placements]
     return min(phases, key=_WORST_FIRST.index, default=LocationPhase.PENDING)
 
 
-def report(it: record.Placement) -> telemetry_pb2.LocationReport:
+def report(it: Placement) -> telemetry_pb2.LocationReport:
     """Describe how a location fares on an agent."""
     return telemetry_pb2.LocationReport(
         location=it.location,
@@ -133,7 +137,7 @@ def report(it: record.Placement) -> telemetry_pb2.LocationReport:
     )
 
 
-def _standby(it: record.Standby | None) -> api.Standby | None:
+def _standby(it: Standby | None) -> api.Standby | None:
     return api.Standby(ready=it.ready, wanted=it.wanted, memory_bytes=it.memory_bytes) if it is not None else None
 
 

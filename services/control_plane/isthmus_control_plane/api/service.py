@@ -10,7 +10,7 @@ import grpc
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 
 from isthmus_control_plane.api import message
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView

@@ -8,7 +8,8 @@ from isthmus_broker import topology
 from isthmus_broker.link import LINK_ERRORS
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox, placements, runs
-from isthmus_store.record import Agent, NewAgent, Placement
+from isthmus_store.record.agent import Agent, NewAgent
+from isthmus_store.record.location import Placement
 from isthmus_store.state import AgentState
 from isthmus_store.transaction import Transaction, WriteTransaction
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, locations, placements, snapshots
-from isthmus_store.record import Agent, Location, Placement, Standby
+from isthmus_store.record.agent import Agent, Standby
+from isthmus_store.record.location import Location, Placement
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock, facts, world

@@ -9,7 +9,7 @@ from isthmus.v1.instruction_pb2 import Instruction, LogCursor
 from isthmus.v1.telemetry_pb2 import InstructionResult, LogAnswer, LogChunk, LogGap
 from isthmus_broker.log_cursors import next_cursors, starting_cursors
 from isthmus_store import agents
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState
 
 from isthmus_control_plane.core import Core

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
 from isthmus.v1.instruction_pb2 import Instruction
-from isthmus_store.record import Agent
+from isthmus_store.record.agent import Agent
 
 from isthmus_control_plane import clock, queue, world
 from isthmus_control_plane.core import Core

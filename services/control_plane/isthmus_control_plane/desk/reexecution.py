@@ -7,7 +7,7 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_store import events
 from isthmus_store.events import RunEventQuery
-from isthmus_store.record import Run
+from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
 

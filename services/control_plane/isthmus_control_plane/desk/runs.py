@@ -9,7 +9,8 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import RunRef
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, run_page, runs, wire
-from isthmus_store.record import AttemptRef, NewInstruction, NewRun, Run
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.run import AttemptRef, NewRun, Run
 from isthmus_store.run_page import RunCursor, RunPage, RunQuery
 from isthmus_store.signal import CancelRequested
 from isthmus_store.state import RunState

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_store import events
-from isthmus_store.record import Run, StoredEvent
+from isthmus_store.record.event import StoredEvent
+from isthmus_store.record.run import Run
 
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.request import DEFAULT, refuse

@@ -14,7 +14,7 @@ from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, Received
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, applied_queries, events
 from isthmus_store.errors import StoreError, TransientStoreError
-from isthmus_store.record import AttemptRef
+from isthmus_store.record.run import AttemptRef
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock

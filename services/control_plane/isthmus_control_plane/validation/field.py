@@ -15,6 +15,8 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: The longest key of an environment or a label.
 NAME_CHARS: Final = 255
 _SHOWN: Final = 40
+#: How many objects and lists may lie within each other in a document: code servers, and what reads them, recurse.
+_MAX_DEPTH: Final = 100
 
 
 def name(value: str, *, field: str) -> list[Violation]:
@@ -104,7 +106,25 @@ def _json_fault(value: str) -> str | None:
         return "is nested too deeply"
     except ValueError as error:
         return f"is not JSON: {error}"
-    return None if isinstance(document, dict) else f"must be a JSON object; is a {type(document).__name__}"
+    if not isinstance(document, dict):
+        return f"must be a JSON object; is a {type(document).__name__}"
+    return "is nested too deeply" if _is_deeper(document, than=_MAX_DEPTH) else None
+
+
+def _is_deeper(document: object, *, than: int) -> bool:
+    """Tell whether objects and lists lie more than so many levels within each other."""
+    level: list[object] = [document]
+    for _ in range(than):
+        level = [inner for one in level for inner in _inner(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inner(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def shown(value: str) -> str:

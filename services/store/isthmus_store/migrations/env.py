@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from isthmus_store.table import METADATA
+from isthmus_store.table.catalog import SCHEMA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+context.configure(connection=context.config.attributes["connection"], target_metadata=SCHEMA)
 context.run_migrations()

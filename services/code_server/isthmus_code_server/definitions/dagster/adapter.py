@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import LocationSnapshot, ScheduleAnswer, SensorAnswer
 
-from isthmus_code_server.definitions.dagster.evaluation import evaluate_schedule, evaluate_sensor
-from isthmus_code_server.definitions.dagster.execution import DagsterRunExecution
-from isthmus_code_server.definitions.dagster.instance import build_instance
-from isthmus_code_server.definitions.dagster.own_jobs import OwnJobs
-from isthmus_code_server.definitions.dagster.request import resolve
-from isthmus_code_server.definitions.dagster.snapshot import location_snapshot
-from isthmus_code_server.definitions.dagster.step_site import StepSite
-from isthmus_code_server.definitions.dagster.warming import warm_up
+from isthmus_code_server.definitions.dagster.asked.instance import build_instance
+from isthmus_code_server.definitions.dagster.described.snapshot import location_snapshot
+from isthmus_code_server.definitions.dagster.evaluated.evaluation import evaluate_schedule, evaluate_sensor
+from isthmus_code_server.definitions.dagster.executed.execution import DagsterRunExecution
+from isthmus_code_server.definitions.dagster.executed.own_jobs import OwnJobs
+from isthmus_code_server.definitions.dagster.executed.request import resolve
+from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
+from isthmus_code_server.definitions.dagster.executed.warming import warm_up
 from isthmus_code_server.definitions.port import PreparedRun, SensorTick
 
 if TYPE_CHECKING:

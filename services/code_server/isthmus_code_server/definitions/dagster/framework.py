@@ -4,9 +4,9 @@ import importlib
 import sys
 from pathlib import Path
 
-from isthmus_code_server.definitions.dagster.deferral import Deferral, defer
-from isthmus_code_server.definitions.dagster.failure import failure_from_plain_exception
+from isthmus_code_server.definitions.dagster.loaded.deferral import Deferral, defer
 from isthmus_code_server.definitions.dagster.loading import load_definitions
+from isthmus_code_server.definitions.dagster.values.failure import failure_from_plain_exception
 from isthmus_code_server.definitions.port import Definitions, LoadDefinitions
 from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import DefinitionsLoadError

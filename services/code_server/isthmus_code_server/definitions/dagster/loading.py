@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus_code_server.definitions.dagster.failure import failure_from_plain_exception
+from isthmus_code_server.definitions.dagster.values.failure import failure_from_plain_exception
 from isthmus_code_server.definitions.port import Definitions
 from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import DefinitionsLoadError
@@ -53,7 +53,7 @@ def find_repositories(source: DefinitionsSource, *, is_lazy: bool = False) -> "l
     """
     from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 
-    from isthmus_code_server.definitions.dagster.target import find_targets, loading_of, repository_of
+    from isthmus_code_server.definitions.dagster.loaded.target import find_targets, loading_of, repository_of
 
     DefinitionsLoadContext.set(
         DefinitionsLoadContext(load_type=DefinitionsLoadType.INITIALIZATION, repository_load_data=None)
@@ -68,7 +68,7 @@ def find_repositories(source: DefinitionsSource, *, is_lazy: bool = False) -> "l
 
 def _definitions(repositories: "Sequence[RepositoryDefinition]", home: Path, *, is_for_one_run: bool) -> Definitions:
     from isthmus_code_server.definitions.dagster.adapter import DagsterDefinitions
-    from isthmus_code_server.definitions.dagster.several import SeveralDefinitions
+    from isthmus_code_server.definitions.dagster.loaded.several import SeveralDefinitions
 
     framework = f"dagster {version('dagster')}"
     # Names of several repositories are told apart by what all of them define.
@@ -82,7 +82,7 @@ def _definitions(repositories: "Sequence[RepositoryDefinition]", home: Path, *, 
 
 def _load_failure(error: BaseException) -> Any:
     if "dagster" in sys.modules:
-        from isthmus_code_server.definitions.dagster.failure import failure_from_exception
+        from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
 
         return failure_from_exception(error)
     return failure_from_plain_exception(error)
@@ -96,6 +96,6 @@ def _enter(source: DefinitionsSource) -> None:
     folder = os.path.abspath(source.working_directory or os.getcwd())  # noqa: PTH100, PTH109  # sys.path holds text
     sys.path[:] = [folder, *(entry for entry in sys.path if entry not in ("", folder))]
     if source.env_files:
-        from isthmus_code_server.definitions.dagster.env_file import read_env_files
+        from isthmus_code_server.definitions.dagster.loaded.env_file import read_env_files
 
         os.environ.update(read_env_files(source.env_files))

@@ -1,0 +1,210 @@
+"""The same client for code without an event loop: scripts, notebooks, threads.
+
+with BlockingClient("127.0.0.1:7070") as client:
+    run = client.launch_run(LaunchRunRequest(location="etl", job_name="nightly"))
+    for update in client.watch_run(run.request.run.run_id):
+        ...
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from isthmus.v1.control_plane_pb2 import (
+    Agent,
+    LaunchRunRequest,
+    ListRunsPage,
+    ListRunsQuery,
+    Location,
+    LocationSettings,
+    ReexecuteRunRequest,
+    Run,
+    RunUpdate,
+    ValidateLaunchResponse,
+)
+
+from isthmus_client.client import ControlPlaneClient
+
+if TYPE_CHECKING:
+    from isthmus.v1.telemetry_pb2 import LogChunk, LogStream
+
+_Result = TypeVar("_Result")
+
+
+class BlockingClient:
+    """`ControlPlaneClient` with methods that return when they are done, and with plain iterators.
+
+    Enter it to connect; leaving it closes the connection. It may be used by several threads, and also within a running
+    event loop, as in a notebook: the connection is looked after in a thread of its own. Errors are those of the
+    asynchronous client. An iterator that is not read to its end is closed with `close()`, or when it is collected.
+    """
+
+    def __init__(self, address: str, *, deployment: str = "default", connect_timeout_s: float = 5.0) -> None:
+        self._address = address
+        self._deployment = deployment
+        self._connect_timeout_s = connect_timeout_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._connected: ControlPlaneClient | None = None
+
+    def __repr__(self) -> str:
+        return f"<BlockingClient {self._address} deployment={self._deployment}>"
+
+    @property
+    def address(self) -> str:
+        """Where the control plane listens."""
+        return self._address
+
+    def __enter__(self) -> Self:
+        """Connect; raises UnavailableError when nobody answers within `connect_timeout_s`."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="isthmus-client", daemon=True)
+        self._thread.start()
+        try:
+            self._connected = self._wait(self._connect())
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self._wait(self._client.__aexit__(*exc_info))
+        finally:
+            self._end()
+
+    # ---------------------------------------------------------------------------------------------------------- agents
+
+    def create_agent(self, name: str, *, pool: str = "", broker_user: str = "") -> Agent:
+        """Make an agent's place at the broker; an agent that exists is returned as it is."""
+        return self._wait(self._client.create_agent(name, pool=pool, broker_user=broker_user))
+
+    def list_agents(self) -> Sequence[Agent]:
+        """Tell all agents of the deployment."""
+        return self._wait(self._client.list_agents())
+
+    def get_agent(self, name: str) -> Agent:
+        """Tell one agent."""
+        return self._wait(self._client.get_agent(name))
+
+    def drain_agent(self, name: str) -> Agent:
+        """Give the agent no new runs until it is restarted; its runs go on."""
+        return self._wait(self._client.drain_agent(name))
+
+    def remove_agent(self, name: str) -> None:
+        """Take the agent's place at the broker away; ConflictError while runs live on it."""
+        self._wait(self._client.remove_agent(name))
+
+    # ------------------------------------------------------------------------------------------------------- locations
+
+    def apply_location(self, settings: LocationSettings, *, reload: bool = False) -> Location:
+        """Add or change a location; `reload` makes a new generation even of equal settings."""
+        return self._wait(self._client.apply_location(settings, reload=reload))
+
+    def list_locations(self) -> Sequence[Location]:
+        """Tell all locations of the deployment."""
+        return self._wait(self._client.list_locations())
+
+    def get_location(self, name: str) -> Location:
+        """Tell one location, with what it defines."""
+        return self._wait(self._client.get_location(name))
+
+    def watch_location(self, name: str) -> Iterator[Location]:
+        """Tell the location now and after each change, until it is removed; reconnects by itself."""
+        return self._pulled(self._client.watch_location(name))
+
+    def remove_location(self, name: str) -> None:
+        """Take the location off its agents; what runs goes on."""
+        self._wait(self._client.remove_location(name))
+
+    # ------------------------------------------------------------------------------------------------------------ runs
+
+    def launch_run(self, request: LaunchRunRequest) -> Run:
+        """Ask for a run and return once it is stored; a request without `run_id` is given one, so it may be repeated."""
+        return self._wait(self._client.launch_run(request))
+
+    def validate_run(self, request: LaunchRunRequest) -> ValidateLaunchResponse:
+        """Ask the location's definitions whether a launch would be accepted; nothing is started."""
+        return self._wait(self._client.validate_run(request))
+
+    def get_run(self, run_id: str) -> Run:
+        """Tell one run."""
+        return self._wait(self._client.get_run(run_id))
+
+    def list_runs(self, query: ListRunsQuery) -> ListRunsPage:
+        """Tell a page of runs, newest first."""
+        return self._wait(self._client.list_runs(query))
+
+    def watch_run(self, run_id: str, *, after_position: int = 0) -> Iterator[RunUpdate]:
+        """Tell a run's history after a position, then live, until the run has ended; goes on where a connection broke."""
+        return self._pulled(self._client.watch_run(run_id, after_position=after_position))
+
+    def terminate_run(self, run_id: str, *, grace_s: float = 0.0, requested_by: str = "") -> Run:
+        """Ask for a run's end; `grace_s` is how long it may clean up (0: the agent's default)."""
+        return self._wait(self._client.terminate_run(run_id, grace_s=grace_s, requested_by=requested_by))
+
+    def reexecute_run(self, request: ReexecuteRunRequest) -> Run:
+        """Launch a run that does again what an ended run did, or a part of it; return once it is stored."""
+        return self._wait(self._client.reexecute_run(request))
+
+    def stream_logs(
+        self,
+        run_id: str,
+        *,
+        streams: Sequence["LogStream.ValueType"],
+        follow: bool = False,
+        step_key: str = "",
+    ) -> "Iterator[LogChunk]":
+        """Tell a run's output, or one step's, from its beginning; with `follow`, until it has ended."""
+        return self._pulled(self._client.stream_logs(run_id, streams=streams, follow=follow, step_key=step_key))
+
+    # --------------------------------------------------------------------------------------------------------- private
+
+    @property
+    def _client(self) -> ControlPlaneClient:
+        if self._connected is None:
+            raise RuntimeError("Enter the client first: with BlockingClient(address) as client")
+        return self._connected
+
+    async def _connect(self) -> ControlPlaneClient:
+        # Made here, because a channel belongs to the event loop that made it.
+        client = ControlPlaneClient(
+            self._address, deployment=self._deployment, connect_timeout_s=self._connect_timeout_s
+        )
+        return await client.__aenter__()
+
+    def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("The client is closed: use it inside its `with` statement")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _pulled(self, stream: AsyncIterator[_Result]) -> Iterator[_Result]:
+        async def pull() -> _Result | None:
+            return await anext(stream, None)
+
+        async def close() -> None:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+
+        try:
+            while (pulled := self._wait(pull())) is not None:
+                yield pulled
+        finally:
+            if self._loop is not None:
+                self._wait(close())
+
+    def _end(self) -> None:
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = self._connected = None
+        if loop is None or thread is None:
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -1,0 +1,272 @@
+"""The Python client for internal tooling: the control plane's API with deadlines and typed errors.
+
+async with ControlPlaneClient("127.0.0.1:7070") as client:
+    run = await client.launch_run(LaunchRunRequest(location="etl", job_name="nightly"))
+    async for update in client.watch_run(run.request.run.run_id):
+        ...
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Self, TypeVar, cast
+
+import grpc
+from isthmus.v1.control_plane_pb2 import (
+    Agent,
+    ApplyLocationRequest,
+    CreateAgentRequest,
+    DrainAgentRequest,
+    GetAgentRequest,
+    GetLocationRequest,
+    GetRunRequest,
+    LaunchRunRequest,
+    ListAgentsRequest,
+    ListLocationsRequest,
+    ListRunsPage,
+    ListRunsQuery,
+    Location,
+    LocationSettings,
+    ReexecuteRunRequest,
+    RemoveAgentRequest,
+    RemoveLocationRequest,
+    Run,
+    RunUpdate,
+    StreamLogsRequest,
+    TerminateRunRequest,
+    ValidateLaunchResponse,
+    WatchLocationRequest,
+    WatchRunRequest,
+)
+from isthmus.v1.control_plane_pb2_grpc import ControlPlaneStub
+from isthmus.v1.instruction_pb2 import LogCursor
+
+from isthmus_client.channel import CHANNEL_OPTIONS
+from isthmus_client.errors import UnavailableError
+from isthmus_client.resume import is_ended, resumed
+from isthmus_client.status import translate
+
+if TYPE_CHECKING:
+    from grpc.aio import UnaryStreamCall
+    from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
+    from isthmus.v1.telemetry_pb2 import LogChunk, LogStream
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+#: Seconds for a call that the control plane answers by itself.
+CALL_DEADLINE_S = 15.0
+#: Seconds for a call that asks the user's environment.
+QUESTION_DEADLINE_S = 90.0
+
+
+class ControlPlaneClient:
+    """A connection to one control plane, speaking for one deployment.
+
+    Enter it to connect; leaving it closes the connection. Messages are those of `isthmus.v1`. Each method raises a
+    subclass of `isthmus_client.errors.ClientError`. An empty `deployment` in a request is filled in.
+    """
+
+    def __init__(self, address: str, *, deployment: str = "default", connect_timeout_s: float = 5.0) -> None:
+        self._address = address
+        self._deployment = deployment
+        self._connect_timeout_s = connect_timeout_s
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = cast("ControlPlaneAsyncStub", ControlPlaneStub(self._channel))
+
+    def __repr__(self) -> str:
+        return f"<ControlPlaneClient {self._address} deployment={self._deployment}>"
+
+    @property
+    def address(self) -> str:
+        """Where the control plane listens."""
+        return self._address
+
+    async def __aenter__(self) -> Self:
+        """Connect; raises UnavailableError when nobody answers within `connect_timeout_s`."""
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await self._channel.channel_ready()
+        except TimeoutError as error:
+            await self._channel.close()
+            detail = f"no connection within {self._connect_timeout_s:g} s"
+            raise UnavailableError.unreachable(self._address, detail=detail) from error
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        await self._channel.close()
+
+    # ---------------------------------------------------------------------------------------------------------- agents
+
+    async def create_agent(self, name: str, *, pool: str = "", broker_user: str = "") -> Agent:
+        """Make an agent's place at the broker; an agent that exists is returned as it is."""
+        request = CreateAgentRequest(deployment=self._deployment, name=name, pool=pool, broker_user=broker_user)
+        return await self._call(self._stub.CreateAgent, request)
+
+    async def list_agents(self) -> Sequence[Agent]:
+        """Tell all agents of the deployment."""
+        return (await self._call(self._stub.ListAgents, ListAgentsRequest(deployment=self._deployment))).agents
+
+    async def get_agent(self, name: str) -> Agent:
+        """Tell one agent."""
+        return await self._call(self._stub.GetAgent, GetAgentRequest(deployment=self._deployment, name=name))
+
+    async def drain_agent(self, name: str) -> Agent:
+        """Give the agent no new runs until it is restarted; its runs go on."""
+        return await self._call(self._stub.DrainAgent, DrainAgentRequest(deployment=self._deployment, name=name))
+
+    async def remove_agent(self, name: str) -> None:
+        """Take the agent's place at the broker away; ConflictError while runs live on it."""
+        await self._call(self._stub.RemoveAgent, RemoveAgentRequest(deployment=self._deployment, name=name))
+
+    # ------------------------------------------------------------------------------------------------------- locations
+
+    async def apply_location(self, settings: LocationSettings, *, reload: bool = False) -> Location:
+        """Add or change a location; `reload` makes a new generation even of equal settings."""
+        request = ApplyLocationRequest(deployment=self._deployment, settings=settings, reload=reload)
+        return await self._call(self._stub.ApplyLocation, request)
+
+    async def list_locations(self) -> Sequence[Location]:
+        """Tell all locations of the deployment."""
+        request = ListLocationsRequest(deployment=self._deployment)
+        return (await self._call(self._stub.ListLocations, request)).locations
+
+    async def get_location(self, name: str) -> Location:
+        """Tell one location, with what it defines."""
+        return await self._call(self._stub.GetLocation, GetLocationRequest(deployment=self._deployment, name=name))
+
+    async def watch_location(self, name: str) -> AsyncIterator[Location]:
+        """Tell the location now and after each change, until it is removed; reconnects by itself."""
+        request = WatchLocationRequest(deployment=self._deployment, name=name)
+        async for location in resumed(
+            lambda: self._stub.WatchLocation(request),
+            is_last=lambda location: location.is_removed,
+            method="WatchLocation",
+            address=self._address,
+        ):
+            yield location
+
+    async def remove_location(self, name: str) -> None:
+        """Take the location off its agents; what runs goes on."""
+        request = RemoveLocationRequest(deployment=self._deployment, name=name)
+        await self._call(self._stub.RemoveLocation, request)
+
+    # ------------------------------------------------------------------------------------------------------------ runs
+
+    async def launch_run(self, request: LaunchRunRequest) -> Run:
+        """Ask for a run and return once it is stored.
+
+        A request without `run_id` is given one before the first try, so that a repeated call starts nothing twice.
+        """
+        message = self._own(request)
+        if not message.run_id:
+            message.run_id = str(uuid.uuid4())
+        return await self._call(self._stub.LaunchRun, message)
+
+    async def validate_run(self, request: LaunchRunRequest) -> ValidateLaunchResponse:
+        """Ask the location's definitions whether a launch would be accepted; nothing is started."""
+        return await self._call(self._stub.ValidateRun, self._own(request), deadline_s=QUESTION_DEADLINE_S)
+
+    async def get_run(self, run_id: str) -> Run:
+        """Tell one run."""
+        return await self._call(self._stub.GetRun, GetRunRequest(deployment=self._deployment, run_id=run_id))
+
+    async def list_runs(self, query: ListRunsQuery) -> ListRunsPage:
+        """Tell a page of runs, newest first."""
+        message = ListRunsQuery()
+        message.CopyFrom(query)
+        message.deployment = message.deployment or self._deployment
+        return await self._call(self._stub.ListRuns, message)
+
+    async def watch_run(self, run_id: str, *, after_position: int = 0) -> AsyncIterator[RunUpdate]:
+        """Tell a run's history after a position, then live, until the run has ended and all was told.
+
+        A broken stream is resumed after the last position that was yielded: nothing is told twice or left out.
+        """
+        request = WatchRunRequest(deployment=self._deployment, run_id=run_id, after_position=after_position)
+        async for update in resumed(
+            lambda: self._stub.WatchRun(request),
+            is_last=lambda update: update.HasField("run") and is_ended(update.run),
+            method="WatchRun",
+            address=self._address,
+        ):
+            request.after_position = max(request.after_position, update.position)
+            yield update
+
+    async def terminate_run(self, run_id: str, *, grace_s: float = 0.0, requested_by: str = "") -> Run:
+        """Ask for a run's end; `grace_s` is how long it may clean up (0: the agent's default)."""
+        request = TerminateRunRequest(
+            deployment=self._deployment,
+            run_id=run_id,
+            grace_s=grace_s,
+            requested_by=requested_by,
+        )
+        return await self._call(self._stub.TerminateRun, request)
+
+    async def reexecute_run(self, request: ReexecuteRunRequest) -> Run:
+        """Launch a run that does again what an ended run did, or a part of it; return once it is stored."""
+        message = ReexecuteRunRequest()
+        message.CopyFrom(request)
+        message.deployment = message.deployment or self._deployment
+        message.run_id = message.run_id or str(uuid.uuid4())
+        return await self._call(self._stub.ReexecuteRun, message)
+
+    async def stream_logs(
+        self,
+        run_id: str,
+        *,
+        streams: Sequence["LogStream.ValueType"],
+        follow: bool = False,
+        step_key: str = "",
+        value: str = "",
+    ) -> AsyncIterator["LogChunk"]:
+        """Tell a run's output, or one step's, from its beginning; with `follow`, until it has ended.
+
+        A broken stream is resumed after the last bytes that were yielded of each file. What is missing comes as a chunk
+        with `gap` set. With `value`, one value that was cut out of an event, by its SHA-256, in place of output.
+        """
+        cursors = {(stream, ""): LogCursor(stream=stream) for stream in streams}
+
+        def open_stream() -> "UnaryStreamCall[StreamLogsRequest, LogChunk]":
+            request = StreamLogsRequest(
+                deployment=self._deployment,
+                run_id=run_id,
+                follow=follow,
+                step_key=step_key,
+                value_sha256=value,
+                cursors=cursors.values(),
+            )
+            return self._stub.StreamLogs(request)
+
+        async for chunk in resumed(
+            open_stream,
+            is_last=None,
+            method="StreamLogs",
+            address=self._address,
+        ):
+            cursor = cursors.setdefault(
+                (chunk.stream, chunk.step_key), LogCursor(stream=chunk.stream, step_key=chunk.step_key)
+            )
+            cursor.offset = chunk.offset + len(chunk.data)
+            yield chunk
+
+    # --------------------------------------------------------------------------------------------------------- private
+
+    def _own(self, request: LaunchRunRequest) -> LaunchRunRequest:
+        message = LaunchRunRequest()
+        message.CopyFrom(request)
+        message.deployment = message.deployment or self._deployment
+        return message
+
+    async def _call(
+        self,
+        method: "Callable[..., Awaitable[_Response]]",
+        request: _Request,
+        *,
+        deadline_s: float = CALL_DEADLINE_S,
+    ) -> _Response:
+        try:
+            return await method(request, timeout=deadline_s)
+        except grpc.aio.AioRpcError as error:
+            name = type(request).__name__.removesuffix("Request").removesuffix("Query")
+            raise translate(error, method=name, address=self._address) from error

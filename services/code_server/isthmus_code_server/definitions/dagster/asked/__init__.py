@@ -1,0 +1,1 @@
+"""The instance that user code asks: its storages answer from the control plane's store."""

@@ -1,0 +1,74 @@
+"""A Dagster instance that asks the control plane, built before the fork and given its run after it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster._core.instance import DagsterInstance, InstanceType
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+from dagster._core.run_coordinator import DefaultRunCoordinator
+from dagster._core.storage.dagster_run import DagsterRun
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, EntrySink, new_event_storage
+from isthmus_code_server.definitions.dagster.asked.run_storage import AskingRunStorage, new_run_storage
+from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
+from isthmus_code_server.definitions.instance_client import InstanceClient
+from isthmus_code_server.definitions.port import RunPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInstance:
+    """An instance, the two storages of ours in it, and what both ask through."""
+
+    instance: DagsterInstance
+    runs: AskingRunStorage
+    events: AskingEventStorage
+    client: InstanceClient
+
+    def begin(self, run: DagsterRun, *, sink: EntrySink, place: RunPlace) -> None:
+        """Take the run that this process is about to execute.
+
+        Args:
+            run: The run.
+            sink: Takes each entry of the run's log.
+            place: Where it is executed.
+        """
+        self.runs.begin(run, is_cancel_requested=place.is_cancel_requested)
+        self.events.begin(sink, run_id=run.run_id, partition_key=run.tags.get(PARTITION_NAME_TAG))
+        self.client.run = place.attempt
+        self.client.written = place.written
+
+    def become_step(self, written: Callable[[], int]) -> None:
+        """Ask from a step's own process from now on."""
+        self.client.written = written
+
+
+def build_instance(home: Path) -> RunInstance:
+    """Build the instance that every run of the location uses.
+
+    Args:
+        home: The location's folder. The default IO manager writes below it, or, as Dagster has it, below DAGSTER_HOME
+            where that is set, so that a run finds what an earlier one stored.
+    """
+    artifacts = os.environ.get("DAGSTER_HOME") or str(home)
+    client = InstanceClient()
+    store = StoreQuery(client=client)
+    runs = new_run_storage(store)
+    events = new_event_storage(store)
+    instance = DagsterInstance(
+        # Ephemeral is Dagster's word for an instance that no other process can open by reference; it also keeps
+        # Dagster's own telemetry silent.
+        instance_type=InstanceType.EPHEMERAL,
+        local_artifact_storage=LocalArtifactStorage(artifacts),
+        run_storage=runs,
+        event_storage=events,
+        compute_log_manager=NoOpComputeLogManager(),
+        run_coordinator=DefaultRunCoordinator(),
+        run_launcher=SyncInMemoryRunLauncher(),
+        settings={"telemetry": {"enabled": False}},
+    )
+    return RunInstance(instance=instance, runs=runs, events=events, client=client)

@@ -1,0 +1,1 @@
+"""What a project defines, as the contract tells it."""

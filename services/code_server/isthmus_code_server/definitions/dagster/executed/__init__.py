@@ -1,0 +1,1 @@
+"""Runs: what is requested, planned and executed, and what is told of it."""

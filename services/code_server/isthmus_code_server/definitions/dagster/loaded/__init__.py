@@ -1,0 +1,1 @@
+"""Where definitions come from, and what of Dagster is imported late."""

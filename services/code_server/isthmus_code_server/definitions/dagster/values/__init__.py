@@ -1,0 +1,1 @@
+"""How what user code made crosses into the contract: metadata, encodable values, failures."""

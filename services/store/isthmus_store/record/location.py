@@ -1,0 +1,69 @@
+"""Locations, their generations, and their placements on agents."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from isthmus_store.state import LocationPhase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Location:
+    """A location's wanted generation; `settings` is a LocationSettings."""
+
+    deployment: str
+    name: str
+    pool: str
+    generation: int
+    settings: bytes
+    applied_at: datetime
+    removed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocationGeneration:
+    """One entry of a location's history; `settings` is a LocationSettings."""
+
+    deployment: str
+    name: str
+    generation: int
+    pool: str
+    settings: bytes
+    applied_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """A location on an agent, and what the agent last reported of it; `failure` is a Failure (empty for none)."""
+
+    deployment: str
+    location: str
+    agent: str
+    placed_at: datetime
+    #: The newest generation that the agent reported on; 0 before the first report.
+    generation: int
+    phase: LocationPhase
+    #: The generation that answers launches; 0 for none.
+    serving_generation: int
+    failure: bytes
+    #: Of the generation that served last; empty before the first.
+    snapshot_hash: str
+    framework: str
+    python_version: str
+    reported_at: datetime | None
+    #: How far the phase is, in words for people.
+    progress: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacementReport:
+    """What an agent reports of a location; `failure` is a Failure (empty for none)."""
+
+    generation: int
+    phase: LocationPhase
+    serving_generation: int
+    failure: bytes
+    snapshot_hash: str
+    framework: str
+    python_version: str
+    reported_at: datetime
+    progress: str = ""

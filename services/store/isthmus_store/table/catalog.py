@@ -1,0 +1,14 @@
+"""Every table that there is: whoever needs all of them, as migrations do, imports this and no single subject."""
+
+from typing import Final
+
+from sqlalchemy import MetaData
+
+from isthmus_store.table import alert, event, fleet, instance, instruction, run
+from isthmus_store.table.metadata import METADATA
+
+#: Importing a subject registers its tables.
+SUBJECTS: Final = (alert, event, fleet, instance, instruction, run)
+
+#: The metadata with all tables in it.
+SCHEMA: Final[MetaData] = METADATA

@@ -1,0 +1,80 @@
+"""Agents, locations and what is between them."""
+
+from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, String, Table, Text
+
+from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, name_of
+from isthmus_store.state import AgentState, LocationPhase
+from isthmus_store.table.metadata import METADATA, NAME
+
+AGENTS = Table(
+    "agents",
+    METADATA,
+    Column("deployment", NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("pool", NAME, nullable=False),
+    Column("state", name_of(AgentState), nullable=False),
+    Column("broker_user", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_heard_at", Instant),
+    Column("started_at", Instant),
+    Column("incarnation", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("desired_revision", RowNumber, nullable=False),
+    Column("active_runs", AttemptRefs, nullable=False),
+    Column("sync_revision", RowNumber, nullable=False),
+    Column("synced_incarnation", Text, nullable=False),
+    Column("standbys", Standbys),
+)
+
+LOCATIONS = Table(
+    "locations",
+    METADATA,
+    Column("deployment", NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("pool", NAME, nullable=False),
+    Column("generation", RowNumber, nullable=False),
+    Column("settings", LargeBinary, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+)
+
+LOCATION_GENERATIONS = Table(
+    "location_generations",
+    METADATA,
+    Column("deployment", NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("generation", RowNumber, primary_key=True, autoincrement=False),
+    Column("pool", NAME, nullable=False),
+    Column("settings", LargeBinary, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+    ForeignKeyConstraint(["deployment", "name"], ["locations.deployment", "locations.name"]),
+)
+
+PLACEMENTS = Table(
+    "placements",
+    METADATA,
+    Column("deployment", NAME, primary_key=True),
+    Column("location", NAME, primary_key=True),
+    Column("agent", NAME, primary_key=True),
+    Column("placed_at", Instant, nullable=False),
+    Column("generation", RowNumber, nullable=False),
+    Column("phase", name_of(LocationPhase), nullable=False),
+    Column("serving_generation", RowNumber, nullable=False),
+    Column("failure", LargeBinary, nullable=False),
+    Column("snapshot_hash", String(64), nullable=False),
+    Column("framework", Text, nullable=False),
+    Column("python_version", Text, nullable=False),
+    Column("reported_at", Instant),
+    Column("progress", Text, nullable=False, server_default=""),
+    ForeignKeyConstraint(["deployment", "location"], ["locations.deployment", "locations.name"]),
+    ForeignKeyConstraint(["deployment", "agent"], ["agents.deployment", "agents.name"]),
+    Index(None, "deployment", "agent"),
+)
+
+SNAPSHOTS = Table(
+    "snapshots",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("stored_at", Instant, nullable=False),
+)

@@ -1,0 +1,65 @@
+"""Runs, their tags and their attempts."""
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, column, literal_column
+
+from isthmus_store.column import Instant, RowNumber, Violations, name_of
+from isthmus_store.state import RunReason, RunState
+from isthmus_store.table.metadata import METADATA, NAME, RUN_ID
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("run_id", RUN_ID, primary_key=True),
+    Column("deployment", NAME, nullable=False),
+    Column("location", NAME, nullable=False),
+    Column("job_name", Text, nullable=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("state", name_of(RunState), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("reason", name_of(RunReason), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("agent", NAME, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("dispatched_at", Instant),
+    Column("accepted_at", Instant),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("last_position", RowNumber, nullable=False),
+    Column("failure", LargeBinary, nullable=False),
+    Column("violations", Violations, nullable=False),
+    Column("vouched_at", Instant),
+    Index(None, "deployment", "queued_at", "run_id"),
+    Index(None, "deployment", "state", "queued_at", "run_id"),
+    # The few runs that still move are looked for all the time, the many that ended never.
+    Index(
+        "ix_runs_unfinished",
+        "queued_at",
+        sqlite_where=column("ended_at").is_(None),
+        postgresql_where=column("ended_at").is_(None),
+    ),
+    Index(
+        "ix_runs_failed",
+        "ended_at",
+        sqlite_where=column("state") == literal_column("'FAILED'"),
+        postgresql_where=column("state") == literal_column("'FAILED'"),
+    ),
+)
+
+RUN_TAGS = Table(
+    "run_tags",
+    METADATA,
+    Column("run_id", RUN_ID, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Index(None, "key", "value", "run_id"),
+)
+
+RUN_ATTEMPTS = Table(
+    "run_attempts",
+    METADATA,
+    Column("run_id", RUN_ID, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("agent", NAME, nullable=False),
+    Column("last_seq", RowNumber, nullable=False),
+)
