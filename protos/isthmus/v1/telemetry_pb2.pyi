@@ -1427,7 +1427,7 @@ class MetadataValue(google.protobuf.message.Message):
     def column_lineage(self) -> global___ColumnLineage: ...
     @property
     def opaque(self) -> global___OpaqueValue:
-        """A value whose type this contract does not know: its name, and the value as text."""
+        """A value whose type this contract does not know."""
 
     @property
     def code_references(self) -> global___CodeReferences: ...
@@ -1504,6 +1504,9 @@ class Table(google.protobuf.message.Message):
 
     SCHEMA_FIELD_NUMBER: builtins.int
     RECORDS_FIELD_NUMBER: builtins.int
+    RECORDS_LEFT_OUT_FIELD_NUMBER: builtins.int
+    records_left_out: builtins.int
+    """How many rows there are beyond these."""
     @property
     def schema(self) -> global___TableSchema: ...
     @property
@@ -1513,9 +1516,10 @@ class Table(google.protobuf.message.Message):
         *,
         schema: global___TableSchema | None = ...,
         records: collections.abc.Iterable[global___TableRecord] | None = ...,
+        records_left_out: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["schema", b"schema"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["records", b"records", "schema", b"schema"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["records", b"records", "records_left_out", b"records_left_out", "schema", b"schema"]) -> None: ...
 
 global___Table = Table
 
@@ -1743,6 +1747,7 @@ class OpaqueValue(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     type_name: builtins.str
     text: builtins.str
+    """Empty: what the value is stays where it is. Older code servers wrote the value as text."""
     def __init__(
         self,
         *,
