@@ -1,9 +1,10 @@
 """The control plane's settings: environment variables in, one validated object out."""
 
-from typing import Final
+from pathlib import Path
+from typing import Annotated, Final
 
 from isthmus_lifecycle import settings
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX: Final = "ISTHMUS_CONTROL_PLANE_"
@@ -18,8 +19,8 @@ _REMEDIES: Final = {
 class ControlPlaneSettings(BaseSettings):
     """How one control plane runs. Times are in seconds, sizes in bytes.
 
-    ``ISTHMUS_BROKER_URL`` and ``ISTHMUS_DATABASE_URL`` are shared with the other services; every other variable is the
-    attribute's name in capitals behind ``ISTHMUS_CONTROL_PLANE_``.
+    ``ISTHMUS_BROKER_URL`` and ``ISTHMUS_DATABASE_URL`` are shared with the other services, ``ISTHMUS_API_TOKEN`` and
+    ``ISTHMUS_API_TOKEN_FILE`` with the command line; every other variable is the attribute's name in capitals behind ``ISTHMUS_CONTROL_PLANE_``.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, populate_by_name=True, extra="ignore", frozen=True)
@@ -30,6 +31,12 @@ class ControlPlaneSettings(BaseSettings):
     )
     #: Where the API listens; port 0 takes any free one.
     listen: str = "127.0.0.1:7070"
+    #: What callers of the API must send; it comes before `api_token_file`.
+    api_token: str = Field(default="", validation_alias=AliasChoices("api_token", "ISTHMUS_API_TOKEN"), repr=False)
+    #: The file that holds it, made when it is not there. Without both, one among the user's state, by the address.
+    api_token_file: Annotated[Path | None, BeforeValidator(lambda path: path or None)] = Field(
+        default=None, validation_alias=AliasChoices("api_token_file", "ISTHMUS_API_TOKEN_FILE")
+    )
     #: Queues that telemetry is spread over: as many monitors may work side by side.
     monitor_shards: int = Field(default=1, ge=1, le=64)
     #: The largest message that the API takes or gives. Snapshots and run configs decide the number.
