@@ -3,10 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
+
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
@@ -16,7 +18,7 @@ def upgrade() -> None:
         sa.Column("deployment", sa.String(length=63), nullable=False),
         sa.Column("agent", sa.String(length=63), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("piece", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("piece", _NUMBER, autoincrement=False, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("stored_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("deployment", "agent", "hash", "piece", name=op.f("pk_snapshot_pieces")),
