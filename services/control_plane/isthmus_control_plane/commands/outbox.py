@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from isthmus.v1.instruction_pb2 import Instruction
-from isthmus_broker.errors import TransientBrokerError, UnroutableError
+from isthmus_broker.errors import PublishRefusedError, TransientBrokerError, UnroutableError
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.boundary import Boundary
@@ -162,22 +162,34 @@ class OutboxDispatcher:
                 self._core.hub.outbox.ring()
 
     async def _send(self, parcel: _Parcel) -> None:
+        """Publish a command, or end one that cannot be published, now or later, and with it what waits for it."""
         ids = {"command": parcel.id, "agent": parcel.lane.agent}
+        refusal: PublishRefusedError | None = None
         with self._command_boundary.guard(**ids) as fate:
-            await self._instructions.publish(Instruction.FromString(parcel.body), is_control=parcel.lane.is_control)
-            self._confirmed.append(parcel.id)
-            self._marking.ring()
-        if fate.error is not None:
+            refusal = await self._publish(parcel)
+        if refusal is not None:
+            log.error("instruction_refused", error=str(refusal), **ids)
+        if fate.error is not None or refusal is not None:
             # One that cannot even be ended stays in hand, and so out of the others' way, until this process ends.
             with self._lane_boundary.guard(**ids):
-                await self._end(parcel)
+                await self._end(parcel, refusal=refusal)
 
-    async def _end(self, parcel: _Parcel) -> None:
-        at = clock.now()
+    async def _publish(self, parcel: _Parcel) -> PublishRefusedError | None:
+        """Publish, and return the refusal of a broker that takes no message that large."""
+        try:
+            await self._instructions.publish(Instruction.FromString(parcel.body), is_control=parcel.lane.is_control)
+        except PublishRefusedError as error:
+            return error
+        self._confirmed.append(parcel.id)
+        self._marking.ring()
+        return None
+
+    async def _end(self, parcel: _Parcel, *, refusal: PublishRefusedError | None) -> None:
         async with self._core.database.write() as tx:
             row = await outbox.get(tx, parcel.id)
             if row is not None:
-                await settlement.settle(tx, row, loss=settlement.unsendable(row), at=at)
+                loss = settlement.unsendable(row) if refusal is None else settlement.too_large(row, why=str(refusal))
+                await settlement.settle(tx, row, loss=loss, at=clock.now())
         self._in_hand.discard(parcel.id)
         if row is not None:
             self._core.hub.run_changed(row.run_id)

@@ -39,6 +39,11 @@ def unsendable(row: OutboxInstruction) -> Loss:
     return _refused(row, reason=RunReason.INTERNAL_ERROR, message=text)
 
 
+def too_large(row: OutboxInstruction, *, why: str) -> Loss:
+    """Return the loss of a command that the broker takes neither now nor later."""
+    return _refused(row, reason=RunReason.INVALID_REQUEST, message=f"the launch is too large to be sent: {why}")
+
+
 def loss_of(row: OutboxInstruction, *, fate: Fate) -> Loss | None:
     """Return the loss of a command whose message died; None when that ends nothing."""
     match fate:
