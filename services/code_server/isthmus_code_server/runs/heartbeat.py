@@ -33,6 +33,6 @@ class Heartbeat:
                 continue
             event = Event(occurred_at=now(), run_heartbeat=RunHeartbeat(active_runs=active))
             try:
-                await self.telemetry.publish(TelemetryKind.HEARTBEAT, [event])
+                await self.telemetry.publish(TelemetryKind.RUN, [event])
             except BrokerError as error:
                 log.debug("heartbeat_left_out", error=str(error))
