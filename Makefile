@@ -6,6 +6,9 @@ MAKEFLAGS += --no-print-directory
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 suites := tests/conformance tests/contract tests/fuzz tests/integration tests/unit tests/e2e
+# What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
+on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
+  monitor/test_accounts.py monitor/test_ingest.py)
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
 
 help: ## list the targets
@@ -52,6 +55,7 @@ pytest: .venv/.ready servers ## all tests: those of the whole system by themselv
 	@scripts/engine run $(if $(STRESS),scripts/stressed) sh -c '.venv-uv/bin/python scripts/images \
 	  && .venv/bin/pytest -q -m "not alone" --numprocesses 2 --dist loadfile $(filter-out tests/e2e,$(suites)) \
 	  && .venv/bin/pytest -q -m alone tests/integration \
+  && ISTHMUS_TEST_BROKER=container .venv/bin/pytest -q --numprocesses 2 --dist loadfile $(on_both_brokers) \
 	  && .venv/bin/pytest -q tests/e2e'
 
 fuzz: .venv/.ready ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
