@@ -60,7 +60,7 @@ class WatchDesk:
                     told = look.run
                 if is_over:
                     return
-                if len(look.events) < _PAGE:
+                if not look.events or position >= look.run.last_position:
                     await wake.wait(at_most_s=_POLL_S)
         raise StoppingError
 
