@@ -15,8 +15,10 @@ from isthmus.v1.code_server_pb2 import DescribeResponse
 
 from isthmus_code_server.definitions.port import Definitions, LoadDefinitions
 from isthmus_code_server.errors import DefinitionsLoadError
+from isthmus_code_server.kernel.family import adopt_orphans
 from isthmus_code_server.kernel.process import other_threads
 from isthmus_code_server.zygote.channel import receive_fork, receive_frame, send_frame
+from isthmus_code_server.zygote.orphans import Orphans
 from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
 
@@ -70,11 +72,14 @@ class Zygote:
         # What is alive now lives for ever: the collector of a child must not touch, and so copy, its pages.
         gc.collect()
         gc.freeze()
+        if not order.leaves_children:
+            adopt_orphans()
         nursery = Nursery(
             self._channel,
             start=self._choose_start(order, definitions),
             wanted_spares=order.spares,
             refills=not order.is_for_one_run,
+            orphans=None if order.leaves_children else Orphans(),
         )
         nursery.serve()
         return 0
@@ -102,11 +107,21 @@ class Zygote:
 class Nursery:
     """The children of a zygote: those that serve a call, and the spares that wait for one."""
 
-    def __init__(self, channel: socket.socket, *, start: ChildStart, wanted_spares: int, refills: bool = True) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        *,
+        start: ChildStart,
+        wanted_spares: int,
+        refills: bool = True,
+        orphans: Orphans | None = None,
+    ) -> None:
         self._channel = channel
         self._start = start
         self._wanted_spares = wanted_spares
         self._refills = refills
+        #: What ends the processes that runs leave behind; None where they live on.
+        self._orphans = orphans
         self._calls: dict[int, int] = {}
         self._spares: dict[int, Spare] = {}
         self._selector = selectors.DefaultSelector()
@@ -131,7 +146,7 @@ class Nursery:
 
     def _serve_events(self) -> bool:
         """Wait for something and see to it; False when the supervisor closed the channel."""
-        for key, _ in self._selector.select(self._idle_for_s()):
+        for key, _ in self._selector.select(self._quiet_for_s()):
             if key.fileobj is self._wakeup_in:
                 self._wakeup_in.recv(4096)
             elif isinstance(key.data, Spare):
@@ -178,6 +193,11 @@ class Nursery:
             self._calls[spare.pid] = 0
         return 0
 
+    def _quiet_for_s(self) -> float | None:
+        """Return how long there is nothing to do but listen, seconds; None for ever."""
+        waits = (self._idle_for_s(), self._orphans.wait_s() if self._orphans is not None else None)
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
+
     def _idle_for_s(self) -> float | None:
         """Return how long to wait for a call before a spare is started, seconds; None for ever."""
         if not self._is_spare_wanted():
@@ -207,13 +227,24 @@ class Nursery:
     # ------------------------------------------------------------------------------------------------------- reap
 
     def _reap(self) -> None:
-        """Reap our own children only: what user code started at import is not ours to wait for."""
+        """Reap our own children, and what they left behind: what user code started at import is not ours to wait for."""
         for pid, call in list(self._calls.items()):
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped == pid:
                 del self._calls[pid]
-                if call:
-                    send_frame(self._channel, FrameKind.EXITED, Exited(call=call, pid=pid, status=status).encode())
+                exited = Exited(call=call, pid=pid, status=status)
+                if self._orphans is None:
+                    self._tell(exited)
+                else:
+                    self._orphans.note(exited)
+        if self._orphans is not None:
+            for exited in self._orphans.look(ours={*self._calls, *self._spares}):
+                self._tell(exited)
+
+    def _tell(self, exited: Exited) -> None:
+        """Tell the supervisor of an exit; a spare that served no call concerns nobody."""
+        if exited.call:
+            send_frame(self._channel, FrameKind.EXITED, exited.encode())
 
 
 def _wake(signal_number: int, stack: FrameType | None) -> None:

@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> NoReturn:
 def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
     from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
     from isthmus_code_server.errors import DefinitionsLoadError
+    from isthmus_code_server.kernel.family import adopt_orphans
     from isthmus_code_server.zygote.channel import receive_frame
     from isthmus_code_server.zygote.child import Child
     from isthmus_code_server.zygote.spare import wait_for_channel
@@ -51,6 +52,8 @@ def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
     if received is None:
         return 0
     order = LoadOrder.decode(received[1])
+    if not order.leaves_children:
+        adopt_orphans()
     child = Child(failure_from_exception, spawn_order=order)
     try:
         definitions = load(order.source, Path(order.home))
