@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from isthmus_code_server.definitions.port import Definitions
 from isthmus_code_server.kernel.family import adopt_orphans
-from isthmus_code_server.kernel.process import die_with_parent, disown_finalizers, end, reseed, reset_signals
+from isthmus_code_server.kernel.process import die_with_parent, disown_finalizers, end_in_time, reseed, reset_signals
 from isthmus_code_server.zygote.spare import Spare, wait_for_channel
 
 #: Does a child's work and returns its exit code.
@@ -87,4 +87,4 @@ def _be_child(serve: Callable[[], int], *, inherited: Iterable[socket.socket], z
     except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
         traceback.print_exc()
     finally:
-        end(exit_code)
+        end_in_time(exit_code)

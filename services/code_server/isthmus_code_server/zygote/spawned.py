@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from isthmus_code_server.kernel.process import die_with_parent, end, exit_code_of
+from isthmus_code_server.kernel.process import die_with_parent, end_in_time, exit_code_of
 from isthmus_code_server.zygote.collector import collector_at_rest
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> NoReturn:
         exit_code = exit_code_of(exit_request)
     except BaseException:  # noqa: BLE001  # the process ends here, and its stderr is where that can be told
         traceback.print_exc()
-    end(exit_code)
+    end_in_time(exit_code)
 
 
 def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
