@@ -5,6 +5,7 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,6 +28,8 @@ from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
 SPARE_DELAY_S = 0.06
 #: The same while one child at the most serves a call: on two processors it is ready when the next of a row of runs comes.
 LONELY_SPARE_DELAY_S = 0.02
+#: The status, as waitpid would give it, of a child that could not be started: exit code 1.
+_NOT_STARTED = 1 << 8
 
 
 class ChildStart(Protocol):
@@ -162,15 +165,26 @@ class Nursery:
         if received is None:
             return False
         call, fd = received
-        try:
-            pid = self._hand_to_spare(fd) or self._start.start(fd, inherited=self._own_sockets())
-        finally:
-            os.close(fd)
-        self._calls[pid] = call
-        send_frame(self._channel, FrameKind.FORKED, Forked(call=call, pid=pid).encode())
+        pid = self._start_child(fd) if fd is not None else 0
+        if pid:
+            self._calls[pid] = call
+            send_frame(self._channel, FrameKind.FORKED, Forked(call=call, pid=pid).encode())
+        else:
+            # As if it had exited at once: the call fails, and those that have their children go on.
+            self._tell(Exited(call=call, pid=0, status=_NOT_STARTED))
         self._asked_at = time.monotonic()
         self._may_start_spares = self._refills
         return True
+
+    def _start_child(self, fd: int) -> int:
+        """Give a channel a child; returns its process id, 0 when the system has no room for one."""
+        try:
+            return self._hand_to_spare(fd) or self._start.start(fd, inherited=self._own_sockets())
+        except OSError as error:
+            sys.stderr.write(f"A process could not be started: {error}.\n")
+            return 0
+        finally:
+            os.close(fd)
 
     def _own_sockets(self) -> list[socket.socket]:
         return [
@@ -213,7 +227,12 @@ class Nursery:
 
     def _start_spare_if_idle(self) -> None:
         if self._is_spare_wanted() and self._idle_for_s() == 0.0:
-            spare = self._start.start_ahead(inherited=self._own_sockets())
+            try:
+                spare = self._start.start_ahead(inherited=self._own_sockets())
+            except OSError:
+                # No room for another process: one is started after the next call, if there is room then.
+                self._may_start_spares = False
+                return
             self._spares[spare.pid] = spare
             self._selector.register(spare.channel, selectors.EVENT_READ, spare)
 
