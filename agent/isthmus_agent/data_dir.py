@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from isthmus_lifecycle.private import private_folder
+
 from isthmus_agent.errors import DataFolderInUseError
 
 #: How long a folder may be held by what is left of an agent that was killed: a process that it was about to start has its
@@ -17,12 +19,12 @@ _PAUSE_S = 0.05
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
-    """Make the folder, and keep every other agent out of it for as long as this one lives.
+    """Make the folder, for this user alone, and keep every other agent out of it for as long as this one lives.
 
     Raises:
         DataFolderInUseError: another agent works in it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     with (folder / "agent.lock").open("w") as lock:
         _lock(lock, folder=folder)
         yield folder.resolve()

@@ -78,3 +78,11 @@ SNAPSHOTS = Table(
     Column("body", LargeBinary, nullable=False),
     Column("stored_at", Instant, nullable=False),
 )
+
+# Snapshots that no placement refers to, and since when. Beside them, because a change of a large row writes all of it.
+IDLE_SNAPSHOTS = Table(
+    "idle_snapshots",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("idle_since", Instant, nullable=False),
+)
