@@ -197,6 +197,8 @@ async def test_a_request_for_another_location_is_refused(tmp_path: Path, broker_
         for call in (
             server.stub.StartRun(pb.StartRunRequest(request=request)),
             server.stub.ValidateRun(pb.ValidateRunRequest(request=request)),
+            server.stub.EvaluateSchedule(pb.EvaluateScheduleRequest(schedule_name="s", location="other")),
+            server.stub.EvaluateSensor(pb.EvaluateSensorRequest(sensor_name="files", location="other")),
         ):
             with pytest.raises(grpc.aio.AioRpcError, match="location 'jobs', not 'other'") as caught:
                 await call
