@@ -79,7 +79,7 @@ def name_of(pid: int) -> str:
 def session_of(pid: int) -> int:
     """Return the session of a process; 0 when it is gone."""
     with suppress(ProcessLookupError):
-        return os.getsid(pid)
+        return os.getsid(pid) if pid > 0 else 0
     return 0
 
 
