@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, String, Table, Text
 
-from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, name_of
+from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, Words, name_of
 from isthmus_store.state import AgentState, LocationPhase
 from isthmus_store.table.metadata import METADATA, NAME
 
@@ -24,6 +24,8 @@ AGENTS = Table(
     Column("sync_revision", RowNumber, nullable=False),
     Column("synced_incarnation", Text, nullable=False),
     Column("standbys", Standbys),
+    Column("former_incarnations", Words),
+    Column("code_server_broker_user", Text, nullable=False, server_default=""),
 )
 
 LOCATIONS = Table(
