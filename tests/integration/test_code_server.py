@@ -27,7 +27,7 @@ from isthmus_broker.telemetry import ReceivedBatch, TelemetryConsumer
 from isthmus_broker.topology import declare
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalReader
-from support.eventually import eventually, patiently
+from support.eventually import PATIENCE, eventually, patiently
 from support.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def code_server(
             stub = cast("CodeServerAsyncStub", CodeServerStub(channel))
             health = health_pb2_grpc.HealthStub(channel)
             # The first call waits until the server listens and has loaded its definitions.
-            await stub.Describe(pb.DescribeRequest(), wait_for_ready=True, timeout=40)
+            await stub.Describe(pb.DescribeRequest(), wait_for_ready=True, timeout=40 * PATIENCE)
             yield Running(process=process, stub=stub, health=health, runs_dir=runs_dir)
     finally:
         if process.returncode is None:
