@@ -3,10 +3,11 @@
 import asyncio
 
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.errors import BrokerError
+from isthmus_broker.errors import TransientBrokerError, UnroutableError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 
 log = get_logger(__name__)
@@ -20,6 +21,7 @@ class LocationReporter:
         self._publisher = publisher
         self._waiting: dict[str, telemetry.Event] = {}
         self._bell = asyncio.Event()
+        self._boundary = Boundary("location report")
 
     def report(self, location: str, event: telemetry.Event) -> None:
         """Send a report, in place of one of the same location that still waits."""
@@ -28,24 +30,32 @@ class LocationReporter:
 
     async def run(self) -> None:
         """Send what waits, until cancelled."""
-        while True:
-            await self._bell.wait()
-            self._bell.clear()
-            while self._waiting:
-                location = next(iter(self._waiting))
-                await self._send(location)
+        await keep_going(self._send_waiting, name="location reports")
 
-    async def _send(self, location: str) -> None:
+    async def _send_waiting(self) -> None:
+        await self._bell.wait()
+        self._bell.clear()
         backoff = Backoff(0.05, 3.0)
-        while True:
+        while self._waiting:
             await self._publisher.wait_connected()
-            event = self._waiting[location]
+            # In turn: a report that cannot be sent now keeps no other location's waiting.
+            sent = [await self._try_to_send(location) for location in tuple(self._waiting)]
+            if any(sent):
+                backoff.reset()
+            else:
+                await asyncio.sleep(backoff.next_wait_s())
+
+    async def _try_to_send(self, location: str) -> bool:
+        event = self._waiting[location]
+        with self._boundary.guard(location=location) as fate:
             try:
                 await self._publisher.publish(TelemetryKind.LOCATION, (event,))
-            except BrokerError as error:
+            except (TransientBrokerError, UnroutableError) as error:
                 log.debug("report_waits", location=location, error=str(error))
-                await asyncio.sleep(backoff.next_wait_s())
-                continue
-            if self._waiting[location] is event:
-                del self._waiting[location]
-                return
+                return False
+        if fate.error is not None:
+            # It would fail again: the location's next report has another chance.
+            log.error("report_given_up", location=location, problem=str(fate.error))
+        if self._waiting[location] is event:
+            del self._waiting[location]
+        return True

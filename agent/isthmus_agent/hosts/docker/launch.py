@@ -89,9 +89,9 @@ class Dock:
             log.warning("container_labels_unreadable", container=container.name)
             return None
         places = self.places.of(server.name, location=server.location)
-        timeout = container.labels.get(labels.STOP_TIMEOUT, "")
         server = Server(**{**vars(server), "address": places.address})
-        life = ContainerLife(server, container=container.id, places=places, stop_timeout_s=float(timeout or 0))
+        timeout = labels.stop_timeout_of(container.labels)
+        life = ContainerLife(server, container=container.id, places=places, stop_timeout_s=timeout)
         life.launched.set()
         log.info("server_adopted", server=server.name, location=server.location, container=container.id[:12])
         return life
