@@ -53,6 +53,8 @@ class Load:
     timeout_s: float
     #: Told how it ended, with None for well; not at all when it was called off.
     on_end: Callable[[LoadFailure | None], None]
+    #: Called when there is a process.
+    on_started: Callable[[], None] = lambda: None
     #: Told of each step of the start.
     on_step: OnStep = lambda _step, _progress: None
 
@@ -128,6 +130,7 @@ class ServerLauncher:
         try:
             if load.spec is not None:
                 self.attach(held, await self.host.start(load.spec, on_step=load.on_step))
+                load.on_started()
             response = await held.client.describe(timeout_s=load.timeout_s)
         except CodeServerUnavailableError as error:
             with suppress(TimeoutError):
