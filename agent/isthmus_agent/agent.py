@@ -24,6 +24,7 @@ from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.heartbeat import Bell, LifeSigns, beat, say_stopped
 from isthmus_agent.hosts.host import Host
 from isthmus_agent.hosts.process.host import ProcessHost
+from isthmus_agent.hosts.process.launch import Launching
 from isthmus_agent.hosts.process.sockets import default_runtime_dir
 from isthmus_agent.instance.relay import InstanceRelay
 from isthmus_agent.instructions.desk import AttemptDesk
@@ -93,6 +94,7 @@ def _host(settings: AgentSettings, folder: Path, *, policy: Policy) -> Host:
         runtime_dir=settings.runtime_dir or default_runtime_dir(folder),
         deployment=settings.deployment,
         agent=settings.name,
+        launching=Launching(passed_env=settings.passed_env_names + policy.passed_env),
     )
 
 

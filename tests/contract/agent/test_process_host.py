@@ -17,6 +17,7 @@ from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import procfs, sockets
 from isthmus_agent.hosts.process.host import ProcessHost
+from isthmus_agent.hosts.process.launch import Launching
 
 _SMALL_SERVER = Path(__file__).with_name("small_server.py")
 
@@ -43,7 +44,7 @@ class ProcessKit:
             runtime_dir=self.folder / "run",
             deployment="test",
             agent="edge",
-            command=(str(_SMALL_SERVER),),
+            launching=Launching((str(_SMALL_SERVER),), passed_env=("WANTED_*",)),
         )
 
     def spec(self, *, generation: int = 1, **behaviour: str) -> ServerSpec:
@@ -232,3 +233,19 @@ async def test_a_folder_may_vanish_at_any_look(kit: ProcessKit) -> None:
         assert list(await host.list()) == [neighbour]
         await host.stop(neighbour, grace_s=5)
         assert (await next_exit(host)).server == neighbour
+
+
+async def test_user_code_gets_the_usual_variables_and_those_that_the_owner_names(
+    kit: ProcessKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("WANTED_REGION", "eu")
+    monkeypatch.setenv("LC_TIME", "C")
+    async with kit.host() as host:
+        server = await host.start(kit.spec())
+        env = (await kit.note(server))["env"]
+        await host.stop(server, grace_s=5)
+    assert isinstance(env, dict)
+    assert env["PATH"].endswith(os.environ["PATH"])
+    assert (env["LC_TIME"], env["WANTED_REGION"]) == ("C", "eu")
+    assert "AWS_SECRET_ACCESS_KEY" not in env

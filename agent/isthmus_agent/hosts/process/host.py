@@ -20,6 +20,7 @@ from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import launch, procfs, sockets
+from isthmus_agent.hosts.process.launch import USUAL, Launching
 from isthmus_agent.hosts.process.life import ServerLife
 from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
 from isthmus_agent.hosts.server_config import CONFIG_FILE
@@ -28,8 +29,6 @@ from isthmus_agent.hosts.tasks import OwnTasks
 
 log = get_logger(__name__)
 
-#: What a code server is, after the interpreter.
-CODE_SERVER_COMMAND = ("-m", "isthmus_code_server.main", "serve")
 #: How old the count of the kernel's memory kills may be, seconds: a kill -9 this soon after one is taken for one.
 _MEMORY_SAMPLE_S = 5.0
 
@@ -44,7 +43,7 @@ class ProcessHost:
         runtime_dir: Path,
         deployment: str,
         agent: str,
-        command: tuple[str, ...] = CODE_SERVER_COMMAND,
+        launching: Launching = USUAL,
     ) -> None:
         """Keep servers' folders in `servers_dir` and their sockets in `runtime_dir`.
 
@@ -53,12 +52,12 @@ class ProcessHost:
             runtime_dir: short, and private to this user.
             deployment: whose servers these are, together with the agent.
             agent: the name of the agent.
-            command: what to start, after the interpreter; `--config FILE` is added.
+            launching: how code servers are started.
         """
         self._servers_dir = servers_dir
         self._runtime_dir = runtime_dir
         self._owner = (deployment, agent)
-        self._command = command
+        self._launching = launching
         self._lives: dict[str, ServerLife] = {}
         self._exits: asyncio.Queue[ServerExit] = asyncio.Queue()
         self._memory_kills = procfs.out_of_memory_kills()
@@ -214,7 +213,7 @@ class ProcessHost:
             record.save(folder)
         except OSError as error:
             raise ServerStartError(server=name, problem=f"{folder}: {error.strerror or error}") from error
-        pid = launch.spawn(folder, spec=spec, server=name, tag=record.incarnation, command=self._command)
+        pid = launch.spawn(folder, spec=spec, server=name, tag=record.incarnation, how=self._launching)
         self._lives[name] = self._follow(record.server, pid=pid)
         with self._boundary.guard(server=name):
             # Without it, the tag of its processes tells the server.
