@@ -87,7 +87,12 @@ def _host(settings: AgentSettings, folder: Path, *, policy: Policy) -> Host:
         # An agent of processes does without an HTTP client.
         from isthmus_agent.hosts.docker.host import DockerHost
 
-        options = replace(settings.docker, limits=default_limits(settings.docker.limits, policy=policy))
+        options = replace(
+            settings.docker,
+            limits=default_limits(settings.docker.limits, policy=policy),
+            are_volumes_listed=policy.mounts is not None,
+            are_networks_listed=policy.networks is not None,
+        )
         return DockerHost(options, data_dir=folder, deployment=settings.deployment, agent=settings.name)
     return ProcessHost(
         servers_dir=folder / "servers",

@@ -3,7 +3,7 @@
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +23,9 @@ def claimed(folder: Path) -> Iterator[Path]:
         DataFolderInUseError: another agent works in it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(PermissionError):
+        # One that was there before, with the mode of its time. It may be somebody else's, who gave it to us to write to.
+        folder.chmod(0o700)
     with (folder / "agent.lock").open("w") as lock:
         _lock(lock, folder=folder)
         yield folder.resolve()

@@ -20,6 +20,7 @@ from isthmus_agent.hosts.docker.replies import (
     EngineEvent,
     Image,
     Info,
+    Labelled,
     ListedContainer,
     PullStep,
     Stats,
@@ -185,6 +186,26 @@ class Engine:
         """Look at an image that the engine has; None when it has not."""
         try:
             return await self._ask(Image, _Call("look at an image", f"images/{quote(reference, safe='/:@')}/json"))
+        except EngineRefusedError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    async def volume_labels(self, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a volume; None when there is none of that name."""
+        return await self._labels(_Call("look at a volume", f"volumes/{quote(name, safe='')}"))
+
+    async def network_labels(self, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a network; None when there is none of that name."""
+        return await self._labels(_Call("look at a network", f"networks/{quote(name, safe='')}"))
+
+    async def create_volume(self, name: str, *, labels: Mapping[str, str]) -> None:
+        """Make a volume."""
+        await self._do(_Call("make a volume", "volumes/create", "POST", data={"Name": name, "Labels": dict(labels)}))
+
+    async def _labels(self, call: _Call) -> Mapping[str, str] | None:
+        try:
+            return (await self._ask(Labelled, call)).labels
         except EngineRefusedError as error:
             if error.status == _NOT_FOUND:
                 return None

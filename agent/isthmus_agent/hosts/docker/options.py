@@ -24,6 +24,9 @@ class DockerOptions:
     container: str = ""
     #: Where containers find the broker; the engine's default bridge when empty.
     network: str = ""
+    #: Whether the owner's policy lists the volumes and the networks that containers may have: then it has judged them.
+    are_volumes_listed: bool = False
+    are_networks_listed: bool = False
     limits: Limits = field(default_factory=lambda: Limits(pids=DEFAULT_PIDS))
     #: Seconds that a container may take to end when it is not the agent that stops it.
     stop_timeout_s: float = 30.0

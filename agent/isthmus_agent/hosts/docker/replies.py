@@ -121,6 +121,12 @@ class Info(_Reply):
         return self.is_rootless or any("name=userns" in option for option in self.security)
 
 
+class Labelled(_Reply):
+    """A volume or a network."""
+
+    labels: Words = Field(alias="Labels", default_factory=dict)
+
+
 class Created(_Reply):
     """The answer to a creation."""
 
