@@ -16,6 +16,16 @@ settings.register_profile("isthmus", deadline=None)
 settings.load_profile("isthmus")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what services remember for their user away from the one who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        for name in ("ISTHMUS_API_TOKEN", "ISTHMUS_API_TOKEN_FILE"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its time on a busy machine, too: marks say what a quiet one needs."""
     for item in items:

@@ -3,9 +3,11 @@
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from isthmus_lifecycle.private import private_folder
 
 from isthmus_agent.errors import DataFolderInUseError
 
@@ -17,15 +19,12 @@ _PAUSE_S = 0.05
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
-    """Make the folder, and keep every other agent out of it for as long as this one lives.
+    """Make the folder, for this user alone, and keep every other agent out of it for as long as this one lives.
 
     Raises:
         DataFolderInUseError: another agent works in it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(PermissionError):
-        # One that was there before, with the mode of its time. It may be somebody else's, who gave it to us to write to.
-        folder.chmod(0o700)
+    private_folder(folder)
     with (folder / "agent.lock").open("w") as lock:
         _lock(lock, folder=folder)
         yield folder.resolve()

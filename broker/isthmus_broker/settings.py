@@ -19,10 +19,18 @@ class BrokerSettings:
     connect_timeout_s: float = 10.0
     #: How long a publish may wait for the broker's confirm, seconds.
     publish_timeout_s: float = 10.0
+    #: The most that one message's body may have as it is sent, bytes. RabbitMQ 4 takes 16 MiB unless it is told otherwise;
+    #: a broker that takes less is heard when it says so.
+    max_message_bytes: int = 12 * 1024**2
     #: First wait before another try to connect, seconds; it doubles up to the maximum, and each is jittered.
     reconnect_min_s: float = 0.1
     #: Longest wait between two tries, seconds.
     reconnect_max_s: float = 3.0
+    #: First pause before an instruction that failed is delivered again, seconds; it doubles up to the maximum. With
+    #: `INSTRUCTION_DELIVERY_LIMIT` deliveries the last is some four minutes after the first.
+    retry_min_s: float = 0.1
+    #: Longest pause before an instruction is delivered again, seconds.
+    retry_max_s: float = 15.0
     #: A connection missing for longer than this is logged as an error, again and again, seconds.
     watchdog_s: float = 30.0
 

@@ -16,6 +16,7 @@ from isthmus.v1.control_plane_pb2 import RUN_STATE_SUCCEEDED, LaunchRunRequest, 
 from isthmus.v1.instruction_pb2 import CodeSource, ContainerMount, ContainerSpec
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_FAILED, LOCATION_PHASE_SERVING
 from isthmus_client.client import ControlPlaneClient
+from isthmus_client.errors import UnauthenticatedError
 from support.docker import built_image, container_ids, docker
 
 # Images may have to be built, and five services have to come up.
@@ -138,5 +139,35 @@ def test_passwords_are_the_stacks_own_and_readable_by_its_owner_alone(stack: Sta
     assert stack.env_file.stat().st_mode & 0o077 == 0
     text = stack.env_file.read_text()
     assert len(set(re.findall(r"_PASSWORD=(\S{20,})", text))) == 2
+    assert len(set(re.findall(r"_TOKEN=(\S{20,})", text))) == 1
     assert "All is up" in stack.run("up")
     assert stack.env_file.read_text() == text
+
+
+async def test_the_api_asks_for_the_token_that_only_the_stacks_owner_has(stack: Stack) -> None:
+    async with ControlPlaneClient(stack.api_address, token="not-the-token-of-this-stack") as stranger:
+        with pytest.raises(UnauthenticatedError):
+            await stranger.list_agents()
+
+
+def test_nobody_beside_the_broker_reaches_its_erlang(stack: Stack) -> None:
+    facts = json.loads(docker("inspect", docker("ps", "--quiet", *_of(stack, "rabbitmq")).strip()))
+    addresses = [one["IPAddress"] for one in facts[0]["NetworkSettings"]["Networks"].values()]
+    assert len(addresses) == 2
+    for address in addresses:
+        assert _is_reachable(address, 5672)
+        for port in (4369, 25672):
+            assert not _is_reachable(address, port), f"{port} answers on {address}"
+
+
+def _of(stack: Stack, service: str) -> tuple[str, ...]:
+    labels = (f"com.docker.compose.project={stack.name}", f"com.docker.compose.service={service}")
+    return tuple(word for label in labels for word in ("--filter", f"label={label}"))
+
+
+def _is_reachable(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 from isthmus.v1.control_plane_pb2 import RUN_STATE_FAILED
 from isthmus.v1.instruction_pb2 import CodeSource
+from isthmus_client.discovery import find_token
 from support.eventually import PATIENCE, eventually
 from support.system import Operator, System, running_system
 
@@ -36,6 +37,9 @@ async def gated(operator: Operator, gated_source: CodeSource) -> Operator:
 async def call_by_reflection(address: str, method: str, **fields: object) -> object:
     """Call a method as a client does that knows nothing but the address."""
 
+    token = find_token(address)
+    assert token is not None
+
     def call() -> object:
         with grpc.insecure_channel(address) as channel:
             database = ProtoReflectionDescriptorDatabase(channel)
@@ -48,7 +52,7 @@ async def call_by_reflection(address: str, method: str, **fields: object) -> obj
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=GetMessageClass(found.output_type).FromString,
             )
-            return stub(request, timeout=10)
+            return stub(request, timeout=10, metadata=[("authorization", f"Bearer {token.value}")])
 
     return await asyncio.to_thread(call)
 

@@ -29,6 +29,7 @@ from isthmus_store.record.agent import AgentHeard
 from isthmus_store.record.location import PlacementReport
 from isthmus_store.signal import RunSignal
 from isthmus_store.state import AgentState, LocationPhase
+from support.caller import channel_to
 from support.eventually import patiently
 
 #: Any free port, and loops that do not keep a test waiting.
@@ -252,7 +253,7 @@ async def control_plane(
     async with asyncio.TaskGroup() as tasks, Database.open(database_url) as database:
         tasks.create_task(serve())
         await started.wait()
-        async with grpc.aio.insecure_channel(addresses[0]) as channel:
+        async with channel_to(addresses[0]) as channel:
             broker = BrokerSettings(url=broker_url, connection_name="test")
             yield Stand(ControlPlaneStub(channel), addresses[0], settings, database, broker, stop, ended)
         stop.set()

@@ -20,6 +20,7 @@ from isthmus_control_plane.api.service import ControlPlaneService
 from isthmus_control_plane.errors import AddressTakenError
 from isthmus_control_plane.service import run_control_plane
 from isthmus_control_plane.settings import ControlPlaneSettings
+from support.caller import channel_to
 from support.eventually import eventually
 
 Result = telemetry_pb2.InstructionResult
@@ -104,7 +105,7 @@ async def test_an_unexpected_error_tells_an_id_and_nothing_of_the_inside(sqlite_
     settings = ControlPlaneSettings(broker_url="amqp://unused", database_url=sqlite_url, listen="127.0.0.1:0")
     async with (
         ApiServer.serve(Broken(), settings=settings) as server,
-        grpc.aio.insecure_channel(server.address) as channel,
+        channel_to(server.address) as channel,
     ):
         stub: Any = ControlPlaneStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as failed:

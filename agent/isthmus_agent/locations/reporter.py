@@ -3,12 +3,14 @@
 import asyncio
 
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.errors import TransientBrokerError, UnroutableError
+from isthmus_broker.errors import BrokerError, PublishRefusedError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
+
+from isthmus_agent.locations.pieces import in_pieces
 
 log = get_logger(__name__)
 
@@ -46,16 +48,24 @@ class LocationReporter:
                 await asyncio.sleep(backoff.next_wait_s())
 
     async def _try_to_send(self, location: str) -> bool:
-        event = self._waiting[location]
-        with self._boundary.guard(location=location) as fate:
+        """Send the newest report of a location; False when it is to be tried again, be it that another took its place."""
+        event, is_sent = self._waiting[location], True
+        with self._boundary.guard(location=location):
+            # What nobody foresaw would come again: the location's next report has another chance.
+            is_sent = await self._send(event, location=location)
+        if is_sent and self._waiting[location] is event:
+            del self._waiting[location]
+        return is_sent
+
+    async def _send(self, event: telemetry.Event, *, location: str) -> bool:
+        for message in in_pieces(event):
             try:
-                await self._publisher.publish(TelemetryKind.LOCATION, (event,))
-            except (TransientBrokerError, UnroutableError) as error:
+                await self._publisher.publish(TelemetryKind.LOCATION, (message,))
+            except PublishRefusedError as error:
+                log.error("report_refused", location=location, error=str(error))  # noqa: TRY400 (the message says it all)
+            except BrokerError as error:
                 log.debug("report_waits", location=location, error=str(error))
                 return False
-        if fate.error is not None:
-            # It would fail again: the location's next report has another chance.
-            log.error("report_given_up", location=location, problem=str(fate.error))
-        if self._waiting[location] is event:
-            del self._waiting[location]
+            if self._waiting[location] is not event:
+                return True
         return True

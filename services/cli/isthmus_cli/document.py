@@ -62,9 +62,17 @@ def _is_repeated(field: FieldDescriptor) -> bool:
     return bool(is_repeated) if is_repeated is not None else getattr(field, "label", 0) == _LABEL_REPEATED
 
 
+def _moment(value: Timestamp) -> str:
+    try:
+        return value.ToJsonString()
+    except ValueError:
+        # No calendar has it: the seconds since 1970, as they came.
+        return f"{value.seconds}.{value.nanos:09d}"
+
+
 def _single(field: FieldDescriptor, *, value: Any) -> Any:
     if isinstance(value, Timestamp):
-        return value.ToJsonString()
+        return _moment(value)
     if isinstance(value, Message):
         return to_document(value)
     if field.enum_type is not None:

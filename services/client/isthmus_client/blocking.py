@@ -40,8 +40,11 @@ class BlockingClient:
     asynchronous client. An iterator that is not read to its end is closed with `close()`, or when it is collected.
     """
 
-    def __init__(self, address: str, *, deployment: str = "default", connect_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, address: str, *, deployment: str = "default", connect_timeout_s: float = 5.0, token: str | None = None
+    ) -> None:
         self._address = address
+        self._token = token
         self._deployment = deployment
         self._connect_timeout_s = connect_timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -170,7 +173,10 @@ class BlockingClient:
     async def _connect(self) -> ControlPlaneClient:
         # Made here, because a channel belongs to the event loop that made it.
         client = ControlPlaneClient(
-            self._address, deployment=self._deployment, connect_timeout_s=self._connect_timeout_s
+            self._address,
+            deployment=self._deployment,
+            connect_timeout_s=self._connect_timeout_s,
+            token=self._token,
         )
         return await client.__aenter__()
 

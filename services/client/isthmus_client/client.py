@@ -20,6 +20,7 @@ from isthmus.v1.control_plane_pb2 import (
     GetAgentRequest,
     GetLocationRequest,
     GetRunRequest,
+    GetSnapshotRequest,
     LaunchRunRequest,
     ListAgentsRequest,
     ListLocationsRequest,
@@ -42,9 +43,11 @@ from isthmus.v1.control_plane_pb2_grpc import ControlPlaneStub
 from isthmus.v1.instruction_pb2 import LogCursor
 
 from isthmus_client.channel import CHANNEL_OPTIONS
+from isthmus_client.discovery import find_token
 from isthmus_client.errors import UnavailableError
 from isthmus_client.resume import is_ended, resumed
-from isthmus_client.status import translate
+from isthmus_client.status import Callee, translate
+from isthmus_client.token import METADATA_KEY, checked
 
 if TYPE_CHECKING:
     from grpc.aio import UnaryStreamCall
@@ -58,29 +61,34 @@ _Response = TypeVar("_Response")
 CALL_DEADLINE_S = 15.0
 #: Seconds for a call that asks the user's environment.
 QUESTION_DEADLINE_S = 90.0
+#: How long a large snapshot may take on its way, seconds.
+_SNAPSHOT_DEADLINE_S = 300.0
 
 
 class ControlPlaneClient:
     """A connection to one control plane, speaking for one deployment.
 
     Enter it to connect; leaving it closes the connection. Messages are those of `isthmus.v1`. Each method raises a
-    subclass of `isthmus_client.errors.ClientError`. An empty `deployment` in a request is filled in.
+    subclass of `isthmus_client.errors.ClientError`. An empty `deployment` in a request is filled in. Without `token`, the
+    one that `isthmus_client.discovery.find_token` finds for the address is sent.
     """
 
-    def __init__(self, address: str, *, deployment: str = "default", connect_timeout_s: float = 5.0) -> None:
-        self._address = address
+    def __init__(
+        self, address: str, *, deployment: str = "default", connect_timeout_s: float = 5.0, token: str | None = None
+    ) -> None:
+        self._callee, self._metadata = _credentials(address, token=token)
         self._deployment = deployment
         self._connect_timeout_s = connect_timeout_s
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = cast("ControlPlaneAsyncStub", ControlPlaneStub(self._channel))
 
     def __repr__(self) -> str:
-        return f"<ControlPlaneClient {self._address} deployment={self._deployment}>"
+        return f"<ControlPlaneClient {self._callee.address} deployment={self._deployment}>"
 
     @property
     def address(self) -> str:
         """Where the control plane listens."""
-        return self._address
+        return self._callee.address
 
     async def __aenter__(self) -> Self:
         """Connect; raises UnavailableError when nobody answers within `connect_timeout_s`."""
@@ -90,7 +98,7 @@ class ControlPlaneClient:
         except TimeoutError as error:
             await self._channel.close()
             detail = f"no connection within {self._connect_timeout_s:g} s"
-            raise UnavailableError.unreachable(self._address, detail=detail) from error
+            raise UnavailableError.unreachable(self._callee.address, detail=detail) from error
         return self
 
     async def __aexit__(self, *_exc_info: object) -> None:
@@ -133,16 +141,39 @@ class ControlPlaneClient:
 
     async def get_location(self, name: str) -> Location:
         """Tell one location, with what it defines."""
-        return await self._call(self._stub.GetLocation, GetLocationRequest(deployment=self._deployment, name=name))
+        request = GetLocationRequest(deployment=self._deployment, name=name)
+        return await self.with_snapshot(await self._call(self._stub.GetLocation, request))
+
+    async def with_snapshot(self, location: Location) -> Location:
+        """Return a location with what it defines, which is asked for where it was too large to come along.
+
+        Raises:
+            NotFoundError: The location serves something else by now.
+        """
+        if location.HasField("snapshot") or not location.snapshot_bytes:
+            return location
+        request = GetSnapshotRequest(
+            deployment=self._deployment, name=location.settings.name, snapshot_hash=location.snapshot_hash
+        )
+        try:
+            call = self._stub.GetSnapshot(request, timeout=_SNAPSHOT_DEADLINE_S, metadata=self._metadata)
+            body = b"".join([piece.data async for piece in call])
+        except grpc.aio.AioRpcError as error:
+            raise translate(error, method="GetSnapshot", callee=self._callee) from error
+        location.snapshot.MergeFromString(body)
+        return location
 
     async def watch_location(self, name: str) -> AsyncIterator[Location]:
-        """Tell the location now and after each change, until it is removed; reconnects by itself."""
+        """Tell the location now and after each change, until it is removed; reconnects by itself.
+
+        What it defines is told with it up to 2 MiB; `with_snapshot` adds what is larger.
+        """
         request = WatchLocationRequest(deployment=self._deployment, name=name)
         async for location in resumed(
-            lambda: self._stub.WatchLocation(request),
+            lambda: self._stub.WatchLocation(request, metadata=self._metadata),
             is_last=lambda location: location.is_removed,
             method="WatchLocation",
-            address=self._address,
+            callee=self._callee,
         ):
             yield location
 
@@ -185,10 +216,10 @@ class ControlPlaneClient:
         """
         request = WatchRunRequest(deployment=self._deployment, run_id=run_id, after_position=after_position)
         async for update in resumed(
-            lambda: self._stub.WatchRun(request),
+            lambda: self._stub.WatchRun(request, metadata=self._metadata),
             is_last=lambda update: update.HasField("run") and is_ended(update.run),
             method="WatchRun",
-            address=self._address,
+            callee=self._callee,
         ):
             request.after_position = max(request.after_position, update.position)
             yield update
@@ -236,13 +267,13 @@ class ControlPlaneClient:
                 value_sha256=value,
                 cursors=cursors.values(),
             )
-            return self._stub.StreamLogs(request)
+            return self._stub.StreamLogs(request, metadata=self._metadata)
 
         async for chunk in resumed(
             open_stream,
             is_last=None,
             method="StreamLogs",
-            address=self._address,
+            callee=self._callee,
         ):
             cursor = cursors.setdefault(
                 (chunk.stream, chunk.step_key), LogCursor(stream=chunk.stream, step_key=chunk.step_key)
@@ -266,7 +297,18 @@ class ControlPlaneClient:
         deadline_s: float = CALL_DEADLINE_S,
     ) -> _Response:
         try:
-            return await method(request, timeout=deadline_s)
+            return await method(request, timeout=deadline_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             name = type(request).__name__.removesuffix("Request").removesuffix("Query")
-            raise translate(error, method=name, address=self._address) from error
+            raise translate(error, method=name, callee=self._callee) from error
+
+
+def _credentials(address: str, *, token: str | None) -> tuple[Callee, tuple[tuple[str, str], ...]]:
+    """Choose the token, and tell whom it is sent to; without one, the control plane will say what is missing."""
+    if token is not None:
+        value, source = checked(token, source="the caller"), "the caller"
+    elif found := find_token(address):
+        value, source = found.value, found.source
+    else:
+        return Callee(address), ()
+    return Callee(address, token_source=source), ((METADATA_KEY, f"Bearer {value}"),)

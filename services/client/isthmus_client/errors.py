@@ -81,6 +81,29 @@ class AccessDeniedError(PermanentError):
     """The caller may not do this."""
 
 
+class UnauthenticatedError(AccessDeniedError):
+    """The control plane asks for a token, and got none or another one."""
+
+    def __init__(self, address: str, *, source: str | None) -> None:
+        if source is None:
+            text = f"The control plane at {address} asks for a token, and there is none for it here."
+            remedy = (
+                "Call it as the user who started it, or name its token with ISTHMUS_API_TOKEN, or a file that holds it "
+                "with ISTHMUS_API_TOKEN_FILE."
+            )
+        else:
+            text = f"The control plane at {address} does not accept the token from {source}."
+            remedy = (
+                "Take the token that this control plane was started with, or the file that holds it, or none of both."
+            )
+        super().__init__(text, remedy=remedy)
+        self.address = address
+
+
+class TokenError(PermanentError):
+    """A token cannot be used, or the file that should hold it can be neither read nor made."""
+
+
 class UnsupportedCallError(PermanentError):
     """The control plane is older than this client and does not know the call."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 from isthmus.v1.control_plane_pb2 import Run, RunState
 
-from isthmus_client.status import is_connection_lost, translate
+from isthmus_client.status import Callee, is_connection_lost, translate
 
 if TYPE_CHECKING:
     from grpc.aio import UnaryStreamCall
@@ -61,7 +61,7 @@ async def resumed(
     *,
     is_last: Callable[[_Message], bool] | None,
     method: str,
-    address: str,
+    callee: Callee,
 ) -> AsyncIterator[_Message]:
     """Yield a stream's messages, opening it anew when it breaks, with growing pauses.
 
@@ -70,7 +70,7 @@ async def resumed(
         is_last: Whether a stream that ended by itself with this message is complete; otherwise it is opened again. None
             when such a stream is always complete.
         method: Names the call in errors.
-        address: Names the control plane in errors.
+        callee: Names the control plane in errors.
 
     Raises:
         ClientError: When the status is not one of a lost connection, or `PATIENCE_S` passed without one.
@@ -88,7 +88,7 @@ async def resumed(
                 return
         except grpc.aio.AioRpcError as error:
             if not is_connection_lost(error) or patience.is_at_end():
-                raise translate(error, method=method, address=address) from error
+                raise translate(error, method=method, callee=callee) from error
         finally:
             call.cancel()
         await patience.wait()

@@ -1,6 +1,7 @@
 """Turns gRPC statuses, with their rich details, into this package's errors."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import grpc
@@ -13,6 +14,7 @@ from isthmus_client.errors import (
     InvalidRequestError,
     NotFoundError,
     ServerFaultError,
+    UnauthenticatedError,
     UnavailableError,
     UnsupportedCallError,
     Violation,
@@ -26,25 +28,36 @@ _LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _PASSING_REASONS = frozenset({"STORE_AWAY", "BROKER_AWAY"})
 
 
-def translate(error: grpc.aio.AioRpcError, *, method: str, address: str) -> ClientError:
+@dataclass(frozen=True)
+class Callee:
+    """Whom a call went to, and with which token: what its errors tell of."""
+
+    address: str
+    #: Where the token came from; None when none was sent.
+    token_source: str | None = None
+
+
+def translate(error: grpc.aio.AioRpcError, *, method: str, callee: Callee) -> ClientError:
     """Build the error that a caller of this package sees for a gRPC status."""
     code, text = error.code(), error.details() or error.code().name
     details = _details(error)
     match code:
         case grpc.StatusCode.UNAVAILABLE:
-            found: ClientError = _unavailable(text, details=details, address=address)
+            found: ClientError = _unavailable(text, details=details, address=callee.address)
         case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.OUT_OF_RANGE:
             found = InvalidRequestError(text, violations=_violations(details))
         case grpc.StatusCode.NOT_FOUND:
             found = _not_found(text, details=details)
         case grpc.StatusCode.FAILED_PRECONDITION | grpc.StatusCode.ALREADY_EXISTS | grpc.StatusCode.ABORTED:
             found = ConflictError(text, remedy=_remedy(details))
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+        case grpc.StatusCode.UNAUTHENTICATED:
+            found = UnauthenticatedError(callee.address, source=callee.token_source)
+        case grpc.StatusCode.PERMISSION_DENIED:
             found = AccessDeniedError(text, remedy=_remedy(details))
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             found = DeadlineError(method, detail=text)
         case grpc.StatusCode.UNIMPLEMENTED if not details:
-            found = UnsupportedCallError(method, address=address)
+            found = UnsupportedCallError(method, address=callee.address)
         case _:
             found = ServerFaultError(f"{method} failed ({code.name}): {text}", remedy=_remedy(details))
     return found

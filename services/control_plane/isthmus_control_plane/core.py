@@ -1,5 +1,6 @@
 """What every part of the running control plane shares."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from isthmus_control_plane.wake import WakeHub
 
 #: Snapshots indexed in memory: one per location that is launched from, with room for a few old ones.
 _MAX_CACHED: Final = 64
+#: Snapshots larger than this, bytes, are read off the event loop: it takes a few milliseconds for each MiB.
+_LARGE_BYTES: Final = 1024**2
 
 
 class DefinitionCache:
@@ -33,10 +36,17 @@ class DefinitionCache:
         body = await snapshots.get(tx, snapshot_hash) if snapshot_hash else None
         if body is None:
             return None
-        self._by_hash[snapshot_hash] = Definitions.of(LocationSnapshot.FromString(body))
+        if len(body) > _LARGE_BYTES:
+            self._by_hash[snapshot_hash] = await asyncio.to_thread(_index, body)
+        else:
+            self._by_hash[snapshot_hash] = _index(body)
         if len(self._by_hash) > _MAX_CACHED:
             self._by_hash.popitem(last=False)
         return self._by_hash[snapshot_hash]
+
+
+def _index(body: bytes) -> Definitions:
+    return Definitions.of(LocationSnapshot.FromString(body))
 
 
 class Core:

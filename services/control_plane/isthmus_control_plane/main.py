@@ -3,6 +3,7 @@
 import asyncio
 
 from isthmus_broker.errors import PermanentBrokerError
+from isthmus_client.errors import TokenError
 from isthmus_lifecycle.service import run_service
 from isthmus_lifecycle.settings import SettingsError
 from isthmus_store.errors import PermanentStoreError
@@ -15,7 +16,7 @@ from isthmus_control_plane.settings import load_settings
 def main() -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once."""
     # What cannot be mended by starting again.
-    faults = (SettingsError, PermanentControlPlaneError, PermanentBrokerError, PermanentStoreError)
+    faults = (SettingsError, TokenError, PermanentControlPlaneError, PermanentBrokerError, PermanentStoreError)
     run_service(_serve, name="isthmus-control-plane", faults=faults)
 
 

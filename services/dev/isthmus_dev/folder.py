@@ -1,14 +1,15 @@
 """The data folder: who owns it, what lies where, and how the command line finds the control plane."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus_client.discovery import SERVER_FILE
+from isthmus_client.announcement import Announcement
+from isthmus_client.discovery import SERVER_FILE, TOKEN_FILE
+from isthmus_lifecycle.private import private_folder
 
 from isthmus_dev.errors import AlreadyRunningError, DevError
 
@@ -44,6 +45,11 @@ class DataFolder:
         """Where the command line finds our address."""
         return self.path / SERVER_FILE
 
+    @property
+    def token_file(self) -> Path:
+        """Where the command line finds what it must send to our API."""
+        return self.path / TOKEN_FILE
+
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Hold the folder; the kernel lets go of it when this process dies, however it dies.
@@ -69,9 +75,7 @@ class DataFolder:
     @contextmanager
     def announced(self, address: str) -> Iterator[None]:
         """Tell the command line where the control plane listens, for as long as it does."""
-        partial = self.server_file.with_suffix(".tmp")
-        partial.write_text(json.dumps({"address": address, "pid": os.getpid()}) + "\n", encoding="utf-8")
-        partial.replace(self.server_file)
+        Announcement(address=address, pid=os.getpid(), token_file=self.token_file).write(self.server_file)
         try:
             yield
         finally:
@@ -84,7 +88,8 @@ class DataFolder:
 
     def _open_lock(self) -> int:
         try:
-            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path)
+            self.log_file.parent.mkdir(exist_ok=True)
             ignore = self.path / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")

@@ -6,6 +6,7 @@ has; the broker stops. What the monitor did not get to waits in the broker's dur
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -20,6 +21,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_cli.apply import is_settled
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.discovery import DEFAULT_ADDRESS, STATE_FOLDER
+from isthmus_client.token import TOKEN_FILE_VARIABLE
 from isthmus_control_plane.service import run_control_plane
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_lifecycle.service import until_stopped
@@ -150,6 +152,7 @@ class _Stack:
                 "broker_url": self.broker_url,
                 "database_url": self.settings.folder.database_url,
                 "listen": f"{_HOST}:{self.settings.port}",
+                "api_token_file": os.environ.get(TOKEN_FILE_VARIABLE) or self.settings.folder.token_file,
             },
         )
         part = await self._start(
@@ -208,7 +211,7 @@ class _Stack:
                 async for location in client.watch_location(target.name):
                     if is_settled(location, generation=generation):
                         break
-        return location
+        return await client.with_snapshot(location)
 
     def _tell_ready(self, locations: Sequence[Location], *, address: str) -> None:
         option, paint = self._server_option(address), self.screen.paint

@@ -32,9 +32,13 @@ class Fate:
 class Boundary:
     """Catches what the work of one thing raises, so that its neighbours never notice."""
 
-    def __init__(self, thing: str) -> None:
-        """Name the kind of thing, as in ``attempt``: it is the log's word for it."""
+    def __init__(self, thing: str, *, passes: tuple[type[Exception], ...] = ()) -> None:
+        """Name the kind of thing, as in ``attempt``: it is the log's word for it.
+
+        Errors of the kinds in `passes` concern more than the one thing, as a database that is away: they are not stopped.
+        """
         self.thing = thing
+        self._passes = passes
         #: How many errors stopped here.
         self.caught = 0
 
@@ -48,6 +52,8 @@ class Boundary:
         try:
             yield fate
         except Exception as error:
+            if isinstance(error, self._passes):
+                raise
             self.caught += 1
             fate.error = error
             log.exception("stopped_at_boundary", thing=self.thing, caught=self.caught, **ids)
@@ -75,7 +81,7 @@ async def keep_going(step: Callable[[], Awaitable[None]], *, name: str) -> NoRet
 async def keep_going_until(stopping: asyncio.Event, *, step: Callable[[], Awaitable[None]], name: str) -> None:
     """Call a step as `keep_going` does, until `stopping` is set; the step that is under way then is finished first."""
     boundary, backoff = Boundary(name), Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
-    while not stopping.is_set():
+    while not stopping.is_set():  # pauses: the step waits for what it has to do
         with boundary.guard() as fate:
             await step()
         if fate.error is None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from isthmus_store.events import PlacedEvent
 from isthmus_store.placements import reported
@@ -16,6 +16,7 @@ from isthmus_store.record.alert import NewAlert
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.record.location import Placement
 from isthmus_store.record.run import Attempt, AttemptRef, Run
+from isthmus_store.snapshot_pieces import Piece
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
 
 from isthmus_monitor import alert, result
@@ -29,10 +30,14 @@ from isthmus_monitor.news import (
     RunEvent,
     Settled,
     Stopped,
+    Told,
     Unusable,
     Vouched,
 )
 from isthmus_monitor.provenance import doubt
+
+#: How many former lives of an agent are remembered: more than can have words on their way.
+MAX_FORMER: Final = 32
 
 #: Deployment, location and agent.
 PlacementKey = tuple[str, str, str]
@@ -94,15 +99,22 @@ class Plan:
     stopped: set[AgentKey] = field(default_factory=set)
     placements: dict[PlacementKey, Placement] = field(default_factory=dict)
     snapshots: dict[str, bytes] = field(default_factory=dict)
+    #: Parts of snapshots, in the order in which they came.
+    pieces: list[Piece] = field(default_factory=list)
     alerts: list[NewAlert] = field(default_factory=list)
     #: Agents of which something changed that others wait for.
     changed_agents: set[AgentKey] = field(default_factory=set)
     #: Agents that themselves spoke.
     speakers: set[AgentKey] = field(default_factory=set)
-    #: Attempts that someone vouched for.
-    vouched: set[AttemptRef] = field(default_factory=set)
+    #: Attempts that someone vouched for, and the agent in whose name.
+    vouched_by: set[tuple[AttemptRef, AgentKey]] = field(default_factory=set)
     #: What was dropped or odd, by why.
     tally: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def vouched(self) -> set[AttemptRef]:
+        """Attempts that someone vouched for."""
+        return {ref for ref, _ in self.vouched_by}
 
 
 class Planner:
@@ -122,7 +134,7 @@ class Planner:
         if why is not None:
             self._plan.tally[why] += 1
             return
-        if bulletin.is_agent_itself:
+        if bulletin.is_agent_itself and not self._is_superseded(bulletin):
             self._plan.speakers.add(bulletin.agent)
         for news in bulletin.news:
             if isinstance(news, RunEvent):
@@ -133,13 +145,18 @@ class Planner:
     def _take_other(self, bulletin: Bulletin, news: OtherNews) -> None:
         match news:
             case Vouched():
-                self._plan.vouched.update(news.refs)
+                self._vouch(bulletin.agent, news.refs)
+            case Heartbeat() | Stopped() | Reported() if self._is_superseded(bulletin):
+                # Its successor speaks for the agent, also where this one's words come late.
+                self._plan.tally["superseded"] += 1
             case Heartbeat():
                 self._take_heartbeat(bulletin, news)
             case Stopped():
                 self._take_stop(bulletin)
             case Reported():
                 self._take_report(bulletin.agent, news)
+            case Told():
+                self._take_piece(bulletin.agent, news)
             case Settled():
                 self._take_result(bulletin.agent, news)
             case Unusable():
@@ -154,8 +171,9 @@ class Planner:
         plan.positions = ledger.positions
         plan.runs = ledger.changed_runs
         plan.attempts = ledger.changed_attempts
-        plan.vouched |= ledger.vouched
+        plan.vouched_by |= ledger.vouched
         plan.alerts += [alert.run_failed(run, at=self._now) for run in ledger.ended if run.state is RunState.FAILED]
+        plan.alerts += [alert.run_recovered(run, at=self._now) for run in ledger.recovered]
         return plan
 
     def _take_event(self, agent: AgentKey, news: RunEvent) -> None:
@@ -177,11 +195,13 @@ class Planner:
             desired_revision=news.desired_revision,
             active_runs=news.active_runs,
             standbys=news.standbys,
+            former_incarnations=_former_after(before, bulletin.incarnation),
         )
         after = replace(
             before,
             state=state,
             incarnation=heard.incarnation,
+            former_incarnations=heard.former_incarnations,
             version=heard.version,
             desired_revision=heard.desired_revision,
             standbys=heard.standbys,
@@ -191,7 +211,15 @@ class Planner:
         self._agents[bulletin.agent] = after
         self._plan.heard[bulletin.agent] = heard
         self._plan.stopped.discard(bulletin.agent)
-        self._plan.vouched.update(news.active_runs)
+        self._vouch(bulletin.agent, news.active_runs)
+
+    def _vouch(self, agent: AgentKey, refs: Iterable[AttemptRef]) -> None:
+        self._plan.vouched_by.update((ref, agent) for ref in refs)
+
+    def _is_superseded(self, bulletin: Bulletin) -> bool:
+        agent = self._agents[bulletin.agent]
+        # Of two lives of which the later one is lost, the other may have its place back.
+        return bulletin.incarnation in agent.former_incarnations and agent.state is not AgentState.LOST
 
     def _take_stop(self, bulletin: Bulletin) -> None:
         agent = self._agents[bulletin.agent]
@@ -217,6 +245,18 @@ class Planner:
         if has_failed and (before.phase, before.generation) != (after.phase, after.generation):
             self._plan.alerts.append(alert.location_failed(after, at=self._now))
 
+    def _take_piece(self, agent: AgentKey, news: Told) -> None:
+        deployment, name = agent
+        piece = Piece(
+            deployment=deployment,
+            agent=name,
+            snapshot_hash=news.snapshot_hash,
+            index=news.index,
+            count=news.count,
+            body=news.body,
+        )
+        self._plan.pieces.append(piece)
+
     def _take_result(self, agent: AgentKey, news: Settled) -> None:
         instruction = self._known.instructions.get(news.instruction_id)
         if instruction is None or (instruction.deployment, instruction.agent) != agent:
@@ -236,3 +276,11 @@ def _state_after(agent: Agent, *, incarnation: str, is_draining: bool) -> AgentS
     """
     was_told = agent.state is AgentState.DRAINING and agent.incarnation in {"", incarnation}
     return AgentState.DRAINING if is_draining or was_told else AgentState.ONLINE
+
+
+def _former_after(agent: Agent, incarnation: str) -> tuple[str, ...]:
+    """Return the lives that count no more once one is heard: whoever holds the agent's queue speaks for the agent."""
+    former = tuple(it for it in agent.former_incarnations if it != incarnation)
+    if not agent.incarnation or agent.incarnation == incarnation:
+        return former
+    return (*former, agent.incarnation)[-MAX_FORMER:]

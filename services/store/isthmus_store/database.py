@@ -6,10 +6,12 @@ connections of their own and, in WAL mode, never wait for the writer.
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.private import private_file
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -134,18 +136,33 @@ async def _begun(engine: AsyncEngine, kind: Callable[[AsyncConnection], _T]) -> 
 
 
 def _postgresql_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
-    writer = create_async_engine(url, pool_size=_WRITERS, max_overflow=_READERS, pool_timeout=_POOL_TIMEOUT_S)
+    writer = create_async_engine(
+        url, pool_size=_WRITERS, max_overflow=_READERS, pool_timeout=_POOL_TIMEOUT_S, hide_parameters=True
+    )
     revival.watch(writer)
     # One pool for all: the options are set as a connection is handed out.
     reader = writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return writer, reader, writer.execution_options(isolation_level="AUTOCOMMIT")
 
 
+def _keep_private(file: Path) -> None:
+    """Make SQLite's file for this user alone; what SQLite puts beside it takes the file's own mode."""
+    # Where there is no such folder, or somebody else's file, the first connection will say so.
+    with suppress(OSError):
+        private_file(file)
+        for beside in (Path(f"{file}{ending}") for ending in ("-wal", "-shm")):
+            if beside.exists():  # Made by a release that did not look.
+                private_file(beside)
+
+
 def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
+    _keep_private(Path(str(url.database)))
     # Autocommit at the driver, so that the BEGIN below is the only one.
     options: dict[str, Any] = {
         "connect_args": {"isolation_level": None},
         "max_overflow": 0,
+        # What is logged of an error must not quote what was to be written.
+        "hide_parameters": True,
         "pool_timeout": _POOL_TIMEOUT_S,
     }
     writer = create_async_engine(url, pool_size=1, **options)

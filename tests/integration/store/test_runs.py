@@ -300,3 +300,21 @@ async def test_telemetry_is_placed_in_bulk_and_attempts_remember_the_last_seq(
         assert (await runs.existing(tx, run.run_id)).last_position == 600
         assert (await events.attempts(tx, [run.run_id]))[AttemptRef(run.run_id, 1)].last_seq == 600
         assert [event.seq for event in await events.after(tx, run.run_id, position=590)] == list(range(591, 601))
+
+
+async def test_a_page_of_events_is_bounded_in_bytes_and_has_one_at_least(database: Database, now: datetime) -> None:
+    run = new_run(now)
+    await queue(database, run)
+    mib = 1024**2
+    for size in (mib, mib, mib, 3 * mib, 9 * mib, 10):
+        async with database.write() as tx:
+            news = [new_event(Event(message="x" * size))]
+            await events.append(tx, run.run_id, attempt=1, events=news, stored_at=now)
+    position, pages = 0, list[list[int]]()
+    async with database.read() as tx:
+        while page := await events.after(tx, run.run_id, position=position):
+            pages.append([it.position for it in page])
+            position = pages[-1][-1]
+        backwards = await events.of_run(tx, events.RunEventQuery(run_id=run.run_id, limit=2, is_descending=True))
+    assert pages == [[1, 2, 3], [4], [5], [6]]
+    assert ([it.position for it in backwards.events], backwards.has_more) == ([6], True)

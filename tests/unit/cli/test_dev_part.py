@@ -36,7 +36,11 @@ def test_the_address_is_announced_for_as_long_as_it_is_served(tmp_path: Path) ->
     with folder.owned():
         with folder.announced("127.0.0.1:9"):
             assert find_server(None, environ={}, folder=tmp_path) == "127.0.0.1:9"
-            assert json.loads(folder.server_file.read_text()) == {"address": "127.0.0.1:9", "pid": os.getpid()}
+            assert json.loads(folder.server_file.read_text()) == {
+                "address": "127.0.0.1:9",
+                "pid": os.getpid(),
+                "token_file": str(folder.token_file),
+            }
         assert not folder.server_file.exists()
 
 

@@ -12,6 +12,7 @@ from isthmus.v1.control_plane_pb2_grpc import add_ControlPlaneServicer_to_server
 
 from isthmus_control_plane.api.interceptor import ErrorInterceptor, known_error, unexpected_error
 from isthmus_control_plane.api.service import ControlPlaneService
+from isthmus_control_plane.api.token import TokenInterceptor, announced_token
 from isthmus_control_plane.errors import AddressTakenError
 from isthmus_control_plane.settings import ControlPlaneSettings
 
@@ -34,10 +35,12 @@ class ApiServer:
 
         Raises:
             AddressTakenError: The address cannot be had.
+            TokenError: There is no usable token, and no place for one.
         """
+        door = TokenInterceptor()
         server = grpc.aio.server(
             # The first is the outermost: what the inner one does not know ends up there.
-            interceptors=(ErrorInterceptor(unexpected_error), ErrorInterceptor(known_error)),
+            interceptors=(door, ErrorInterceptor(unexpected_error), ErrorInterceptor(known_error)),
             options=(
                 # By default two servers could share one port, and answer in turns.
                 ("grpc.so_reuseport", 0),
@@ -53,13 +56,15 @@ class ApiServer:
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         address = _bind(server, settings.listen)
-        await server.start()
-        api_server = cls(server, health_service=health_service, address=address)
-        await api_server.set_serving(is_serving=True)
-        try:
-            yield api_server
-        finally:
-            await server.stop(0)
+        with announced_token(settings, address=address) as token:
+            door.ask_for(token)
+            await server.start()
+            api_server = cls(server, health_service=health_service, address=address)
+            await api_server.set_serving(is_serving=True)
+            try:
+                yield api_server
+            finally:
+                await server.stop(0)
 
     async def set_serving(self, *, is_serving: bool) -> None:
         """Tell load balancers and probes whether to send calls."""

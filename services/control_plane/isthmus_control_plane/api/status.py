@@ -78,6 +78,16 @@ def store_away() -> Status:
     return build(grpc.StatusCode.UNAVAILABLE, text=text, details=[info])
 
 
+def unauthenticated() -> Status:
+    """Describe a call without the token, or with another one: which of the two is not told."""
+    info = error_details_pb2.ErrorInfo(reason="UNAUTHENTICATED", domain=DOMAIN)
+    text = (
+        "this control plane asks for a token: send the metadata 'authorization: Bearer TOKEN'. The command line and "
+        "isthmus-client do so by themselves for the user who started it; others need ISTHMUS_API_TOKEN"
+    )
+    return build(grpc.StatusCode.UNAUTHENTICATED, text=text, details=[info])
+
+
 def unexpected(error_id: str) -> Status:
     """Describe an error that nobody foresaw, by the id under which it was logged."""
     info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id})

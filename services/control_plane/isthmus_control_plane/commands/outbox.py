@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from isthmus.v1.instruction_pb2 import Instruction
-from isthmus_broker.errors import BrokerError
+from isthmus_broker.errors import BrokerError, PublishRefusedError
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.instruction import NewInstruction, OutboxInstruction
+from isthmus_store.signal import LaunchRefused
+from isthmus_store.state import InstructionOutcome, RunReason
 
 from isthmus_control_plane import clock
+from isthmus_control_plane.commands import settlement
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.wake import Wake, wait_for
 
@@ -119,15 +122,33 @@ class OutboxDispatcher:
         try:
             while lane and not self._core.hub.stopping.is_set():
                 parcel = lane[0]
-                await self._instructions.publish(Instruction.FromString(parcel.body), is_control=key.is_control)
+                try:
+                    await self._instructions.publish(Instruction.FromString(parcel.body), is_control=key.is_control)
+                except PublishRefusedError as error:
+                    await self._give_up(parcel, error)
+                    self._in_hand.discard(parcel.id)
+                else:
+                    self._confirmed.append(parcel.id)
+                    self._marking.ring()
                 lane.popleft()
-                self._confirmed.append(parcel.id)
-                self._marking.ring()
-        except BrokerError as error:
+        except (BrokerError, TransientStoreError) as error:
             log.warning("instructions_postponed", agent=key.agent, count=len(lane), error=str(error))
         finally:
             self._in_hand.difference_update(parcel.id for parcel in lane)
             del self._lanes[key]
+
+    async def _give_up(self, parcel: _Parcel, error: PublishRefusedError) -> None:
+        """End a command that the broker takes neither now nor later, and with it what waits for it."""
+        at = clock.now()
+        async with self._core.database.write() as tx:
+            row = await outbox.get(tx, parcel.id)
+            if row is None:
+                return
+            text = f"the launch is too large to be sent: {error}"
+            launch = LaunchRefused(attempt=row.attempt, reason=RunReason.INVALID_REQUEST, message=text)
+            await settlement.settle(tx, row, loss=settlement.Loss(InstructionOutcome.FAILED, launch), at=at)
+        log.error("instruction_refused", agent=row.agent, instruction=row.id, run=row.run_id, error=str(error))
+        self._core.hub.run_changed(row.run_id)
 
     async def _mark(self) -> None:
         while not self._core.hub.stopping.is_set():

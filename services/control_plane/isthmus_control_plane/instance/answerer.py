@@ -8,7 +8,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from isthmus.v1 import instance_pb2 as pb
 from isthmus.v1.telemetry_pb2 import RunRef
-from isthmus_broker.errors import BrokerError
+from isthmus_broker.errors import BrokerError, PublishRefusedError
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, ReceivedQuery
 from isthmus_lifecycle.log import get_logger
@@ -87,9 +87,24 @@ class QueryAnswerer:
         if left_s <= 0:
             return
         try:
+            await self._send(answer, envelope=envelope, left_s=left_s)
+        except PublishRefusedError as error:
+            text = f"the answer is too large: {error} Ask for less at a time."
+            refusal = _failed(envelope.query, pb.QueryFailure.KIND_REFUSED, text)
+            await self._send(refusal, envelope=envelope, left_s=left_s)
+
+    async def _send(self, answer: pb.InstanceAnswer, *, envelope: pb.QueryEnvelope, left_s: float) -> None:
+        """Send an answer; one that cannot be sent now is dropped, as whoever asked asks again.
+
+        Raises:
+            PublishRefusedError: The broker takes no message that large.
+        """
+        try:
             await self._answers.publish(
                 answer, deployment=envelope.deployment, agent=envelope.agent, expires_in_s=left_s
             )
+        except PublishRefusedError:
+            raise
         except BrokerError as error:
             log.warning("query_answer_lost", agent=envelope.agent, query=envelope.query.id, problem=str(error))
 

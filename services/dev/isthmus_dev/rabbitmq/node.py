@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.private import private_folder
 
 from isthmus_dev.rabbitmq import process as node_process
 from isthmus_dev.rabbitmq.errors import NodeBusyError, NodeCommandError, NodeStartError
@@ -207,7 +208,7 @@ class _owned:  # noqa: N801 - reads as the statement it is used in
     """Hold a data folder's lock, which the kernel drops when the owner dies."""
 
     def __init__(self, layout: NodeLayout) -> None:
-        layout.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(layout.data_dir)
         self._layout = layout
         self._lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
