@@ -20,6 +20,7 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
+from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.key import AgentKey
@@ -92,7 +93,9 @@ class Year:
         self._account = self.core.broker.user
         memory = SyncMemory()
         dispatcher = OutboxDispatcher(self.core, publisher=Publisher(self.core.broker))
-        self.runs = RunDesk(self.core, acceptor=Acceptor(self.core, memory=memory, dispatcher=dispatcher))
+        self.runs = RunDesk(
+            self.core, acceptor=Acceptor(self.core, memory=memory, dispatcher=dispatcher), waits=Waits()
+        )
         self.locations = LocationDesk(self.core, memory=memory)
         self._fleet = FleetReconciler(self.core, memory=memory)
         alert_desk = AlertDesk(database, webhooks=(), clock=self.now)
