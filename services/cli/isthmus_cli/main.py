@@ -75,6 +75,8 @@ def _run() -> None:
 def _complain(error: Exception) -> None:
     from isthmus_client.errors import ClientError
 
-    sys.stderr.write(f"Error: {error}\n")
+    from isthmus_cli.view.output import note
+
+    note(f"Error: {error}")
     if isinstance(error, ClientError) and error.remedy:
-        sys.stderr.write(f"{error.remedy}\n")
+        note(error.remedy)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from isthmus.v1.control_plane_pb2 import Run, RunState, RunUpdate
 
 from isthmus_cli.exit_code import ExitCode
+from isthmus_cli.terminal import terminal_line
 from isthmus_cli.timeline import RunTimeline
 from isthmus_cli.view.event import event_lines
 from isthmus_cli.view.output import print_document_line, print_lines
@@ -83,7 +84,11 @@ def _screen(timeline: RunTimeline, *, is_live: bool) -> Iterator[_Print]:
 
     console = Console(highlight=False, soft_wrap=True)
     with Live(_LivePart(timeline), console=console, refresh_per_second=1 / _FRAME_S, transient=True):
-        yield lambda lines: console.print(Text.from_ansi("\n".join(lines)))
+        yield lambda lines: console.print(Text.from_ansi(_painted(lines)))
+
+
+def _painted(lines: list[str]) -> str:
+    return "\n".join(terminal_line(line, is_colored=True) for line in lines)
 
 
 class _LivePart:
@@ -95,7 +100,7 @@ class _LivePart:
     def __rich_console__(self, _console: "Console", _options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        yield Text.from_ansi("\n".join(live_lines(self._timeline, now=datetime.now(UTC))))
+        yield Text.from_ansi(_painted(live_lines(self._timeline, now=datetime.now(UTC))))
 
 
 def live_lines(timeline: RunTimeline, *, now: datetime) -> list[str]:

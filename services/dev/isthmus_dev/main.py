@@ -176,13 +176,14 @@ def _settings_of(options: DevOptions) -> "DevSettings":
 
 
 def _complain(error: BaseException) -> NoReturn:
+    from isthmus_cli.view.output import note
     from isthmus_client.errors import ClientError
 
     from isthmus_dev.part import innermost
 
     cause = innermost(error)
     text = str(cause) or type(cause).__name__
-    sys.stderr.write(f"Error: {text}\n")
+    note(f"Error: {text}")
     if isinstance(cause, DevError | ClientError) and cause.remedy:
-        sys.stderr.write(f"{cause.remedy}\n")
+        note(cause.remedy)
     sys.exit(1)
