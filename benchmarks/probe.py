@@ -26,8 +26,8 @@ def note(run_ids: Iterable[str], station: str) -> None:
 
 def control_plane() -> None:
     from isthmus_broker.instructions import InstructionPublisher
+    from isthmus_control_plane.commands.outbox import OutboxDispatcher
     from isthmus_control_plane.desk.runs import RunDesk
-    from isthmus_control_plane.outbox import OutboxDispatcher
 
     launch, offer, publish = RunDesk.launch, OutboxDispatcher.offer, InstructionPublisher.publish
 

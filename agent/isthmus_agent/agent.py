@@ -19,7 +19,7 @@ from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.salvage import Salvage
 from isthmus_agent.attempts.tombstones import Tombstones
 from isthmus_agent.attempts.upkeep import Upkeep
-from isthmus_agent.container_policy import default_limits
+from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.heartbeat import Bell, LifeSigns, beat, say_stopped
 from isthmus_agent.hosts.host import Host
@@ -29,12 +29,12 @@ from isthmus_agent.instance.relay import InstanceRelay
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.dispatch import InstructionDesk, routes
 from isthmus_agent.instructions.run_locks import RunLocks
-from isthmus_agent.locations.registry import LocationRegistry
-from isthmus_agent.locations.report import now
+from isthmus_agent.locations.registry import Listeners, LocationRegistry
 from isthmus_agent.locations.reporter import LocationReporter
 from isthmus_agent.locations.settings import RegistrySettings
-from isthmus_agent.locations.wanted import KeeperTiming
-from isthmus_agent.policy import Policy, load_policy
+from isthmus_agent.policy.containers import default_limits
+from isthmus_agent.policy.judge import Policy, load_policy
+from isthmus_agent.servers.wanted import KeeperTiming
 from isthmus_agent.settings import AgentSettings
 
 log = get_logger(__name__)
@@ -139,9 +139,7 @@ class _Agent:
             self._registry_settings(),
             host=self.host,
             tasks=tasks,
-            report=reporter.report,
-            on_serving_change=bell.ring,
-            attend=relay.attend,
+            listeners=Listeners(reporter.report, on_serving_change=bell.ring, attend=relay.attend),
         )
         registries.append(registry)
         ledger = AttemptLedger(self.folder / "attempts")

@@ -53,6 +53,17 @@ class ServerStartError(PermanentAgentError):
         super().__init__(f"Code server {server} could not be started: {problem}.")
 
 
+class ServerFaultError(PermanentAgentError):
+    """Something that nobody foresaw went wrong with one code server."""
+
+    def __init__(self, *, server: str, cause: Exception) -> None:
+        """Name the server and what happened; the agent's log has all of it."""
+        self.server = server
+        super().__init__(
+            f"Code server {server} could not be kept: {type(cause).__name__}: {cause}. See the agent's log."
+        )
+
+
 class ImageUnavailableError(PermanentAgentError):
     """The image of a container is not there, or could not be pulled."""
 

@@ -13,9 +13,9 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent import __version__
 from isthmus_agent.attempts.salvage import Salvage
+from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.locations.registry import LocationRegistry
-from isthmus_agent.locations.report import now
 from isthmus_agent.run_key import RunKey
 
 log = get_logger(__name__)

@@ -9,8 +9,8 @@ from isthmus_lifecycle import settings
 from pydantic import AfterValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from isthmus_agent.desired.container import Limits
 from isthmus_agent.hosts.docker.options import DEFAULT_PIDS, DEFAULT_URL, DockerOptions
-from isthmus_agent.spec import Limits
 
 _PREFIX = "ISTHMUS_AGENT_"
 _BROKER_VARIABLE = "ISTHMUS_BROKER_URL"

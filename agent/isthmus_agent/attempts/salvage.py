@@ -14,8 +14,8 @@ from isthmus_spool.journal import JournalReader, JournalWriter, repair
 
 from isthmus_agent.attempts.closing import closing_event, has_ended
 from isthmus_agent.attempts.ledger import AttemptLedger, Holding
+from isthmus_agent.clock import now
 from isthmus_agent.hosts.host import ServerExit
-from isthmus_agent.locations.report import now
 from isthmus_agent.run_key import RunKey
 
 log = get_logger(__name__)

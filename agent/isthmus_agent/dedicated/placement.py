@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from isthmus_agent.spec import Isolation, Limits
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.location import Isolation
 
 ISOLATION_TAG = "isthmus/isolation"
 #: Dagster's own word for it; ours wins where both are given.

@@ -5,18 +5,18 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from isthmus_agent.alarm import Alarm, earliest
 from isthmus_agent.dedicated.placement import merged
 from isthmus_agent.dedicated.plan import PoolWish, plan_pool
 from isthmus_agent.dedicated.server import DedicatedServer, Launch, Lease
 from isthmus_agent.dedicated.servers import DedicatedServers
+from isthmus_agent.desired.container import Limits
 from isthmus_agent.errors import LocationUnavailableError
-from isthmus_agent.hosts.host import Host
-from isthmus_agent.locations.held import HeldServer
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
 from isthmus_agent.run_key import RunKey
-from isthmus_agent.spec import Limits
+from isthmus_agent.servers.launcher import ServerLauncher
+from isthmus_agent.servers.wanted import WantedLocation
 
 #: How many servers of a location may load at once: each import keeps a processor busy.
 _MOST_LOADING = max(2, os.cpu_count() or 1)
@@ -37,42 +37,21 @@ class PoolState:
 class DedicatedPool:
     """The launches that wait for a dedicated server of one location, and the servers that stand by for them.
 
-    Works in the given task group; nothing in here waits but `lease`.
+    Nothing in here waits but `lease`.
     """
 
-    def __init__(
-        self,
-        location: str,
-        *,
-        host: Host,
-        tasks: asyncio.TaskGroup,
-        timing: KeeperTiming,
-        on_attached: Callable[[HeldServer], None],
-        on_empty: Callable[[], None],
-    ) -> None:
-        """Keep the servers of `location` on `host`.
-
-        Args:
-            location: its name.
-            host: where the servers run.
-            tasks: what takes its time is done in it.
-            timing: how patient to be.
-            on_attached: told of each server that can be called.
-            on_empty: called when none is left.
-        """
-        self._location = location
-        self._tasks = tasks
+    def __init__(self, launcher: ServerLauncher, *, on_empty: Callable[[], None]) -> None:
+        """Keep the servers that `launcher` starts; `on_empty` is called when none is left."""
+        self._launcher = launcher
         self._on_empty = on_empty
         self._basis: WantedLocation | None = None
         self._is_open = True
-        self._servers = DedicatedServers(
-            location, host=host, tasks=tasks, timing=timing, on_attached=on_attached, on_change=self._act
-        )
+        self._servers = DedicatedServers(launcher, on_change=self._act)
         self._launches: dict[RunKey, Launch] = {}
         #: Launches that wait for a server, or are being started on one.
         self._in_flight = 0
         self._refill_at = 0.0
-        self._alarm = Alarm(tasks, self._act, name=f"pool {location}")
+        self._alarm = Alarm(launcher.tasks, self._act, name=f"pool {launcher.location}")
         self._is_acting = self._must_act_again = False
 
     # ------------------------------------------------------------------------------------------- what others may ask
@@ -148,7 +127,7 @@ class DedicatedPool:
         except TimeoutError as error:
             launch.withdraw()
             problem = f"no code server of its own was ready within {within_s:.0f} s"
-            raise LocationUnavailableError(location=self._location, problem=problem) from error
+            raise LocationUnavailableError(location=self._launcher.location, problem=problem) from error
         except asyncio.CancelledError:
             launch.withdraw()
             raise
@@ -165,7 +144,7 @@ class DedicatedPool:
             launch.given.set_result(one)
         else:
             launch.is_served = True
-            self._tasks.create_task(self._give_limited(one, launch), name=f"limit {one.name}")
+            self._launcher.mind(one.held, partial(self._give_limited, one, launch), name="limit")
 
     async def _give_limited(self, one: DedicatedServer, launch: Launch) -> None:
         """Change the limits of a standby for a launch; where that cannot be done, the launch gets one of its own."""

@@ -5,12 +5,12 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from isthmus_agent.dedicated.plan import ServerFacts, Stage, Waiting
+from isthmus_agent.desired.container import Limits
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.naming import server_name
-from isthmus_agent.locations.held import HeldServer
-from isthmus_agent.locations.reconcile import ServerPhase
 from isthmus_agent.run_key import RunKey
-from isthmus_agent.spec import Limits
+from isthmus_agent.servers.held import HeldServer
+from isthmus_agent.servers.phase import ServerPhase
 
 _SLOT_CHARS = 12
 
@@ -27,21 +27,20 @@ class DedicatedServer:
     is_ending: bool = False
     #: Whether its limits were changed for one run: no other gets it.
     is_altered: bool = False
-    #: When it became ready, by the event loop's clock.
-    ready_at: float = 0.0
     #: Whether it is as servers are made now, and what that was said of: names are digests, and cost more than a look.
     _fits: tuple[ServerSpec, bool] | None = None
     #: Whether it was found without a run that it must have been meant for, at the last look.
     seems_unused: bool = False
-    #: Set once its host has started it, or has not.
-    is_started: asyncio.Event = field(default_factory=asyncio.Event)
-    #: Set when its end was seen.
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
         """Its name on its host."""
         return self.held.name
+
+    @property
+    def ready_at(self) -> float:
+        """When it became ready, by the event loop's clock; 0 before it did."""
+        return self.held.ready_at or 0.0
 
     @property
     def stage(self) -> Stage:

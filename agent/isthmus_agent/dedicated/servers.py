@@ -5,20 +5,22 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.dedicated.loading import ServerLoader
 from isthmus_agent.dedicated.plan import ServerFacts, Stage
 from isthmus_agent.dedicated.server import DedicatedServer, Launch, launch_slot
-from isthmus_agent.errors import AgentError, DedicatedServerLostError
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.errors import AgentError, DedicatedServerLostError, LocationUnavailableError
 from isthmus_agent.failure import FailureNote
-from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.host import Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
-from isthmus_agent.locations.held import HeldServer
-from isthmus_agent.locations.trouble import Breakdown, TroubleLog
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.spec import Limits
+from isthmus_agent.servers.held import HeldServer
+from isthmus_agent.servers.launcher import Load, LoadFailure, ServerLauncher
+from isthmus_agent.servers.phase import ServerPhase
+from isthmus_agent.servers.trouble import Breakdown, TroubleLog
+from isthmus_agent.servers.wanted import WantedLocation
 
 log = get_logger(__name__)
 
@@ -29,34 +31,13 @@ _LIST_RUNS_TIMEOUT_S = 5.0
 class DedicatedServers:
     """One location's servers that take one run each, whatever stage they are in."""
 
-    def __init__(
-        self,
-        location: str,
-        *,
-        host: Host,
-        tasks: asyncio.TaskGroup,
-        timing: KeeperTiming,
-        on_attached: Callable[[HeldServer], None],
-        on_change: Callable[[], None],
-    ) -> None:
-        """Keep the servers of `location` on `host`.
-
-        Args:
-            location: its name.
-            host: where the servers run.
-            tasks: what takes its time is done in it.
-            timing: how patient to be.
-            on_attached: told of each server that can be called.
-            on_change: called when something is to be decided anew.
-        """
-        self._host = host
-        self._tasks = tasks
-        self._timing = timing
+    def __init__(self, launcher: ServerLauncher, *, on_change: Callable[[], None]) -> None:
+        """Keep the servers that `launcher` starts; `on_change` is called when something is to be decided anew."""
+        self._launcher = launcher
         self._on_change = on_change
-        self._loader = ServerLoader(location, host=host, on_attached=on_attached)
         self._servers: dict[str, DedicatedServer] = {}
         #: What went wrong with those that are made as they are made now.
-        self.trouble = TroubleLog(timing)
+        self.trouble = TroubleLog(launcher.timing)
         #: What those that are idle hold in memory, at the last look.
         self.memory_bytes = 0
 
@@ -82,13 +63,13 @@ class DedicatedServers:
 
     def facts(self, basis: ServerSpec | None, *, now: float) -> list[ServerFacts]:
         """Return all as the decision sees them, those that have waited longest first; made from `basis` now."""
-        stale_before = now - self._timing.surplus_kept_s
+        stale_before = now - self._launcher.timing.surplus_kept_s
         in_order = sorted(self, key=lambda one: one.ready_at)
         return [one.facts(basis, stale_before=stale_before) for one in in_order]
 
     def next_change_at(self, *, now: float) -> float | None:
         """Return when a server becomes stale, or may be started, though nothing happens until then."""
-        due = [self.trouble.may_start_at, *(one.ready_at + self._timing.surplus_kept_s for one in self.idle)]
+        due = [self.trouble.may_start_at, *(one.ready_at + self._launcher.timing.surplus_kept_s for one in self.idle)]
         return min((moment for moment in due if moment > now), default=None)
 
     # --------------------------------------------------------------------------------------------- what happens to it
@@ -97,15 +78,15 @@ class DedicatedServers:
         """Take over a server that an earlier life of the agent started, with a run on it or without."""
         held = HeldServer(name=server.name, generation=server.generation, is_fresh=False)
         one = self._servers[server.name] = DedicatedServer(held, server.slot, is_taken=is_taken)
-        self._loader.attach(one, server)
-        self._begin_load(one, spec=None, timeout_s=self._timing.adopt_timeout_s)
+        self._launcher.attach(held, server)
+        self._load(one, spec=None, timeout_s=self._launcher.timing.adopt_timeout_s)
 
     def note_exit(self, ending: ServerExit, *, output: str) -> None:
         """Take notice that a server is gone; `output` is the end of what it wrote."""
         one = self._servers.get(ending.server.name)
         if one is None or one.held.incarnation != ending.server.incarnation:
             return
-        one.gone.set()
+        one.held.gone.set()
         if one.stage is Stage.LOADING and one.held.is_fresh:
             error = DedicatedServerLostError(
                 server=one.name,
@@ -113,7 +94,7 @@ class DedicatedServers:
                 is_out_of_memory=ending.is_out_of_memory,
                 stack=tuple(output.splitlines(keepends=True)),
             )
-            self._break(one, error)
+            self._note_broken(one, error)
         elif one.stage is Stage.READY:
             log.warning("standby_lost", server=one.name, how=str(ending))
         if one.held.cancel_load is not None:
@@ -123,7 +104,7 @@ class DedicatedServers:
     async def look(self) -> None:
         """Look what the idle servers cost, and whether one is kept for a run that never came."""
         idle = self.idle
-        sizes = [await self._host.memory_bytes(one.held.server) for one in idle if one.held.server is not None]
+        sizes = [await self._launcher.host.memory_bytes(one.held.server) for one in idle if one.held.server is not None]
         self.memory_bytes = sum(sizes)
         for one in [one for one in self if one.is_taken and not one.held.has_calls]:
             is_unused = one.held.is_answering and not await one.held.list_runs(timeout_s=_LIST_RUNS_TIMEOUT_S)
@@ -162,12 +143,14 @@ class DedicatedServers:
         """End a server."""
         one = self._servers[name]
         one.is_ending = True
-        self._tasks.create_task(self._stop(one), name=f"stop {name}")
+        self._launcher.end(one.held, on_gone=partial(self._remove, one))
 
     async def set_limits(self, one: DedicatedServer, limits: Limits) -> bool:
         """Change what a server may use, so that it suits one launch alone; return whether that could be done."""
         try:
-            one.is_altered = one.held.server is not None and await self._host.set_limits(one.held.server, limits)
+            one.is_altered = one.held.server is not None and await self._launcher.host.set_limits(
+                one.held.server, limits
+            )
         except AgentError as error:
             log.warning("limits_not_changed", server=one.name, problem=str(error))
             one.is_altered = False
@@ -178,40 +161,34 @@ class DedicatedServers:
     def _start(self, spec: ServerSpec, *, basis: WantedLocation, bound_to: Launch | None) -> None:
         held = HeldServer(name=server_name(spec), generation=spec.generation, is_fresh=True)
         one = self._servers[held.name] = DedicatedServer(held, spec.slot, bound_to=bound_to)
-        self._begin_load(one, spec=spec, timeout_s=basis.load_timeout_s)
+        self._load(one, spec=spec, timeout_s=basis.load_timeout_s)
 
-    def _begin_load(self, one: DedicatedServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
-        task = self._tasks.create_task(self._load(one, spec=spec, timeout_s=timeout_s), name=f"load {one.name}")
-        one.held.cancel_load = task.cancel
+    def _load(self, one: DedicatedServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
+        self._launcher.load(one.held, Load(spec, timeout_s, on_end=partial(self._note_loaded, one)))
 
-    async def _load(self, one: DedicatedServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
-        error = await self._loader.load(one, spec=spec, timeout_s=timeout_s)
-        if error is None:
-            one.ready_at = asyncio.get_running_loop().time()
+    def _note_loaded(self, one: DedicatedServer, failure: LoadFailure | None) -> None:
+        if failure is None:
             self.trouble.forget()
         elif not one.is_taken:
-            self._break(one, error)
+            self._note_broken(one, failure.error or self._not_loaded(failure))
         self._on_change()
 
-    def _break(self, one: DedicatedServer, error: AgentError) -> None:
-        self._loader.broke(one, error)
+    def _not_loaded(self, failure: LoadFailure) -> AgentError:
+        told = failure.failure
+        note = FailureNote(told.error_class, told.message, tuple(told.stack))
+        problem = f"its definitions could not be loaded ({note.error_class}: {note.message})"
+        return LocationUnavailableError(location=self._launcher.location, problem=problem, failure=note)
+
+    def _note_broken(self, one: DedicatedServer, error: AgentError) -> None:
+        one.held.phase = ServerPhase.BROKEN
         failure = FailureNote.of(error).to_proto()
         self.trouble.add(Breakdown(failure, is_load_failure=True), now=asyncio.get_running_loop().time())
         launch, one.bound_to = one.bound_to, None
         if launch is not None:
             launch.fail(error)
 
-    async def _stop(self, one: DedicatedServer) -> None:
-        # A start that were called off in the middle might leave a server that nobody knows.
-        await one.is_started.wait()
-        if one.held.cancel_load is not None:
-            one.held.cancel_load()
-        if one.held.server is not None:
-            await self._host.stop(one.held.server, grace_s=self._timing.stop_grace_s)
-        self._remove(one)
-
     def _remove(self, one: DedicatedServer) -> None:
         if self._servers.get(one.name) is one:
             del self._servers[one.name]
-            self._tasks.create_task(one.held.close(), name=f"close {one.name}")
+            self._launcher.let_go(one.held)
         self._on_change()

@@ -7,7 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from isthmus_agent.spec import CodeSource, ContainerSpec, Isolation, Limits
+from isthmus_agent.desired.container import ContainerSpec, Limits
+from isthmus_agent.desired.location import Isolation
+from isthmus_agent.desired.source import CodeSource
 
 
 @dataclass(frozen=True)

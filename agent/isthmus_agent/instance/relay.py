@@ -13,7 +13,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import CodeServerError
-from isthmus_agent.locations.held import HeldServer
+from isthmus_agent.servers.held import HeldServer
 
 log = get_logger(__name__)
 

@@ -14,6 +14,7 @@ from isthmus_broker.topology import TelemetryKind
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
@@ -32,7 +33,6 @@ from isthmus_agent.instructions.outcome import (
 from isthmus_agent.instructions.questions import QuestionHandler
 from isthmus_agent.instructions.terminate import TerminateHandler
 from isthmus_agent.locations.registry import LocationRegistry
-from isthmus_agent.locations.report import now
 
 log = get_logger(__name__)
 

@@ -11,6 +11,8 @@ from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.dedicated.server import Lease
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.location import Isolation
 from isthmus_agent.errors import AgentError, DedicatedElsewhereError
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.instructions.desk import AttemptDesk, is_fenced
@@ -18,9 +20,8 @@ from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch_failure import failure_of, misplaced, reason_of, rejection
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
-from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.run_key import RunKey
-from isthmus_agent.spec import Isolation, Limits
+from isthmus_agent.servers.held import HeldServer
 
 #: How long a code server may take to check a request and fork, seconds. Asking again is harmless.
 _START_TIMEOUT_S = 60.0

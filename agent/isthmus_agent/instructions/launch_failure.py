@@ -15,7 +15,7 @@ from isthmus_agent.errors import (
 )
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.instructions.outcome import Failed, Violation
-from isthmus_agent.policy import Refused
+from isthmus_agent.policy.verdict import Refused
 
 
 def reason_of(error: AgentError, *, is_dedicated: bool) -> "telemetry.RunReason.ValueType":

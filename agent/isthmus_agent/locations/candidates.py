@@ -8,9 +8,9 @@ from isthmus_agent.errors import LocationRefusedError
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.locations.reconcile import Wanted
-from isthmus_agent.locations.trouble import Breakdown, TroubleLog
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.policy import Refused
+from isthmus_agent.policy.verdict import Refused
+from isthmus_agent.servers.trouble import Breakdown, TroubleLog
+from isthmus_agent.servers.wanted import KeeperTiming, WantedLocation
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 
 from isthmus_agent.alarm import earliest
 from isthmus_agent.dedicated.pool import DedicatedPool
-from isthmus_agent.hosts.host import Host
 from isthmus_agent.locations.candidates import Candidates
-from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.prospects import check_prospects
 from isthmus_agent.locations.reconcile import Plan, reconcile
 from isthmus_agent.locations.report import LocationStatus, phase_of
 from isthmus_agent.locations.shared import SharedServers
 from isthmus_agent.locations.slumber import Slumber
 from isthmus_agent.locations.telling import LocationTeller
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
+from isthmus_agent.servers.held import HeldServer
+from isthmus_agent.servers.launcher import ServerLauncher
+from isthmus_agent.servers.wanted import WantedLocation
 
 
 class LocationKeeper:
@@ -25,34 +25,20 @@ class LocationKeeper:
 
     def __init__(
         self,
-        name: str,
+        launcher: ServerLauncher,
         *,
-        host: Host,
-        tasks: asyncio.TaskGroup,
-        timing: KeeperTiming,
         report: Callable[[str, telemetry.Event], None],
         on_serving_change: Callable[[], None],
-        on_attached: Callable[[HeldServer], None],
     ) -> None:
-        """Keep the location `name` on `host`, with loading and stopping as `tasks`."""
-        self.name = name
+        """Keep the location of `launcher` by the servers that it starts."""
+        self.name = name = launcher.location
         self._on_serving_change = on_serving_change
         self._changed = asyncio.Event()
-        self._candidates = Candidates(timing)
-        self._shared = SharedServers(
-            name,
-            host=host,
-            tasks=tasks,
-            timing=timing,
-            candidates=self._candidates,
-            on_attached=on_attached,
-            on_change=self._wake,
-        )
-        self._pool = DedicatedPool(
-            name, host=host, tasks=tasks, timing=timing, on_attached=on_attached, on_empty=self._wake
-        )
+        self._candidates = Candidates(launcher.timing)
+        self._shared = SharedServers(launcher, candidates=self._candidates, on_change=self._wake)
+        self._pool = DedicatedPool(launcher, on_empty=self._wake)
         self._teller = LocationTeller(name, report)
-        self._slumber = Slumber(name, tasks=tasks, on_look=self._wake)
+        self._slumber = Slumber(launcher, on_look=self._wake)
 
     # ------------------------------------------------------------------------------------------- what others may ask
 

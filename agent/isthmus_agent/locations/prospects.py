@@ -3,7 +3,7 @@
 from isthmus_agent.errors import LocationRefusedError, LocationUnavailableError
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.locations.candidates import Candidates
-from isthmus_agent.policy import Refused
+from isthmus_agent.policy.verdict import Refused
 
 
 def check_prospects(location: str, candidates: Candidates, *, has_waited: bool) -> None:

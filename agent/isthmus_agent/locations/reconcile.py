@@ -2,18 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 
-
-class ServerPhase(Enum):
-    """How far a code server has come."""
-
-    #: Its process starts, or imports the definitions.
-    LOADING = auto()
-    #: It answers.
-    READY = auto()
-    #: It could not load, or died. It never answers again.
-    BROKEN = auto()
+from isthmus_agent.servers.phase import ServerPhase
 
 
 @dataclass(frozen=True)
@@ -95,10 +85,3 @@ def _may_go(server: ServerView, *, kept: Collection[str]) -> bool:
     if server.phase is ServerPhase.BROKEN:
         return True
     return server.name not in kept and not server.is_busy
-
-
-def restart_wait_s(*, failures: int, minimum_s: float, maximum_s: float) -> float:
-    """Return how long to wait before the next start after so many failures in a row: none, then doubling."""
-    if failures == 0:
-        return 0.0
-    return min(maximum_s, minimum_s * 2.0 ** min(failures - 1, 32))

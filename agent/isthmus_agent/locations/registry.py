@@ -14,15 +14,18 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_agent.dedicated.placement import Placement, TagFault, placement_of
 from isthmus_agent.dedicated.pool import PoolState
 from isthmus_agent.dedicated.server import Lease
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.location import LocationSpec
 from isthmus_agent.errors import LocationUnavailableError
 from isthmus_agent.hosts.host import Host, Server, ServerExit
 from isthmus_agent.locations.desired import DesiredFile
-from isthmus_agent.locations.held import HeldServer
 from isthmus_agent.locations.keeper import LocationKeeper
 from isthmus_agent.locations.settings import RegistrySettings
-from isthmus_agent.policy import Refused, judge_run
+from isthmus_agent.policy.judge import judge_run
+from isthmus_agent.policy.verdict import Refused
 from isthmus_agent.run_key import RunKey
-from isthmus_agent.spec import Limits, LocationSpec
+from isthmus_agent.servers.held import HeldServer
+from isthmus_agent.servers.launcher import ServerLauncher
 
 log = get_logger(__name__)
 
@@ -41,26 +44,29 @@ class ServingGeneration:
     standby: PoolState = field(default_factory=PoolState)
 
 
+@dataclass(frozen=True)
+class Listeners:
+    """Who is told of what happens to locations."""
+
+    #: Of each report on a location, by its name.
+    report: Callable[[str, telemetry.Event], None]
+    #: That another generation of a location serves, or none.
+    on_serving_change: Callable[[], None]
+    #: Of each server that can be called, and of which location it is.
+    attend: Callable[[HeldServer, str], None] = lambda _held, _location: None
+
+
 class LocationRegistry:
     """The locations of one agent."""
 
     def __init__(
-        self,
-        settings: RegistrySettings,
-        *,
-        host: Host,
-        tasks: asyncio.TaskGroup,
-        report: Callable[[str, telemetry.Event], None],
-        on_serving_change: Callable[[], None],
-        attend: Callable[[HeldServer, str], None] = lambda _held, _location: None,
+        self, settings: RegistrySettings, *, host: Host, tasks: asyncio.TaskGroup, listeners: Listeners
     ) -> None:
-        """Keep locations on `host`, each as one of `tasks`; `attend` is told of each server that can be called."""
+        """Keep locations on `host`, each as one of `tasks`."""
         self._settings = settings
         self._host = host
         self._tasks = tasks
-        self._report = report
-        self._on_serving_change = on_serving_change
-        self._attend = attend
+        self._listeners = listeners
         self._desired_file = DesiredFile(settings.data_dir / "desired.binpb")
         self._keepers: dict[str, LocationKeeper] = {}
         self._revision = 0
@@ -233,14 +239,15 @@ class LocationRegistry:
     def _keeper(self, name: str) -> LocationKeeper:
         keeper = self._keepers.get(name)
         if keeper is None:
-            keeper = self._keepers[name] = LocationKeeper(
+            launcher = ServerLauncher(
                 name,
                 host=self._host,
                 tasks=self._tasks,
                 timing=self._settings.timing,
-                report=self._report,
-                on_serving_change=self._on_serving_change,
-                on_attached=lambda held: self._attend(held, name),
+                on_attached=lambda held: self._listeners.attend(held, name),
+            )
+            keeper = self._keepers[name] = LocationKeeper(
+                launcher, report=self._listeners.report, on_serving_change=self._listeners.on_serving_change
             )
             self._tasks.create_task(self._keep(keeper), name=f"location {name}")
         return keeper

@@ -1,16 +1,15 @@
 """What the control plane is told about a location: made from its state, and sent whenever it differs from the last."""
 
-import time
 from dataclasses import dataclass
 from enum import Enum
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import telemetry_pb2 as telemetry
 
+from isthmus_agent.clock import now
 from isthmus_agent.hosts.host import StartStep
-from isthmus_agent.locations.held import Description, HeldServer
-from isthmus_agent.locations.trouble import Breakdown
-from isthmus_agent.locations.wanted import WantedLocation
+from isthmus_agent.servers.held import Description, HeldServer
+from isthmus_agent.servers.trouble import Breakdown
+from isthmus_agent.servers.wanted import WantedLocation
 
 
 class LocationPhase(Enum):
@@ -101,10 +100,3 @@ def report_event(
     event = telemetry.Event(message=status.message, location_report=report)
     event.occurred_at.CopyFrom(now())
     return event
-
-
-def now() -> Timestamp:
-    """Return the time as events carry it."""
-    stamp = Timestamp()
-    stamp.FromNanoseconds(time.time_ns())
-    return stamp

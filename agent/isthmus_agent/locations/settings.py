@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from isthmus_agent.desired.location import LocationSpec
 from isthmus_agent.hosts.host import ServerSpec
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.policy import Policy, judge
-from isthmus_agent.spec import LocationSpec
+from isthmus_agent.policy.judge import Policy, judge
+from isthmus_agent.servers.wanted import KeeperTiming, WantedLocation
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
-from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.errors import AgentError
-from isthmus_agent.failure import FailureNote
-from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec, StartStep
+from isthmus_agent.hosts.host import Server, ServerExit, ServerSpec, StartStep
 from isthmus_agent.locations.candidates import Candidates
-from isthmus_agent.locations.held import Description, HeldServer
-from isthmus_agent.locations.reconcile import Plan, ServerPhase, ServerView
-from isthmus_agent.locations.trouble import Breakdown
-from isthmus_agent.locations.wanted import KeeperTiming
+from isthmus_agent.locations.reconcile import Plan, ServerView
+from isthmus_agent.servers.held import Description, HeldServer
+from isthmus_agent.servers.launcher import Load, LoadFailure, ServerLauncher
+from isthmus_agent.servers.phase import ServerPhase
+from isthmus_agent.servers.trouble import Breakdown
 
 log = get_logger(__name__)
 
@@ -21,34 +20,16 @@ log = get_logger(__name__)
 class SharedServers:
     """One location's servers that take many runs. Nothing in here waits but its tasks."""
 
-    def __init__(
-        self,
-        location: str,
-        *,
-        host: Host,
-        tasks: asyncio.TaskGroup,
-        timing: KeeperTiming,
-        candidates: Candidates,
-        on_attached: Callable[[HeldServer], None],
-        on_change: Callable[[], None],
-    ) -> None:
-        """Keep the servers of `location` on `host`.
+    def __init__(self, launcher: ServerLauncher, *, candidates: Candidates, on_change: Callable[[], None]) -> None:
+        """Keep the servers that `launcher` starts.
 
         Args:
-            location: its name.
-            host: where the servers run.
-            tasks: what takes its time is done in it.
-            timing: how patient to be.
+            launcher: starts and ends servers of the location.
             candidates: what servers are made from; told which of them loaded, and which broke.
-            on_attached: told of each server that can be called.
             on_change: called when something is to be decided anew.
         """
-        self._location = location
-        self._host = host
-        self._tasks = tasks
-        self._timing = timing
+        self._launcher = launcher
         self._candidates = candidates
-        self._on_attached = on_attached
         self._on_change = on_change
         self._held: dict[str, HeldServer] = {}
         self._ending: dict[str, HeldServer] = {}
@@ -90,7 +71,10 @@ class SharedServers:
     @property
     def views(self) -> list[ServerView]:
         """Those that are not being ended, as the decision sees them."""
-        return [held.view for held in self._held.values()]
+        return [
+            ServerView(held.name, held.generation, held.phase, is_busy=held.has_calls or not held.is_idle)
+            for held in self._held.values()
+        ]
 
     def get(self, name: str) -> HeldServer | None:
         """Return the server of that name unless it is being ended."""
@@ -100,21 +84,20 @@ class SharedServers:
 
     def adopt(self, server: Server) -> None:
         """Take over a server that an earlier life of the agent started."""
-        held = HeldServer(name=server.name, generation=server.generation, is_fresh=False)
-        held.attach(server)
-        self._on_attached(held)
-        self._held[held.name] = held
-        self._begin_load(held, spec=None, timeout_s=self._timing.adopt_timeout_s)
+        held = self._held[server.name] = HeldServer(name=server.name, generation=server.generation, is_fresh=False)
+        self._launcher.attach(held, server)
+        self._load(held, spec=None, timeout_s=self._launcher.timing.adopt_timeout_s)
 
     def note_exit(self, ending: ServerExit, *, output: str) -> None:
         """Take notice that a server is gone; `output` is the end of what it wrote."""
         held = self._held.get(ending.server.name)
         if held is None or held.incarnation != ending.server.incarnation:
             return
+        held.gone.set()
         if held.cancel_load is not None:
             held.cancel_load()
-        failure = held.exit_note(ending, output=output).to_proto()
-        self._break(held, failure=failure, is_load_failure=held.is_first_load)
+        failure = LoadFailure(held.exit_note(ending, output=output).to_proto())
+        self._note_broken(held, failure, is_load_failure=held.is_first_load)
 
     def carry_out(self, plan: Plan) -> bool:
         """Begin all that was decided; return whether another server answers launches from now on, or none."""
@@ -124,11 +107,10 @@ class SharedServers:
             self._switch(chosen)
         for name in plan.stops:
             held = self._ending[name] = self._held.pop(name)
-            self._tasks.create_task(self._stop(held), name=f"stop {name}")
+            self._launcher.end(held, on_gone=partial(self._note_gone, name))
         for held in self._held.values():
             if held.phase is ServerPhase.READY and held is not self._serving and not held.is_draining:
-                held.is_draining = True
-                self._tasks.create_task(self._drain(held), name=f"drain {held.name}")
+                self._drain(held)
         for name in plan.starts:
             self._start(name)
         return is_switched
@@ -143,7 +125,7 @@ class SharedServers:
             self._described = chosen.description
         log.info(
             "location_switched",
-            location=self._location,
+            location=self._launcher.location,
             server=chosen.name if chosen else None,
             serving_generation=chosen.generation if chosen else 0,
         )
@@ -152,63 +134,42 @@ class SharedServers:
         location = self._candidates.made_from(name)
         if location is not None:
             held = self._held[name] = HeldServer(name=name, generation=location.spec.generation, is_fresh=True)
-            self._begin_load(held, spec=location.spec, timeout_s=location.load_timeout_s)
+            self._load(held, spec=location.spec, timeout_s=location.load_timeout_s)
 
-    def _begin_load(self, held: HeldServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
-        task = self._tasks.create_task(self._load(held, spec=spec, timeout_s=timeout_s), name=f"load {held.name}")
-        held.cancel_load = task.cancel
-
-    async def _load(self, held: HeldServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
-        try:
-            if spec is not None:
-                held.attach(await self._host.start(spec, on_step=lambda *step: self._note_step(held, *step)))
-                self._on_attached(held)
-                self._on_change()
-            response = await held.client.describe(timeout_s=timeout_s)
-        except AgentError as error:
-            failure = FailureNote.of(error).to_proto()
-            self._break(held, failure=failure, is_load_failure=held.is_fresh, error=error)
-            return
-        if response.WhichOneof("result") != "snapshot":
-            self._break(held, failure=response.failure, is_load_failure=True)
-            return
-        held.description = Description.of(response)
-        held.phase = ServerPhase.READY
-        held.ready_at = asyncio.get_running_loop().time()
-        self._candidates.note_loaded(held.name)
-        self._on_change()
+    def _load(self, held: HeldServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
+        on_end, on_step = partial(self._note_loaded, held), partial(self._note_step, held)
+        self._launcher.load(held, Load(spec, timeout_s, on_end=on_end, on_step=on_step))
 
     def _note_step(self, held: HeldServer, step: StartStep, progress: str) -> None:
         held.step, held.progress = step, progress
         self._on_change()
 
-    def _break(
-        self, held: HeldServer, *, failure: telemetry.Failure, is_load_failure: bool, error: AgentError | None = None
-    ) -> None:
+    def _note_loaded(self, held: HeldServer, failure: LoadFailure | None) -> None:
+        if failure is not None:
+            is_load_failure = failure.error is None or held.is_fresh
+            self._note_broken(held, failure, is_load_failure=is_load_failure)
+            return
+        self._candidates.note_loaded(held.name)
+        self._on_change()
+
+    def _note_broken(self, held: HeldServer, failure: LoadFailure, *, is_load_failure: bool) -> None:
         held.phase = ServerPhase.BROKEN
-        log.warning(
-            "server_broken",
-            server=held.name,
-            location=self._location,
-            error=failure.error_class,
-            problem=failure.message,
-        )
         now = asyncio.get_running_loop().time()
         served_s = now - held.ready_at if held.ready_at is not None else 0.0
-        self._candidates.note_broken(held.name, Breakdown(failure, is_load_failure, served_s, error), now=now)
+        breakdown = Breakdown(failure.failure, is_load_failure, served_s, failure.error)
+        self._candidates.note_broken(held.name, breakdown, now=now)
         self._on_change()
 
-    async def _stop(self, held: HeldServer) -> None:
-        if held.cancel_load is not None:
-            held.cancel_load()
-        if held.server is not None:
-            await self._host.stop(held.server, grace_s=self._timing.stop_grace_s)
-        await held.close()
-        del self._ending[held.name]
+    def _note_gone(self, name: str) -> None:
+        del self._ending[name]
         self._on_change()
 
-    async def _drain(self, held: HeldServer) -> None:
+    def _drain(self, held: HeldServer) -> None:
         """Wait until nothing lives on a server that no longer serves."""
-        await held.wait_idle(while_=lambda: held is not self._serving)
-        held.is_draining = False
-        self._on_change()
+
+        def end() -> None:
+            held.is_draining = False
+            self._on_change()
+
+        held.is_draining = True
+        self._launcher.drain(held, while_=lambda: held is not self._serving, on_end=end)

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.locations.held import HeldServer
+from isthmus_agent.servers.held import HeldServer
+from isthmus_agent.servers.launcher import ServerLauncher
 
 log = get_logger(__name__)
 
@@ -16,11 +18,10 @@ _LIST_RUNS_TIMEOUT_S = 5.0
 class Slumber:
     """One location's sleep, by the event loop's clock."""
 
-    def __init__(self, location: str, *, tasks: asyncio.TaskGroup, on_look: Callable[[], None]) -> None:
+    def __init__(self, launcher: ServerLauncher, *, on_look: Callable[[], None]) -> None:
         """Begin awake, and just used; `on_look` is called when it was looked whether something lives there."""
         self.is_asleep = False
-        self._location = location
-        self._tasks = tasks
+        self._launcher = launcher
         self._on_look = on_look
         self._is_looked_into = False
         self._used_at = asyncio.get_running_loop().time()
@@ -30,7 +31,7 @@ class Slumber:
         was_asleep, self.is_asleep = self.is_asleep, False
         self._used_at = asyncio.get_running_loop().time()
         if was_asleep:
-            log.info("location_woken", location=self._location)
+            log.info("location_woken", location=self._launcher.location)
         return was_asleep
 
     def due_at(self, idle_ttl_s: float) -> float | None:
@@ -49,17 +50,23 @@ class Slumber:
         """
         if serving is not None and self._is_due(idle_ttl_s):
             self._is_looked_into = True
-            look = self._look(serving, idle_ttl_s=idle_ttl_s, is_busy=is_busy)
-            self._tasks.create_task(look, name=f"sleep {self._location}")
+            look = partial(self._look, serving, idle_ttl_s=idle_ttl_s, is_busy=is_busy)
+            self._launcher.mind(serving, look, name="sleep")
 
     async def _look(self, serving: HeldServer, *, idle_ttl_s: float, is_busy: Callable[[], bool]) -> None:
-        await serving.drain(timeout_s=_LIST_RUNS_TIMEOUT_S)
+        try:
+            await serving.drain(timeout_s=_LIST_RUNS_TIMEOUT_S)
+        except BaseException:
+            # Not looked at again at once.
+            self._is_looked_into = False
+            self.touch()
+            raise
         # Without a pause from here to the end: what is found idle cannot be asked for anything in between.
         self._is_looked_into = False
         if not serving.is_idle or is_busy():
             self.touch()
         elif self._is_due(idle_ttl_s):
-            log.info("location_asleep", location=self._location, idle_ttl_s=idle_ttl_s)
+            log.info("location_asleep", location=self._launcher.location, idle_ttl_s=idle_ttl_s)
             self.is_asleep = True
         self._on_look()
 

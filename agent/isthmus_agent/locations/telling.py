@@ -7,8 +7,8 @@ from dataclasses import replace
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.locations.held import Description
 from isthmus_agent.locations.report import LocationStatus, report_event
+from isthmus_agent.servers.held import Description
 
 log = get_logger(__name__)
 

@@ -16,7 +16,7 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.errors import AnswerTimeoutError, BrokerAwayError, UnsupportedByAgentError
-from isthmus_control_plane.facts import AgentKey
+from isthmus_control_plane.key import AgentKey
 
 log = get_logger(__name__)
 

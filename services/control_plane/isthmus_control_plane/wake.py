@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from isthmus_broker.notices import Notice
 
-from isthmus_control_plane.facts import LocationKey
+from isthmus_control_plane.key import LocationKey
 
 
 class Wake:
@@ -42,10 +42,14 @@ class WakeHub:
 
     def __init__(self) -> None:
         self._sleepers: dict[str, set[Wake]] = {}
-        #: Rung when agents or locations changed, or runs were queued: the queue has to be looked through.
+        #: Rung when agents or locations changed: locations may have to move, and agents to be told.
+        self.fleet = Wake()
+        #: Rung when runs may leave the queue: because of the same, or since some were queued.
         self.queue = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
+        #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
+        self.expiry = Wake()
         #: Set when the loops are to end once they are through with what they are at.
         self.stopping = asyncio.Event()
         self._is_closed = False
@@ -53,8 +57,9 @@ class WakeHub:
     def stop(self) -> None:
         """Let the loops end."""
         self.stopping.set()
-        self.queue.ring()
+        self.fleet_changed()
         self.outbox.ring()
+        self.expiry.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -82,13 +87,13 @@ class WakeHub:
         """Wake whom a notice concerns; an empty one follows a gap in hearing, and concerns everybody."""
         if not notice:
             self._ring_all()
-            self.queue.ring()
+            self.fleet_changed()
             self.outbox.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.agents or notice.locations:
-            self.queue.ring()
+            self.fleet_changed()
 
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
@@ -97,6 +102,11 @@ class WakeHub:
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""
         self._ring(f"location {key.deployment}/{key.name}")
+        self.fleet_changed()
+
+    def fleet_changed(self) -> None:
+        """Tell that locations may have to move, and runs may have to leave the queue."""
+        self.fleet.ring()
         self.queue.ring()
 
     def _ring(self, topic: str) -> None:

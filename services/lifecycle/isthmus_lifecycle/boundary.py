@@ -56,11 +56,25 @@ async def keep_going(step: Callable[[], Awaitable[None]], *, name: str) -> NoRet
 
     The step itself waits for what it has to do: one that returns at once without awaiting anything would take the loop for itself.
     """
+    await keep_going_until(asyncio.Event(), step=step, name=name)
+    raise AssertionError
+
+
+async def keep_going_until(stopping: asyncio.Event, *, step: Callable[[], Awaitable[None]], name: str) -> None:
+    """Call a step as `keep_going` does, until `stopping` is set; the step that is under way then is finished first."""
     boundary, backoff = Boundary(name), Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
-    while True:
+    while not stopping.is_set():
         with boundary.guard() as fate:
             await step()
         if fate.error is None:
             backoff.reset()
         else:
-            await asyncio.sleep(backoff.next_wait_s())
+            await _pause(stopping, at_most_s=backoff.next_wait_s())
+
+
+async def _pause(stopping: asyncio.Event, *, at_most_s: float) -> None:
+    try:
+        async with asyncio.timeout(at_most_s):
+            await stopping.wait()
+    except TimeoutError:
+        return

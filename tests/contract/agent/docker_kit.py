@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contract.agent.host_contract import code_source, read_note
+from isthmus_agent.desired.container import ContainerSpec, Limits, Mount
 from isthmus_agent.hosts.docker.host import DockerHost
 from isthmus_agent.hosts.docker.labels import Owner
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import LISTEN
 from isthmus_agent.hosts.host import Host, Server, ServerSpec
-from isthmus_agent.spec import ContainerSpec, Limits, Mount
 from support.docker import container_ids, host_pids, remove_containers
 
 _SMALL_SERVER = Path(__file__).with_name("small_server.py")

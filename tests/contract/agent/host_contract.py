@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
-from isthmus_agent.spec import CodeSource, TargetKind
 from support.eventually import eventually, patiently
 
 

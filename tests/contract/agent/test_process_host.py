@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from contract.agent.host_contract import HostContract, code_source, is_alive, next_exit, read_note
+from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.errors import RuntimeFolderError, ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.process import procfs, sockets
 from isthmus_agent.hosts.process.host import ProcessHost
-from isthmus_agent.spec import CodeSource, TargetKind
 
 _SMALL_SERVER = Path(__file__).with_name("small_server.py")
 

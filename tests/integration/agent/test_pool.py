@@ -9,13 +9,15 @@ from typing import NoReturn
 
 import pytest
 from isthmus_agent.dedicated.pool import DedicatedPool
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.errors import DedicatedServerLostError, LocationUnavailableError, ServerStartError
 from isthmus_agent.hosts.host import Server, ServerSpec
 from isthmus_agent.hosts.process.host import ProcessHost
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.policy import Allowed
+from isthmus_agent.policy.verdict import Allowed
 from isthmus_agent.run_key import RunKey
-from isthmus_agent.spec import CodeSource, Limits, TargetKind
+from isthmus_agent.servers.launcher import ServerLauncher
+from isthmus_agent.servers.wanted import KeeperTiming, WantedLocation
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -78,14 +80,9 @@ async def pooling(folder: Path) -> AsyncIterator[Stand]:
     async with host:
         try:
             async with asyncio.TaskGroup() as tasks:
-                pool = DedicatedPool(
-                    "sales",
-                    host=host,
-                    tasks=tasks,
-                    timing=KeeperTiming(surplus_kept_s=0.1),
-                    on_attached=lambda _: None,
-                    on_empty=lambda: None,
-                )
+                timing = KeeperTiming(surplus_kept_s=0.1)
+                launcher = ServerLauncher("sales", host=host, tasks=tasks, timing=timing, on_attached=lambda _: None)
+                pool = DedicatedPool(launcher, on_empty=lambda: None)
                 tasks.create_task(_watch(host, pool))
                 yield Stand(host, pool, wanted)
                 pool.serve(None, is_open=False)

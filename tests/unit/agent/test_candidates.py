@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.errors import LocationRefusedError, LocationUnavailableError
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.locations.candidates import Candidates
 from isthmus_agent.locations.prospects import check_prospects
-from isthmus_agent.locations.trouble import Breakdown
-from isthmus_agent.locations.wanted import KeeperTiming, WantedLocation
-from isthmus_agent.policy import Allowed, Refused
-from isthmus_agent.spec import CodeSource, TargetKind
+from isthmus_agent.policy.verdict import Allowed, Refused
+from isthmus_agent.servers.trouble import Breakdown
+from isthmus_agent.servers.wanted import KeeperTiming, WantedLocation
 
 TIMING = KeeperTiming(restart_min_s=1, restart_max_s=8, reload_min_s=10, reload_max_s=40)
 FAILURE = telemetry.Failure(error_class="ImportError", message="no module")

@@ -3,17 +3,12 @@
 from pathlib import Path
 
 import pytest
-from isthmus_agent.container_policy import default_limits
-from isthmus_agent.policy import Policy, Refused, judge, judge_run, load_policy
-from isthmus_agent.spec import (
-    CodeSource,
-    ContainerSpec,
-    Isolation,
-    Limits,
-    LocationSpec,
-    Mount,
-    TargetKind,
-)
+from isthmus_agent.desired.container import ContainerSpec, Limits, Mount
+from isthmus_agent.desired.location import Isolation, LocationSpec
+from isthmus_agent.desired.source import CodeSource, TargetKind
+from isthmus_agent.policy.containers import default_limits
+from isthmus_agent.policy.judge import Policy, judge, judge_run, load_policy
+from isthmus_agent.policy.verdict import Refused
 from pydantic import ByteSize
 
 

@@ -16,15 +16,7 @@ from isthmus_agent.errors import (
 )
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch import request_violations
-from isthmus_agent.instructions.outcome import (
-    Expired,
-    Failed,
-    Outcome,
-    Succeeded,
-    Unsupported,
-    Violation,
-    result_of,
-)
+from isthmus_agent.instructions.outcome import Expired, Failed, Outcome, Succeeded, Unsupported, Violation, result_of
 from isthmus_agent.instructions.retry import GiveUp, Retry, after_failure
 
 UNAVAILABLE = CodeServerUnavailableError(server="s", call="StartRun", cause="gone")

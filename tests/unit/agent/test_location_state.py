@@ -6,11 +6,11 @@ import pytest
 from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_agent.hosts.host import Server, ServerExit
-from isthmus_agent.locations.held import Description
 from isthmus_agent.locations.report import LocationPhase, LocationStatus, report_event
 from isthmus_agent.locations.telling import LocationTeller
-from isthmus_agent.locations.trouble import Breakdown, TroubleLog
-from isthmus_agent.locations.wanted import KeeperTiming
+from isthmus_agent.servers.held import Description
+from isthmus_agent.servers.trouble import Breakdown, TroubleLog
+from isthmus_agent.servers.wanted import KeeperTiming
 
 TIMING = KeeperTiming(restart_min_s=1, restart_max_s=8, reload_min_s=10, reload_max_s=40)
 FAILURE = telemetry.Failure(error_class="RuntimeError", message="broken")

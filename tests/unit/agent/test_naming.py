@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from isthmus.v1 import instruction_pb2 as instruction
+from isthmus_agent.desired.location import LocationSpec
+from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.naming import server_name
-from isthmus_agent.spec import CodeSource, LocationSpec, TargetKind
 
 SPEC = ServerSpec(
     deployment="prod",

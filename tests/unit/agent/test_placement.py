@@ -2,8 +2,10 @@
 
 import pytest
 from isthmus_agent.dedicated.placement import Placement, merged, placement_of
-from isthmus_agent.policy import Allowed, Policy, Refused, judge_run
-from isthmus_agent.spec import Isolation, Limits
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.location import Isolation
+from isthmus_agent.policy.judge import Policy, judge_run
+from isthmus_agent.policy.verdict import Allowed, Refused
 from pydantic import ByteSize
 
 SHARED, DEDICATED = Isolation.SHARED, Isolation.DEDICATED

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from isthmus_agent.desired.location import LocationSpec
+from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.errors import PolicyFileError
-from isthmus_agent.policy import Allowed, Policy, Refused, judge, load_policy
-from isthmus_agent.spec import CodeSource, LocationSpec, TargetKind
+from isthmus_agent.policy.judge import Policy, judge, load_policy
+from isthmus_agent.policy.verdict import Allowed, Refused
 
 
 def spec(

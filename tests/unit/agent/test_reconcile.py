@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_agent.locations.reconcile import Plan, ServerPhase, ServerView, Wanted, reconcile, restart_wait_s
+from isthmus_agent.locations.reconcile import Plan, ServerView, Wanted, reconcile
+from isthmus_agent.servers.phase import ServerPhase
+from isthmus_agent.servers.trouble import restart_wait_s
 
 LOADING, READY, BROKEN = ServerPhase.LOADING, ServerPhase.READY, ServerPhase.BROKEN
 

@@ -11,8 +11,8 @@ from isthmus.v1.instruction_pb2 import (
     ContainerSpec,
     Instruction,
 )
-from isthmus_control_plane import command
-from isthmus_control_plane.facts import AgentKey
+from isthmus_control_plane.commands import command
+from isthmus_control_plane.key import AgentKey
 from isthmus_store.record.location import Location
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

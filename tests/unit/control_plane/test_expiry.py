@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_control_plane.expiry import Hearing, Patience, is_overdue
+from isthmus_control_plane.commands.expiry import Hearing, Patience, is_overdue
 from isthmus_store.state import AgentState
 
 DEADLINE = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus_control_plane.api import message
+from isthmus_control_plane import message
 from isthmus_store.record.location import Placement
 from isthmus_store.record.run import Run
 from isthmus_store.state import LocationPhase, RunReason, RunState

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_control_plane.facts import Agent, AgentKey, Fleet, Holding, Location, LocationKey
-from isthmus_control_plane.placement import Move, plan
+from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
+from isthmus_control_plane.fleet.placement import Move, plan
+from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_store.state import AgentState
 
 SALES = LocationKey("default", "sales")

@@ -1,8 +1,9 @@
 """Which runs leave the queue, and what the others are told."""
 
 import pytest
-from isthmus_control_plane.facts import Agent, AgentKey, Fleet, Holding, Location, LocationKey
-from isthmus_control_plane.queue import Dispatch, QueuedRun, Wait, decide, decide_all
+from isthmus_control_plane.dispatching.queue import Dispatch, QueuedRun, Wait, decide, decide_all
+from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
+from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_store.state import AgentState
 
 SALES = LocationKey("default", "sales")

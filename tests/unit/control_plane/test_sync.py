@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_control_plane.facts import Agent, AgentKey, Fleet, Holding, LocationKey
-from isthmus_control_plane.placement import Move
-from isthmus_control_plane.sync import Sync, SyncCause, plan
+from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding
+from isthmus_control_plane.fleet.placement import Move
+from isthmus_control_plane.fleet.sync import Sync, SyncCause, plan
+from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_store.state import AgentState
 
 ALPHA, BETA = AgentKey("default", "alpha"), AgentKey("default", "beta")

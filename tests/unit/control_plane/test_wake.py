@@ -3,7 +3,7 @@
 import asyncio
 
 from isthmus_broker.notices import Notice
-from isthmus_control_plane.facts import LocationKey
+from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.wake import Wake, WakeHub
 from support.eventually import patiently
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from isthmus_lifecycle.boundary import Boundary, keep_going
+from isthmus_lifecycle.boundary import Boundary, keep_going, keep_going_until
 
 
 def fail(error: BaseException) -> None:
@@ -49,3 +49,26 @@ async def test_a_loop_goes_on_after_a_step_that_failed() -> None:
         await is_enough.wait()
         loop.cancel()
     assert steps[:4] == [0, 1, 2, 3]
+
+
+async def test_a_loop_that_is_told_to_stop_finishes_its_step() -> None:
+    stopping, finished = asyncio.Event(), asyncio.Event()
+
+    async def step() -> None:
+        stopping.set()
+        await asyncio.sleep(0)
+        finished.set()
+
+    await keep_going_until(stopping, step=step, name="upkeep")
+    assert finished.is_set()
+
+
+async def test_a_loop_that_pauses_after_a_failure_stops_at_once() -> None:
+    stopping = asyncio.Event()
+
+    async def step() -> None:
+        stopping.set()
+        raise OSError("the disk is full")
+
+    async with asyncio.timeout(5):
+        await keep_going_until(stopping, step=step, name="upkeep")

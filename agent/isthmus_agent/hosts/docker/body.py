@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from aiodocker.types import JSONObject, JSONValue
 
+from isthmus_agent.desired.container import Limits, Mount
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import HOME, RUNS_DIR, SERVER_DIR, Places, ServerPlaces
 from isthmus_agent.hosts.host import Server, ServerSpec
 from isthmus_agent.hosts.server_config import CONFIG_FILE
-from isthmus_agent.spec import Limits, Mount
 
 #: What images of code servers have on their search path.
 CODE_SERVER_COMMAND = ("isthmus-code-server",)

@@ -11,6 +11,8 @@ from weakref import WeakValueDictionary
 
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.location import Isolation
 from isthmus_agent.errors import (
     AgentError,
     DataFolderUnfitError,
@@ -33,7 +35,6 @@ from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_folder import read_tail
-from isthmus_agent.spec import Isolation, Limits
 
 log = get_logger(__name__)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_agent.desired.container import PullPolicy
 from isthmus_agent.errors import (
     AgentError,
     EngineRefusedError,
@@ -18,7 +19,6 @@ from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.progress import PullProgress
 from isthmus_agent.hosts.docker.replies import Image
-from isthmus_agent.spec import PullPolicy
 
 log = get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from isthmus_agent.spec import Limits
+from isthmus_agent.desired.container import Limits
 
 #: Where the engine listens unless told otherwise.
 DEFAULT_URL = "unix:///var/run/docker.sock"

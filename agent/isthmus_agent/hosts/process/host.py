@@ -11,6 +11,8 @@ from typing import Self
 
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.location import Isolation
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
@@ -19,7 +21,6 @@ from isthmus_agent.hosts.process.life import ServerLife
 from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
 from isthmus_agent.hosts.server_config import CONFIG_FILE
 from isthmus_agent.hosts.server_folder import read_tail, remove_old_folders
-from isthmus_agent.spec import Isolation, Limits
 
 log = get_logger(__name__)
 

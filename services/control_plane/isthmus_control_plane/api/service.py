@@ -12,7 +12,7 @@ from isthmus.v1 import telemetry_pb2
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
 from isthmus_store.record.run import Run
 
-from isthmus_control_plane.api import message
+from isthmus_control_plane import message
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk

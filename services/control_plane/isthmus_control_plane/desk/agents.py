@@ -13,12 +13,14 @@ from isthmus_store.record.location import Placement
 from isthmus_store.state import AgentState
 from isthmus_store.transaction import Transaction, WriteTransaction
 
-from isthmus_control_plane import clock, command, world
+from isthmus_control_plane import clock
+from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.desk.request import DEFAULT, refuse
 from isthmus_control_plane.errors import BrokerAwayError, NotFoundError, PreconditionError
-from isthmus_control_plane.facts import AgentKey
+from isthmus_control_plane.fleet import world
+from isthmus_control_plane.key import DEFAULT, AgentKey
 from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
 
@@ -65,7 +67,7 @@ class AgentDesk:
             await agents.insert(tx, agent)
             view = await _view(tx, key)
         log.info("agent_created", deployment=key.deployment, agent=key.name, pool=agent.pool)
-        self._core.hub.queue.ring()
+        self._core.hub.fleet_changed()
         return view
 
     async def get(self, request: api.GetAgentRequest) -> AgentView:
@@ -97,7 +99,7 @@ class AgentDesk:
             view = await _view(tx, key)
         log.info("agent_draining", deployment=key.deployment, agent=key.name)
         self._core.hub.outbox.ring()
-        self._core.hub.queue.ring()
+        self._core.hub.fleet_changed()
         return view
 
     async def remove(self, request: api.RemoveAgentRequest) -> None:
@@ -124,7 +126,7 @@ class AgentDesk:
             await _delete(tx, await _view(tx, key))
         self._memory.told_at.pop(key, None)
         log.info("agent_removed", deployment=key.deployment, agent=key.name)
-        self._core.hub.queue.ring()
+        self._core.hub.fleet_changed()
 
     async def _refuse_while_busy(self, tx: WriteTransaction, key: AgentKey) -> None:
         living = await runs.active(tx, deployment=key.deployment, agent=key.name)

@@ -10,12 +10,13 @@ from isthmus_store.record.agent import Agent, Standby
 from isthmus_store.record.location import Location, Placement
 from isthmus_store.transaction import Transaction
 
-from isthmus_control_plane import clock, facts, world
+from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.desk.request import DEFAULT, refuse
 from isthmus_control_plane.errors import NotFoundError, StoppingError
-from isthmus_control_plane.facts import LocationKey
+from isthmus_control_plane.fleet import world
+from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
 
@@ -135,9 +136,3 @@ async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = F
 
 def _standbys(there: Iterable[Agent], location: str) -> dict[str, Standby]:
     return {agent.name: it for agent in there for it in agent.standbys if it.location == location}
-
-
-def serving_hash(seen: world.World, key: facts.LocationKey) -> str:
-    """Return the hash of what the location defines now; empty when nothing of it serves."""
-    held = seen.placements.get(key)
-    return held.snapshot_hash if held is not None and held.serving_generation else ""

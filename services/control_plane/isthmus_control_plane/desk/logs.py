@@ -14,7 +14,6 @@ from isthmus_store.state import AgentState
 
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.questions import nearer, respondent_of
-from isthmus_control_plane.desk.request import DEFAULT, refuse
 from isthmus_control_plane.desk.runs import find
 from isthmus_control_plane.errors import (
     LocationUnavailableError,
@@ -23,8 +22,10 @@ from isthmus_control_plane.errors import (
     TransientControlPlaneError,
     Violation,
 )
+from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.questions import Questions, Respondent
 from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
 
 #: How long an agent keeps a question while nothing is written, seconds: what a lost question costs a reader.
 _WAIT_S = 3.0

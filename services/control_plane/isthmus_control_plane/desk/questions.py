@@ -7,20 +7,21 @@ from isthmus.v1 import telemetry_pb2
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_store.record.agent import Agent
 
-from isthmus_control_plane import clock, queue, world
+from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.desk.locations import serving_hash
-from isthmus_control_plane.desk.request import DEFAULT, refuse
 from isthmus_control_plane.desk.runs import run_request
+from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.errors import (
     LocationUnavailableError,
     NotFoundError,
     Violation,
 )
-from isthmus_control_plane.facts import AgentKey, LocationKey
+from isthmus_control_plane.fleet import world
+from isthmus_control_plane.key import DEFAULT, AgentKey, LocationKey
 from isthmus_control_plane.questions import Questions, Respondent
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.definition import launch_violations
+from isthmus_control_plane.validation.refusal import refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class QuestionDesk:
         async with self._core.database.read() as tx:
             seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
             respondent = _serving(key, seen=seen)
-            definitions = await self._core.definitions.get(tx, serving_hash(seen, key))
+            definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
         if definitions is not None:
             known = launch_violations(request, definitions=definitions)
             if known:

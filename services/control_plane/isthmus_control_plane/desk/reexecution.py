@@ -11,13 +11,15 @@ from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
 
-from isthmus_control_plane import reexecution
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.desk.request import DEFAULT, refuse
-from isthmus_control_plane.desk.runs import Launch, RunDesk, find
+from isthmus_control_plane.desk.runs import find
+from isthmus_control_plane.dispatching import reexecution
+from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch
+from isthmus_control_plane.dispatching.reexecution import Course
 from isthmus_control_plane.errors import PreconditionError, Violation
-from isthmus_control_plane.reexecution import Course
+from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
 from isthmus_control_plane.validation.suggestion import unknown
 
 _Request = api.ReexecuteRunRequest
@@ -28,9 +30,9 @@ _PAGE = 1000
 class ReexecutionDesk:
     """Launches runs that follow runs."""
 
-    def __init__(self, core: Core, *, runs: RunDesk) -> None:
+    def __init__(self, core: Core, *, acceptor: Acceptor) -> None:
         self._core = core
-        self._runs = runs
+        self._acceptor = acceptor
 
     async def reexecute(self, request: _Request) -> Run:
         """Launch a run that does again what the parent did.
@@ -52,7 +54,7 @@ class ReexecutionDesk:
             requested_by=request.requested_by,
             is_id_given=bool(request.run_id),
         )
-        return await self._runs.accept(launch)
+        return await self._acceptor.accept(launch)
 
     async def _request(self, tx: Transaction, parent: Run, request: _Request) -> RunRequest:
         asked = RunRequest.FromString(parent.request)

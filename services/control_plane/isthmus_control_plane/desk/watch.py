@@ -9,10 +9,11 @@ from isthmus_store.record.event import StoredEvent
 from isthmus_store.record.run import Run
 
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.desk.request import DEFAULT, refuse
 from isthmus_control_plane.desk.runs import find
 from isthmus_control_plane.errors import StoppingError, Violation
+from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
 
 #: Events that are read at once: bounds the memory of a watcher that reads slowly.
 _PAGE = 500

@@ -17,8 +17,7 @@ from isthmus_store.run_search import RunSearch
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
 
-from isthmus_control_plane import clock
-from isthmus_control_plane.api import message
+from isthmus_control_plane import clock, message
 
 #: The most rows that one answer carries, whatever was asked for: the asker goes on where it ended.
 MAX_ROWS: Final = 1000

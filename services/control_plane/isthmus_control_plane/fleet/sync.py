@@ -6,8 +6,9 @@ from enum import Enum, auto
 
 from isthmus_store.state import AgentState
 
-from isthmus_control_plane.facts import Agent, AgentKey, Fleet, LocationKey
-from isthmus_control_plane.placement import Move
+from isthmus_control_plane.fleet.facts import Agent, Fleet
+from isthmus_control_plane.fleet.placement import Move
+from isthmus_control_plane.key import AgentKey, LocationKey
 
 
 class SyncCause(Enum):

@@ -1,9 +1,6 @@
-"""What every call does first with its request."""
+"""How a request that has faults is refused."""
 
 from isthmus_control_plane.errors import InvalidRequestError, Violation
-
-#: What an empty deployment or pool in a request stands for.
-DEFAULT = "default"
 
 
 def refuse(violations: list[Violation]) -> None:

@@ -7,8 +7,8 @@ from posixpath import normpath
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
-from isthmus_agent.spec import ContainerSpec, Limits, Mount
-from isthmus_agent.verdict import Allowed, Refused, Verdict, first_refusal
+from isthmus_agent.desired.container import ContainerSpec, Limits, Mount
+from isthmus_agent.policy.verdict import Allowed, Refused, Verdict, first_refusal
 
 #: Networks that are no networks: the machine's own, and another container's. A wildcard does not mean them.
 _NO_NETWORK = re.compile(r"^(host|container:.*)$")

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from isthmus_agent.desired.location import Isolation
 from isthmus_agent.hosts.host import ServerSpec
-from isthmus_agent.policy import Allowed, Verdict
-from isthmus_agent.spec import Isolation
+from isthmus_agent.policy.verdict import Allowed, Verdict
 
 
 @dataclass(frozen=True)

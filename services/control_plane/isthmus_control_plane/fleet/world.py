@@ -11,8 +11,10 @@ from isthmus_store.record.location import Location, Placement
 from isthmus_store.state import LocationPhase
 from isthmus_store.transaction import Transaction, WriteTransaction
 
-from isthmus_control_plane import command, facts, placement, sync
-from isthmus_control_plane.facts import AgentKey, Fleet, LocationKey
+from isthmus_control_plane.commands import command
+from isthmus_control_plane.fleet import facts, placement, sync
+from isthmus_control_plane.fleet.facts import Fleet
+from isthmus_control_plane.key import AgentKey, LocationKey
 
 #: An agent that works towards an old set of locations is told again after this long.
 _SYNC_PATIENCE = timedelta(seconds=30)
@@ -26,6 +28,11 @@ class World:
     agents: dict[AgentKey, Agent]
     locations: dict[LocationKey, Location]
     placements: dict[LocationKey, Placement]
+
+    def serving_hash(self, key: LocationKey) -> str:
+        """Return the hash of what the location defines now; empty when nothing of it serves."""
+        held = self.placements.get(key)
+        return held.snapshot_hash if held is not None and held.serving_generation else ""
 
 
 @dataclass

@@ -16,7 +16,8 @@ from isthmus_store.signal import LaunchRefused
 from isthmus_store.state import InstructionOutcome, RunReason
 from isthmus_store.transaction import WriteTransaction
 
-from isthmus_control_plane import clock, settlement
+from isthmus_control_plane import clock
+from isthmus_control_plane.commands import settlement
 from isthmus_control_plane.core import Core
 
 log = get_logger(__name__)

@@ -13,13 +13,8 @@ from isthmus_agent.code_server.client import CodeServerClient
 from isthmus_agent.errors import CodeServerError, CodeServerUnavailableError
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.hosts.host import Server, ServerExit, StartStep
-from isthmus_agent.locations.reconcile import ServerPhase, ServerView
 from isthmus_agent.run_key import RunKey
-
-#: How often a server that is no longer wanted is asked whether runs still live on it, seconds.
-_DRAIN_POLL_S = 1.0
-#: How long that question may take, seconds.
-_LIST_RUNS_TIMEOUT_S = 5.0
+from isthmus_agent.servers.phase import ServerPhase
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,12 @@ class HeldServer:
         self.phase = ServerPhase.LOADING
         self.description: Description | None = None
         self.ready_at: float | None = None
-        #: Calls off the wait for its definitions.
+        #: Calls off its load: the start of its process, and the wait for its definitions.
         self.cancel_load: Callable[[], object] | None = None
+        #: Set when that has ended, one way or the other.
+        self.load_over = asyncio.Event()
+        #: Set when its end was seen.
+        self.gone = asyncio.Event()
         #: How far its start has come, and that in words for people.
         self.step: StartStep | None = None
         self.progress = ""
@@ -69,11 +68,6 @@ class HeldServer:
 
     def __repr__(self) -> str:
         return f"<HeldServer {self.name} {self.phase.name} calls={self._calls} idle={self.is_idle}>"
-
-    @property
-    def view(self) -> ServerView:
-        """The server as the decision sees it."""
-        return ServerView(self.name, self.generation, self.phase, is_busy=self._calls > 0 or not self.is_idle)
 
     @property
     def is_dedicated(self) -> bool:
@@ -163,14 +157,6 @@ class HeldServer:
         problem = "while it loaded the definitions" if self.is_first_load else "while it served"
         text = f"Code server {self.name} {ending} {problem}."
         return FailureNote("CodeServerExited", text, tuple(output.splitlines(keepends=True)))
-
-    async def wait_idle(self, *, while_: Callable[[], bool]) -> None:
-        """Wait until nothing lives on it, for as long as it answers and a condition holds."""
-        while self.phase is ServerPhase.READY and while_():
-            await self.drain(timeout_s=_LIST_RUNS_TIMEOUT_S)
-            if self.is_idle:
-                return
-            await asyncio.sleep(_DRAIN_POLL_S)
 
     async def drain(self, *, timeout_s: float) -> None:
         """Look whether runs live there, and become idle if none does. A server that does not answer is not idle."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from isthmus_store.state import AgentState
 
-from isthmus_control_plane.facts import Agent, AgentKey, Fleet, Location, LocationKey
+from isthmus_control_plane.fleet.facts import Agent, Fleet, Location
+from isthmus_control_plane.key import AgentKey, LocationKey
 
 #: Whom to prefer when a location needs an agent. Nobody but ONLINE serves now; a NEW one is about to come up, a
 #: draining or lost one comes back under the same name, and whoever comes up first takes the location over.

@@ -2,23 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from isthmus_store.state import AgentState
 
-
-class AgentKey(NamedTuple):
-    """An agent, anywhere."""
-
-    deployment: str
-    name: str
-
-
-class LocationKey(NamedTuple):
-    """A location, anywhere."""
-
-    deployment: str
-    name: str
+from isthmus_control_plane.key import AgentKey, LocationKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,14 @@ from datetime import datetime, timedelta
 from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox
-from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.instruction import OutboxInstruction
 
-from isthmus_control_plane import clock, settlement
+from isthmus_control_plane import clock
+from isthmus_control_plane.commands import settlement
+from isthmus_control_plane.commands.expiry import Hearing, Patience, is_overdue
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.expiry import Hearing, Patience, is_overdue
-from isthmus_control_plane.facts import AgentKey
-from isthmus_control_plane.wake import wait_for
+from isthmus_control_plane.key import AgentKey
 
 log = get_logger(__name__)
 
@@ -31,18 +30,9 @@ class Expirer:
             silence_limit=timedelta(seconds=settings.silence_limit_s),
         )
 
-    async def run(self) -> None:
-        """Look every few seconds until the hub stops."""
-        while not self._core.hub.stopping.is_set():
-            self._note_connection()
-            try:
-                await self.step()
-            except TransientStoreError as error:
-                log.warning("expiry_postponed", error=str(error))
-            await wait_for(self._core.hub.stopping, at_most_s=self._core.settings.sweep_interval_s)
-
     async def step(self) -> None:
         """Settle what is overdue now."""
+        self._note_connection()
         at = clock.now()
         async with self._core.database.read() as tx:
             rows = await outbox.expired(tx, before=at - self._patience.grace)

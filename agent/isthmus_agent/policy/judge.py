@@ -7,12 +7,12 @@ from posixpath import normpath
 
 from pydantic import ValidationError
 
-from isthmus_agent.container_policy import ContainerPolicy, judge_container, judge_limits
+from isthmus_agent.desired.container import Limits
+from isthmus_agent.desired.location import Isolation, LocationSpec
+from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.errors import PolicyFileError
-from isthmus_agent.spec import CodeSource, Isolation, Limits, LocationSpec, TargetKind
-from isthmus_agent.verdict import Allowed, Refused, Verdict, first_refusal
-
-__all__ = ["Allowed", "Policy", "Refused", "Verdict", "judge", "judge_run", "load_policy"]
+from isthmus_agent.policy.containers import ContainerPolicy, judge_container, judge_limits
+from isthmus_agent.policy.verdict import Allowed, Refused, Verdict, first_refusal
 
 
 class Policy(ContainerPolicy):

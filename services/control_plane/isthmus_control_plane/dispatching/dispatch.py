@@ -8,8 +8,9 @@ from isthmus_store import outbox, runs, signal
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import WriteTransaction
 
-from isthmus_control_plane import command, history
-from isthmus_control_plane.facts import AgentKey
+from isthmus_control_plane import history
+from isthmus_control_plane.commands import command
+from isthmus_control_plane.key import AgentKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Looks through locations and queue whenever something changed, and carries out what is due."""
+"""Looks through the queue whenever something changed, and dispatches what may leave it."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -8,17 +8,18 @@ from isthmus.v1.control_plane_pb2 import LaunchRunRequest
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import runs
-from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
-from isthmus_control_plane import clock, placement, queue, sync, world
+from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.dispatch import Order, dispatch
-from isthmus_control_plane.facts import LocationKey
-from isthmus_control_plane.queue import Dispatch, QueuedRun, Wait
+from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.dispatching.dispatch import Order, dispatch
+from isthmus_control_plane.dispatching.queue import Dispatch, QueuedRun, Wait
+from isthmus_control_plane.fleet import world
+from isthmus_control_plane.fleet.world import World
+from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import resolve_job
-from isthmus_control_plane.world import World
 
 log = get_logger(__name__)
 
@@ -28,43 +29,15 @@ _LOOK: Final = 2000
 _BATCH: Final = 50
 
 
-class Reconciler:
-    """Places locations, tells agents of them, and dequeues runs."""
+class Dequeuer:
+    """Hands queued runs to agents, and says of the others why they wait."""
 
     def __init__(self, core: Core, *, memory: world.SyncMemory) -> None:
         self._core = core
         self._memory = memory
 
-    async def run(self) -> None:
-        """Work until the hub stops: at every wake-up, and every few seconds without one."""
-        while not self._core.hub.stopping.is_set():
-            try:
-                await self.step()
-            except TransientStoreError as error:
-                # The rows are as they were: the next round does what this one could not.
-                log.warning("reconcile_postponed", error=str(error))
-            await self._core.hub.queue.wait(at_most_s=self._core.settings.sweep_interval_s)
-
     async def step(self) -> None:
-        """Do all that is due now."""
-        await self._settle_fleet()
-        await self._dequeue()
-
-    async def _settle_fleet(self) -> None:
-        at = clock.now()
-        async with self._core.database.read() as tx:
-            seen = await world.read(tx, memory=self._memory, at=at)
-        if not placement.plan(seen.fleet) and not sync.plan(seen.fleet):
-            return
-        async with self._core.change_fleet() as tx:
-            fresh = await world.read(tx, memory=self._memory, at=at)
-            moved = await world.settle_fleet(tx, fresh, memory=self._memory, at=at)
-        self._core.hub.outbox.ring()
-        for key in moved:
-            log.info("location_placed", deployment=key.deployment, location=key.name)
-            self._core.hub.location_changed(key)
-
-    async def _dequeue(self) -> None:
+        """Dispatch all that may leave the queue now."""
         while True:
             async with self._core.database.read() as tx:
                 waiting = await runs.queued(tx, limit=_LOOK)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from isthmus.v1 import telemetry_pb2 as telemetry
 
 from isthmus_agent.errors import AgentError
-from isthmus_agent.locations.reconcile import restart_wait_s
-from isthmus_agent.locations.wanted import KeeperTiming
+from isthmus_agent.servers.wanted import KeeperTiming
 
 
 @dataclass(frozen=True)
@@ -57,3 +56,10 @@ class TroubleLog:
             minimum_s=timing.reload_min_s if is_load else timing.restart_min_s,
             maximum_s=timing.reload_max_s if is_load else timing.restart_max_s,
         )
+
+
+def restart_wait_s(*, failures: int, minimum_s: float, maximum_s: float) -> float:
+    """Return how long to wait before the next start after so many failures in a row: none, then doubling."""
+    if failures == 0:
+        return 0.0
+    return min(maximum_s, minimum_s * 2.0 ** min(failures - 1, 32))

@@ -6,8 +6,9 @@ from typing import Final
 
 from isthmus_store.state import AgentState
 
-from isthmus_control_plane.facts import Agent, AgentKey, Fleet, Location, LocationKey
-from isthmus_control_plane.placement import is_live
+from isthmus_control_plane.fleet.facts import Agent, Fleet, Location
+from isthmus_control_plane.fleet.placement import is_live
+from isthmus_control_plane.key import AgentKey, LocationKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class _ForeignError(Exception):
     """The broker did not verify the sender as the agent that the query names."""
 
 
-class InstanceDesk:
+class QueryAnswerer:
     """Answers queries while `run` goes on."""
 
     def __init__(self, core: Core, *, publisher: Publisher) -> None:

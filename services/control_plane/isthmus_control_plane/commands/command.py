@@ -13,7 +13,7 @@ from isthmus_store.record.location import Location
 from isthmus_store.record.run import AttemptRef
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.facts import AgentKey
+from isthmus_control_plane.key import AgentKey
 
 #: How long an agent may take to come for its locations. Later it is told anew, since its report is behind.
 SYNC_LIFETIME: Final = timedelta(minutes=10)

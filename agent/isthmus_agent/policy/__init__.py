@@ -1,0 +1,1 @@
+"""What the agent's owner allows, whatever the control plane asks for: pure judgements."""

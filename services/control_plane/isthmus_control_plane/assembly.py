@@ -1,0 +1,76 @@
+"""Builds the parts of a control plane and hands each what it needs."""
+
+import asyncio
+from dataclasses import dataclass
+
+from isthmus_broker.instructions import InstructionPublisher
+from isthmus_broker.notices import NoticeListener
+from isthmus_broker.publisher import Publisher
+
+from isthmus_control_plane.api.service import ControlPlaneService, Desks
+from isthmus_control_plane.commands.dead_letters import DeadLetterReader
+from isthmus_control_plane.commands.expire import Expirer
+from isthmus_control_plane.commands.outbox import OutboxDispatcher
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.locations import LocationDesk
+from isthmus_control_plane.desk.logs import LogDesk
+from isthmus_control_plane.desk.questions import QuestionDesk
+from isthmus_control_plane.desk.reexecution import ReexecutionDesk
+from isthmus_control_plane.desk.runs import RunDesk
+from isthmus_control_plane.desk.watch import WatchDesk
+from isthmus_control_plane.dispatching.acceptance import Acceptor
+from isthmus_control_plane.dispatching.dequeue import Dequeuer
+from isthmus_control_plane.fleet.reconcile import FleetReconciler
+from isthmus_control_plane.fleet.world import SyncMemory
+from isthmus_control_plane.instance.answerer import QueryAnswerer
+from isthmus_control_plane.questions import Questions
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that runs."""
+
+    core: Core
+    api: ControlPlaneService
+    questions: Questions
+    outbox: OutboxDispatcher
+    fleet: FleetReconciler
+    dequeuer: Dequeuer
+    expirer: Expirer
+    dead_letters: DeadLetterReader
+    notices: NoticeListener
+    queries: QueryAnswerer
+    #: The broker has what others attach to.
+    is_declared: asyncio.Event
+
+
+def assemble(core: Core, *, publisher: Publisher) -> Parts:
+    """Build the parts of a control plane that publishes over `publisher`; nothing of them runs yet."""
+    instructions = InstructionPublisher(publisher)
+    questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
+    dispatcher = OutboxDispatcher(core, publisher=publisher)
+    memory = SyncMemory()
+    acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
+    desks = Desks(
+        agents=AgentDesk(core, memory=memory),
+        locations=LocationDesk(core, memory=memory),
+        runs=RunDesk(core, acceptor=acceptor),
+        watch=WatchDesk(core),
+        questions=QuestionDesk(core, questions=questions, memory=memory),
+        logs=LogDesk(core, questions=questions),
+        reexecution=ReexecutionDesk(core, acceptor=acceptor),
+    )
+    return Parts(
+        core=core,
+        api=ControlPlaneService(desks),
+        questions=questions,
+        outbox=dispatcher,
+        fleet=FleetReconciler(core, memory=memory),
+        dequeuer=Dequeuer(core, memory=memory),
+        expirer=Expirer(core, publisher=publisher),
+        dead_letters=DeadLetterReader(core, publisher=instructions),
+        notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
+        queries=QueryAnswerer(core, publisher=publisher),
+        is_declared=asyncio.Event(),
+    )

@@ -1,0 +1,166 @@
+"""Accepts runs: judged by the location's definitions, and written with all that their way needs."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus_lifecycle.log import get_logger
+from isthmus_store import runs
+from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.run import AttemptRef, NewRun, Run
+from isthmus_store.transaction import Transaction, WriteTransaction
+
+from isthmus_control_plane import clock, history
+from isthmus_control_plane.commands import command
+from isthmus_control_plane.commands.outbox import OutboxDispatcher
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.dispatching.queue import Dispatch, QueuedRun, Wait
+from isthmus_control_plane.errors import ConflictError, ControlPlaneError, NotFoundError
+from isthmus_control_plane.fleet import world
+from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.validation.definition import launch_violations, resolve_job
+from isthmus_control_plane.validation.refusal import refuse
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run that somebody wants."""
+
+    deployment: str
+    request: RunRequest
+    requested_by: str
+    #: Whether the caller chose the run's id, and so may have sent the same before.
+    is_id_given: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A launch that was judged: what to write."""
+
+    deployment: str
+    request: RunRequest
+    requested_by: str
+    verdict: queue.Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a launch wrote: nothing when its id was taken already."""
+
+    run: Run
+    is_new: bool
+    instructions: tuple[NewInstruction, ...] = ()
+
+
+class Acceptor:
+    """Accepts runs, whoever wants them: a caller of the API, or a run that is to be done again."""
+
+    def __init__(self, core: Core, *, memory: world.SyncMemory, dispatcher: OutboxDispatcher) -> None:
+        self._core = core
+        self._memory = memory
+        self._dispatcher = dispatcher
+
+    async def accept(self, launch: Launch) -> Run:
+        """Accept a run whose request is well formed: from the return on it will end in a state with a reason.
+
+        A run id that exists already returns that run as it stands, when it is a run of the same request.
+        """
+        at = clock.now()
+        try:
+            async with self._core.database.look() as tx:
+                plan = await self._plan(tx, launch, at=at)
+        except ControlPlaneError:
+            # What was accepted once is accepted, whatever became of its location since.
+            existing = await self._existing(launch)
+            if existing is None:
+                raise
+            return _same(existing, launch)
+        async with self._core.database.write() as tx:
+            written = await self._write(tx, plan, at=at)
+        if not written.is_new:
+            return _same(written.run, launch)
+        self._dispatcher.offer(*written.instructions)
+        run = written.run
+        log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
+        return run
+
+    async def _existing(self, launch: Launch) -> Run | None:
+        if not launch.is_id_given:
+            return None
+        async with self._core.database.look() as tx:
+            return await runs.get(tx, launch.request.run.run_id)
+
+    async def _plan(self, tx: Transaction, launch: Launch, *, at: datetime) -> _Plan:
+        """Judge a request against the location's definitions, and decide where it goes."""
+        deployment, built = launch.deployment, RunRequest()
+        built.CopyFrom(launch.request)
+        key = LocationKey(deployment, built.location)
+        seen = await world.read_location(tx, key, memory=self._memory, at=at)
+        if key not in seen.locations:
+            remedy = "Add it with ApplyLocation, or list the locations with ListLocations."
+            raise NotFoundError("location", name=key.name, deployment=deployment, remedy=remedy)
+        definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
+        if definitions is not None:
+            asked = _as_launch(built)
+            refuse(launch_violations(asked, definitions=definitions))
+            built.job_name = resolve_job(asked, definitions=definitions)
+        verdict = queue.decide(QueuedRun(built.run.run_id, key), fleet=seen.fleet)
+        return _Plan(deployment, built, launch.requested_by, verdict)
+
+    async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
+        request = plan.request
+        new = NewRun(
+            run_id=request.run.run_id,
+            deployment=plan.deployment,
+            location=request.location,
+            job_name=request.job_name,
+            request=request.SerializeToString(),
+            queued_at=at,
+            requested_by=plan.requested_by,
+            message=plan.verdict.reason if isinstance(plan.verdict, Wait) else "",
+            tags=dict(request.tags),
+        )
+        ref = AttemptRef(new.run_id, new.attempt)
+        news = [history.queued(ref, requested_by=plan.requested_by, at=at)]
+        if not isinstance(plan.verdict, Dispatch):
+            inserted = await runs.insert(tx, new)
+            end = await history.append(tx, ref, news=news, at=at) if inserted.is_new else inserted.run.last_position
+            return _Written(replace(inserted.run, last_position=end), is_new=inserted.is_new)
+        agent = plan.verdict.agent
+        lifetime = timedelta(seconds=self._core.settings.launch_timeout_s)
+        instruction = command.launch(agent, request=request, at=at, lifetime=lifetime)
+        news.append(history.dispatched(ref, agent=agent.name, instruction_id=instruction.id, at=at))
+        inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
+        if not inserted.is_new:
+            return _Written(inserted.run, is_new=False)
+        return _Written(inserted.run, is_new=True, instructions=(instruction,))
+
+
+def _as_launch(request: RunRequest) -> api.LaunchRunRequest:
+    """Return the part of a request that the definitions can be asked about."""
+    return api.LaunchRunRequest(
+        location=request.location,
+        job_name=request.job_name,
+        op_selection=request.op_selection,
+        asset_selection=request.asset_selection,
+        check_selection=request.check_selection,
+        partition_key=request.partition_key,
+    )
+
+
+def _same(existing: Run, launch: Launch) -> Run:
+    """Return the run of a repeated call; refuse a call that wants another run under its id."""
+    stored, wanted = RunRequest.FromString(existing.request), launch.request
+    stored.run.CopyFrom(wanted.run)
+    if not wanted.job_name:
+        # It was resolved when the run was accepted.
+        stored.job_name = ""
+    if existing.deployment != launch.deployment:
+        raise ConflictError("run", name=existing.run_id, why="it belongs to another deployment.")
+    if stored != wanted:
+        raise ConflictError("run", name=existing.run_id, why="its request differs. Use a new run_id.")
+    return existing
