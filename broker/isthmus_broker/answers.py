@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from isthmus.v1.telemetry_pb2 import Event, Source
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.bounds import tame
@@ -37,6 +38,7 @@ class AnswerListener:
         self._reply_to = reply_to
         self._on_answer = on_answer
         self._listening = asyncio.Event()
+        self._boundary = Boundary("answer")
 
     @property
     def is_listening(self) -> bool:
@@ -74,4 +76,5 @@ class AnswerListener:
             return
         tame(batch)
         for event in batch.events:
-            self._on_answer(Answer(batch.source, event, message.user_id))
+            with self._boundary.guard(routing_key=message.routing_key):
+                self._on_answer(Answer(batch.source, event, message.user_id))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
@@ -43,16 +44,29 @@ class Delivery:
         except LINK_ERRORS as error:
             log.debug("settlement_lost", queue=self.queue, settlement=settlement.name, error=str(error))
 
+    @property
+    def earlier_failures(self) -> int:
+        """How often it was delivered before in vain, as the queue counted."""
+        count = self.headers.get("x-delivery-count")
+        return count if isinstance(count, int) and count > 0 else 0
+
     async def _tell(self, settlement: Settlement, *, with_earlier: bool) -> None:
         match settlement:
             case Settlement.ACK:
                 await self._channel.basic_ack(self.tag, multiple=with_earlier)
             case Settlement.RETRY:
-                await self._channel.basic_nack(self.tag, multiple=with_earlier, requeue=True)
+                await self._refuse(is_again=True, with_earlier=with_earlier)
             case Settlement.DEAD_LETTER:
-                await self._channel.basic_nack(self.tag, multiple=with_earlier, requeue=False)
+                await self._refuse(is_again=False, with_earlier=with_earlier)
             case Settlement.RETURN:
                 pass
+
+    async def _refuse(self, *, is_again: bool, with_earlier: bool) -> None:
+        if with_earlier:
+            await self._channel.basic_nack(self.tag, multiple=True, requeue=is_again)
+        else:
+            # Since RabbitMQ 4.3 a nack that requeues is no failure, and counts for no delivery limit; a reject does.
+            await self._channel.basic_reject(self.tag, requeue=is_again)
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class Intake:
     queue: str
     #: How many unsettled deliveries the broker may have given us.
     prefetch: int
-    #: Called for each delivery, in the queue's order; must not block.
+    #: Called for each delivery, in the queue's order; must not block. A delivery over which it raises is dead-lettered.
     on_delivery: Callable[[Delivery], None]
 
 
@@ -90,6 +104,8 @@ class Consumer:
         # aio-pika closes a channel that nobody refers to.
         self._channels: list[AbstractChannel] = []
         self._is_stopped = asyncio.Event()
+        self._loss: LossWatch | None = None
+        self._boundary = Boundary("delivery")
 
     @property
     def is_consuming(self) -> bool:
@@ -104,6 +120,11 @@ class Consumer:
         """Consume until cancelled."""
         await Link(self._settings, self._session).run()
 
+    def start_over(self) -> None:
+        """Give up the connection: what is not settled comes again over a new one, after the link's pause."""
+        if self._loss is not None:
+            self._loss.lose()
+
     async def stop_intake(self) -> None:
         """Take nothing more; what was delivered can still be settled while `run` goes on."""
         self._is_stopped.set()
@@ -116,7 +137,7 @@ class Consumer:
         self._cancels.clear()
 
     async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
-        loss = LossWatch()
+        loss = self._loss = LossWatch()
         try:
             for intake in self._intakes:
                 await self._open(connection, intake=intake, loss=loss)
@@ -143,7 +164,14 @@ class Consumer:
             return
 
         async def deliver(message: DeliveredMessage) -> None:
-            intake.on_delivery(_delivery(message, queue=intake.queue, channel=underlay))
+            if loss.is_lost:
+                # It comes again, behind what came before it.
+                return
+            delivery = _delivery(message, queue=intake.queue, channel=underlay)
+            with self._boundary.guard(queue=intake.queue, routing_key=delivery.routing_key) as fate:
+                intake.on_delivery(delivery)
+            if fate.error is not None:
+                await delivery.settle(Settlement.DEAD_LETTER)
 
         consuming = await underlay.basic_consume(intake.queue, deliver)
         tag = consuming.consumer_tag

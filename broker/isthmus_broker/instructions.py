@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from google.protobuf.message import DecodeError
 from isthmus.v1.instruction_pb2 import Instruction
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.bounds import tame
@@ -13,7 +14,7 @@ from isthmus_broker.consumer import Consumer, Delivery, Intake
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.settlement import Settlement
+from isthmus_broker.settlement import RetryPauses, Settlement
 from isthmus_broker.topology import INSTRUCTIONS, instruction_queue
 
 log = get_logger(__name__)
@@ -72,7 +73,9 @@ class InstructionConsumer:
     """Consumes both queues of one agent.
 
     Handlers run concurrently, as many per queue as its prefetch allows. What is not an instruction is dead-lettered
-    before any handler sees it; a handler that raises makes the instruction come again, until the delivery limit.
+    before any handler sees it; a handler that raises makes the instruction come again after a growing pause, until the
+    delivery limit: then it is dead-lettered, and the control plane tells its run. While at most half of the prefetch waits for
+    another try, the rest of the queue goes on.
     """
 
     def __init__(
@@ -98,6 +101,13 @@ class InstructionConsumer:
         self._consumer = Consumer(settings, intakes)
         self._tasks: asyncio.TaskGroup | None = None
         self._working: set[asyncio.Task[None]] = set()
+        self._boundary = Boundary("instruction")
+        self._pauses = {
+            intake.queue: RetryPauses(
+                places=prefetch // 2, minimum_s=settings.retry_min_s, maximum_s=settings.retry_max_s
+            )
+            for intake in intakes
+        }
 
     @property
     def is_consuming(self) -> bool:
@@ -117,6 +127,8 @@ class InstructionConsumer:
     async def drain(self, *, deadline_s: float) -> None:
         """Take nothing more, wait up to `deadline_s` for the handlers, and let the rest return to the queue."""
         await self._consumer.stop_intake()
+        for pauses in self._pauses.values():
+            pauses.end()
         if not self._working:
             return
         _, late = await asyncio.wait(self._working, timeout=deadline_s)
@@ -134,12 +146,12 @@ class InstructionConsumer:
         task.add_done_callback(self._working.discard)
 
     async def _work(self, delivery: Delivery) -> None:
-        try:
+        # What a handler raises makes the instruction come again: the delivery limit bounds how often.
+        settlement = Settlement.RETRY
+        with self._boundary.guard(queue=delivery.queue, earlier_failures=delivery.earlier_failures):
             settlement = await self._judge(delivery)
-        except Exception:
-            # The one place where an unforeseen error must not end the service: the delivery limit bounds the retries.
-            log.exception("instruction_handler_failed", queue=delivery.queue)
-            settlement = Settlement.RETRY
+        if settlement is Settlement.RETRY:
+            await self._pauses[delivery.queue].wait(delivery.earlier_failures)
         await delivery.settle(settlement)
 
     async def _judge(self, delivery: Delivery) -> Settlement:

@@ -14,6 +14,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
 from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from yarl import URL
 
@@ -75,9 +76,18 @@ class LossWatch:
             # A consumer that the broker cancels (its queue was deleted) leaves the channel open, and deaf.
             underlay.on_consumer_cancel_callbacks.add(self._on_loss)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether something of it is gone."""
+        return self._lost.is_set()
+
     async def wait(self) -> None:
         """Wait for the first loss."""
         await self._lost.wait()
+
+    def lose(self) -> None:
+        """Count as lost what is still there: its session then ends, and the next begins."""
+        self._lost.set()
 
     def _on_loss(self, *_: object) -> None:
         self._lost.set()
@@ -90,11 +100,12 @@ class Link:
         """Prepare a link whose sessions are `session(connection, on_ready)`.
 
         A session opens its channels, calls `on_ready` once it can do its work, and returns when the connection is lost.
-        `LINK_ERRORS` that it raises count as the loss of the connection; everything else ends the link.
+        Whatever it raises counts as the loss of the connection; what is none of `LINK_ERRORS` is logged as unforeseen.
         """
         self._settings = settings
         self._session = session
         self._backoff = Backoff(settings.reconnect_min_s, settings.reconnect_max_s)
+        self._boundary = Boundary("broker session")
         self._lost_at: float | None = None
         self._complained_at: float | None = None
 
@@ -102,10 +113,11 @@ class Link:
         """Connect, run a session, and begin again when it is over, until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
-            try:
-                await self._connect_and_work()
-            except LINK_ERRORS as error:
-                self._complain(error, now=clock())
+            with self._boundary.guard(purpose=self._settings.connection_name):
+                try:
+                    await self._connect_and_work()
+                except LINK_ERRORS as error:
+                    self._complain(error, now=clock())
             _heed_cancellation()
             await asyncio.sleep(self._backoff.next_wait_s())
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.link import Link, LossWatch
@@ -70,6 +71,7 @@ class NoticeListener:
         self._settings = settings
         self._on_notice = on_notice
         self._listening = asyncio.Event()
+        self._boundary = Boundary("notice")
 
     @property
     def is_listening(self) -> bool:
@@ -101,4 +103,5 @@ class NoticeListener:
             self._listening.clear()
 
     async def _receive(self, message: AbstractIncomingMessage) -> None:
-        self._on_notice(Notice.from_bytes(message.body))
+        with self._boundary.guard(size=len(message.body)):
+            self._on_notice(Notice.from_bytes(message.body))

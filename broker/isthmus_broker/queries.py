@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from isthmus.v1.instance_pb2 import InstanceAnswer, QueryEnvelope
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.bounds import tame
@@ -67,6 +68,7 @@ class QueryConsumer:
     ) -> None:
         """Prepare to consume."""
         self._handle = handle
+        self._boundary = Boundary("query")
         self._consumer = Consumer(settings, (Intake(QUERIES, prefetch, self._on_delivery),))
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -90,11 +92,9 @@ class QueryConsumer:
         except MalformedMessageError as error:
             log.warning("query_malformed", sender=delivery.sender, size=len(delivery.body), problem=error.problem)
         else:
-            try:
+            # Who asked gives up by itself, and a query is no poison to keep.
+            with self._boundary.guard(agent=envelope.agent, query=envelope.query.id):
                 await self._handle(ReceivedQuery(envelope, delivery.sender))
-            except Exception:
-                # The boundary of a delivery: who asked gives up by itself, and a query is no poison to keep.
-                log.exception("query_handler_failed", agent=envelope.agent, query=envelope.query.id)
         await delivery.settle(Settlement.ACK)
 
 
@@ -135,6 +135,7 @@ class QueryAnswerConsumer:
     ) -> None:
         """Prepare to consume; with `allowed_sender`, what is not verifiably that account's is dropped."""
         self._on_answer = on_answer
+        self._boundary = Boundary("query answer")
         self._allowed_sender = allowed_sender
         queue = query_answer_queue(deployment, agent)
         self._consumer = Consumer(settings, (Intake(queue, _ANSWER_PREFETCH, self._on_delivery),))
@@ -156,7 +157,8 @@ class QueryAnswerConsumer:
             await self._consumer.run()
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        self._hear(delivery)
+        with self._boundary.guard(sender=delivery.sender):
+            self._hear(delivery)
         if self._tasks is not None:
             self._tasks.create_task(delivery.settle(Settlement.ACK))
 

@@ -23,6 +23,11 @@ class BrokerSettings:
     reconnect_min_s: float = 0.1
     #: Longest wait between two tries, seconds.
     reconnect_max_s: float = 3.0
+    #: First pause before an instruction that failed is delivered again, seconds; it doubles up to the maximum. With
+    #: `INSTRUCTION_DELIVERY_LIMIT` deliveries the last is some four minutes after the first.
+    retry_min_s: float = 0.1
+    #: Longest pause before an instruction is delivered again, seconds.
+    retry_max_s: float = 15.0
     #: A connection missing for longer than this is logged as an error, again and again, seconds.
     watchdog_s: float = 30.0
 

@@ -167,6 +167,11 @@ class TelemetryConsumer:
         """Whether the broker delivers to us at this moment."""
         return self._consumer.is_consuming
 
+    @property
+    def backlog(self) -> int:
+        """How many batches were delivered and wait to be taken."""
+        return self._arrived.qsize() + (self._held is not None)
+
     async def wait_consuming(self) -> None:
         """Wait until the broker delivers to us."""
         await self._consumer.wait_consuming()
@@ -178,6 +183,11 @@ class TelemetryConsumer:
     async def stop_intake(self) -> None:
         """Take nothing more from the broker."""
         await self._consumer.stop_intake()
+
+    def start_over(self) -> None:
+        """Give everything back that is not acknowledged: it comes again, in order, over a new connection."""
+        self._consumer.start_over()
+        self._forget()
 
     async def groups(self) -> AsyncIterator[BatchGroup]:
         """Give what has arrived, oldest first: all that is there at that moment, up to `max_group` and `MAX_GROUP_BYTES`."""
@@ -214,11 +224,14 @@ class TelemetryConsumer:
         decode = partial(decode_batch, delivery.body, content_encoding=delivery.content_encoding)
         return await asyncio.to_thread(decode) if _weight(delivery) > _LARGE_BYTES else decode()
 
-    def _forget_and_tell(self) -> None:
-        # The broker has taken them back and will deliver them again, in order.
+    def _forget(self) -> None:
+        # The broker takes them back and will deliver them again, in order.
         self._held = None
         while not self._arrived.empty():
             self._arrived.get_nowait()
+
+    def _forget_and_tell(self) -> None:
+        self._forget()
         if self.on_lost is not None:
             self.on_lost()
 

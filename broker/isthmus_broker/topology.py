@@ -5,15 +5,22 @@ One virtual host, everything durable. See the table in docs/architecture.md for 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from aio_pika.abc import AbstractChannel, ExchangeType
-from aiormq.exceptions import ChannelPreconditionFailed, ConnectionClosed, ConnectionCommandInvalid
+from aiormq.exceptions import (
+    ChannelPreconditionFailed,
+    ConnectionClosed,
+    ConnectionCommandInvalid,
+)
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.errors import TopologyError
 from isthmus_broker.link import connect
 from isthmus_broker.settings import BrokerSettings
+
+log = get_logger(__name__)
 
 INSTRUCTIONS = "isthmus.instructions"
 TELEMETRY = "isthmus.telemetry"
@@ -23,6 +30,7 @@ NOTICES = "isthmus.notices"
 QUERIES = "isthmus.queries"
 QUERY_ANSWERS = "isthmus.query-answers"
 UNROUTABLE = "isthmus.unroutable"
+#: The exchange of dead letters, and the queue in which they wait.
 DEAD = "isthmus.dead"
 
 #: What deployments, agents and locations may be called: they are single words of routing keys.
@@ -35,6 +43,11 @@ INSTRUCTION_DELIVERY_LIMIT = 20
 INSTRUCTION_MAX_LENGTH = 50_000
 #: Telemetry is never poison by count: a monitor that crashes again and again must find everything when it is mended.
 TELEMETRY_DELIVERY_LIMIT = 1_000_000_000
+#: How many dead letters may wait for the control plane, and how many bytes of them; beyond it they stay where they died.
+DEAD_LETTERS_MAX_LENGTH = 50_000
+DEAD_LETTERS_MAX_BYTES = 512 * 1024**2
+#: A dead letter has nowhere else to go: it is not poison by count, and waits for a database however long that is away.
+DEAD_LETTERS_DELIVERY_LIMIT = 1_000_000_000
 #: How much telemetry may wait for the monitor, bytes per shard; beyond it publishers are refused, and spool.
 TELEMETRY_MAX_BYTES = 2 * 1024**3
 #: How long a query or an answer may lie in its queue, ms: longer than any asker waits, each message has its own time.
@@ -140,7 +153,7 @@ def system_topology(*, monitor_shards: int) -> Topology:
         Exchange(QUERY_ANSWERS, ExchangeType.DIRECT),
     ]
     shards = [_monitor_queue(shard) for shard in range(monitor_shards)]
-    queues = [Queue(DEAD, {"x-queue-type": "quorum"}), _query_queue(), *shards]
+    queues = [_dead_letter_queue(), _query_queue(), *shards]
     bindings = [Binding(UNROUTABLE, DEAD, ""), Binding(DEAD, DEAD, ""), Binding(QUERIES, QUERIES, "")]
     if monitor_shards == 1:
         bindings.append(Binding(TELEMETRY, monitor_queue(0), "#"))
@@ -186,6 +199,17 @@ def _monitor_queue(shard: int) -> Queue:
     return Queue(monitor_queue(shard), {**_dead_lettering(), **limits})
 
 
+def _dead_letter_queue() -> Queue:
+    arguments: dict[str, str | int | bool] = {
+        "x-queue-type": "quorum",
+        "x-overflow": "reject-publish",
+        "x-delivery-limit": DEAD_LETTERS_DELIVERY_LIMIT,
+        "x-max-length": DEAD_LETTERS_MAX_LENGTH,
+        "x-max-length-bytes": DEAD_LETTERS_MAX_BYTES,
+    }
+    return Queue(DEAD, arguments)
+
+
 def _query_queue() -> Queue:
     limits = {"x-message-ttl": QUERY_TTL_MS, "x-max-length": QUERY_MAX_LENGTH}
     return Queue(QUERIES, {"x-queue-type": "classic", "x-overflow": "reject-publish", **limits})
@@ -203,7 +227,38 @@ async def declare(settings: BrokerSettings, *, monitor_shards: int) -> None:
         TopologyError: the broker holds something else under one of the names, or lacks a plugin.
         OSError, AMQPError, TimeoutError: the broker cannot be reached.
     """
-    await _declare(settings, system_topology(monitor_shards=monitor_shards))
+    topology = system_topology(monitor_shards=monitor_shards)
+    dead = _dead_letter_queue()
+    if not await _renew(settings, dead, sources=(UNROUTABLE, DEAD)):
+        others = tuple(queue for queue in topology.queues if queue.name != dead.name)
+        topology = replace(topology, queues=others)
+    await _declare(settings, topology)
+
+
+async def _renew(settings: BrokerSettings, queue: Queue, *, sources: tuple[str, ...]) -> bool:
+    """Declare a queue that an earlier release declared with other arguments: nobody can change those of a queue.
+
+    The former one is deleted, but only while it is empty, nobody reads it and nothing is led into it: what would come in that
+    moment stays where it is and comes again. Returns False, and leaves the former one in its place, until a call finds it so.
+    """
+    async with await connect(settings) as connection:
+        try:
+            async with connection.channel() as channel:
+                await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+        except ChannelPreconditionFailed:
+            log.info("queue_of_earlier_release", queue=queue.name)
+        else:
+            return True
+        async with connection.channel() as channel:
+            former = await channel.declare_queue(queue.name, passive=True)
+            for source in sources:
+                await former.unbind(source)
+            state = (await channel.declare_queue(queue.name, passive=True)).declaration_result
+            if state.message_count or state.consumer_count:
+                return False
+            await channel.queue_delete(queue.name)
+            await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+            return True
 
 
 async def declare_agent(settings: BrokerSettings, *, deployment: str, agent: str) -> None:

@@ -71,8 +71,10 @@ async def reading_dead_letters(settings: BrokerSettings, letters: list[DeadLette
 
 
 @asynccontextmanager
-async def monitoring(settings: BrokerSettings) -> AsyncIterator[TelemetryConsumer]:
-    consumer = TelemetryConsumer(settings)
+async def monitoring(
+    settings: BrokerSettings, *, on_lost: Callable[[], None] | None = None
+) -> AsyncIterator[TelemetryConsumer]:
+    consumer = TelemetryConsumer(settings, on_lost=on_lost)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(consumer.run())
         await consumer.wait_consuming()
@@ -107,7 +109,14 @@ def address(settings: BrokerSettings) -> tuple[str, int]:
 
 async def declared(broker_url: str) -> BrokerSettings:
     """Declare the topology and one agent; patience is short, so that outages are over soon."""
-    settings = BrokerSettings(broker_url, reconnect_min_s=0.02, reconnect_max_s=0.2, publish_timeout_s=3)
+    settings = BrokerSettings(
+        broker_url,
+        reconnect_min_s=0.02,
+        reconnect_max_s=0.2,
+        retry_min_s=0.005,
+        retry_max_s=0.05,
+        publish_timeout_s=3,
+    )
     await declare(settings, monitor_shards=1)
     await declare_agent(settings, deployment="default", agent="a")
     return settings

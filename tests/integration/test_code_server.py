@@ -173,6 +173,37 @@ async def test_a_run_is_described_started_told_and_done(tmp_path: Path, broker_u
         assert folder.stdout.exists()
 
 
+async def test_damage_to_a_journal_is_noticed_at_once_and_ends_its_run_alone(tmp_path: Path, broker_url: str) -> None:
+    async with tapping(broker_url) as tap, code_server(tmp_path, broker_url) as server:
+        neighbour = await server.start_sleeping("neighbour", tmp_path)
+        pid = await server.start_sleeping("r", tmp_path)
+        with server.folder("r").journal.open("ab") as file:
+            file.write(b"\xff" * 64)
+        # The next word of the run rings the doorbell: its interrupt makes it speak.
+        os.kill(pid, signal.SIGINT)
+        events = await tap.end_of("r")
+        assert events[-1].run_failed.reason == telemetry.RUN_REASON_INTERNAL_ERROR
+        assert "damaged" in events[-1].message
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        assert not is_alive(pid)
+        assert is_alive(neighbour)
+        await server.start("smallest", run_id="next")
+        assert _body((await tap.end_of("next"))[-1]) == "run_succeeded"
+
+
+async def test_a_request_for_another_location_is_refused(tmp_path: Path, broker_url: str) -> None:
+    async with code_server(tmp_path, broker_url) as server:
+        request = RunRequest(run=RunRef(run_id="r", attempt=1), location="other", job_name="smallest")
+        for call in (
+            server.stub.StartRun(pb.StartRunRequest(request=request)),
+            server.stub.ValidateRun(pb.ValidateRunRequest(request=request)),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError, match="location 'jobs', not 'other'") as caught:
+                await call
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert not server.folder("r").is_claimed
+
+
 async def test_requests_that_do_not_fit_are_refused_over_grpc(tmp_path: Path, broker_url: str) -> None:
     async with code_server(tmp_path, broker_url) as server:
         bad = await server.start("configured", run_id="bad")

@@ -185,6 +185,52 @@ class DedicatedElsewhereError(PermanentCodeServerError):
         super().__init__(f"This server is dedicated to attempt {attempt} of run {run_id}: ask another one.")
 
 
+class AttemptFilesError(TransientCodeServerError):
+    """The files of an attempt cannot be written, so that nothing was started.
+
+    Attributes:
+        run_id: The run.
+        attempt: Its attempt.
+        cause: What the system says, as in "No space left on device".
+    """
+
+    def __init__(self, run_id: str, *, attempt: int, cause: str) -> None:
+        self.run_id = run_id
+        self.attempt = attempt
+        self.cause = cause
+        super().__init__(
+            f"The files of attempt {attempt} of run {run_id} cannot be written ({cause}): make room in the agent's folder."
+        )
+
+
+class AttemptFailedError(PermanentCodeServerError):
+    """An attempt could not be started for a reason that nobody foresaw; nothing of it is left.
+
+    Attributes:
+        run_id: The run.
+        attempt: Its attempt.
+    """
+
+    def __init__(self, run_id: str, *, attempt: int) -> None:
+        self.run_id = run_id
+        self.attempt = attempt
+        super().__init__(f"Attempt {attempt} of run {run_id} could not be started: the code server's log says why.")
+
+
+class OtherLocationError(PermanentCodeServerError):
+    """A request is for another location than the one that is served here.
+
+    Attributes:
+        asked: The location that the request names.
+        served: The location of this server.
+    """
+
+    def __init__(self, asked: str, *, served: str) -> None:
+        self.asked = asked
+        self.served = served
+        super().__init__(f"This server serves location {served!r}, not {asked!r}: ask that one's code server.")
+
+
 class NotLoadedError(TransientCodeServerError):
     """The definitions are not loaded, so nothing can be asked of them.
 

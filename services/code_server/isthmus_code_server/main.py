@@ -47,8 +47,8 @@ def _serve(config: Path) -> int:
         sys.stderr.write(f"{error}\n")
         return _EXIT_USAGE
     zygote.load(settings.load_order)
+    from isthmus_code_server.kernel.process import end
     from isthmus_code_server.serve import serve
-    from isthmus_code_server.zygote.process import end
 
     return end(serve(settings, zygote))
 

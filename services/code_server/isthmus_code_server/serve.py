@@ -83,7 +83,7 @@ class CodeServer:
         return 1 if is_lost else 0
 
     async def _serve(self, supervisor: Supervisor, gate: InstanceGate, tasks: asyncio.TaskGroup) -> None:
-        servicer = Servicer(supervisor=supervisor, gate=gate)
+        servicer = Servicer(supervisor=supervisor, gate=gate, location=self._settings.location)
         heartbeat = Heartbeat(
             supervisor=supervisor, telemetry=supervisor.telemetry, interval_s=self._settings.heartbeat_interval_s
         )

@@ -24,7 +24,9 @@ from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
+from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.questions import Questions
+from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Parts:
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
+    leadership: Leadership
+    sweeper: Sweeper
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -61,6 +65,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
     )
+    leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
     return Parts(
         core=core,
         api=ControlPlaneService(desks),
@@ -72,5 +77,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
         queries=QueryAnswerer(core, publisher=publisher),
+        leadership=leadership,
+        sweeper=Sweeper(core, leadership=leadership),
         is_declared=asyncio.Event(),
     )

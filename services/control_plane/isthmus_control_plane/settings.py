@@ -8,6 +8,8 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX: Final = "ISTHMUS_CONTROL_PLANE_"
+#: A hundred years: a calendar has room for it.
+_MOST_DAYS: Final = 36_525
 #: What to do about a missing variable.
 _REMEDIES: Final = {
     "ISTHMUS_BROKER_URL": "set it to RabbitMQ's address, as in amqp://user:password@host:5672/vhost",
@@ -55,6 +57,24 @@ class ControlPlaneSettings(BaseSettings):
     validate_timeout_s: float = Field(default=30.0, gt=0)
     #: How often the queue and the outbox are looked through when nothing wakes them.
     sweep_interval_s: float = Field(default=2.0, gt=0)
+    #: How often what is old is removed. What is kept is said in days, and 0 keeps for ever; docs/retention.md has the table.
+    retention_interval_s: float = Field(default=600.0, gt=0)
+    #: Runs that ended, with their events, tags and attempts. The state of assets stays.
+    keep_runs_days: float = Field(default=90.0, ge=0, le=_MOST_DAYS)
+    #: Commands that were settled; what they said is forgotten at once.
+    keep_instructions_days: float = Field(default=7.0, ge=0, le=_MOST_DAYS)
+    #: Alerts and their deliveries. For a day after a run's end its alert is what keeps it from being told again.
+    keep_alerts_days: float = Field(default=90.0, ge=0, le=_MOST_DAYS)
+    #: Messages that nobody could use.
+    keep_dead_letters_days: float = Field(default=30.0, ge=0, le=_MOST_DAYS)
+    #: So many of them at the most, whatever their age; 0 for any number.
+    keep_dead_letters: int = Field(default=10_000, ge=0)
+    #: So many generations of each location, the newest ones, can be rolled back to; 0 for all.
+    keep_generations: int = Field(default=50, ge=0)
+    #: Snapshots of definitions after no location refers to them any more.
+    keep_snapshots_days: float = Field(default=7.0, ge=0, le=_MOST_DAYS)
+    #: How long nobody removes anything after the control plane that did so died.
+    lease_duration_s: float = Field(default=30.0, ge=1, le=3600)
     #: How long calls in hand may take at shutdown.
     drain_timeout_s: float = Field(default=5.0, ge=0)
 

@@ -30,9 +30,13 @@ class Fate:
 class Boundary:
     """Catches what the work of one thing raises, so that its neighbours never notice."""
 
-    def __init__(self, thing: str) -> None:
-        """Name the kind of thing, as in ``attempt``: it is the log's word for it."""
+    def __init__(self, thing: str, *, passes: tuple[type[Exception], ...] = ()) -> None:
+        """Name the kind of thing, as in ``attempt``: it is the log's word for it.
+
+        Errors of the kinds in `passes` concern more than the one thing, as a database that is away: they are not stopped.
+        """
         self.thing = thing
+        self._passes = passes
         #: How many errors stopped here.
         self.caught = 0
 
@@ -46,6 +50,8 @@ class Boundary:
         try:
             yield fate
         except Exception as error:
+            if isinstance(error, self._passes):
+                raise
             self.caught += 1
             fate.error = error
             log.exception("stopped_at_boundary", thing=self.thing, caught=self.caught, **ids)

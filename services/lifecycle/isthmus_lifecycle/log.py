@@ -7,7 +7,8 @@ imports wherever it is installed, to paint tracebacks for people. That is 4 MiB 
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 
 @contextmanager
@@ -30,8 +31,24 @@ with _hidden("rich"):
 get_logger = structlog.get_logger
 
 
+class _Unfailing:
+    """A stream that drops what it cannot write: a log on a full disk must not end the work that it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        # ValueError: whoever reads us has closed the stream.
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def to_stderr() -> None:
-    """Write the log as JSON lines to stderr, from INFO on."""
+    """Write the log as JSON lines to stderr, from INFO on; lines that cannot be written are left out."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         processors=[
@@ -41,5 +58,5 @@ def to_stderr() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(sys.stderr)),  # type: ignore[arg-type] # all that it uses,
     )

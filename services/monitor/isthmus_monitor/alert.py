@@ -15,13 +15,23 @@ from isthmus_store.record.run import Run
 from isthmus_monitor.news import summary
 
 RUN_FAILED: Final = "run.failed"
+RUN_RECOVERED: Final = "run.recovered"
 AGENT_LOST: Final = "agent.lost"
 LOCATION_FAILED: Final = "location.failed"
-KINDS: Final = frozenset({RUN_FAILED, AGENT_LOST, LOCATION_FAILED})
+KINDS: Final = frozenset({RUN_FAILED, RUN_RECOVERED, AGENT_LOST, LOCATION_FAILED})
 
 
 def run_failed(run: Run, *, at: datetime) -> NewAlert:
     """Tell that a run failed."""
+    return _about_run(RUN_FAILED, run, {"reason": str(run.reason), "message": run.message}, at=at)
+
+
+def run_recovered(run: Run, *, at: datetime) -> NewAlert:
+    """Tell that a run which had been given up as lost succeeded after all."""
+    return _about_run(RUN_RECOVERED, run, {}, at=at)
+
+
+def _about_run(kind: str, run: Run, more: Mapping[str, object], *, at: datetime) -> NewAlert:
     data = {
         "deployment": run.deployment,
         "run_id": run.run_id,
@@ -29,11 +39,10 @@ def run_failed(run: Run, *, at: datetime) -> NewAlert:
         "location": run.location,
         "job_name": run.job_name,
         "agent": run.agent,
-        "reason": str(run.reason),
-        "message": run.message,
+        **more,
     }
     occasion = f"{run.run_id}/{run.attempt}"
-    return _alert(RUN_FAILED, deployment=run.deployment, subject=run.run_id, occasion=occasion, data=data, at=at)
+    return _alert(kind, deployment=run.deployment, subject=run.run_id, occasion=occasion, data=data, at=at)
 
 
 def agent_lost(agent: Agent, *, at: datetime) -> NewAlert:

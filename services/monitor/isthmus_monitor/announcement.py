@@ -5,6 +5,7 @@ from typing import Protocol
 
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.notices import Notice
+from isthmus_lifecycle.boundary import keep_going
 from isthmus_lifecycle.log import get_logger
 
 _log = get_logger(__name__)
@@ -32,11 +33,13 @@ class Announcer:
 
     async def run(self) -> None:
         """Tell until cancelled. A notice is only a wake-up: one that cannot be sent is dropped."""
-        while True:
-            await self._has_news.wait()
-            self._has_news.clear()
-            notice, self._pending = self._pending, Notice()
-            try:
-                await self._board.publish(notice)
-            except BrokerError as error:
-                _log.debug("notice_dropped", problem=str(error))
+        await keep_going(self._tell, name="notices")
+
+    async def _tell(self) -> None:
+        await self._has_news.wait()
+        self._has_news.clear()
+        notice, self._pending = self._pending, Notice()
+        try:
+            await self._board.publish(notice)
+        except BrokerError as error:
+            _log.debug("notice_dropped", problem=str(error))

@@ -5,8 +5,10 @@ import random
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import alerts
 from isthmus_store.database import Database
@@ -47,6 +49,7 @@ class AlertDesk:
         self._webhooks = {webhook.endpoint: webhook for webhook in webhooks}
         self._clock = clock
         self._wake = asyncio.Event()
+        self._boundary = Boundary("alert delivery")
 
     def endpoints_for(self, kind: str) -> list[str]:
         """Return the keys of the receivers that want this kind of alert."""
@@ -60,15 +63,17 @@ class AlertDesk:
         """Deliver until cancelled. A delivery that is cut off is made again: receivers tell repeats by the id."""
         async with AsyncExitStack() as stack:
             courier = await self._courier(stack)
-            while True:
-                self._wake.clear()
-                sleep_s = _RETRY_S
-                try:
-                    await self.tell_failures()
-                    sleep_s = await self._deliver_due(courier)
-                except* TransientStoreError as faults:
-                    _log.warning("alert_delivery_delayed", problem=str(faults.exceptions[0]))
-                await self._sleep(sleep_s)
+            await keep_going(partial(self._step, courier), name="alerts")
+
+    async def _step(self, courier: "Courier | None") -> None:
+        self._wake.clear()
+        sleep_s = _RETRY_S
+        try:
+            await self.tell_failures()
+            sleep_s = await self._deliver_due(courier)
+        except TransientStoreError as fault:
+            _log.warning("alert_delivery_delayed", problem=str(fault))
+        await self._sleep(sleep_s)
 
     async def _courier(self, stack: AsyncExitStack) -> "Courier | None":
         if not self._webhooks:
@@ -95,26 +100,38 @@ class AlertDesk:
         async with self._database.read() as tx:
             due = await alerts.due(tx, now=self._clock(), limit=_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for delivery in due:
-                group.create_task(self._deliver(courier, delivery))
+            delivering = [group.create_task(self._deliver(courier, delivery)) for delivery in due]
         if due:
-            return 0.0
+            # One of which the outcome could not be written is still due: it must not be sent in a tight loop.
+            return 0.0 if all(task.result() for task in delivering) else _RETRY_S
         async with self._database.read() as tx:
             next_due_at = await alerts.next_due_at(tx)
         if next_due_at is None:
             return _LONGEST_SLEEP_S
         return min(_LONGEST_SLEEP_S, max(0.0, (next_due_at - self._clock()).total_seconds()))
 
-    async def _deliver(self, courier: "Courier | None", delivery: AlertDelivery) -> None:
+    async def _deliver(self, courier: "Courier | None", delivery: AlertDelivery) -> bool:
+        """Try one, and write what came of it; returns whether that could be written."""
+        with self._boundary.guard(alert=delivery.alert_id, kind=delivery.kind) as fate:
+            error = await self._post(courier, delivery)
+            if error is None:
+                await self._note_success(delivery)
+            else:
+                await self._note_failure(delivery, error)
+        return fate.error is None
+
+    async def _post(self, courier: "Courier | None", delivery: AlertDelivery) -> WebhookError | None:
         webhook = self._webhooks.get(delivery.endpoint)
         if webhook is None or courier is None:
-            await self._note_failure(delivery, WebhookError(detail="it is no longer configured", is_final=True))
-            return
-        try:
-            await courier.post(webhook, delivery, now=self._clock())
-        except WebhookError as error:
-            await self._note_failure(delivery, error)
-            return
+            return WebhookError(detail="it is no longer configured", is_final=True)
+        with self._boundary.guard(alert=delivery.alert_id, kind=delivery.kind) as fate:
+            try:
+                await courier.post(webhook, delivery, now=self._clock())
+            except WebhookError as error:
+                return error
+        return None if fate.error is None else WebhookError(detail=type(fate.error).__name__)
+
+    async def _note_success(self, delivery: AlertDelivery) -> None:
         async with self._database.write() as tx:
             await alerts.mark_delivered(tx, delivery, at=self._clock())
         _log.info("alert_delivered", alert=delivery.alert_id, kind=delivery.kind, tries=delivery.tries + 1)

@@ -14,6 +14,7 @@ from isthmus.v1.telemetry_pb2 import TelemetryBatch
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.notices import Notice
 from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, alerts, events, outbox, placements, runs, snapshots
 from isthmus_store.database import Database
@@ -101,6 +102,9 @@ class Ingest:
         self._alert_desk = alert_desk
         self._notices = notices
         self._clock = clock
+        # No telemetry is to blame for a database that nobody can use: better no monitor than one that throws everything away.
+        self._boundary = Boundary("telemetry group", passes=(UnusableDatabaseError,))
+        self._hearing = Boundary("stored group")
         #: What was dropped or odd since the start, by why.
         self.tally: Counter[str] = Counter()
 
@@ -122,16 +126,14 @@ class Ingest:
             _log.debug("notice_dropped", problem=str(error))
 
     async def _store(self, items: Sequence[Item]) -> Notice:
-        try:
-            return await self._persist(items)
-        except UnusableDatabaseError:
-            # No telemetry is to blame: better no monitor than one that throws everything away.
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary of a delivery: its fault must not stop all behind it
-            if len(items) == 1:
-                await self._set_aside(items[0], error)
-                return Notice()
         notice = Notice()
+        with self._boundary.guard(batches=len(items)) as fate:
+            notice = await self._persist(items)
+        if fate.error is None:
+            return notice
+        if len(items) == 1:
+            await self._set_aside(items[0], fate.error)
+            return notice
         for item in items:
             notice |= await self._store([item])
         return notice
@@ -175,7 +177,8 @@ class Ingest:
             plan = planner.plan()
             await self._carry_out(tx, plan, now=now)
         self._count(plan, bulletins)
-        self._ear.on_stored(plan, runs=known.runs)
+        with self._hearing.guard(batches=len(items)):
+            self._ear.on_stored(plan, runs=known.runs)
         if plan.alerts:
             self._alert_desk.wake()
         return _notice(plan)

@@ -66,6 +66,11 @@ class LeaseTable:
         """Hold a lease for an attempt of the agent, from now."""
         self._leases[ref] = _Lease(agent, now)
 
+    def holder(self, ref: AttemptRef) -> AgentKey | None:
+        """Return the agent whose attempt it is; None when it has no lease."""
+        lease = self._leases.get(ref)
+        return None if lease is None else lease.agent
+
     def renew(self, ref: AttemptRef, *, now: float) -> None:
         """Renew the attempt's lease, if it has one."""
         lease = self._leases.get(ref)

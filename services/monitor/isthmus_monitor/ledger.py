@@ -44,8 +44,10 @@ class Ledger:
         self.placed: list[PlacedEvent] = []
         #: Runs that ended in this group.
         self.ended: list[Run] = []
-        #: Attempts that were heard of.
-        self.vouched: set[AttemptRef] = set()
+        #: Runs that were believed lost, and whose attempt said in this group that it had succeeded.
+        self.recovered: list[Run] = []
+        #: Attempts that were heard of, and their agents.
+        self.vouched: set[tuple[AttemptRef, AgentKey]] = set()
 
     def run(self, run_id: str) -> Run | None:
         """Return the run as it stands now, if it exists."""
@@ -65,7 +67,7 @@ class Ledger:
         self._attempts[news.ref] = replace(attempt, last_seq=seq)
         self._changed_attempts.add(news.ref)
         self._place(run.run_id, news.ref.attempt, news.event)
-        self.vouched.add(news.ref)
+        self.vouched.add((news.ref, agent))
         if news.signal is not None:
             self.signal(run.run_id, news.signal, occurred_at=news.event.occurred_at)
         return Fate.STORED if seq == attempt.last_seq + 1 else Fate.STORED_AFTER_GAP
@@ -81,6 +83,8 @@ class Ledger:
             changed = advanced(run, decision.facts, at=self._now, started_at=started_at)
             self._runs[run_id] = changed
             self._changed_runs.add(run_id)
+            if run.state.is_terminal:
+                self.recovered.append(changed)
             if changed.state.is_terminal:
                 self.ended.append(changed)
         return decision

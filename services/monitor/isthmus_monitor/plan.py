@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from isthmus_store.events import PlacedEvent
 from isthmus_store.placements import reported
@@ -33,6 +33,9 @@ from isthmus_monitor.news import (
     Vouched,
 )
 from isthmus_monitor.provenance import doubt
+
+#: How many former lives of an agent are remembered: more than can have words on their way.
+MAX_FORMER: Final = 32
 
 #: Deployment, location and agent.
 PlacementKey = tuple[str, str, str]
@@ -99,10 +102,15 @@ class Plan:
     changed_agents: set[AgentKey] = field(default_factory=set)
     #: Agents that themselves spoke.
     speakers: set[AgentKey] = field(default_factory=set)
-    #: Attempts that someone vouched for.
-    vouched: set[AttemptRef] = field(default_factory=set)
+    #: Attempts that someone vouched for, and the agent in whose name.
+    vouched_by: set[tuple[AttemptRef, AgentKey]] = field(default_factory=set)
     #: What was dropped or odd, by why.
     tally: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def vouched(self) -> set[AttemptRef]:
+        """Attempts that someone vouched for."""
+        return {ref for ref, _ in self.vouched_by}
 
 
 class Planner:
@@ -122,7 +130,7 @@ class Planner:
         if why is not None:
             self._plan.tally[why] += 1
             return
-        if bulletin.is_agent_itself:
+        if bulletin.is_agent_itself and not self._is_superseded(bulletin):
             self._plan.speakers.add(bulletin.agent)
         for news in bulletin.news:
             if isinstance(news, RunEvent):
@@ -133,7 +141,10 @@ class Planner:
     def _take_other(self, bulletin: Bulletin, news: OtherNews) -> None:
         match news:
             case Vouched():
-                self._plan.vouched.update(news.refs)
+                self._vouch(bulletin.agent, news.refs)
+            case Heartbeat() | Stopped() | Reported() if self._is_superseded(bulletin):
+                # Its successor speaks for the agent, also where this one's words come late.
+                self._plan.tally["superseded"] += 1
             case Heartbeat():
                 self._take_heartbeat(bulletin, news)
             case Stopped():
@@ -154,8 +165,9 @@ class Planner:
         plan.positions = ledger.positions
         plan.runs = ledger.changed_runs
         plan.attempts = ledger.changed_attempts
-        plan.vouched |= ledger.vouched
+        plan.vouched_by |= ledger.vouched
         plan.alerts += [alert.run_failed(run, at=self._now) for run in ledger.ended if run.state is RunState.FAILED]
+        plan.alerts += [alert.run_recovered(run, at=self._now) for run in ledger.recovered]
         return plan
 
     def _take_event(self, agent: AgentKey, news: RunEvent) -> None:
@@ -177,11 +189,13 @@ class Planner:
             desired_revision=news.desired_revision,
             active_runs=news.active_runs,
             standbys=news.standbys,
+            former_incarnations=_former_after(before, bulletin.incarnation),
         )
         after = replace(
             before,
             state=state,
             incarnation=heard.incarnation,
+            former_incarnations=heard.former_incarnations,
             version=heard.version,
             desired_revision=heard.desired_revision,
             standbys=heard.standbys,
@@ -191,7 +205,15 @@ class Planner:
         self._agents[bulletin.agent] = after
         self._plan.heard[bulletin.agent] = heard
         self._plan.stopped.discard(bulletin.agent)
-        self._plan.vouched.update(news.active_runs)
+        self._vouch(bulletin.agent, news.active_runs)
+
+    def _vouch(self, agent: AgentKey, refs: Iterable[AttemptRef]) -> None:
+        self._plan.vouched_by.update((ref, agent) for ref in refs)
+
+    def _is_superseded(self, bulletin: Bulletin) -> bool:
+        agent = self._agents[bulletin.agent]
+        # Of two lives of which the later one is lost, the other may have its place back.
+        return bulletin.incarnation in agent.former_incarnations and agent.state is not AgentState.LOST
 
     def _take_stop(self, bulletin: Bulletin) -> None:
         agent = self._agents[bulletin.agent]
@@ -236,3 +258,11 @@ def _state_after(agent: Agent, *, incarnation: str, is_draining: bool) -> AgentS
     """
     was_told = agent.state is AgentState.DRAINING and agent.incarnation in {"", incarnation}
     return AgentState.DRAINING if is_draining or was_told else AgentState.ONLINE
+
+
+def _former_after(agent: Agent, incarnation: str) -> tuple[str, ...]:
+    """Return the lives that count no more once one is heard: whoever holds the agent's queue speaks for the agent."""
+    former = tuple(it for it in agent.former_incarnations if it != incarnation)
+    if not agent.incarnation or agent.incarnation == incarnation:
+        return former
+    return (*former, agent.incarnation)[-MAX_FORMER:]

@@ -7,9 +7,10 @@ from functools import partial
 from isthmus_broker.notices import NoticePublisher
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.telemetry import TelemetryConsumer
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_store.database import Database
-from isthmus_store.errors import TransientStoreError
+from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 
 from isthmus_monitor.announcement import Announcer
 from isthmus_monitor.delivery import AlertDesk
@@ -78,8 +79,13 @@ def _start(
 
 
 async def _ingest(consumer: TelemetryConsumer, ingest: Ingest) -> None:
+    boundary = Boundary("telemetry delivery", passes=(UnusableDatabaseError,))
     async for batch_group in consumer.groups():
-        await ingest.take(batch_group)
+        with boundary.guard(shard=consumer.shard, batches=len(batch_group.items)) as fate:
+            await ingest.take(batch_group)
+        if fate.error is not None:
+            # It was not acknowledged, and what comes behind it must not overtake it.
+            consumer.start_over()
 
 
 async def _tell_started(consumers: list[TelemetryConsumer], started: asyncio.Event | None) -> None:

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from isthmus_broker.notices import Notice
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, alerts, events, runs
 from isthmus_store.database import Database
@@ -60,6 +62,9 @@ class Vigil:
         self._looked_at = monotonic()
         self._lost: set[AgentKey] = set()
         self._compared_at = monotonic()
+        self._is_loaded = False
+        self._leased = Boundary("lease", passes=(TransientStoreError,))
+        self._heard = Boundary("silent agent", passes=(TransientStoreError,))
 
     # ------------------------------------------------------------------------------------------------------- hearing
 
@@ -85,8 +90,10 @@ class Vigil:
                 self._leases.release(before.ref)
             if _is_alive(run) and run.ref not in self._leases:
                 self._leases.grant(run.ref, agent=(run.deployment, run.agent), now=now)
-        for ref in plan.vouched:
-            self._leases.renew(ref, now=now)
+        for ref, voucher in plan.vouched_by:
+            # Another agent knows nothing of it, whatever it says.
+            if self._leases.holder(ref) == voucher:
+                self._leases.renew(ref, now=now)
         for agent in plan.stopped:
             self._leases.forget(agent)
         for agent in plan.speakers:
@@ -97,16 +104,20 @@ class Vigil:
 
     async def run(self, announce: Callable[[Notice], Awaitable[None]]) -> None:
         """Look every second until cancelled; `announce` tells what changed."""
-        await self._retrying(self.load)
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
+        await keep_going(partial(self._step, announce), name="vigil")
+
+    async def _step(self, announce: Callable[[Notice], Awaitable[None]]) -> None:
+        notice = Notice()
+        try:
+            if self._is_loaded:
                 notice = await self.look()
-            except TransientStoreError as error:
-                _log.warning("vigil_delayed", problem=str(error))
-                continue
-            if notice:
-                await announce(notice)
+            else:
+                await self.load()
+        except TransientStoreError as error:
+            _log.warning("vigil_delayed", problem=str(error))
+        if notice:
+            await announce(notice)
+        await asyncio.sleep(_LOOK_EVERY_S)
 
     async def load(self) -> None:
         """Hold a lease for every attempt that lives by the store, and expect every agent that should be there."""
@@ -122,6 +133,7 @@ class Vigil:
             key = (agent.deployment, agent.name)
             if not self._leases.expects(key):
                 self._leases.expect(key, now=now)
+        self._is_loaded = True
         self._lost |= {(it.deployment, it.name) for it in expected if it.state is AgentState.LOST}
 
     async def look(self) -> Notice:
@@ -136,8 +148,8 @@ class Vigil:
             return Notice()
         if now - self._compared_at >= _COMPARE_EVERY_S:
             await self._compare()
-        ended = [run_id for expiry in self._leases.expired(now=now) if (run_id := await self._give_up(expiry))]
-        lost = [agent for agent in self._leases.silent(now=now) if await self._call_lost(agent)]
+        ended = [run_id for expiry in self._leases.expired(now=now) if (run_id := await self._end(expiry))]
+        lost = [agent for agent in self._leases.silent(now=now) if await self._end_waiting(agent)]
         if ended or lost:
             self._alert_desk.wake()
         return Notice(runs=frozenset(ended), agents=frozenset("/".join(agent) for agent in lost))
@@ -149,6 +161,23 @@ class Vigil:
             async with self._database.write() as tx:
                 await runs.vouch(tx, [ref.run_id for ref in vouched], at=self._clock())
         await self.load()
+
+    async def _end(self, expiry: Expiry) -> str | None:
+        ended: str | None = None
+        with self._leased.guard(run_id=expiry.ref.run_id, attempt=expiry.ref.attempt) as fate:
+            ended = await self._give_up(expiry)
+        if fate.error is not None:
+            # The next comparison with the store grants it anew, if it still lives by that.
+            self._leases.release(expiry.ref)
+        return ended
+
+    async def _end_waiting(self, key: AgentKey) -> bool:
+        is_news = False
+        with self._heard.guard(deployment=key[0], agent=key[1]) as fate:
+            is_news = await self._call_lost(key)
+        if fate.error is not None:
+            self._leases.forget(key)
+        return is_news
 
     async def _give_up(self, expiry: Expiry) -> str | None:
         ref = expiry.ref
@@ -211,16 +240,6 @@ class Vigil:
         if is_news:
             _log.warning("agent_lost", deployment=deployment, agent=name)
         return is_news
-
-    async def _retrying(self, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await step()
-            except TransientStoreError as error:
-                _log.warning("vigil_delayed", problem=str(error))
-                await asyncio.sleep(_LOOK_EVERY_S)
-            else:
-                return
 
 
 def _is_alive(run: Run) -> bool:

@@ -16,6 +16,10 @@ from isthmus.v1.telemetry_pb2 import RunRef
 
 from isthmus_spool.unfollowed import open_unfollowed
 
+#: How far behind an attempt its successors are looked for: attempts are numbered one by one, and those between two that
+#: began here began on other agents.
+FENCE_REACH = 64
+
 
 @dataclass(frozen=True)
 class AttemptFolder:
@@ -94,6 +98,12 @@ class AttemptFolder:
         """Remember that nothing is left to publish."""
         os.close(open_unfollowed(str(self._done), os.O_WRONLY | os.O_CREAT))
 
+    def drop_journal(self) -> None:
+        """Delete the journal of an attempt that is done: the broker has its events. Output stays."""
+        if self.is_done:
+            with suppress(OSError):
+                self.journal.unlink(missing_ok=True)
+
     @property
     def _published(self) -> Path:
         return self.path / "published"
@@ -101,6 +111,17 @@ class AttemptFolder:
     @property
     def _done(self) -> Path:
         return self.path / "done"
+
+
+def later_attempt(folder: AttemptFolder) -> int | None:
+    """Return the number of a later attempt of the same run; None for none.
+
+    On the way of every launch: what is looked for are a few names, however many folders there are.
+    """
+    for attempt in range(folder.attempt + 1, folder.attempt + 1 + FENCE_REACH):
+        if os.path.isdir(folder.path.with_name(f"{folder.run_id}.{attempt}")):  # noqa: PTH112  # half the time of Path's
+            return attempt
+    return None
 
 
 def list_attempts(runs_dir: Path) -> list[AttemptFolder]:

@@ -1,19 +1,25 @@
 """What of an attempt's journal waits for the broker's confirm."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from isthmus.v1.telemetry_pb2 import Event
 
 from isthmus_spool.attempt_folder import AttemptFolder
-from isthmus_spool.journal import JournalReader, JournalSlice
+from isthmus_spool.journal import JournalReader, JournalSlice, is_terminal
+
+#: Adds to an attempt's terminal event what its process could not know.
+Amend = Callable[[Event], None]
 
 
 class JournalBacklog:
     """The records behind the last confirmed one, in order; a relay takes them from here to the broker."""
 
-    def __init__(self, folder: AttemptFolder) -> None:
-        """Begin where the last confirm was."""
+    def __init__(self, folder: AttemptFolder, *, holds_end: bool = False) -> None:
+        """Begin where the last confirm was; with `holds_end` the terminal event is kept back until `release_end`."""
         self._folder = folder
+        self._holds_end = holds_end
+        self._amend: Amend | None = None
         offset, seq = folder.published()
         self._reader = JournalReader(folder.journal, offset=offset, seq=seq)
         self._head = JournalSlice((), offset, seq)
@@ -29,14 +35,26 @@ class JournalBacklog:
         Raises:
             JournalError: The journal is damaged.
         """
-        self._head = self._reader.read()
+        self._head = self._reader.read(until=is_terminal if self._holds_end else None)
+        if self._amend is not None:
+            for event in self._head.events:
+                if is_terminal(event):
+                    self._amend(event)
         return self._head.events
 
+    def release_end(self, amend: Amend | None = None) -> None:
+        """Let the terminal event go, with what `amend` adds to it: nothing of the attempt lives on."""
+        self._holds_end = False
+        self._amend = amend
+
     def confirm(self) -> None:
-        """Remember that the broker has what `take` returned last."""
+        """Remember that the broker has what `take` returned last; on a full disk, only for as long as this object lives."""
         self._reader.advance(self._head)
-        self._folder.mark_published(offset=self._head.offset, seq=self._head.seq)
+        # An older mark only means that some events are published twice.
+        with suppress(OSError):
+            self._folder.mark_published(offset=self._head.offset, seq=self._head.seq)
 
     def complete(self) -> None:
-        """Remember that nothing is left to publish, and nothing will come."""
-        self._folder.mark_done()
+        """Remember that nothing is left to publish, and nothing will come; on a full disk, the next to look finds out."""
+        with suppress(OSError):
+            self._folder.mark_done()

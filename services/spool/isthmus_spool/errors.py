@@ -12,4 +12,5 @@ class JournalError(SpoolError):
         """Name the file and the place."""
         self.path = path
         self.offset = offset
+        self.problem = problem
         super().__init__(f"Journal {path} is damaged at byte {offset}: {problem}.")

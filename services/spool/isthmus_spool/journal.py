@@ -4,14 +4,17 @@ The run's process appends, its code server reads and publishes. So the journal i
 away the file grows and nothing else happens, and what a dead code server left behind can be published by its agent. The
 number of a record is the event's `seq`, which makes a second publication harmless.
 
-Records are a length (4 bytes, big-endian) and an `Event`. A record is written by one append, so several processes of one
-run may write; a torn last record (the writer died in the middle) is left alone by readers and cut off by `repair`.
+Records are a length (4 bytes, big-endian) and an `Event`. A record is appended under a lock on the file, so several processes
+of one run may write, and whoever cannot write a record whole, because the disk is full, takes its part back. A torn last
+record (its writer was killed in the middle) is left alone by readers and cut off by `repair`; bytes that are no record are
+cut off by it as well, with whatever follows them.
 This module is used in forked children: it imports nothing that starts threads or event loops.
 """
 
+import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,15 @@ _LENGTH = struct.Struct(">I")
 #: No record is larger than this, bytes: a length beyond it means that the bytes are no journal. Writers keep far below it
 #: (`bounded.MAX_EVENT_BYTES`); older ones did not.
 MAX_RECORD_BYTES = 64 * 1024**2
+
+
+#: What ends an attempt.
+_TERMINAL = frozenset({"run_succeeded", "run_failed", "run_canceled"})
+
+
+def is_terminal(event: Event) -> bool:
+    """Tell whether an event ends its attempt."""
+    return event.WhichOneof("body") in _TERMINAL
 
 
 class JournalWriter:
@@ -47,12 +59,15 @@ class JournalWriter:
         """Append one event, cut to what an event may be. Its `seq` is left out: the place in the journal says it.
 
         Raises:
-            OSError: the disk is full or gone.
+            OSError: The disk is full or gone; nothing of the event is in the journal, and the next one may be appended.
         """
         body = bounded(event, keep=self._values.keep)
-        record = memoryview(_LENGTH.pack(len(body)) + body)
-        while record:
-            record = record[os.write(self._fd, record) :]
+        # Locked by process: a child that user code forked off shares the descriptor.
+        fcntl.lockf(self._fd, fcntl.LOCK_EX)
+        try:
+            self._write_whole(_LENGTH.pack(len(body)) + body)
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
         if self._doorbell_fd is not None:
             # A full pipe has rung already; a closed one has nobody to hear, and the journal is what counts.
             with suppress(BlockingIOError, BrokenPipeError):
@@ -63,6 +78,17 @@ class JournalWriter:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _write_whole(self, record: bytes) -> None:
+        written = 0
+        try:
+            while written < len(record):
+                written += os.write(self._fd, record[written:] if written else record)
+        except OSError:
+            if written:
+                # A part of a record would hide all that comes after it. Nobody else has written since: we hold the lock.
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            raise
 
 
 @dataclass(frozen=True)
@@ -84,11 +110,18 @@ class JournalReader:
         self.offset = offset
         self.seq = seq
 
-    def read(self, *, max_events: int = 500, max_bytes: int = 262_144) -> JournalSlice:
+    def read(
+        self, *, max_events: int = 500, max_bytes: int = 262_144, until: Callable[[Event], bool] | None = None
+    ) -> JournalSlice:
         """Return complete records from here on, at least one if there is one, and stay where we are; see `advance`.
 
+        Args:
+            max_events: The most to return.
+            max_bytes: How much to read at a time; a single record may be larger.
+            until: Tells of an event whether to stop before it.
+
         Raises:
-            JournalError: the bytes are no journal.
+            JournalError: The next bytes are no record. What is whole before them is returned first.
         """
         data = self._read_bytes(max_bytes)
         events: list[Event] = []
@@ -96,7 +129,15 @@ class JournalReader:
         for start, end in _records(data):
             if len(events) == max_events:
                 break
-            events.append(self._decode(data[start:end], at=self.offset + position, seq=self.seq + len(events) + 1))
+            try:
+                event = self._decode(data[start:end], at=self.offset + position, seq=self.seq + len(events) + 1)
+            except JournalError:
+                if not events:
+                    raise
+                break
+            if until is not None and until(event):
+                break
+            events.append(event)
             position = end
         return JournalSlice(tuple(events), self.offset + position, self.seq + len(events))
 
@@ -133,15 +174,40 @@ class JournalReader:
         return event
 
 
-def repair(path: Path, *, offset: int = 0) -> None:
-    """Cut off a torn last record, so that the next append is readable; `offset` is any place between two records.
+@dataclass(frozen=True)
+class Repair:
+    """What was found, and done, at the end of a journal."""
+
+    #: How many bytes were cut off: a torn record, or damage and all that follows it.
+    cut_bytes: int = 0
+    #: What is wrong with the bytes that were cut off; empty for a record that is only torn.
+    damage: str = ""
+    #: The last event that is left; None when none is left behind the offset from which was looked.
+    last: Event | None = None
+
+
+def repair(path: Path, *, offset: int = 0) -> Repair:
+    """Cut off what is no whole record, so that the next append is readable; `offset` is any place between two records.
 
     Only for a journal whose writers are gone.
+
+    Raises:
+        OSError: The disk is gone.
     """
+    reader = JournalReader(path, offset=offset)
+    last: Event | None = None
+    damage = ""
+    try:
+        while (part := reader.read()).events:
+            last = part.events[-1]
+            reader.advance(part)
+    except JournalError as error:
+        damage = error.problem
     with suppress(FileNotFoundError), open(path, "r+b", opener=open_unfollowed) as file:
-        file.seek(offset)
-        end = max((end for _, end in _records(file.read())), default=0)
-        file.truncate(offset + end)
+        size = os.fstat(file.fileno()).st_size
+        file.truncate(min(reader.offset, size))
+        return Repair(size - min(reader.offset, size), damage, last)
+    return Repair()
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int]]:

@@ -12,13 +12,14 @@ from isthmus_store.transaction import Transaction, WriteTransaction
 
 
 async def insert(tx: WriteTransaction, agent: NewAgent) -> Agent:
-    """Create an agent. One that exists keeps its state, and takes the pool and broker account of this call."""
+    """Create an agent. One that exists keeps its state, and takes the pool and broker accounts of this call."""
     insertion = tx.insert(AGENTS).values(
         deployment=agent.deployment,
         name=agent.name,
         pool=agent.pool,
         state=AgentState.NEW,
         broker_user=agent.broker_user,
+        code_server_broker_user=agent.code_server_broker_user,
         created_at=agent.created_at,
         incarnation="",
         version="",
@@ -29,7 +30,7 @@ async def insert(tx: WriteTransaction, agent: NewAgent) -> Agent:
     )
     statement = insertion.on_conflict_do_update(
         index_elements=["deployment", "name"],
-        set_={"pool": insertion.excluded.pool, "broker_user": insertion.excluded.broker_user},
+        set_={name: insertion.excluded[name] for name in ("pool", "broker_user", "code_server_broker_user")},
     ).returning(AGENTS)
     return (await tx.all(Agent, statement))[0]
 
@@ -76,6 +77,7 @@ async def heard(tx: WriteTransaction, news: Iterable[AgentHeard]) -> None:
             "desired_revision": it.desired_revision,
             "active_runs": it.active_runs,
             "standbys": it.standbys,
+            "former_incarnations": it.former_incarnations,
         }
         for it in sorted(news, key=lambda it: (it.deployment, it.name))
     ]
@@ -132,6 +134,7 @@ _HEARD = (
                 "desired_revision",
                 "active_runs",
                 "standbys",
+                "former_incarnations",
             )
         }
     )

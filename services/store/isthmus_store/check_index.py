@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 
+from isthmus_store.event_index import ATTEMPT, BODY, JOB_NAME, WITH_EVENTS
 from isthmus_store.fact import CHECK_EVALUATED, CHECK_PLANNED
-from isthmus_store.table.event import EVENT_INDEX, EVENTS
-from isthmus_store.table.run import RUNS
+from isthmus_store.table.event import EVENT_INDEX
 from isthmus_store.transaction import Transaction
 
 
@@ -47,10 +47,14 @@ async def executions(tx: Transaction, query: CheckQuery) -> list[CheckExecution]
 
 
 def _joined() -> Select[tuple[Any, ...]]:
-    is_same = and_(EVENTS.c.run_id == EVENT_INDEX.c.run_id, EVENTS.c.position == EVENT_INDEX.c.position)
-    joined = EVENT_INDEX.join(EVENTS, is_same).join(RUNS, RUNS.c.run_id == EVENT_INDEX.c.run_id)
-    columns = (EVENT_INDEX.c.id, EVENT_INDEX.c.outcome, RUNS.c.job_name, EVENT_INDEX.c.run_id)
-    return select(*columns, EVENTS.c.attempt, EVENTS.c.body).select_from(joined)
+    return select(
+        EVENT_INDEX.c.id,
+        EVENT_INDEX.c.outcome,
+        JOB_NAME.label("job_name"),
+        EVENT_INDEX.c.run_id,
+        ATTEMPT.label("attempt"),
+        BODY.label("body"),
+    ).select_from(WITH_EVENTS)
 
 
 def _conditions(query: CheckQuery) -> list[ColumnElement[bool]]:

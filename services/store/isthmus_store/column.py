@@ -96,6 +96,23 @@ class Standbys(TypeDecorator[tuple[Standby, ...]]):
         return tuple(Standby(*row) for row in value or ())
 
 
+class Words(TypeDecorator[tuple[str, ...]]):
+    """Some words as a JSON list; NULL is none."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> list[str]:
+        """See class."""
+        del dialect
+        return list(value or ())
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[str, ...]:
+        """See class."""
+        del dialect
+        return tuple(value or ())
+
+
 def name_of(kind: type[StrEnum]) -> Enum:
     """Return a text column of the enum's names, without a constraint: a new member needs no migration."""
     return Enum(kind, native_enum=False, create_constraint=False, length=32)

@@ -136,7 +136,9 @@ async def _begun(engine: AsyncEngine, kind: Callable[[AsyncConnection], _T]) -> 
 
 
 def _postgresql_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
-    writer = create_async_engine(url, pool_size=_WRITERS, max_overflow=_READERS, pool_timeout=_POOL_TIMEOUT_S)
+    writer = create_async_engine(
+        url, pool_size=_WRITERS, max_overflow=_READERS, pool_timeout=_POOL_TIMEOUT_S, hide_parameters=True
+    )
     revival.watch(writer)
     # One pool for all: the options are set as a connection is handed out.
     reader = writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -159,6 +161,8 @@ def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
     options: dict[str, Any] = {
         "connect_args": {"isolation_level": None},
         "max_overflow": 0,
+        # What is logged of an error must not quote what was to be written.
+        "hide_parameters": True,
         "pool_timeout": _POOL_TIMEOUT_S,
     }
     writer = create_async_engine(url, pool_size=1, **options)

@@ -28,6 +28,18 @@ class DatabaseBusyError(TransientStoreError):
         super().__init__(f"The database was busy: {detail}. Nothing was written; repeat the transaction.")
 
 
+class LeaseLostError(TransientStoreError):
+    """Another process took over the work; nothing was written."""
+
+    def __init__(self, *, name: str, number: int) -> None:
+        self.name = name
+        self.number = number
+        super().__init__(
+            f"Lease {name!r} is no longer held under number {number}: another process took over. "
+            "Nothing was written, and nothing has to be done."
+        )
+
+
 class PermanentStoreError(StoreError):
     """Another try would fail the same way."""
 

@@ -1,5 +1,8 @@
 """The index over events: written with them, and asked about assets, partitions and the states of runs.
 
+Its newest row of each asset, kind, partition and check is the state of that asset. It outlives its run: what removes the
+run (`retention.runs`) leaves this row, and copies into it what it needs of the event.
+
 Everything is found by an index. The newest of each asset or partition is looked up one by one, from each to the next,
 so that the cost is that of the answer and not that of the history.
 """
@@ -22,6 +25,14 @@ Indexed = tuple[str, int, NewEvent, Fact]
 
 #: As many assets or checks as one statement looks for.
 _PORTION: Final = 200
+
+#: The index with the events and runs that it is about. Rows that outlived theirs bring what is needed of both.
+WITH_EVENTS: Final = EVENT_INDEX.outerjoin(
+    EVENTS, and_(EVENTS.c.run_id == EVENT_INDEX.c.run_id, EVENTS.c.position == EVENT_INDEX.c.position)
+).outerjoin(RUNS, RUNS.c.run_id == EVENT_INDEX.c.run_id)
+JOB_NAME: Final = func.coalesce(RUNS.c.job_name, EVENT_INDEX.c.job_name)
+ATTEMPT: Final = func.coalesce(EVENTS.c.attempt, EVENT_INDEX.c.attempt)
+BODY: Final = func.coalesce(EVENTS.c.body, EVENT_INDEX.c.body)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,17 +176,15 @@ def _newest_id(deployment: str, *, asset: str, kind: str) -> ScalarSelect[int]:
 
 
 def _whole() -> Select[tuple[Any, ...]]:
-    is_same = and_(EVENTS.c.run_id == EVENT_INDEX.c.run_id, EVENTS.c.position == EVENT_INDEX.c.position)
-    joined = EVENT_INDEX.join(EVENTS, is_same).join(RUNS, RUNS.c.run_id == EVENT_INDEX.c.run_id)
     return select(
         EVENT_INDEX.c.id,
         EVENT_INDEX.c.kind,
-        RUNS.c.job_name,
+        JOB_NAME.label("job_name"),
         EVENT_INDEX.c.run_id,
-        EVENTS.c.attempt,
+        ATTEMPT.label("attempt"),
         EVENT_INDEX.c.position,
-        EVENTS.c.body,
-    ).select_from(joined)
+        BODY.label("body"),
+    ).select_from(WITH_EVENTS)
 
 
 def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
@@ -196,7 +205,7 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     if query.ids:
         conditions.append(table.c.id.in_(sorted(query.ids)))
     if query.job_names:
-        conditions.append(RUNS.c.job_name.in_(sorted(query.job_names)))
+        conditions.append(JOB_NAME.in_(sorted(query.job_names)))
     return conditions
 
 

@@ -121,6 +121,8 @@ _SETTLE = (
     .values(
         settled_at=bindparam("b_at"),
         outcome=bindparam("b_outcome"),
+        # Nobody reads it any more, and it may hold what environments are made of.
+        body=b"",
         # A result proves the sending, even when its confirm was lost.
         sent_at=func.coalesce(INSTRUCTIONS.c.sent_at, bindparam("b_at")),
     )

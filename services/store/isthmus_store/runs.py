@@ -295,8 +295,13 @@ def advanced(run: Run, after: RunFacts, *, at: datetime, started_at: datetime | 
         dispatched_at=at if is_dispatch else run.dispatched_at,
         accepted_at=(run.accepted_at or at) if after.is_accepted else None,
         started_at=(run.started_at or started_at or at) if after.is_started else None,
-        ended_at=(run.ended_at or at) if after.state.is_terminal else None,
+        ended_at=_ended_at(run, after, at) if after.state.is_terminal else None,
     )
+
+
+def _ended_at(run: Run, after: RunFacts, at: datetime) -> datetime:
+    # One that was believed lost ended when it said so itself.
+    return run.ended_at if run.ended_at is not None and run.state is after.state else at
 
 
 _SAVE = (

@@ -3,15 +3,18 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from isthmus_store.table.fleet import SNAPSHOTS
+from isthmus_store.table.fleet import IDLE_SNAPSHOTS, SNAPSHOTS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 
 async def put(tx: WriteTransaction, *, snapshot_hash: str, body: bytes, at: datetime) -> None:
-    """Store a snapshot (a LocationSnapshot) under its hash. One that is there stays."""
+    """Store a snapshot (a LocationSnapshot) under its hash. One that is there stays, and is in use again."""
     values = {"hash": snapshot_hash, "body": body, "stored_at": at}
+    # First: what removes an idle snapshot at this moment deletes this row before the snapshot. It either waits, and finds
+    # that there is nothing to remove, or is waited for, and the snapshot is stored anew.
+    await tx.execute(delete(IDLE_SNAPSHOTS).where(IDLE_SNAPSHOTS.c.hash == snapshot_hash))
     await tx.execute(tx.insert(SNAPSHOTS).on_conflict_do_nothing().values(values))
 
 

@@ -21,7 +21,7 @@ class RunState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the run has ended: such a state is never left."""
+        """Whether the run has ended: such a state is never left, but for what `transition` says of lost attempts."""
         return self in TERMINAL_STATES
 
     @property

@@ -3,14 +3,15 @@
     QUEUED → DISPATCHED → STARTING → RUNNING → SUCCEEDED | FAILED | CANCELED
        └───────────┴──────────┴─────────┴──→ CANCELING ──┘
 
-A terminal state is never left, a lower attempt changes nothing, and within an attempt the rank of the state only grows.
+A terminal state is never left but for one that was only believed: an attempt given up as lost, and that nothing replaced, may
+still say that it succeeded. A lower attempt changes nothing, and within an attempt the rank of the state only grows.
 Before anything of the attempt was seen at an agent (`is_accepted`), "it was never started" is believed; afterwards the
 attempt's own words win over it.
 """
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import assert_never
+from typing import Final, assert_never
 
 from isthmus_store.record.run import Violation
 from isthmus_store.signal import (
@@ -30,6 +31,9 @@ from isthmus_store.signal import (
     Succeeded,
 )
 from isthmus_store.state import RunReason, RunState
+
+#: Reasons that say what was believed of silence, and not what anybody saw.
+_BELIEVED: Final = frozenset({RunReason.WORKER_LOST, RunReason.AGENT_LOST})
 
 
 class Verdict(Enum):
@@ -80,7 +84,7 @@ class Decision:
 def transition(run: RunFacts, signal: RunSignal) -> Decision:
     """Decide what the signal does to the run."""
     if run.state.is_terminal:
-        return Decision(facts=run, verdict=Verdict.TOO_LATE)
+        return _on_late_word(run, signal)
     if isinstance(signal, CancelRequested):
         return _on_cancel_request(run, signal)
     if isinstance(signal, Dispatched):
@@ -88,6 +92,17 @@ def transition(run: RunFacts, signal: RunSignal) -> Decision:
     if signal.attempt != run.attempt:
         return Decision(facts=run, verdict=Verdict.OTHER_ATTEMPT)
     return _on_attempt_signal(run, signal)
+
+
+def _on_late_word(run: RunFacts, signal: RunSignal) -> Decision:
+    """Keep the end, unless nobody saw it and the attempt itself tells of a better one."""
+    is_lost = run.state is RunState.FAILED and run.reason in _BELIEVED
+    if is_lost and isinstance(signal, Succeeded) and signal.attempt == run.attempt:
+        end = replace(
+            run, state=RunState.SUCCEEDED, is_accepted=True, reason=RunReason.UNSPECIFIED, message="", failure=b""
+        )
+        return Decision(facts=end, verdict=Verdict.APPLIED)
+    return Decision(facts=run, verdict=Verdict.TOO_LATE)
 
 
 def _on_attempt_signal(run: RunFacts, signal: AttemptSignal) -> Decision:

@@ -11,7 +11,7 @@ from isthmus.v1.telemetry_pb2 import Event
 from isthmus_code_server.definitions.port import ExplainDeath, RunPlace
 from support.eventually import eventually
 from support_code_server import Load, run_request
-from test_supervisor import ended, is_alive, supervising
+from support_supervisor import ended, is_alive, supervising
 
 
 def lines(events: list[Event]) -> set[str]:

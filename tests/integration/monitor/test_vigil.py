@@ -78,7 +78,7 @@ class Watch:
             if is_beating and second % 5 == 0:
                 await self.heard()
                 if vouching is not None:
-                    self.vigil.on_stored(Plan(vouched={vouching.ref}), runs={})
+                    self.vigil.on_stored(Plan(vouched_by={(vouching.ref, LAB)}), runs={})
             told |= await self.vigil.look()
         return told
 
@@ -121,6 +121,16 @@ async def test_leases_of_a_restarted_monitor_start_anew_and_end_the_lost(watch: 
     async with watch.database.read() as tx:
         assert [event.kind for event in await events.after(tx, lost.run_id, position=0)] == ["run_failed"]
         assert [told.subject for told in await alerts.recent(tx, deployment="prod")] == [lost.run_id]
+
+
+async def test_an_attempt_is_vouched_for_by_its_own_agent_alone(watch: Watch) -> None:
+    run = await watch.run()
+    await watch.vigil.load()
+    watch.vigil.hear_again()
+    for _ in range(8):
+        watch.vigil.on_stored(Plan(vouched_by={(run.ref, ("prod", "barn"))}), runs={})
+        await watch.passes(5, is_beating=True)
+    assert await watch.state(run) == (RunState.FAILED, RunReason.WORKER_LOST)
 
 
 async def test_a_silent_agent_is_called_lost_once_and_its_run_given_up_after_a_quarter_of_an_hour(watch: Watch) -> None:
@@ -222,7 +232,7 @@ async def test_a_run_that_is_vouched_for_at_another_monitor_is_not_given_up(watc
         vigil.hear_again()
     for _ in range(200):
         # Its code server vouches, as it does while its agent is stopped; one monitor hears that.
-        hearing.on_stored(Plan(vouched={run.ref}), runs={})
+        hearing.on_stored(Plan(vouched_by={(run.ref, LAB)}), runs={})
         await watch.passes(5)
         await hearing.look()
     assert (await watch.state(run))[0] is RunState.STARTING

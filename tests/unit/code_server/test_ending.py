@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1 import telemetry_pb2 as pb
-from isthmus_code_server.runs.ending import (
+from isthmus_code_server.attempts.ending import (
     UNSEEN_EXIT,
     ChildExit,
     MemoryKills,

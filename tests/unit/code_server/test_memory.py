@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from isthmus.v1 import telemetry_pb2 as pb
-from isthmus_code_server.runs.death import StepDeaths
-from isthmus_code_server.runs.ending import ChildExit
-from isthmus_code_server.runs.memory import MemoryWatch
+from isthmus_code_server.attempts.death import StepDeaths
+from isthmus_code_server.attempts.ending import ChildExit
+from isthmus_code_server.attempts.memory import MemoryWatch
 
 KILLED = ChildExit(exit_code=None, signal=9)
 #: As waitpid tells of SIGKILL.

@@ -129,3 +129,23 @@ def test_any_replays_store_each_event_once_and_in_order(batches: Sequence[tuple[
     plan = planned(known(), *bulletins)
     assert seqs(plan) == list(range(1, reached + 1))
     assert [placed.position for placed in plan.events] == list(range(3, reached + 3))
+
+
+def test_a_lost_run_whose_attempt_succeeded_is_told_to_be_back() -> None:
+    lost = run(state=RunState.FAILED, reason=RunReason.WORKER_LOST, accepted_at=NOW, ended_at=NOW - timedelta(hours=1))
+    plan = planned(known(runs=[lost]), bulletin(said(1, run_succeeded=wire.RunSucceeded())))
+    (back,) = plan.runs
+    assert (back.state, back.reason, back.message, back.ended_at) == (
+        RunState.SUCCEEDED,
+        RunReason.UNSPECIFIED,
+        "",
+        NOW,
+    )
+    assert [(told.kind, told.subject) for told in plan.alerts] == [("run.recovered", "r1")]
+
+
+def test_a_lost_attempt_that_another_replaced_stays_lost() -> None:
+    rows = known(runs=[run(attempt=2)], attempts=[attempt(), attempt(number=2)])
+    plan = planned(rows, bulletin(said(1, run_succeeded=wire.RunSucceeded())))
+    assert plan.runs == []
+    assert plan.alerts == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef
 from isthmus_monitor.news import MAX_ATTEMPTS, Bulletin
-from isthmus_monitor.plan import Known, Wanted
+from isthmus_monitor.plan import MAX_FORMER, Known, Wanted
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
 from unit.monitor.rows import LAB, NOW, agent, bulletin, instruction, known, placement, planned, run, said, seqs
@@ -109,6 +109,51 @@ def test_a_good_bye_counts_unless_a_later_life_was_heard() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ results, locations
+
+
+def test_a_life_that_is_heard_supersedes_the_one_before() -> None:
+    heard = planned(known(), bulletin(heartbeat(), incarnation="life-2")).heard[LAB]
+    assert (heard.incarnation, heard.former_incarnations) == ("life-2", ("life-1",))
+
+
+def test_a_superseded_life_changes_nothing_of_its_agent() -> None:
+    rows = known(agents=[agent(incarnation="life-2", former_incarnations=("life-1",))], placements=[placement()])
+    beat = heartbeat(revision=9)
+    beat.agent_heartbeat.active_runs.add(run_id="r1", attempt=1)
+    said_late = (beat, report(wire.LOCATION_PHASE_FAILED, 3), Event(agent_stopped=wire.AgentStopped()))
+    plan = planned(rows, bulletin(*said_late, incarnation="life-1"))
+    assert (plan.heard, plan.placements, plan.stopped, plan.speakers, plan.vouched) == ({}, {}, set(), set(), set())
+    assert plan.alerts == []
+    assert plan.tally == {"superseded": 3}
+
+
+def test_a_life_is_superseded_within_one_group_too() -> None:
+    plan = planned(
+        known(),
+        bulletin(heartbeat(revision=2), incarnation="life-2"),
+        bulletin(heartbeat(revision=1), incarnation="life-1"),
+    )
+    assert (plan.heard[LAB].incarnation, plan.heard[LAB].desired_revision) == ("life-2", 2)
+
+
+def test_a_result_of_a_superseded_life_settles_its_instruction() -> None:
+    successor = agent(incarnation="life-2", former_incarnations=("life-1",))
+    rows = known(agents=[successor], instructions=[instruction()])
+    plan = planned(rows, bulletin(result(wire.InstructionResult.OUTCOME_SUCCEEDED), incarnation="life-1"))
+    assert list(plan.outcomes.values()) == [InstructionOutcome.SUCCEEDED]
+
+
+def test_the_other_of_two_lives_comes_back_once_the_later_one_is_lost() -> None:
+    lost = agent(incarnation="life-2", former_incarnations=("life-1",), state=AgentState.LOST)
+    heard = planned(known(agents=[lost]), bulletin(heartbeat(), incarnation="life-1")).heard[LAB]
+    assert (heard.incarnation, heard.former_incarnations) == ("life-1", ("life-2",))
+
+
+def test_former_lives_are_remembered_up_to_a_bound() -> None:
+    rows = known(agents=[agent(incarnation="")])
+    beats = [bulletin(heartbeat(), incarnation=f"life-{number}") for number in range(MAX_FORMER + 9)]
+    former = planned(rows, *beats).heard[LAB].former_incarnations
+    assert former == tuple(f"life-{number}" for number in range(8, MAX_FORMER + 8))
 
 
 def result(outcome: wire.InstructionResult.Outcome.ValueType, **rest: object) -> Event:

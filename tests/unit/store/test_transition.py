@@ -94,6 +94,47 @@ def test_a_terminal_state_is_never_left(end: RunState, signal: RunSignal) -> Non
     assert (decision.facts, decision.verdict) == (run, Verdict.TOO_LATE)
 
 
+LOST = [RunReason.WORKER_LOST, RunReason.AGENT_LOST]
+
+
+@pytest.mark.parametrize("reason", LOST)
+def test_a_late_success_brings_back_a_run_that_was_only_believed_lost(reason: RunReason) -> None:
+    lost = RunFacts(state=BAD, attempt=2, agent="lab", is_accepted=True, reason=reason, message="gone", failure=b"f")
+    back = transition(lost, Succeeded(attempt=2))
+    assert back.verdict is Verdict.APPLIED
+    assert back.facts == RunFacts(state=OK, attempt=2, agent="lab", is_accepted=True)
+    assert transition(back.facts, Succeeded(attempt=2)).verdict is Verdict.TOO_LATE
+
+
+@pytest.mark.parametrize("reason", sorted(set(RunReason) - set(LOST)))
+def test_a_failure_that_was_seen_stays(reason: RunReason) -> None:
+    failed = RunFacts(state=BAD, attempt=1, is_accepted=True, reason=reason)
+    assert transition(failed, Succeeded(attempt=1)).verdict is Verdict.TOO_LATE
+
+
+@pytest.mark.parametrize("reason", LOST)
+@pytest.mark.parametrize("signal", [name for name in SIGNALS if name != "succeed"])
+def test_nothing_but_success_brings_a_lost_run_back(reason: RunReason, signal: str) -> None:
+    lost = RunFacts(state=BAD, attempt=1, is_accepted=True, reason=reason)
+    assert transition(lost, SIGNALS[signal]).verdict is Verdict.TOO_LATE
+
+
+@given(
+    st.lists(st.sampled_from(list(SIGNALS.values())), max_size=12),
+    st.sampled_from([LeaseExpired(attempt=1), AgentGone(attempt=1)]),
+    st.integers(min_value=0, max_value=3),
+)
+def test_of_several_attempts_the_later_one_wins(earlier: list[RunSignal], loss: RunSignal, attempt: int) -> None:
+    run = FACTS["running"]
+    for signal in (*earlier, loss):
+        run = transition(run, signal).facts
+    after = transition(run, Succeeded(attempt=attempt))
+    assert after.is_change <= (attempt == run.attempt)
+    if after.is_change:
+        assert after.facts.state is OK
+        assert run.reason in {RunReason.UNSPECIFIED, *LOST}
+
+
 @pytest.mark.parametrize("facts", FACTS)
 def test_another_attempt_changes_nothing(facts: str) -> None:
     run = FACTS[facts]

@@ -7,6 +7,7 @@ from isthmus.v1.telemetry_pb2 import Event, RunHeartbeat
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
+from isthmus_lifecycle.boundary import keep_going
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.definitions.clock import now
@@ -24,15 +25,18 @@ class Heartbeat:
     interval_s: float
 
     async def run(self) -> None:
-        """Beat until cancelled. A beat that cannot be published is left out: the next one says the same."""
-        while True:
-            await asyncio.sleep(self.interval_s)
-            self.supervisor.memory.sample()
-            active = [run.run for run in self.supervisor.active_runs()]
-            if not active:
-                continue
-            event = Event(occurred_at=now(), run_heartbeat=RunHeartbeat(active_runs=active))
-            try:
-                await self.telemetry.publish(TelemetryKind.HEARTBEAT, [event])
-            except BrokerError as error:
-                log.debug("heartbeat_left_out", error=str(error))
+        """Beat until cancelled."""
+        await keep_going(self._beat, name="heartbeat")
+
+    async def _beat(self) -> None:
+        """Wait for an interval and beat. A beat that cannot be published is left out: the next one says the same."""
+        await asyncio.sleep(self.interval_s)
+        self.supervisor.memory.sample()
+        active = [run.run for run in self.supervisor.active_runs()]
+        if not active:
+            return
+        event = Event(occurred_at=now(), run_heartbeat=RunHeartbeat(active_runs=active))
+        try:
+            await self.telemetry.publish(TelemetryKind.HEARTBEAT, [event])
+        except BrokerError as error:
+            log.debug("heartbeat_left_out", error=str(error))

@@ -5,6 +5,7 @@ environment variable, so that whatever starts below it can ask.
 """
 
 import asyncio
+import math
 import os
 import socket
 import struct
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from google.protobuf.message import DecodeError
 from isthmus.v1.code_server_pb2 import AttachRequest, AttachResponse
 from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery, QueryFailure
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.definitions.instance_client import FRAME_HEAD, MAX_FRAME_BYTES
@@ -25,6 +27,10 @@ log = get_logger(__name__)
 #: After a query without an answer, what the framework asks for itself is not passed on for so long, seconds: a hundred
 #: steps must not each wait for a control plane that is away.
 AWAY_S = 10.0
+#: The longest time that a query waits for its answer, seconds.
+MAX_WAIT_S = 600.0
+#: How many queries wait for their answers at a time: more than a run of many threads asks at once.
+MAX_PENDING = 1000
 #: Linux's struct ucred: the process, user and group at the other end of a unix socket.
 _CREDENTIALS = struct.Struct("3i")
 
@@ -48,6 +54,7 @@ class InstanceGate:
     _is_closed: bool = field(default=False, init=False)
     _tasks: asyncio.TaskGroup | None = field(default=None, init=False)
     _hearing: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _boundary: Boundary = field(default_factory=lambda: Boundary("instance connection"), init=False)
 
     @property
     def is_attached(self) -> bool:
@@ -93,10 +100,11 @@ class InstanceGate:
         self, requests: AsyncIterator[AttachRequest], outgoing: "asyncio.Queue[InstanceQuery | None]"
     ) -> None:
         try:
-            async for request in requests:
-                pending = self._pending.get(request.answer.query_id)
-                if pending is not None and not pending.answer.done():
-                    pending.answer.set_result(request.answer)
+            with self._boundary.guard():
+                async for request in requests:
+                    pending = self._pending.get(request.answer.query_id)
+                    if pending is not None and not pending.answer.done():
+                        pending.answer.set_result(request.answer)
         finally:
             # Here and not in the generator, which may be left standing when the call is cancelled.
             outgoing.put_nowait(None)
@@ -113,6 +121,10 @@ class InstanceGate:
 
     async def ask(self, query: InstanceQuery) -> InstanceAnswer:
         """Return the answer, or a failure that says why there is none, within the query's own time."""
+        if query.id in self._pending:
+            return _unavailable(query, "a query of the same id is under way")
+        if len(self._pending) >= MAX_PENDING:
+            return _unavailable(query, f"{MAX_PENDING} queries of this code server wait for their answers already")
         if query.is_optional and (not self.is_attached or time.monotonic() < self._away_until):
             return _unavailable(query, "no control plane was there a moment ago")
         pending = _Pending(query, asyncio.get_running_loop().create_future())
@@ -120,7 +132,7 @@ class InstanceGate:
         if self._outgoing is not None:
             self._outgoing.put_nowait(query)
         try:
-            async with asyncio.timeout(query.timeout_s):
+            async with asyncio.timeout(_usable_timeout(query.timeout_s)):
                 answer = await pending.answer
         except TimeoutError:
             text = "the control plane did not answer" if self.is_attached else "no agent is attached to the code server"
@@ -137,7 +149,7 @@ class InstanceGate:
             if _peer_user(writer) != os.getuid():
                 log.warning("instance_asked_by_another_user")
                 return
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
+            with self._boundary.guard(), suppress(asyncio.IncompleteReadError, ConnectionError):
                 while (query := await _read_query(reader)) is not None:
                     body = (await self.ask(query)).SerializeToString()
                     writer.write(FRAME_HEAD.pack(len(body)) + body)
@@ -163,6 +175,11 @@ def _peer_user(writer: asyncio.StreamWriter) -> int:
     raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     user: int = _CREDENTIALS.unpack(raw)[1]
     return user
+
+
+def _usable_timeout(asked_s: float) -> float:
+    """Return how long to wait for an answer, seconds, whatever a process of the user's asked for."""
+    return min(max(asked_s, 0.0), MAX_WAIT_S) if math.isfinite(asked_s) else MAX_WAIT_S
 
 
 def _unavailable(query: InstanceQuery, text: str) -> InstanceAnswer:

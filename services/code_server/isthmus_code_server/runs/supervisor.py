@@ -1,9 +1,9 @@
 """Starts attempts, each once; keeps the living; ends them on request."""
 
 import asyncio
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,32 +11,28 @@ from google.protobuf.message import Message
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import RunReason, RunRef
-from isthmus_broker.relay import Relay
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_spool.attempt_folder import AttemptFolder
-from isthmus_spool.backlog import JournalBacklog
+from isthmus_spool.attempt_folder import AttemptFolder, later_attempt
 
+from isthmus_code_server.attempts.ending import UNSEEN_EXIT, usable_grace
+from isthmus_code_server.attempts.memory import MemoryWatch
 from isthmus_code_server.definitions.clock import timestamp
 from isthmus_code_server.errors import (
+    AttemptFailedError,
     AttemptFencedError,
+    AttemptFilesError,
     ChildLostError,
     DedicatedElsewhereError,
     NotLoadedError,
     ZygoteLostError,
 )
 from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
-from isthmus_code_server.runs.cancel_marker import cancel_reason, request_cancel
-from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
-from isthmus_code_server.runs.memory import MemoryWatch
-from isthmus_code_server.runs.retention import drop_journal, prune
-from isthmus_code_server.runs.zygote_link import Child, ZygoteLink
+from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.zygote.wire import FrameKind
 
 log = get_logger(__name__)
-
-#: Folders of attempts that are over are pruned after each so many of them.
-_PRUNE_EVERY = 20
 
 #: (run_id, attempt)
 _Key = tuple[str, int]
@@ -64,12 +60,11 @@ class Supervisor:
     _watched: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _taken: _Key | None = field(default=None, init=False)
     _is_stopping: bool = field(default=False, init=False)
-    _finished: int = field(default=0, init=False)
+    _boundary: Boundary = field(default_factory=lambda: Boundary("attempt"), init=False)
 
     def __post_init__(self) -> None:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
-        prune(self.runs_dir)
 
     # ------------------------------------------------------------------------------------------------------- start
 
@@ -80,6 +75,8 @@ class Supervisor:
             NotLoadedError: The definitions are not loaded, or the server is stopping.
             ZygoteLostError: The definitions are gone.
             AttemptFencedError: A later attempt of the run was seen already.
+            AttemptFilesError: The attempt's files cannot be written.
+            AttemptFailedError: It could not be started for a reason that nobody foresaw.
             DedicatedElsewhereError: The server takes one run, and has taken another.
         """
         folder = AttemptFolder.for_run(self.runs_dir, request.run)
@@ -92,14 +89,16 @@ class Supervisor:
             raise NotLoadedError(self.zygote.phase)
         self._check_fence(folder)
         self._check_dedication(folder)
-        if not folder.claim():
+        with _files_of(folder):
+            is_claimed = folder.claim()
+        if not is_claimed:
             return pb.StartRunResponse(accepted=pb.RunAccepted(was_started_before=True))
         self._taken = (folder.run_id, folder.attempt)
         return await self._start_claimed(folder, request)
 
     def _check_fence(self, folder: AttemptFolder) -> None:
-        latest = _latest_attempt(self.runs_dir, folder.run_id)
-        if latest > folder.attempt:
+        latest = later_attempt(folder)
+        if latest is not None:
             raise AttemptFencedError(folder.run_id, attempt=folder.attempt, latest=latest)
 
     def _check_dedication(self, folder: AttemptFolder) -> None:
@@ -108,7 +107,7 @@ class Supervisor:
             raise DedicatedElsewhereError(taken[0], attempt=taken[1])
 
     async def _start_claimed(self, folder: AttemptFolder, request: RunRequest) -> pb.StartRunResponse:
-        attempt = LiveAttempt(folder, relay=Relay(JournalBacklog(folder), self.telemetry), memory=self.memory)
+        attempt = LiveAttempt(folder, telemetry=self.telemetry, memory=self.memory)
         self._live[(folder.run_id, folder.attempt)] = attempt
         self._is_idle.clear()
         # In a task of the server's own: a caller that gives up must not leave an attempt that nobody watches.
@@ -118,12 +117,27 @@ class Supervisor:
         return await asyncio.shield(attempt.verdict)
 
     async def _carry(self, attempt: LiveAttempt, request: RunRequest) -> None:
-        """Take an attempt from its claim to the last confirm of its events."""
+        """Take an attempt from its claim to the last confirm of its events, whatever happens to it."""
         folder = attempt.folder
         key = (folder.run_id, folder.attempt)
         try:
+            with self._boundary.guard(run_id=folder.run_id, attempt=folder.attempt) as fate:
+                await self._take_through(attempt, request)
+            if fate.error is not None:
+                with self._boundary.guard(run_id=folder.run_id, attempt=folder.attempt):
+                    await self._break_off(attempt, fate.error)
+        finally:
+            self._live.pop(key, None)
+            self._ended.pop(key, None)
+            attempt.settle()
+            if self.takes_one_run and self._taken == key:
+                self.spent.set()
+
+    async def _take_through(self, attempt: LiveAttempt, request: RunRequest) -> None:
+        folder = attempt.folder
+        try:
             verdict = await self._begin(attempt, request)
-        except (NotLoadedError, ZygoteLostError) as error:
+        except (NotLoadedError, ZygoteLostError, AttemptFilesError) as error:
             # Nothing was forked: the claim goes, so that the same launch may be tried elsewhere.
             self._withdraw(attempt)
             attempt.verdict.set_exception(error)
@@ -134,24 +148,28 @@ class Supervisor:
             return
         log.info("run_started", run_id=folder.run_id, attempt=folder.attempt, pid=attempt.pid)
         attempt.verdict.set_result(verdict)
-        try:
-            await attempt.watch(lambda: self._over(key))
-        finally:
-            self._ended.pop(key, None)
-        drop_journal(folder)
-        if self.takes_one_run:
-            self.spent.set()
-        self._finished += 1
-        if self._finished % _PRUNE_EVERY == 0:
-            prune(self.runs_dir)
+        await attempt.watch(lambda: self._over(attempt))
+        folder.drop_journal()
+
+    async def _break_off(self, attempt: LiveAttempt, error: Exception) -> None:
+        """End the one attempt that an error concerns."""
+        folder = attempt.folder
+        if attempt.verdict.done():
+            await attempt.break_off(error, on_over=lambda: self._over(attempt))
+            folder.drop_journal()
+            return
+        await attempt.kill()
+        self._withdraw(attempt)
+        attempt.verdict.set_exception(AttemptFailedError(folder.run_id, attempt=folder.attempt))
 
     async def _begin(self, attempt: LiveAttempt, request: RunRequest) -> pb.StartRunResponse:
         folder = attempt.folder
-        folder.request.write_bytes(request.SerializeToString())
+        with _files_of(folder):
+            folder.request.write_bytes(request.SerializeToString())
         child = await self.zygote.fork(FrameKind.START_RUN, str(folder.path).encode())
         verdict = await attempt.begin(child)
-        if verdict is None and cancel_reason(folder) is None:
-            child_exit = await child.exit
+        if verdict is None and not attempt.is_cancel_requested:
+            child_exit = await child.ended()
             lost = ChildLostError("validate the run", exit_code=child_exit.exit_code, signal=child_exit.signal)
             verdict = pb.StartRunResponse(rejected=pb.RunRejected())
             verdict.rejected.failure.error_class = type(lost).__name__
@@ -160,20 +178,21 @@ class Supervisor:
             # Canceled before it could answer: it counts as started, and its journal tells of its end.
             verdict = pb.StartRunResponse(accepted=pb.RunAccepted(pid=attempt.pid))
         if verdict.HasField("rejected"):
-            await child.exit
+            await child.ended()
             child.close()
         return verdict
 
     def _withdraw(self, attempt: LiveAttempt) -> None:
         """Take back the claim of an attempt of which nothing was started."""
         shutil.rmtree(attempt.folder.path, ignore_errors=True)
-        attempt.withdraw()
         self._taken = None
         self._live.pop((attempt.folder.run_id, attempt.folder.attempt), None)
 
-    def _over(self, key: _Key) -> None:
-        self._ended[key] = self._live.pop(key)
-        log.info("run_over", run_id=key[0], attempt=key[1])
+    def _over(self, attempt: LiveAttempt) -> None:
+        key = (attempt.folder.run_id, attempt.folder.attempt)
+        if self._live.pop(key, None) is not None:
+            self._ended[key] = attempt
+            log.info("run_over", run_id=key[0], attempt=key[1])
 
     def _forget_task(self, task: asyncio.Task[None]) -> None:
         self._watched.discard(task)
@@ -191,10 +210,14 @@ class Supervisor:
             ChildLostError: The child ended before it answered.
         """
         child = await self.zygote.fork(kind, request.SerializeToString())
+        answer: bytes | None = None
         try:
             answer = await read_answer(child)
-            child_exit = await _exit_of(child, is_answered=answer is not None)
+            child_exit = UNSEEN_EXIT if answer is not None else await child.ended()
         finally:
+            if answer is None:
+                # Also where the caller has given up: nobody wants to know any more.
+                child.abandon()
             child.close()
         if answer is None:
             raise ChildLostError(question, exit_code=child_exit.exit_code, signal=child_exit.signal)
@@ -211,10 +234,16 @@ class Supervisor:
         attempt = self._live.get((run.run_id, run.attempt))
         if attempt is None:
             return False
-        request_cancel(attempt.folder, reason=reason or RunReason.RUN_REASON_CANCELED_BY_REQUEST)
+        attempt.request_end(reason or RunReason.RUN_REASON_CANCELED_BY_REQUEST)
         log.info("run_cancel_requested", run_id=run.run_id, attempt=run.attempt)
-        await attempt.end(grace_s=grace_s or self.cancel_grace_s)
+        # In a task of the server's own: a caller that gives up must not leave a run that was asked, and never made, to end.
+        ending = self.tasks.create_task(self._end(attempt, grace_s=usable_grace(grace_s, default=self.cancel_grace_s)))
+        await asyncio.shield(ending)
         return True
+
+    async def _end(self, attempt: LiveAttempt, *, grace_s: float) -> None:
+        with self._boundary.guard(run_id=attempt.folder.run_id, attempt=attempt.folder.attempt):
+            await attempt.end(grace_s=grace_s)
 
     async def stop(self, *, flush_timeout_s: float) -> None:
         """End every run, then give their events a time to reach the broker; the rest waits in the journals."""
@@ -255,20 +284,14 @@ class Supervisor:
         return self._live
 
 
-def _latest_attempt(runs_dir: Path, run_id: str) -> int:
-    """Return the number of a run's latest attempt; 0 for none. By names alone: this is on the way of every launch."""
+@contextmanager
+def _files_of(folder: AttemptFolder) -> Iterator[None]:
+    """Say of an error in writing an attempt's files whose they are."""
     try:
-        names = os.listdir(runs_dir)  # noqa: PTH208  # plain names, without a Path for each
-    except FileNotFoundError:
-        return 0
-    prefix = f"{run_id}."
-    numbers = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-
-async def _exit_of(child: Child, *, is_answered: bool) -> ChildExit:
-    """Wait for the exit of a child that gave no answer; one that did may take its time."""
-    return UNSEEN_EXIT if is_answered else await child.exit
+        yield
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise AttemptFilesError(folder.run_id, attempt=folder.attempt, cause=cause) from error
 
 
 def _as_started_before(verdict: pb.StartRunResponse) -> pb.StartRunResponse:

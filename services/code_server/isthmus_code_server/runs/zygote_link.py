@@ -1,16 +1,20 @@
 """The supervisor's end of the zygote: has it fork, and hears what became of the children."""
 
 import asyncio
+import signal
 import socket
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from isthmus.v1.code_server_pb2 import DescribeResponse
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_code_server.attempts.ending import UNSEEN_EXIT, ChildExit
 from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
-from isthmus_code_server.runs.ending import UNSEEN_EXIT, ChildExit
+from isthmus_code_server.runs.group import signal_run
 from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import (
     HEAD,
@@ -28,18 +32,60 @@ log = get_logger(__name__)
 STOP_TIMEOUT_S = 5.0
 
 
+def _future() -> "asyncio.Future[Any]":
+    return asyncio.get_running_loop().create_future()
+
+
 @dataclass(kw_only=True, eq=False)
 class Child:
-    """A forked child, from the supervisor's side."""
+    """A forked child, from the supervisor's side.
 
-    pid: asyncio.Future[int]
-    exit: asyncio.Future[ChildExit]
+    Its futures are shielded: a caller that gives up while it waits for one must not cancel it for the others.
+    """
+
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    _pid: asyncio.Future[int] = field(default_factory=_future)
+    _exit: asyncio.Future[ChildExit] = field(default_factory=_future)
+    _is_abandoned: bool = False
+
+    async def forked(self) -> int:
+        """Wait until the child is there; returns its process id, 0 when it was lost before."""
+        return await asyncio.shield(self._pid)
+
+    async def ended(self) -> ChildExit:
+        """Wait until the child is gone, and reaped."""
+        return await asyncio.shield(self._exit)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the child is known to have ended."""
+        return self._exit.done()
 
     def close(self) -> None:
         """Close our end of the child's channel; closing twice is fine."""
         self.writer.close()
+
+    def abandon(self) -> None:
+        """Close the channel and have the child killed, as soon as it is known: nobody wants its answer any more."""
+        self.close()
+        self._is_abandoned = True
+        if self._pid.done() and not self.is_gone:
+            signal_run(self._pid.result(), signal.SIGKILL)
+
+    def tell_forked(self, pid: int) -> None:
+        """Hear from the zygote that the child is there."""
+        if not self._pid.done():
+            self._pid.set_result(pid)
+        if self._is_abandoned:
+            self.abandon()
+
+    def tell_ended(self, child_exit: ChildExit) -> None:
+        """Hear that the child is gone."""
+        if not self._pid.done():
+            self._pid.set_result(0)
+        if not self._exit.done():
+            self._exit.set_result(child_exit)
 
 
 @dataclass
@@ -50,6 +96,7 @@ class ZygoteLink:
     _children: dict[int, Child] = field(default_factory=dict, init=False)
     _calls: int = field(default=0, init=False)
     _channel: socket.socket | None = field(default=None, init=False)
+    _boundary: Boundary = field(default_factory=lambda: Boundary("zygote"), init=False)
 
     def __post_init__(self) -> None:
         self._described: asyncio.Future[DescribeResponse | None] = asyncio.get_running_loop().create_future()
@@ -81,12 +128,15 @@ class ZygoteLink:
         return described
 
     async def run(self) -> None:
-        """Hear the zygote until it ends."""
+        """Hear the zygote until it ends; one that says what cannot be understood is ended."""
         with self.zygote.channel as channel:
             channel.setblocking(False)
             self._channel = channel
             try:
-                await self._hear(channel)
+                with self._boundary.guard(pid=self.pid) as fate:
+                    await self._hear(channel)
+                if fate.error is not None:
+                    self.zygote.process.kill()
             finally:
                 self._channel = None
                 if not self._described.done():
@@ -113,19 +163,20 @@ class ZygoteLink:
             raise NotLoadedError(self.phase)
         ours, theirs = socket.socketpair()
         with theirs:
-            reader, writer = await asyncio.open_connection(sock=ours)
-            loop = asyncio.get_running_loop()
-            child = Child(pid=loop.create_future(), exit=loop.create_future(), reader=reader, writer=writer)
+            child = await _open_child(ours)
             self._calls += 1
             call = self._calls
             self._children[call] = child
+            is_sent = False
             try:
                 await self._send_fork(call, theirs.fileno())
-            except ZygoteLostError:
-                self._children.pop(call, None)
-                child.close()
-                raise
-        writer.write(frame(kind, payload))
+                is_sent = True
+            finally:
+                # The caller may have given up, too: nothing was asked of the zygote then.
+                if not is_sent:
+                    self._children.pop(call, None)
+                    child.close()
+        child.writer.write(frame(kind, payload))
         return child
 
     async def _send_fork(self, call: int, fd: int) -> None:
@@ -165,24 +216,33 @@ class ZygoteLink:
                     # A lock that one of them holds at the fork stays locked in the child.
                     log.warning("definitions_started_threads", threads=payload.decode().split("\n"))
             case FrameKind.LOADED:
-                self._described.set_result(DescribeResponse.FromString(payload))
+                if not self._described.done():
+                    self._described.set_result(DescribeResponse.FromString(payload))
             case FrameKind.FORKED:
                 forked = Forked.decode(payload)
-                self._children[forked.call].pid.set_result(forked.pid)
+                if (child := self._children.get(forked.call)) is not None:
+                    child.tell_forked(forked.pid)
             case FrameKind.EXITED:
                 exited = Exited.decode(payload)
-                self._children.pop(exited.call).exit.set_result(ChildExit.from_status(exited.status))
+                if (child := self._children.pop(exited.call, None)) is not None:
+                    child.tell_ended(ChildExit.from_status(exited.status))
             case _:
                 log.error("zygote_said_nonsense", kind=kind)
 
     def _lose_children(self) -> None:
         """Tell everyone who waits for a child: the kernel kills them together with the zygote."""
         for child in self._children.values():
-            if not child.pid.done():
-                child.pid.set_result(0)
-            if not child.exit.done():
-                child.exit.set_result(UNSEEN_EXIT)
+            child.tell_ended(UNSEEN_EXIT)
         self._children.clear()
+
+
+async def _open_child(ours: socket.socket) -> Child:
+    try:
+        reader, writer = await asyncio.open_connection(sock=ours)
+    except BaseException:
+        ours.close()
+        raise
+    return Child(reader=reader, writer=writer)
 
 
 def _take_frame(buffer: bytearray) -> tuple[FrameKind, bytes] | None:

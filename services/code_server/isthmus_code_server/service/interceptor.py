@@ -1,21 +1,25 @@
 """Turns every exception that a handler lets out into a status: our own words with their meaning, others without text."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
-from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.boundary import Boundary, Fate
 
 from isthmus_code_server.errors import (
+    AttemptFailedError,
     AttemptFencedError,
+    AttemptFilesError,
     ChildLostError,
     CodeServerError,
     DedicatedElsewhereError,
     NotLoadedError,
+    OtherLocationError,
     ZygoteLostError,
 )
 
-log = get_logger(__name__)
+_boundary = Boundary("rpc")
 
 _CODES: tuple[tuple[type[CodeServerError], grpc.StatusCode], ...] = (
     (NotLoadedError, grpc.StatusCode.FAILED_PRECONDITION),
@@ -23,6 +27,9 @@ _CODES: tuple[tuple[type[CodeServerError], grpc.StatusCode], ...] = (
     (DedicatedElsewhereError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ZygoteLostError, grpc.StatusCode.UNAVAILABLE),
     (ChildLostError, grpc.StatusCode.INTERNAL),
+    (OtherLocationError, grpc.StatusCode.INVALID_ARGUMENT),
+    (AttemptFilesError, grpc.StatusCode.INTERNAL),
+    (AttemptFailedError, grpc.StatusCode.INTERNAL),
 )
 
 #: grpc.RpcMethodHandler: generic to the type checker, not so when it runs.
@@ -64,34 +71,42 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
 def _guard_unary(serve: Callable[..., Any], method: str) -> Callable[..., Any]:
     async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        try:
-            return await serve(request, context)
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001  # the boundary: whatever it is becomes a status
-            code, text = _status(error, method)
-        return await context.abort(code, text)
+        answer: Any = None
+        with _stopped(method) as fate:
+            answer = await serve(request, context)
+        return answer if fate.error is None else await _refuse(context, fate.error)
 
     return guarded
 
 
 def _guard_stream(serve: Callable[..., AsyncIterator[Any]], method: str) -> Callable[..., AsyncIterator[Any]]:
     async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        try:
+        with _stopped(method) as fate:
             async for message in serve(request, context):
                 yield message
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001  # the boundary: whatever it is becomes a status
-            code, text = _status(error, method)
-            await context.abort(code, text)
+        if fate.error is not None:
+            await _refuse(context, fate.error)
 
     return guarded
 
 
-def _status(error: Exception, method: str) -> tuple[grpc.StatusCode, str]:
+@contextmanager
+def _stopped(method: str) -> Iterator[Fate]:
+    """Stop every error of a call: what we raise on purpose without a word, what nobody foresaw at the boundary."""
+    told = Fate()
+    with _boundary.guard(method=method) as unforeseen:
+        try:
+            yield told
+        except (grpc.aio.AbortError, CodeServerError) as error:
+            told.error = error
+    told.error = told.error or unforeseen.error
+
+
+async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception | None) -> Any:
+    """End a call with a status: an abort of the handler's own as it is, our own words with their meaning."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return code, str(error)
-    log.error("rpc_failed", method=method, exc_info=error)
-    return grpc.StatusCode.INTERNAL, "The code server failed: its log says why."
+            return await context.abort(code, str(error))
+    return await context.abort(grpc.StatusCode.INTERNAL, "The code server failed: its log says why.")

@@ -9,14 +9,19 @@ from typing import Any
 import grpc
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.code_server_pb2_grpc import CodeServerServicer
-from isthmus.v1.telemetry_pb2 import LogChunk
+from isthmus.v1.telemetry_pb2 import LogChunk, RunRef
 from isthmus_spool.attempt_folder import AttemptFolder
 
-from isthmus_code_server.errors import ChildLostError
+from isthmus_code_server.errors import ChildLostError, OtherLocationError
 from isthmus_code_server.runs.instance_gate import InstanceGate
 from isthmus_code_server.runs.output import stream_output
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.zygote.wire import FrameKind
+
+#: The longest id of a run, bytes: it names a folder, together with the attempt's number.
+MAX_RUN_ID_BYTES = 200
+#: What cannot be a part of a file's name.
+_NO_NAME = frozenset("/\0")
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -27,6 +32,8 @@ class Servicer(CodeServerServicer):
 
     supervisor: Supervisor
     gate: InstanceGate
+    #: The location that is served: requests that name another one are refused.
+    location: str
 
     async def Describe(self, request: pb.DescribeRequest, context: _Context) -> pb.DescribeResponse:
         """Wait until the definitions are loaded, or failed to load."""
@@ -36,13 +43,16 @@ class Servicer(CodeServerServicer):
     async def ValidateRun(self, request: pb.ValidateRunRequest, context: _Context) -> pb.ValidateRunResponse:
         """Check a request against the definitions and start nothing."""
         del context
+        self._check_location(request.request.location)
         answer = await self.supervisor.ask(FrameKind.VALIDATE, request, question="validate the run")
         return pb.ValidateRunResponse.FromString(answer)
 
     async def StartRun(self, request: pb.StartRunRequest, context: _Context) -> pb.StartRunResponse:
         """Start an attempt, once."""
-        if not request.request.run.run_id or "/" in request.request.run.run_id:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "run.run_id is empty or holds a slash: give an id.")
+        self._check_location(request.request.location)
+        if not _is_usable(request.request.run):
+            text = f"run.run_id is empty, holds a slash, or is longer than {MAX_RUN_ID_BYTES} bytes: give an id."
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
         return await self.supervisor.start(request.request)
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: _Context) -> pb.CancelRunResponse:
@@ -59,7 +69,7 @@ class Servicer(CodeServerServicer):
     async def ReadLogs(self, request: pb.ReadLogsRequest, context: _Context) -> AsyncIterator[LogChunk]:
         """Give the output of an attempt."""
         folder = AttemptFolder.for_run(self.supervisor.runs_dir, request.run)
-        if "/" in request.run.run_id or not folder.is_claimed:
+        if not _is_usable(request.run) or not folder.is_claimed:
             text = f"There is no output of attempt {request.run.attempt} of run {request.run.run_id} here."
             await context.abort(grpc.StatusCode.NOT_FOUND, text)
         async for chunk in stream_output(
@@ -101,6 +111,16 @@ class Servicer(CodeServerServicer):
         del context
         async for response in self.gate.attach(request_iterator):
             yield response
+
+    def _check_location(self, asked: str) -> None:
+        # Agents of the first releases name none.
+        if asked and asked != self.location:
+            raise OtherLocationError(asked, served=self.location)
+
+
+def _is_usable(run: RunRef) -> bool:
+    """Tell whether an attempt can have a folder of its own among the others."""
+    return 0 < len(run.run_id.encode()) <= MAX_RUN_ID_BYTES and not _NO_NAME & set(run.run_id)
 
 
 def _describe(failure: Any, error: ChildLostError) -> None:

@@ -4,8 +4,8 @@ import socket
 import sys
 from typing import NoReturn
 
+from isthmus_code_server.kernel.process import die_with_parent, end
 from isthmus_code_server.zygote.collector import collector_at_rest
-from isthmus_code_server.zygote.process import die_with_parent, end
 
 
 def main(arguments: list[str]) -> NoReturn:

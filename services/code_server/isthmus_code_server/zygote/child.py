@@ -4,28 +4,27 @@ import contextlib
 import os
 import socket
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Event, Failure
+from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_spool.attempt_folder import AttemptFolder
-from isthmus_spool.journal import JournalWriter
 
+from isthmus_code_server.attempts.cancel_marker import is_cancel_requested
+from isthmus_code_server.attempts.death import StepDeaths
+from isthmus_code_server.attempts.log_offsets import redirect_to_step
 from isthmus_code_server.definitions.port import Definitions, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
-from isthmus_code_server.runs.cancel_marker import is_cancel_requested
-from isthmus_code_server.runs.death import StepDeaths
-from isthmus_code_server.runs.log_offsets import LogOffsetBook, redirect_to_step
+from isthmus_code_server.kernel.process import redirect_output
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
-from isthmus_code_server.zygote.process import redirect_output
+from isthmus_code_server.zygote.journal_sink import JournalSink
 from isthmus_code_server.zygote.spawning import spawn_step
-from isthmus_code_server.zygote.wire import ENDED, FrameKind, LoadOrder, StepCall
+from isthmus_code_server.zygote.wire import FrameKind, LoadOrder, StepCall
 
 #: Translates an exception of the definitions' framework.
 DescribeFailure = Callable[[BaseException], Failure]
@@ -114,20 +113,23 @@ class Child:
     # ------------------------------------------------------------------------------------------------------- run
 
     def _run(self, channel: socket.socket, definitions: Definitions, *, folder: Path) -> int:
-        request = RunRequest.FromString((folder / "request.binpb").read_bytes())
-        attempt = AttemptFolder(folder, request.run.run_id, request.run.attempt)
-        redirect_output(stdout=attempt.stdout, stderr=attempt.stderr)
+        try:
+            request = RunRequest.FromString((folder / "request.binpb").read_bytes())
+            attempt = AttemptFolder(folder, request.run.run_id, request.run.attempt)
+            redirect_output(stdout=attempt.stdout, stderr=attempt.stderr)
+            sink = JournalSink(channel, attempt)
+        except (OSError, DecodeError) as error:
+            failure = Failure(error_class=type(error).__name__, message=f"The attempt's files cannot be used: {error}")
+            _answer(channel, pb.StartRunResponse(rejected=pb.RunRejected(failure=failure)))
+            return 0
         run = self._prepare(channel, definitions, request)
         if run is None:
             return 0
         _answer(channel, pb.StartRunResponse(accepted=pb.RunAccepted(pid=os.getpid())))
         channel.setblocking(False)
-        journal = JournalWriter(attempt.journal, doorbell_fd=channel.fileno())
-        sink = _JournalSink(journal, attempt)
         run.execute(sink.take, place=self._place(attempt, written=lambda: sink.written))
-        journal.close()
-        if sink.has_terminal:
-            _tell_end(channel)
+        sink.close()
+        _flush_output()
         return 0
 
     def _place(self, attempt: AttemptFolder, *, written: Callable[[], int] = lambda: 0) -> RunPlace:
@@ -153,45 +155,15 @@ class Child:
         return None
 
 
-class _JournalSink:
-    """Takes the run's events, from any of its threads, into its journal."""
-
-    def __init__(self, journal: JournalWriter, attempt: AttemptFolder) -> None:
-        self._journal = journal
-        self._offsets = LogOffsetBook(attempt)
-        self._ref = attempt.ref
-        self._lock = threading.Lock()
-        self._written = 0
-        self.has_terminal = False
-
-    @property
-    def written(self) -> int:
-        """How many events are in the journal: the seq of the last one."""
-        with self._lock:
-            return self._written
-
-    def take(self, event: Event) -> None:
-        event.run.CopyFrom(self._ref)
-        with self._lock:
-            self._offsets.note(event)
-            self._journal.append(event)
-            self._written += 1
-        if event.HasField("run_succeeded") or event.HasField("run_failed"):
-            self.has_terminal = True
-
-
 def _answer(channel: socket.socket, message: Message) -> None:
     send_frame(channel, FrameKind.ANSWER, message.SerializeToString())
 
 
-def _tell_end(channel: socket.socket) -> None:
-    """Say that the terminal event is in the journal; user output comes first, so that the log is whole by then."""
+def _flush_output() -> None:
+    """Write what user code printed: the log is to be whole before the run's end is told."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    channel.setblocking(True)
-    with contextlib.suppress(OSError):
-        channel.sendall(ENDED)
 
 
 def _sensor_tick(request: pb.EvaluateSensorRequest) -> SensorTick:

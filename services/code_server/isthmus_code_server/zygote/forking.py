@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from isthmus_code_server.definitions.port import Definitions
-from isthmus_code_server.zygote.process import die_with_parent, disown_finalizers, end, reseed, reset_signals
+from isthmus_code_server.kernel.process import die_with_parent, disown_finalizers, end, reseed, reset_signals
 from isthmus_code_server.zygote.spare import Spare, wait_for_channel
 
 #: Does a child's work and returns its exit code.

@@ -15,8 +15,8 @@ from isthmus.v1.code_server_pb2 import DescribeResponse
 
 from isthmus_code_server.definitions.port import Definitions, LoadDefinitions
 from isthmus_code_server.errors import DefinitionsLoadError
+from isthmus_code_server.kernel.process import other_threads
 from isthmus_code_server.zygote.channel import receive_fork, receive_frame, send_frame
-from isthmus_code_server.zygote.process import other_threads
 from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
 

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from isthmus_code_server.kernel.process import die_with_parent, end, exit_code_of
 from isthmus_code_server.zygote.collector import collector_at_rest
-from isthmus_code_server.zygote.process import die_with_parent, end, exit_code_of
 
 if TYPE_CHECKING:
     from isthmus_code_server.definitions.port import LoadDefinitions

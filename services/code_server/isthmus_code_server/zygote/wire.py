@@ -1,6 +1,7 @@
 """The bytes that supervisor, zygote and children exchange over unix sockets; no I/O of its own."""
 
 import json
+import os
 import struct
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -36,9 +37,11 @@ class FrameKind(IntEnum):
     ANSWER = 30
 
 
-#: After its answer a run's child sends single bytes: the journal's zero byte when it has grown, and this one when the
-#: terminal event is in it.
-ENDED = b"\1"
+#: The largest answer of a child, bytes: as much as gRPC takes in a message.
+MAX_ANSWER_BYTES = 64 * 1024**2
+#: After its answer a run's child sends single bytes: the journal's zero byte when it has grown, and, when it cannot be
+#: written any more, the error's number above this one.
+_FAULT = 100
 
 _FORK = struct.Struct(">Q")
 _FORKED = struct.Struct(">Qi")
@@ -142,6 +145,19 @@ class Exited:
         """Read the payload of an EXITED frame."""
         call, pid, status = _EXITED.unpack(payload)
         return cls(call=call, pid=pid, status=status)
+
+
+def fault_byte(error: OSError) -> bytes:
+    """Write the byte that says why the journal cannot be written any more."""
+    return bytes([_FAULT + min(error.errno or 0, 255 - _FAULT)])
+
+
+def fault_of(told: bytes) -> str:
+    """Read what a run's child said after its answer: why its journal cannot be written any more; empty when it can."""
+    numbers = [byte - _FAULT for byte in told if byte >= _FAULT]
+    if not numbers:
+        return ""
+    return f"its events could not be written: {os.strerror(numbers[0])}"
 
 
 def fork_frame(call: int) -> bytes:

@@ -5,11 +5,13 @@ from typing import NoReturn
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_broker import topology
 from isthmus_broker.dead_letters import DeadLetter, DeadLetterConsumer
-from isthmus_broker.errors import MalformedMessageError
+from isthmus_broker.errors import BrokerError, MalformedMessageError
 from isthmus_broker.instructions import InstructionPublisher, decode_instruction
+from isthmus_broker.link import LINK_ERRORS
 from isthmus_broker.settlement import Settlement
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, dead_letters, outbox
+from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.dead_letter import NewDeadLetter
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.signal import LaunchRefused
@@ -32,7 +34,11 @@ class DeadLetterReader:
     def __init__(self, core: Core, *, publisher: InstructionPublisher) -> None:
         self._core = core
         self._publisher = publisher
-        self._consumer = DeadLetterConsumer(core.broker.named("isthmus control plane dead letters"), handle=self.handle)
+        self._consumer = DeadLetterConsumer(
+            core.broker.named("isthmus control plane dead letters"),
+            handle=self.handle,
+            transient=(TransientStoreError, BrokerError, *LINK_ERRORS),
+        )
 
     async def run(self) -> NoReturn:
         """Read until cancelled."""

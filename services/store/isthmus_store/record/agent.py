@@ -17,6 +17,8 @@ class NewAgent:
     #: The broker account that its messages must carry; empty for the monitor's own.
     broker_user: str
     created_at: datetime
+    #: The broker account of its code servers; empty when they share the agent's own.
+    code_server_broker_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Agent:
     synced_incarnation: str
     #: Of each location that has any, or wants some.
     standbys: tuple[Standby, ...] = ()
+    #: Lives of its process that were superseded, the latest last: what they say of the agent counts no more.
+    former_incarnations: tuple[str, ...] = ()
+    #: The broker account of its code servers; empty when they share the agent's own.
+    code_server_broker_user: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,3 +74,4 @@ class AgentHeard:
     desired_revision: int
     active_runs: tuple[AttemptRef, ...]
     standbys: tuple[Standby, ...] = ()
+    former_incarnations: tuple[str, ...] = ()

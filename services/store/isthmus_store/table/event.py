@@ -1,6 +1,6 @@
 """Histories of runs, and the index over them."""
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text, column
 
 from isthmus_store.column import Instant, RowNumber
 from isthmus_store.table.metadata import METADATA, NAME, RUN_ID
@@ -38,6 +38,18 @@ EVENT_INDEX = Table(
     Column("run_id", RUN_ID, nullable=False),
     Column("position", RowNumber, nullable=False),
     Column("occurred_at", Instant, nullable=False),
+    # What the row needs of its event and its run once both are gone. Only rows that are the newest of what they are about
+    # outlive their run: they are the state of assets, partitions and checks.
+    Column("job_name", Text),
+    Column("attempt", Integer),
+    Column("body", LargeBinary),
+    Index(None, "run_id"),
+    Index(
+        "ix_event_index_outliving",
+        "id",
+        sqlite_where=column("body").is_not(None),
+        postgresql_where=column("body").is_not(None),
+    ),
     Index(None, "deployment", "asset", "kind", "id"),
     Index(None, "deployment", "asset", "kind", "partition", "id"),
     sqlite_autoincrement=True,

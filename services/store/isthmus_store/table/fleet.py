@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, String, Table, Text
 
-from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, name_of
+from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, Words, name_of
 from isthmus_store.state import AgentState, LocationPhase
 from isthmus_store.table.metadata import METADATA, NAME
 
@@ -24,6 +24,8 @@ AGENTS = Table(
     Column("sync_revision", RowNumber, nullable=False),
     Column("synced_incarnation", Text, nullable=False),
     Column("standbys", Standbys),
+    Column("former_incarnations", Words),
+    Column("code_server_broker_user", Text, nullable=False, server_default=""),
 )
 
 LOCATIONS = Table(
@@ -77,4 +79,12 @@ SNAPSHOTS = Table(
     Column("hash", String(64), primary_key=True),
     Column("body", LargeBinary, nullable=False),
     Column("stored_at", Instant, nullable=False),
+)
+
+# Snapshots that no placement refers to, and since when. Beside them, because a change of a large row writes all of it.
+IDLE_SNAPSHOTS = Table(
+    "idle_snapshots",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("idle_since", Instant, nullable=False),
 )

@@ -39,12 +39,21 @@ RUNS = Table(
         postgresql_where=column("ended_at").is_(None),
     ),
     Index(
+        "ix_runs_ended",
+        "ended_at",
+        sqlite_where=column("ended_at").is_not(None),
+        postgresql_where=column("ended_at").is_not(None),
+    ),
+    Index(
         "ix_runs_failed",
         "ended_at",
         sqlite_where=column("state") == literal_column("'FAILED'"),
         postgresql_where=column("state") == literal_column("'FAILED'"),
     ),
 )
+
+# Runs that are gone, and whose many events are still being deleted.
+REMOVED_RUNS = Table("removed_runs", METADATA, Column("run_id", RUN_ID, primary_key=True))
 
 RUN_TAGS = Table(
     "run_tags",

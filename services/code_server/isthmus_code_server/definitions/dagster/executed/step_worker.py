@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from isthmus_code_server.definitions.dagster.executed.step_channel import StepHearer, StepSpeaker
 from isthmus_code_server.definitions.dagster.executed.step_site import RunOfSteps
 from isthmus_code_server.definitions.port import ExplainDeath
-from isthmus_code_server.zygote.process import (
+from isthmus_code_server.kernel.process import (
     die_with_parent,
     disown_finalizers,
     end,

@@ -30,6 +30,11 @@ class LogOffsetBook:
 
         To be called before anything that comes after the event is written to the output.
         """
+        # On a full disk output may be found less exactly; the run's own events have their own word about the disk.
+        with contextlib.suppress(OSError):
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
         name = event.WhichOneof("body")
         if name in _BODIES:
             body: Any = getattr(event, name)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus_code_server.runs.ending import ChildExit, MemoryKills, is_out_of_memory
+from isthmus_code_server.attempts.ending import ChildExit, MemoryKills, is_out_of_memory
 
 _PROC = Path("/proc")
 _GROUPS = Path("/sys/fs/cgroup")

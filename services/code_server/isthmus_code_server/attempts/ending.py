@@ -1,5 +1,6 @@
 """Decides how an attempt ended and how it is ended; no I/O."""
 
+import math
 import os
 import signal
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ class ChildExit:
     def is_known(self) -> bool:
         """Whether somebody saw how it ended."""
         return self.exit_code is not None or self.signal != 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it ended by itself, and well."""
+        return self.exit_code == 0
 
     def to_proto(self, *, is_out_of_memory: bool = False) -> ProcessExit:
         """Write it as the contract does."""
@@ -91,6 +97,22 @@ def terminal_event(
     return event
 
 
+def broken_off(fault: str, child_exit: ChildExit) -> Event:
+    """Return the event that ends an attempt which could not be carried on.
+
+    Args:
+        fault: What is wrong, as a clause.
+        child_exit: How its process ended.
+    """
+    event = Event(occurred_at=now(), message=f"The run was broken off: {fault}")
+    event.run_failed.reason = RunReason.RUN_REASON_INTERNAL_ERROR
+    event.run_failed.failure.error_class = "RunBrokenOffError"
+    event.run_failed.failure.message = event.message
+    if child_exit.is_known:
+        event.run_failed.exit.CopyFrom(child_exit.to_proto())
+    return event
+
+
 _OUT_OF_MEMORY = "The run's process was killed because memory ran out."
 
 
@@ -129,6 +151,17 @@ class CancelStep:
 
 #: The part of the grace after which SIGTERM follows SIGINT.
 _SIGINT_SHARE = 0.7
+
+
+#: The longest time that a run is given to clean up, seconds: what asks for more has no end in mind.
+MAX_GRACE_S = 24 * 3600.0
+
+
+def usable_grace(asked_s: float, *, default: float) -> float:
+    """Return how long a run may take to clean up, seconds: the default for 0 and for what is no time."""
+    if math.isnan(asked_s) or asked_s <= 0:
+        return default
+    return min(asked_s, MAX_GRACE_S)
 
 
 def cancel_ladder(grace_s: float) -> tuple[CancelStep, ...]:

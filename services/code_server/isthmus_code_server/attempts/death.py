@@ -4,9 +4,9 @@ from functools import partial
 
 from isthmus.v1.telemetry_pb2 import RunFailed
 
+from isthmus_code_server.attempts.ending import ChildExit, terminal_event
+from isthmus_code_server.attempts.memory import MemorySample, MemoryWatch
 from isthmus_code_server.definitions.port import ExplainDeath
-from isthmus_code_server.runs.ending import ChildExit, terminal_event
-from isthmus_code_server.runs.memory import MemorySample, MemoryWatch
 
 
 class StepDeaths:

@@ -1,0 +1,1 @@
+"""What Linux is asked for about processes."""

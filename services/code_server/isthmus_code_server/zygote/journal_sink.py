@@ -1,0 +1,64 @@
+"""Takes a run's events into its journal."""
+
+import contextlib
+import socket
+import threading
+
+from isthmus.v1.telemetry_pb2 import Event
+from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.journal import JournalWriter
+
+from isthmus_code_server.attempts.log_offsets import LogOffsetBook
+from isthmus_code_server.zygote.wire import fault_byte
+
+
+class JournalSink:
+    """Takes the run's events, from any of its threads, into its journal.
+
+    An event that cannot be written is the last: none that follows it may hide that it is missing. The supervisor is told why.
+    """
+
+    def __init__(self, channel: socket.socket, attempt: AttemptFolder) -> None:
+        """Open the attempt's journal, and ring at `channel` whenever it has grown.
+
+        Raises:
+            OSError: The disk is full or gone.
+        """
+        self._channel = channel
+        self._journal = JournalWriter(attempt.journal, doorbell_fd=channel.fileno())
+        self._offsets = LogOffsetBook(attempt)
+        self._ref = attempt.ref
+        self._lock = threading.Lock()
+        self._written = 0
+        self._fault: OSError | None = None
+
+    @property
+    def written(self) -> int:
+        """How many events are in the journal: the seq of the last one."""
+        with self._lock:
+            return self._written
+
+    def take(self, event: Event) -> None:
+        """Append an event.
+
+        Raises:
+            OSError: The event, or one before it, could not be written.
+        """
+        event.run.CopyFrom(self._ref)
+        with self._lock:
+            if self._fault is not None:
+                raise self._fault
+            self._offsets.note(event)
+            try:
+                self._journal.append(event)
+            except OSError as error:
+                self._fault = error
+                with contextlib.suppress(OSError):
+                    self._channel.send(fault_byte(error))
+                raise
+            self._written += 1
+
+    def close(self) -> None:
+        """Close the journal; closing twice is fine."""
+        self._journal.close()
+        self._offsets.close()

@@ -1,0 +1,1 @@
+"""Which of several control planes does the work of which there is one."""

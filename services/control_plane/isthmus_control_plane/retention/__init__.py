@@ -1,0 +1,1 @@
+"""Removal of what is old, by the one control plane that leads it."""
