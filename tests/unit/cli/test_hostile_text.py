@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import UTC
+from typing import Any, cast
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -45,7 +46,7 @@ def filled(kind: type[Message], *, choice: int = 0, depth: int = DEPTH) -> Any:
     """A message with hostile text in each of its fields; of each oneof the field with the number `choice` is set."""
     message = kind()
     taken: set[str] = set()
-    for field in fields_of(kind.DESCRIPTOR, choice=choice):
+    for field in fields_of(cast("Descriptor", kind.DESCRIPTOR), choice=choice):
         if field.containing_oneof is not None and not field.containing_oneof.name.startswith("_"):
             if field.containing_oneof.name in taken:
                 continue
@@ -62,7 +63,7 @@ def fields_of(descriptor: Descriptor, *, choice: int) -> list[FieldDescriptor]:
 
 def is_repeated(field: FieldDescriptor) -> bool:
     told = getattr(field, "is_repeated", None)
-    return bool(told) if told is not None else field.label == _LABEL_REPEATED
+    return bool(told) if told is not None else getattr(field, "label", 0) == _LABEL_REPEATED
 
 
 def fill(message: Message, field: FieldDescriptor, *, choice: int, depth: int) -> None:
@@ -86,12 +87,13 @@ def fill(message: Message, field: FieldDescriptor, *, choice: int, depth: int) -
 def fill_inner(message: Message, field: FieldDescriptor, *, choice: int, depth: int) -> None:
     if depth == 0:
         return
+    kind = cast("Descriptor", field.message_type)
     target = getattr(message, field.name)
-    if field.message_type.full_name.startswith("google.protobuf."):
-        if field.message_type.full_name == "google.protobuf.Timestamp":
+    if kind.full_name.startswith("google.protobuf."):
+        if kind.full_name == "google.protobuf.Timestamp":
             target.FromSeconds(1_900_000_000)
         return
-    inner = filled(GetMessageClass(field.message_type), choice=choice, depth=depth - 1)
+    inner = filled(GetMessageClass(kind), choice=choice, depth=depth - 1)
     if is_repeated(field):
         target.append(inner)
     else:
@@ -143,9 +145,9 @@ def views_of_run(run: Run, paint: Paint) -> list[str]:
 def views_of_location(location: Location, paint: Paint) -> list[str]:
     lines = [*location_table([location], paint=paint), loaded_text(location), contents_text(location.snapshot)]
     for phase in LocationPhase.values():
-        location.phase = phase  # type: ignore[assignment]
+        location.phase = phase
         for placement in location.placements:
-            placement.report.phase = phase  # type: ignore[assignment]
+            placement.report.phase = phase
         lines += [*location_lines(location, paint=paint), *load_failure_lines(location, paint=paint)]
         lines += load_lines(location, server_option="", paint=paint)
         for is_waited_for in (True, False):
@@ -170,7 +172,7 @@ def views_of_update(update: RunUpdate, paint: Paint) -> list[str]:
     lines = []
     for is_live in (True, False):
         lines += watch.update_lines(update, timeline=RunTimeline(), paint=paint, is_live=is_live)
-    shown = watch.live_lines(timeline_of(update), now=update.event.occurred_at.ToDatetime(tzinfo=watch.UTC))
+    shown = watch.live_lines(timeline_of(update), now=update.event.occurred_at.ToDatetime(tzinfo=UTC))
     return [*lines, *shown]
 
 
