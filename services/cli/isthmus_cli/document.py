@@ -64,9 +64,17 @@ def _is_repeated(field: FieldDescriptor) -> bool:
     return bool(is_repeated) if is_repeated is not None else getattr(field, "label", 0) == _LABEL_REPEATED
 
 
+def _moment_text(moment: Timestamp) -> str:
+    """Write a moment as RFC 3339 has it; one beyond the calendar by its seconds, as in @99999999999999."""
+    try:
+        return str(moment.ToJsonString())
+    except ValueError:
+        return f"@{moment.seconds}"
+
+
 def _single(field: FieldDescriptor, *, value: Any) -> Any:
     if isinstance(value, Timestamp):
-        return value.ToJsonString()
+        return _moment_text(value)
     if isinstance(value, Message):
         return to_document(value)
     if field.enum_type is not None:

@@ -8,6 +8,7 @@ import typer
 
 from isthmus_cli.commands import agent, location, root, run
 from isthmus_cli.options import ServerOptions
+from isthmus_cli.terminal import tolerate_encodings
 
 app = typer.Typer(
     name="isthmus",
@@ -43,6 +44,7 @@ def main() -> NoReturn:
     """Run the command line and exit; docs/cli.md states the exit codes."""
     # gRPC's core writes warnings of its own to stderr, as of each refused connection.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    tolerate_encodings(sys.stdout, sys.stderr)
     from isthmus_client.errors import ClientError
 
     from isthmus_cli.exit_code import ExitCode, exit_code_of

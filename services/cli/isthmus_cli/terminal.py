@@ -7,7 +7,9 @@ what a text brought along.
 """
 
 import codecs
+import io
 import re
+from typing import TextIO
 
 #: By which codes of Select Graphic Rendition text is coloured, and the mark of each: characters that no text has, by Unicode.
 _CODES = ("1", "2", "31", "32", "33", "36")
@@ -55,6 +57,13 @@ def json_text(document: str) -> str:
 def visible(text: str) -> str:
     """Return what a person sees of a line: escapes in full, colours not at all."""
     return _MARK.sub("", _CONTROL.sub(_shown, text))
+
+
+def tolerate_encodings(*streams: TextIO) -> None:
+    """Let a stream show by its number what its encoding does not have, instead of failing."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class OutputFilter:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from isthmus_cli.options import Options, command
+from isthmus_cli.terminal import tolerate_encodings
 from isthmus_client.discovery import STATE_FOLDER
 
 from isthmus_dev.descendant import kill_descendants
@@ -103,6 +104,7 @@ def dev(options: DevOptions) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 stopped by a person, 1 failed, 2 wrong options."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    tolerate_encodings(sys.stdout, sys.stderr)
     try:
         app(prog_name="isthmus dev")
     except BaseExceptionGroup as group:

@@ -16,7 +16,6 @@ from isthmus_cli import watch
 from isthmus_cli.apply import result_lines
 from isthmus_cli.document import dump, to_document
 from isthmus_cli.terminal import OutputFilter, terminal_line
-from isthmus_cli.timeline import RunTimeline
 from isthmus_cli.view.agent import agent_lines, agent_table, creation_lines
 from isthmus_cli.view.event import event_lines
 from isthmus_cli.view.failure import failure_headline, failure_lines, violation_lines
@@ -24,6 +23,7 @@ from isthmus_cli.view.location import contents_text, load_failure_lines, locatio
 from isthmus_cli.view.output import note, print_document, print_document_line, print_documents, print_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.run import ending_lines, run_lines, run_table, target_text, why_text
+from isthmus_cli.view.timeline import RunTimeline
 from isthmus_dev.follow import run_text
 from isthmus_dev.screen import Screen, loaded_text, ready_lines
 from isthmus_dev.screen import failure_lines as load_lines

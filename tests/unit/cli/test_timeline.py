@@ -22,10 +22,10 @@ from isthmus.v1.telemetry_pb2 import (
     StepUpForRetry,
 )
 from isthmus_cli.terminal import terminal_line
-from isthmus_cli.timeline import RunTimeline
 from isthmus_cli.view.event import event_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.run import ending_lines
+from isthmus_cli.view.timeline import RunTimeline
 from isthmus_cli.watch import live_lines, update_lines
 
 PLAIN = Paint(is_colored=False)
