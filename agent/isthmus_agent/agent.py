@@ -12,6 +12,7 @@ from isthmus_broker.instructions import InstructionConsumer
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent import data_dir
@@ -150,7 +151,7 @@ class _Agent:
         registry.begin(running, holding=frozenset(holding.incarnation for holding in ledger.all()))
         salvage.begin_unseen(living=frozenset(server.incarnation for server in running))
         consumer = self._consumer(desk, tasks=tasks)
-        signs = LifeSigns(registry=registry, salvage=salvage, drain=desk.drain, started_at=now())
+        signs = LifeSigns(registry=registry, ledger=ledger, salvage=salvage, drain=desk.drain, started_at=now())
         tasks.create_task(self._watch_exits(registry, salvage), name="exits")
         tasks.create_task(reporter.run(), name="reports")
         tasks.create_task(relay.run(), name="query answers")
@@ -166,10 +167,15 @@ class _Agent:
         raise _Stopped
 
     async def _watch_exits(self, registry: LocationRegistry, salvage: Salvage) -> None:
+        boundary = Boundary("server exit")
         async for ending in self.host.watch():
             log.info("server_exited", server=ending.server.name, how=str(ending))
-            output = await registry.note_exit(ending)
-            salvage.begin(ending, output=output)
+            output = ""
+            with boundary.guard(server=ending.server.name):
+                output = await registry.note_exit(ending)
+            # Whatever went wrong with its location: what lived on it is closed.
+            with boundary.guard(server=ending.server.name):
+                salvage.begin(ending, output=output)
 
     async def _mind_queue(self, consumer: InstructionConsumer, *, bell: Bell, started: asyncio.Event | None) -> None:
         """Say so when the broker is there and the agent's queue is not, and say when all is well."""

@@ -211,6 +211,28 @@ class RunRefusedError(PermanentAgentError):
         super().__init__(f"The run is refused by this agent's policy, rule {rule}: {problem}.")
 
 
+class TooManyQuestionsError(TransientAgentError):
+    """A location has been asked as much as it may be at once."""
+
+    def __init__(self, *, location: str) -> None:
+        """Name the location."""
+        self.location = location
+        super().__init__(f"Location {location} has too many questions under way on this agent. Ask again later.")
+
+
+class AgentFolderError(TransientAgentError):
+    """The agent's folder could not be written or read."""
+
+    def __init__(self, *, cause: OSError) -> None:
+        """Say what the operating system said, and of which file."""
+        self.cause = cause
+        file = f" ({cause.filename})" if cause.filename else ""
+        problem = cause.strerror or type(cause).__name__
+        super().__init__(
+            f"The agent's folder could not be used: {problem}{file}. Make room on its disk or mend it, then try again."
+        )
+
+
 class LogsNotFoundError(PermanentAgentError):
     """The files of an attempt are not here."""
 

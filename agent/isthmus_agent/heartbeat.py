@@ -9,9 +9,11 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
+from isthmus_lifecycle.boundary import keep_going
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent import __version__
+from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.salvage import Salvage
 from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
@@ -48,14 +50,27 @@ class LifeSigns:
     """Where the facts of a heartbeat come from."""
 
     registry: LocationRegistry
+    ledger: AttemptLedger
     salvage: Salvage
     drain: DrainSwitch
     started_at: Timestamp
 
     async def active_runs(self) -> frozenset[RunKey]:
         """Return every attempt that this agent vouches for: those that live, and those whose end is on its way."""
-        asked = [held.list_runs(timeout_s=_LIST_RUNS_TIMEOUT_S) for held in self.registry.servers()]
-        return frozenset().union(self.salvage.open_attempts, *await asyncio.gather(*asked))
+        before = frozenset(self.ledger.all())
+        servers = [held for held in self.registry.servers() if held.is_started]
+        asked = [held.list_runs(timeout_s=_LIST_RUNS_TIMEOUT_S) for held in servers]
+        told = await asyncio.gather(*asked)
+        # A server that stands still lives, and what it was given does: nobody can say that it ended. One that answers
+        # knows better, save about what it was given while it was asked.
+        silent = {held.incarnation for held in servers if held.is_silent}
+        lives = {held.incarnation for held in servers}
+        given = {
+            holding.key
+            for holding in self.ledger.all()
+            if holding.incarnation in silent or (holding.incarnation in lives and holding not in before)
+        }
+        return frozenset(given).union(self.salvage.open_attempts, *told)
 
     async def event(self) -> telemetry.Event:
         """Return the heartbeat of this moment."""
@@ -82,7 +97,8 @@ class LifeSigns:
 
 async def beat(signs: LifeSigns, *, publisher: TelemetryPublisher, bell: Bell, interval_s: float) -> None:
     """Publish heartbeats until cancelled: the first as soon as there is a broker."""
-    while True:
+
+    async def once() -> None:
         await publisher.wait_connected()
         try:
             await publisher.publish(TelemetryKind.HEARTBEAT, (await signs.event(),))
@@ -90,6 +106,8 @@ async def beat(signs: LifeSigns, *, publisher: TelemetryPublisher, bell: Bell, i
             # The next one says the same, and is fresher.
             log.debug("heartbeat_lost", error=str(error))
         await bell.wait(at_most_s=interval_s)
+
+    await keep_going(once, name="heartbeat")
 
 
 async def say_stopped(publisher: TelemetryPublisher) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from isthmus_broker.relay import Relay
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.backlog import JournalBacklog
@@ -41,6 +42,7 @@ class Salvage:
         self._runs_dir = runs_dir
         self._tasks = tasks
         self._open: set[RunKey] = set()
+        self._boundary = Boundary("attempt to be closed")
 
     @property
     def open_attempts(self) -> frozenset[RunKey]:
@@ -69,18 +71,26 @@ class Salvage:
 
     async def _close(self, holding: Holding, *, folder: AttemptFolder, ending: ServerExit | None, output: str) -> None:
         facts = {"run_id": holding.run_id, "attempt": holding.attempt, "server": holding.server}
-        try:
-            was_ended = await asyncio.to_thread(end_journal, folder, holding=holding, ending=ending, output=output)
-            relay = Relay(JournalBacklog(folder), self._publisher)
-            relay.finish()
-            await relay.run()
-        except (JournalError, OSError) as error:
-            # A damaged journal or a full disk: the monitor closes the run when nobody vouches for it any more.
-            log.error("attempt_not_closed", **facts, error=str(error))  # noqa: TRY400 (the message says it all)
-        else:
-            self._ledger.forget(holding.key)
-            log.warning("attempt_closed", **facts, had_ended_itself=was_ended)
+        # Whatever keeps one attempt from being closed, the monitor closes its run when nobody vouches for it any more.
+        with self._boundary.guard(**facts):
+            try:
+                was_ended = await self._publish_rest(holding, folder=folder, ending=ending, output=output)
+            except (JournalError, OSError) as error:
+                # A damaged journal or a full disk.
+                log.error("attempt_not_closed", **facts, error=str(error))  # noqa: TRY400 (the message says it all)
+            else:
+                self._ledger.forget(holding.key)
+                log.warning("attempt_closed", **facts, had_ended_itself=was_ended)
         self._open.discard(holding.key)
+
+    async def _publish_rest(
+        self, holding: Holding, *, folder: AttemptFolder, ending: ServerExit | None, output: str
+    ) -> bool:
+        was_ended = await asyncio.to_thread(end_journal, folder, holding=holding, ending=ending, output=output)
+        relay = Relay(JournalBacklog(folder), self._publisher)
+        relay.finish()
+        await relay.run()
+        return was_ended
 
 
 def end_journal(folder: AttemptFolder, *, holding: Holding, ending: ServerExit | None, output: str = "") -> bool:

@@ -2,12 +2,15 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from isthmus_agent.run_key import RunKey
 
 #: A launch may be delivered after the request for its end for as long as it may wait in the queue; longer than any does.
 MINIMUM_LIFE_S = 86_400.0
+#: No launch may wait for longer, whatever deadline it came with; a file's time has bounds, too.
+MAXIMUM_LIFE_S = 30 * MINIMUM_LIFE_S
 
 
 class Tombstones:
@@ -22,7 +25,8 @@ class Tombstones:
         """Refuse the attempt from now on, at least until `not_before` (seconds since the epoch)."""
         path = self._folder / str(key)
         path.touch(mode=0o600)
-        until = max(not_before, time.time() + MINIMUM_LIFE_S)
+        now = time.time()
+        until = min(max(not_before, now + MINIMUM_LIFE_S), now + MAXIMUM_LIFE_S)
         os.utime(path, (until, until))
 
     def has(self, key: RunKey) -> bool:
@@ -32,6 +36,7 @@ class Tombstones:
     def sweep(self) -> None:
         """Forget those whose time has passed."""
         now = time.time()
-        for path in self._folder.iterdir():
-            if path.stat().st_mtime < now:
-                path.unlink(missing_ok=True)
+        for entry in os.scandir(self._folder):
+            with suppress(FileNotFoundError):
+                if entry.stat().st_mtime < now:
+                    Path(entry.path).unlink()

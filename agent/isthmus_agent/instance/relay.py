@@ -1,7 +1,9 @@
 """Passes instance queries from code servers to the broker, and answers back: it reads neither, and stores neither."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from isthmus.v1 import code_server_pb2 as code_server
@@ -10,7 +12,9 @@ from isthmus_broker.errors import BrokerError
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswerConsumer, QueryPublisher
 from isthmus_broker.settings import BrokerSettings
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.number import clamped
 
 from isthmus_agent.errors import CodeServerError
 from isthmus_agent.servers.held import HeldServer
@@ -21,6 +25,11 @@ log = get_logger(__name__)
 _CALL_AGAIN_S = 0.2
 #: How much of an asker's time may pass until the broker is there.
 _BROKER_SHARE = 0.5
+#: So many queries may be under way for one agent, and for one of its locations; one more is told that there are too many.
+MOST_QUERIES = 1000
+MOST_OF_ONE_LOCATION = 250
+#: No query waits longer, seconds, whatever its asker says.
+MOST_QUERY_S = 60.0
 
 _Tell = Callable[[instance.InstanceAnswer], None]
 
@@ -47,7 +56,9 @@ class InstanceRelay:
         self._answers = QueryAnswerConsumer(
             settings, deployment=deployment, agent=agent, on_answer=self._hear, allowed_sender=allowed_sender
         )
-        self._waiting: dict[str, _Tell] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self._calls = Boundary("call of a code server")
+        self._queries_under_way = Boundary("instance query")
 
     async def run(self) -> NoReturn:
         """Hear answers until cancelled."""
@@ -61,20 +72,44 @@ class InstanceRelay:
     async def _attend(self, held: HeldServer, location: str) -> None:
         while held.is_open:
             said: asyncio.Queue[instance.InstanceAnswer | None] = asyncio.Queue()
-            try:
-                async for asked in held.client.attach(_requests(said)):
-                    self._take(asked.query, location=location, tell=said.put_nowait)
-            except CodeServerError as error:
-                log.debug("attach_ended", server=held.name, problem=str(error))
-            finally:
-                # gRPC goes on waiting for the next request of a call that the server has ended.
-                said.put_nowait(None)
+            # What goes wrong with one server's call ends that call, and it is called again.
+            with self._calls.guard(server=held.name):
+                try:
+                    async for asked in held.client.attach(_requests(said)):
+                        self._take(asked.query, location=location, tell=said.put_nowait)
+                except CodeServerError as error:
+                    log.debug("attach_ended", server=held.name, problem=str(error))
+                finally:
+                    # gRPC goes on waiting for the next request of a call that the server has ended.
+                    said.put_nowait(None)
             await asyncio.sleep(_CALL_AGAIN_S)
 
     def _take(self, query: instance.InstanceQuery, *, location: str, tell: _Tell) -> None:
-        self._waiting[query.id] = tell
-        asyncio.get_running_loop().call_later(query.timeout_s, self._waiting.pop, query.id, None)
-        self._tasks.create_task(self._pass_on(query, location=location), name=f"query {query.id}")
+        query.timeout_s = clamped(query.timeout_s, least=0.0, most=MOST_QUERY_S, otherwise=0.0)
+        # A call that begins anew brings again what was not answered: it is then told by the new call.
+        self._forget(query.id)
+        if self._is_full(location):
+            tell(_refusal(query.id, f"agent {self._agent} has too many queries under way"))
+            return
+        timer = asyncio.get_running_loop().call_later(query.timeout_s, self._forget, query.id)
+        self._waiting[query.id] = _Waiting(location, tell, timer)
+        self._tasks.create_task(self._guarded(query, location=location), name=f"query {query.id}")
+
+    def _is_full(self, location: str) -> bool:
+        shares = Counter(waiting.location for waiting in self._waiting.values())
+        return shares.total() >= MOST_QUERIES or shares[location] >= MOST_OF_ONE_LOCATION
+
+    def _forget(self, query_id: str) -> "_Waiting | None":
+        waiting = self._waiting.pop(query_id, None)
+        if waiting is not None:
+            waiting.timer.cancel()
+        return waiting
+
+    async def _guarded(self, query: instance.InstanceQuery, *, location: str) -> None:
+        with self._queries_under_way.guard(query=query.id, location=location) as fate:
+            await self._pass_on(query, location=location)
+        if fate.error is not None:
+            self._hear(_refusal(query.id, f"agent {self._agent} failed to pass the query on: {fate.error}"))
 
     async def _pass_on(self, query: instance.InstanceQuery, *, location: str) -> None:
         envelope = instance.QueryEnvelope(
@@ -89,15 +124,29 @@ class InstanceRelay:
                 await self._queries.publish(envelope)
         except (BrokerError, TimeoutError) as error:
             text = f"agent {self._agent} cannot reach the broker: {str(error) or 'it does not answer'}"
-            failure = instance.QueryFailure(kind=instance.QueryFailure.KIND_UNAVAILABLE, message=text)
-            self._hear(instance.InstanceAnswer(query_id=query.id, failure=failure))
+            self._hear(_refusal(query.id, text))
 
     def _hear(self, answer: instance.InstanceAnswer) -> None:
-        tell = self._waiting.pop(answer.query_id, None)
-        if tell is None:
+        waiting = self._forget(answer.query_id)
+        if waiting is None:
             log.debug("query_answer_too_late", query=answer.query_id)
             return
-        tell(answer)
+        waiting.tell(answer)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A query under way."""
+
+    location: str
+    tell: _Tell
+    #: Forgets it when its asker has given up.
+    timer: asyncio.TimerHandle
+
+
+def _refusal(query_id: str, text: str) -> instance.InstanceAnswer:
+    failure = instance.QueryFailure(kind=instance.QueryFailure.KIND_UNAVAILABLE, message=text)
+    return instance.InstanceAnswer(query_id=query_id, failure=failure)
 
 
 async def _requests(said: asyncio.Queue[instance.InstanceAnswer | None]) -> AsyncIterator[code_server.AttachRequest]:

@@ -8,6 +8,8 @@ from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.tombstones import Tombstones
 from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.instructions import fence
+from isthmus_agent.instructions.outcome import Failed
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.run_key import RunKey
@@ -35,23 +37,18 @@ class AttemptDesk:
         """Return the files of an attempt, whether or not there are any."""
         return AttemptFolder.for_run(self.registry.runs_dir(location), key.to_proto())
 
-    def fence(self, key: RunKey, *, folder: AttemptFolder) -> bool:
-        """Keep an attempt from starting of which nobody knows whether a server is about to; False if it did start.
+    def fence(self, key: RunKey, *, folder: AttemptFolder, outcome: Failed) -> bool:
+        """Keep an attempt from ever starting, for the reason that `outcome` tells; False if it did start.
 
         To make the folder is to claim the attempt: a server that comes later finds it claimed, and starts nothing.
+
+        Raises:
+            OSError: The folder takes no more files; nothing is known of the attempt then, and this is to be called again.
         """
-        if not folder.claim():
+        if folder.claim():
+            fence.write(folder, outcome)
+        elif not fence.is_fenced(folder):
             return False
-        _fence(folder).touch()
         folder.mark_done()
         self.ledger.forget(key)
         return True
-
-
-def is_fenced(folder: AttemptFolder) -> bool:
-    """Return whether the agent claimed the attempt itself, so that nobody starts it."""
-    return _fence(folder).exists()
-
-
-def _fence(folder: AttemptFolder) -> Path:
-    return folder.path / "fenced"

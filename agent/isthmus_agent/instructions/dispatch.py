@@ -12,10 +12,12 @@ from isthmus_broker.settlement import Settlement
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.errors import AgentFolderError
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch import LaunchHandler
@@ -36,6 +38,11 @@ from isthmus_agent.locations.registry import LocationRegistry
 
 log = get_logger(__name__)
 
+#: Pauses between two tries with a folder that takes no files, the first and the longest, seconds.
+_FOLDER_PAUSE_MIN_S, _FOLDER_PAUSE_MAX_S = 0.2, 5.0
+#: How long an instruction without a deadline is tried, seconds.
+_FOLDER_PATIENCE_S = 300.0
+
 
 @dataclass(frozen=True)
 class Route:
@@ -45,6 +52,8 @@ class Route:
     handle: Callable[[Any, Envelope], Awaitable[Outcome | Later]]
     #: Tells what an earlier delivery did, so that it does not expire afterwards.
     recall: Callable[[Any], Outcome | None] | None = None
+    #: Makes sure that nothing comes of what is about to be told as failed, or tells what did.
+    give_up: Callable[[Any, Failed], Awaitable[Outcome]] | None = None
 
 
 def routes(desk: AttemptDesk) -> Mapping[str, Route]:
@@ -53,7 +62,7 @@ def routes(desk: AttemptDesk) -> Mapping[str, Route]:
     questions = QuestionHandler(desk.registry, location_wait_s=desk.location_wait_s)
     return {
         "sync_locations": Route(SyncHandler(desk.registry).handle),
-        "launch_run": Route(launch.handle, recall=launch.recall),
+        "launch_run": Route(launch.handle, recall=launch.recall, give_up=launch.give_up),
         "terminate_run": Route(TerminateHandler(desk).handle),
         "validate_run": Route(questions.validate),
         "evaluate_schedule": Route(questions.schedule),
@@ -100,6 +109,8 @@ class InstructionDesk:
         self._table = table
         self._publisher = publisher
         self._tasks = tasks
+        self._commands = Boundary("instruction")
+        self._questions = Boundary("question")
 
     async def handle(self, message: instruction.Instruction) -> Settlement:
         """Do what an instruction says, and tell the outcome."""
@@ -118,7 +129,10 @@ class InstructionDesk:
         return Settlement.ACK
 
     async def _answer_later(self, later: Later, *, envelope: Envelope) -> None:
-        await self._publish(await later.outcome, envelope=envelope)
+        with self._questions.guard(instruction_id=envelope.id) as fate:
+            await self._publish(await later.find(), envelope=envelope)
+        if fate.error is not None:
+            await self._publish(Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, fate.error), envelope=envelope)
 
     async def _outcome(
         self, kind: str | None, message: instruction.Instruction, *, envelope: Envelope
@@ -130,7 +144,35 @@ class InstructionDesk:
         if envelope.is_expired:
             recalled = route.recall(body) if route.recall is not None else None
             return recalled or Expired()
-        return await route.handle(body, envelope)
+        return await self._handled(route, body, envelope=envelope)
+
+    async def _handled(self, route: Route, body: Any, *, envelope: Envelope) -> Outcome | Later:
+        """Carry an instruction out; what nobody foresaw ends it, and nothing else."""
+        with self._commands.guard(instruction_id=envelope.id) as fate:
+            try:
+                return await self._tried(route, body, envelope=envelope)
+            except AgentFolderError as error:
+                log.error("instruction_not_done", instruction_id=envelope.id, error=str(error))  # noqa: TRY400 (the message says it all)
+                failed = Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, error)
+        if fate.error is not None:
+            failed = Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, fate.error)
+        return await route.give_up(body, failed) if route.give_up is not None else failed
+
+    async def _tried(self, route: Route, body: Any, *, envelope: Envelope) -> Outcome | Later:
+        """Try until its deadline, with pauses, for as long as the agent's folder takes no files."""
+        backoff = Backoff(_FOLDER_PAUSE_MIN_S, _FOLDER_PAUSE_MAX_S)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + envelope.left_s(at_most=_FOLDER_PATIENCE_S)
+        while True:
+            try:
+                return await route.handle(body, envelope)
+            except OSError as error:
+                trouble = AgentFolderError(cause=error)
+            wait_s = backoff.next_wait_s()
+            if envelope.is_question or clock() + wait_s >= deadline:
+                raise trouble
+            log.warning("instruction_waits", instruction_id=envelope.id, error=str(trouble))
+            await asyncio.sleep(wait_s)
 
     async def _publish(self, outcome: Outcome, *, envelope: Envelope) -> None:
         """Publish until confirmed; a question's answer only for as long as somebody waits for it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.topology import is_valid_name
+from isthmus_lifecycle.log import get_logger
 from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
@@ -14,19 +15,22 @@ from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
 from isthmus_agent.errors import AgentError, DedicatedElsewhereError
-from isthmus_agent.failure import FailureNote
-from isthmus_agent.instructions.desk import AttemptDesk, is_fenced
+from isthmus_agent.instructions import fence
+from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
-from isthmus_agent.instructions.launch_failure import failure_of, misplaced, reason_of, rejection
+from isthmus_agent.instructions.launch_failure import canceled, draining, failure_of, misplaced, reason_of, rejection
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
+from isthmus_agent.instructions.patience import Patience
 from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.run_key import RunKey
 from isthmus_agent.servers.held import HeldServer
 
+log = get_logger(__name__)
+
 #: How long a code server may take to check a request and fork, seconds. Asking again is harmless.
 _START_TIMEOUT_S = 60.0
-#: How long a launch waits at the most for a server of its own, seconds: in a burst others are before it.
-_DEDICATED_WAIT_S = 600.0
+#: How long to wait before an attempt is looked at again that another delivery of its launch is about to start, seconds.
+_LOOK_AGAIN_S = 0.05
 
 
 class LaunchHandler:
@@ -37,11 +41,20 @@ class LaunchHandler:
         self._desk = desk
 
     async def handle(self, body: instruction.LaunchRun, envelope: Envelope) -> Outcome:
-        """Start the attempt, waiting for its location to load, or for a server of its own, if need be."""
+        """Start the attempt, waiting for its location to load, or for a server of its own, if need be.
+
+        An attempt that is told to have failed is fenced before: whatever is delivered later starts nothing.
+
+        Raises:
+            OSError: The agent's folder takes no more files. Nothing was decided: handle it again.
+        """
         request = body.request
         if violations := request_violations(request):
             return Failed(telemetry.RUN_REASON_INVALID_REQUEST, violations=violations)
-        patience = _Patience.of(envelope, location_wait_s=self._desk.location_wait_s)
+        outcome = await self._start_in_time(request, patience=self._patience(request, envelope))
+        return await self._fenced(request, outcome) if isinstance(outcome, Failed) else outcome
+
+    async def _start_in_time(self, request: instruction.RunRequest, *, patience: "Patience") -> Outcome:
         tries = 0
         while True:
             tries += 1
@@ -50,14 +63,16 @@ class LaunchHandler:
             except AgentError as error:
                 decision = after_failure(error, tries=tries, left_s=patience.location_s)
                 if not isinstance(decision, Retry):
-                    return self._give_up(request, error)
+                    return self._failure(request, error)
                 await asyncio.sleep(decision.after_s)
             else:
                 if outcome is not None:
                     return outcome
+                # Whoever was faster is at it: what it did is looked at in a moment.
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
     def recall(self, body: instruction.LaunchRun) -> Outcome | None:
-        """Return the outcome of an earlier delivery that started the attempt; None if none did.
+        """Return the outcome of an earlier delivery; None if there was none.
 
         Asked before the deadline is looked at: what was started has not expired.
         """
@@ -67,16 +82,34 @@ class LaunchHandler:
         key = RunKey.of(request.run)
         return self._recall(key, folder=self._desk.folder(request.location, key))
 
+    async def give_up(self, body: instruction.LaunchRun, failed: Failed) -> Outcome:
+        """Fence the attempt if that can be done, and return what became of its launch."""
+        if request_violations(body.request):
+            return failed
+        try:
+            return await self._fenced(body.request, failed)
+        except OSError as error:
+            # Its deadline has passed, so that a launch that is delivered again expires; or nothing can be done at all.
+            log.warning("attempt_not_fenced", run_id=body.request.run.run_id, error=str(error))
+            return failed
+
     def _recall(self, key: RunKey, *, folder: AttemptFolder) -> Outcome | None:
-        if not folder.is_claimed or is_fenced(folder):
+        if not folder.is_claimed:
             return None
+        if failed := fence.outcome_of(folder):
+            return failed
         holding = self._desk.ledger.get(key)
         answer = telemetry.LaunchAnswer(was_started_before=True)
         if holding is not None:
             answer.server, answer.is_dedicated = holding.server, holding.is_dedicated
         return Succeeded(answer)
 
-    async def _try(self, request: instruction.RunRequest, *, patience: "_Patience") -> Outcome | None:
+    def _patience(self, request: instruction.RunRequest, envelope: Envelope) -> "Patience":
+        # An import that is under way is waited for to its end: only then it is known whether the location will serve.
+        location_wait_s = max(self._desk.location_wait_s, self._desk.registry.load_timeout_s(request.location))
+        return Patience.of(envelope, location_wait_s=location_wait_s)
+
+    async def _try(self, request: instruction.RunRequest, *, patience: "Patience") -> Outcome | None:
         """Try once; None says that another delivery of the same launch was faster, and it is to be looked at anew."""
         desk, key = self._desk, RunKey.of(request.run)
         folder = desk.folder(request.location, key)
@@ -124,14 +157,11 @@ class LaunchHandler:
     def _refusal(self, request: instruction.RunRequest, *, folder: AttemptFolder) -> Failed | None:
         desk = self._desk
         if desk.tombstones.has(RunKey.of(request.run)):
-            note = FailureNote("RunCanceled", "The run was ended before its launch arrived.")
-            return Failed(telemetry.RUN_REASON_CANCELED_BY_REQUEST, failure=note.to_proto())
-        if is_fenced(folder):
-            note = FailureNote("LaunchFenced", "An earlier delivery of this launch failed; the attempt may not start.")
-            return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=note.to_proto())
+            return canceled()
+        if failed := fence.outcome_of(folder):
+            return failed
         if desk.drain.is_on and not folder.is_claimed:
-            note = FailureNote("AgentDraining", "The agent takes no new runs until it is restarted.")
-            return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=note.to_proto())
+            return draining()
         return None
 
     async def _start(self, request: instruction.RunRequest, *, site: "Site", folder: AttemptFolder) -> Outcome:
@@ -176,18 +206,19 @@ class LaunchHandler:
         if is_server_gone and not folder.is_claimed:
             self._desk.ledger.forget(key)
 
-    def _give_up(self, request: instruction.RunRequest, error: AgentError) -> Outcome:
-        """Fail the launch for good, unless the attempt did start."""
-        key = RunKey.of(request.run)
-        folder = self._desk.folder(request.location, key)
-        if recalled := self._recall(key, folder=folder):
-            return recalled
+    def _failure(self, request: instruction.RunRequest, error: AgentError) -> Failed:
         placement = self._desk.registry.placement_of(request)
         is_dedicated = isinstance(placement, Placement) and placement.isolation is Isolation.DEDICATED
-        failed = Failed(reason_of(error, is_dedicated=is_dedicated), failure=failure_of(error))
-        if self._desk.ledger.get(key) is not None and not self._desk.fence(key, folder=folder):
+        return Failed(reason_of(error, is_dedicated=is_dedicated), failure=failure_of(error))
+
+    async def _fenced(self, request: instruction.RunRequest, failed: Failed) -> Outcome:
+        """Fail the launch for good, unless the attempt did start."""
+        desk, key = self._desk, RunKey.of(request.run)
+        folder = desk.folder(request.location, key)
+        # Not while another delivery asks a server: it would find its own attempt claimed, and take it for started.
+        async with desk.locks.holding(key.run_id):
+            desk.fence(key, folder=folder, outcome=failed)
             return self._recall(key, folder=folder) or failed
-        return failed
 
 
 @dataclass(frozen=True)
@@ -212,32 +243,6 @@ class Site:
         """Note that nothing started on it."""
         if self.lease is not None:
             self.lease.is_kept = False
-
-
-@dataclass(frozen=True)
-class _Patience:
-    """Until when a launch is worth waiting for, by the event loop's clock."""
-
-    location_deadline: float
-    deadline: float
-
-    @classmethod
-    def of(cls, envelope: Envelope, *, location_wait_s: float) -> "_Patience":
-        now = asyncio.get_running_loop().time()
-        return cls(
-            now + envelope.left_s(at_most=location_wait_s),
-            now + envelope.left_s(at_most=max(location_wait_s, _DEDICATED_WAIT_S)),
-        )
-
-    @property
-    def location_s(self) -> float:
-        """Seconds that its location may take."""
-        return max(0.0, self.location_deadline - asyncio.get_running_loop().time())
-
-    @property
-    def whole_s(self) -> float:
-        """Seconds that its own server may take, too: other launches may be before it."""
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
 
 def request_violations(request: instruction.RunRequest) -> tuple[Violation, ...]:

@@ -43,6 +43,18 @@ def rejection(rejected: code_server.RunRejected) -> Failed:
     return Failed(reason, failure=failure, violations=violations)
 
 
+def canceled() -> Failed:
+    """Return the outcome where the run's end was asked for before it was started."""
+    note = FailureNote("RunCanceled", "The run was ended before its launch arrived.")
+    return Failed(telemetry.RUN_REASON_CANCELED_BY_REQUEST, failure=note.to_proto())
+
+
+def draining() -> Failed:
+    """Return the outcome where the agent takes no new runs."""
+    note = FailureNote("AgentDraining", "The agent takes no new runs until it is restarted.")
+    return Failed(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, failure=note.to_proto())
+
+
 def misplaced(why: tuple[TagFault, ...] | Refused) -> Failed:
     """Return the outcome where the run may not execute as its tags ask for, or as the agent's owner allows."""
     if isinstance(why, Refused):

@@ -6,6 +6,7 @@ from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_broker.log_cursors import starting_cursors
 from isthmus_broker.topology import is_valid_name
+from isthmus_lifecycle.number import clamped
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.output import read_output, read_value
 from isthmus_spool.values import is_value_name
@@ -45,10 +46,11 @@ class LogHandler:
             return Failed(0, violations=(Violation("value_sha256", "This is no SHA-256 in lower-case hexadecimal."),))
         look = _Look(self._desk.folder(body.location, key), body)
         outcome = await asyncio.to_thread(look.now)
-        wait_s = min(body.wait_s, LONGEST_WAIT_S, envelope.left_s(at_most=LONGEST_WAIT_S))
+        asked_s = clamped(body.wait_s, least=0.0, most=LONGEST_WAIT_S, otherwise=0.0)
+        wait_s = envelope.left_s(at_most=asked_s)
         if wait_s <= 0 or _is_telling(outcome) or self._waiting >= MOST_WAITING:
             return outcome
-        return Later(self._wait(look, wait_s=wait_s))
+        return Later(lambda: self._wait(look, wait_s=wait_s))
 
     async def _wait(self, look: "_Look", *, wait_s: float) -> Outcome:
         """Look again and again until there is something to tell, or the time is over."""

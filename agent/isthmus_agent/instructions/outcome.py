@@ -1,6 +1,6 @@
 """What became of an instruction: a value that a handler returns, and the one result that is made of it."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -62,7 +62,8 @@ class Unsupported:
 class Later:
     """A question whose answer takes its time: it is not held at the broker meanwhile."""
 
-    outcome: Coroutine[Any, Any, "Outcome"]
+    #: Finds the answer; called once.
+    find: Callable[[], Coroutine[Any, Any, "Outcome"]]
 
 
 Outcome = Succeeded | Failed | Expired | Unsupported

@@ -1,6 +1,7 @@
 """ValidateRun, EvaluateSchedule, EvaluateSensor: what is asked of a location's definitions, and changes nothing."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,9 +10,9 @@ from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 
 from isthmus_agent.code_server.client import CodeServerClient
-from isthmus_agent.errors import AgentError, LocationRefusedError
+from isthmus_agent.errors import AgentError, LocationRefusedError, TooManyQuestionsError
 from isthmus_agent.instructions.envelope import Envelope
-from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
+from isthmus_agent.instructions.outcome import Failed, Later, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.locations.registry import LocationRegistry
 
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 #: How long user code may take to answer when the question has no deadline, seconds.
 _ANSWER_TIMEOUT_S = 60.0
+#: So many questions may be under way on one agent, and to one of its locations.
+MOST_UNDER_WAY = 1000
+MOST_OF_ONE_LOCATION = 200
 
 
 class QuestionHandler:
@@ -28,17 +32,18 @@ class QuestionHandler:
         """Wait up to `location_wait_s` for a location that is loading."""
         self._registry = registry
         self._location_wait_s = location_wait_s
+        self._under_way: Counter[str] = Counter()
 
-    async def validate(self, body: instruction.ValidateRun, envelope: Envelope) -> Outcome:
+    async def validate(self, body: instruction.ValidateRun, envelope: Envelope) -> Outcome | Later:
         """Ask whether a request is valid."""
 
         async def call(client: CodeServerClient, timeout_s: float) -> Outcome:
             response = await client.validate_run(body.request, timeout_s=timeout_s)
             return _validation(response)
 
-        return await self._ask(body.request.location, call, envelope=envelope)
+        return self._later(body.request.location, call, envelope=envelope)
 
-    async def schedule(self, body: instruction.EvaluateSchedule, envelope: Envelope) -> Outcome:
+    async def schedule(self, body: instruction.EvaluateSchedule, envelope: Envelope) -> Outcome | Later:
         """Ask a schedule which runs it wants."""
         request = code_server.EvaluateScheduleRequest(
             schedule_name=body.schedule_name,
@@ -51,9 +56,9 @@ class QuestionHandler:
                 return Succeeded(response.answer)
             return Failed(telemetry.RUN_REASON_USER_ERROR, failure=response.failure)
 
-        return await self._ask(body.location, call, envelope=envelope)
+        return self._later(body.location, call, envelope=envelope)
 
-    async def sensor(self, body: instruction.EvaluateSensor, envelope: Envelope) -> Outcome:
+    async def sensor(self, body: instruction.EvaluateSensor, envelope: Envelope) -> Outcome | Later:
         """Ask a sensor which runs it wants."""
         request = code_server.EvaluateSensorRequest(
             sensor_name=body.sensor_name,
@@ -68,7 +73,30 @@ class QuestionHandler:
                 return Succeeded(response.answer)
             return Failed(telemetry.RUN_REASON_USER_ERROR, failure=response.failure)
 
-        return await self._ask(body.location, call, envelope=envelope)
+        return self._later(body.location, call, envelope=envelope)
+
+    def _later(
+        self,
+        location: str,
+        call: Callable[[CodeServerClient, float], Awaitable[Outcome]],
+        *,
+        envelope: Envelope,
+    ) -> Outcome | Later:
+        """Ask beside the queue: what is behind the question does not wait for its location."""
+        if self._under_way[location] >= MOST_OF_ONE_LOCATION or self._under_way.total() >= MOST_UNDER_WAY:
+            return Failed.of(telemetry.RUN_REASON_LOCATION_UNAVAILABLE, TooManyQuestionsError(location=location))
+
+        async def find() -> Outcome:
+            self._under_way[location] += 1
+            try:
+                return await self._ask(location, call, envelope=envelope)
+            finally:
+                self._under_way[location] -= 1
+                if not self._under_way[location]:
+                    del self._under_way[location]
+                self._under_way += Counter()
+
+        return Later(find)
 
     async def _ask(
         self,

@@ -6,6 +6,8 @@ from isthmus_agent.errors import AgentError, DedicatedElsewhereError, TransientA
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
+#: So many servers that are another run's are asked one after another without a pause.
+_MOST_AT_ONCE = 5
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,9 @@ def after_failure(error: AgentError, *, tries: int, left_s: float) -> Retry | Gi
         left_s: seconds until the answer is of no use.
     """
     wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(tries - 1, 16))
-    if isinstance(error, DedicatedElsewhereError) and left_s > 0:
+    if isinstance(error, DedicatedElsewhereError) and tries <= _MOST_AT_ONCE and left_s > 0:
         # Another server is asked.
         return Retry(0.0)
-    if isinstance(error, TransientAgentError) and wait_s < left_s:
+    if isinstance(error, TransientAgentError | DedicatedElsewhereError) and wait_s < left_s:
         return Retry(wait_s)
     return GiveUp()

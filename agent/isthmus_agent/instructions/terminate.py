@@ -4,16 +4,20 @@ import asyncio
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_lifecycle.number import clamped
 from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.errors import AgentError
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
+from isthmus_agent.instructions.launch_failure import canceled
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.run_key import RunKey
 
+#: No run may take longer to clean up, seconds, whatever is asked for.
+_MOST_GRACE_S = 3600.0
 #: How long a code server may take beyond the grace to see a killed process gone, seconds.
 _MARGIN_S = 30.0
 
@@ -32,12 +36,16 @@ class TerminateHandler:
             return Failed(0, violations=(Violation("run.run_id", "This is no run id that an agent would start."),))
         async with self._desk.locks.holding(key.run_id):
             holding = self._desk.ledger.get(key)
-            if holding is not None and not self._desk.fence(key, folder=self._desk.folder(holding.location, key)):
-                return await self._cancel(holding, grace_s=body.grace_s)
+            if holding is not None and not self._fence(holding):
+                return await self._cancel(holding, grace_s=_grace_s(body))
             if not self._was_started(key):
                 # Its launch is still on the way, or will never come: either way it must not start any more.
                 self._desk.tombstones.add(key, not_before=envelope.not_after or 0.0)
             return Succeeded(telemetry.TerminateAnswer(was_not_running=True))
+
+    def _fence(self, holding: Holding) -> bool:
+        folder = self._desk.folder(holding.location, holding.key)
+        return self._desk.fence(holding.key, folder=folder, outcome=canceled())
 
     async def _cancel(self, holding: Holding, *, grace_s: float) -> Outcome:
         self._desk.ledger.mark_cancel_requested(holding.key)
@@ -62,3 +70,7 @@ class TerminateHandler:
         root = self._desk.runs_root
         folders = root.iterdir() if root.is_dir() else ()
         return any(AttemptFolder.for_run(folder, key.to_proto()).is_claimed for folder in folders)
+
+
+def _grace_s(body: instruction.TerminateRun) -> float:
+    return clamped(body.grace_s, least=0.0, most=_MOST_GRACE_S, otherwise=0.0)

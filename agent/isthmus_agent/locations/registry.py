@@ -114,6 +114,11 @@ class LocationRegistry:
         keeper = self._keepers.get(location)
         return keeper.shared.serving if keeper is not None else None
 
+    def load_timeout_s(self, location: str) -> float:
+        """Return how long an import of a location may take; 0 for one that is not known."""
+        keeper = self._keepers.get(location)
+        return keeper.wanted.load_timeout_s if keeper is not None and keeper.wanted is not None else 0.0
+
     async def serving(self, location: str, *, within_s: float) -> HeldServer:
         """Return the server that answers for a location, waiting for it to load.
 

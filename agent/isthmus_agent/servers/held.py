@@ -62,6 +62,8 @@ class HeldServer:
         #: Whether nothing lives on it and nothing can begin to: true only until it serves, or once it has drained.
         self.is_idle = is_fresh
         self._runs: frozenset[RunKey] = frozenset()
+        #: Whether it gave no answer when it was asked last which runs live there.
+        self.is_silent = False
         self._server: Server | None = None
         self._client: CodeServerClient | None = None
         self._calls = 0
@@ -138,13 +140,12 @@ class HeldServer:
             self._calls -= 1
 
     async def list_runs(self, *, timeout_s: float) -> frozenset[RunKey]:
-        """Return which runs live there; of a server that is too busy to say, those that it named last.
-
-        One that never said counts as having none: its own heartbeats vouch for them.
-        """
+        """Return which runs live there; of a server that is too busy to say (`is_silent`), those that it named last."""
+        self.is_silent = True
         if self._client is not None and self.is_answering:
             with suppress(CodeServerError):
                 self._runs = await self._client.list_runs(timeout_s=timeout_s)
+                self.is_silent = False
         return self._runs
 
     @property

@@ -69,7 +69,7 @@ async def keep_going(step: Callable[[], Awaitable[None]], *, name: str) -> NoRet
 async def keep_going_until(stopping: asyncio.Event, *, step: Callable[[], Awaitable[None]], name: str) -> None:
     """Call a step as `keep_going` does, until `stopping` is set; the step that is under way then is finished first."""
     boundary, backoff = Boundary(name), Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
-    while not stopping.is_set():
+    while not stopping.is_set():  # pauses: the step waits for what it has to do
         with boundary.guard() as fate:
             await step()
         if fate.error is None:

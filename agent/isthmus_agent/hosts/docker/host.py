@@ -118,7 +118,7 @@ class DockerHost:
         life.is_stopping = True
         if not await self._signal(life, "SIGTERM", patience_s=life.stop_timeout_s or grace_s):
             log.warning("server_killed", server=server.name, grace_s=life.stop_timeout_s or grace_s)
-            while not await self._signal(life, "SIGKILL", patience_s=_KILL_PATIENCE_S):
+            while not await self._signal(life, "SIGKILL", patience_s=_KILL_PATIENCE_S):  # pauses: for the engine
                 # The word of its death was lost, or the engine is away.
                 await self._fleet.look_after(life)
         await life.cleared.wait()

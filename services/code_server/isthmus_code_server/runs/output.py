@@ -28,7 +28,7 @@ async def stream_output(
     """
     has_all_steps = all(not cursor.step_key for cursor in cursors)
     places = starting_cursors(cursors)
-    while True:
+    while True:  # pauses: while there is more to read, whoever takes it
         # Asked before reading: what was written before the process went is read.
         is_growing = follow and is_live()
         read = read_output(folder, cursors=places, has_all_steps=has_all_steps, max_bytes=_SLICE_BYTES)

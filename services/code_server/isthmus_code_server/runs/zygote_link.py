@@ -198,7 +198,7 @@ class ZygoteLink:
     async def _hear(self, channel: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         buffer = bytearray()
-        while True:
+        while True:  # pauses: the channel is read, or has ended
             try:
                 data = await loop.sock_recv(channel, 65536)
             except ConnectionError:

@@ -100,7 +100,7 @@ class LogDesk:
         refuse(rules.stream_logs(request))
         reader = _Reader(request=request, time_left_s=time_left_s, cursors=starting_cursors(request.cursors))
         with self._core.hub.run(request.run_id.lower()) as wake:
-            while not self._core.hub.is_closed:
+            while not self._core.hub.is_closed:  # pauses: the agent is asked
                 answer = await self._next(reader)
                 for chunk in answer.chunks if answer is not None else ():
                     yield chunk

@@ -74,7 +74,7 @@ class ReexecutionDesk:
 async def _course(tx: Transaction, run: Run) -> Course:
     read: list[Event] = []
     position = 0
-    while True:
+    while True:  # pauses: the store is asked for the next page
         query = RunEventQuery(run_id=run.run_id, after_position=position, kinds=reexecution.KINDS, limit=_PAGE)
         page = await events.of_run(tx, query)
         read += [Event.FromString(stored.body) for stored in page if stored.attempt == run.attempt]

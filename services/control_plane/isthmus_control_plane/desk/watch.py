@@ -44,7 +44,7 @@ class WatchDesk:
         refuse(rules.of_run(deployment=request.deployment, run_id=request.run_id))
         position, told = request.after_position, None
         with self._core.hub.run(request.run_id.lower()) as wake:
-            while not self._core.hub.is_closed:
+            while not self._core.hub.is_closed:  # pauses: the store is asked for the next page
                 look = await self._look(request, position=position)
                 if told is None:
                     refuse(_position_violations(request, run=look.run))
