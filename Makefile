@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest unit oldest pythons bench images up down protos release-contract lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest unit oldest pythons bench soak images up down protos release-contract lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 suites := tests/conformance tests/contract tests/integration tests/unit tests/e2e
@@ -67,6 +67,10 @@ pythons: .venv/.ready servers ## the unit and contract tests on every other Pyth
 
 bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## measure, against Dagster itself (ONLY=launch,memory RUNS=100 PEER=0)
 	@.venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 0,$(PEER)),--no-peer)
+
+soak: .venv/.ready servers ## live a year in minutes, retention on, and compare its end with its first month (RUNS_A_DAY=400 DAYS=365)
+	@PYTHONPATH=tests .venv/bin/python -m soak --runs-a-day $(or $(RUNS_A_DAY),400) --days $(or $(DAYS),365)
+	@$(if $(wildcard tests/soak/code_server_runs.py),PYTHONPATH=tests .venv/bin/python -m soak.code_server_runs)
 
 images: .venv-uv/installed ## build the container images that are missing or out of date (PARTS="agent monitor" BASE=python:3.12-slim)
 	@.venv-uv/bin/python scripts/images $(PARTS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import dedicated, job, launch, machine, memory, table, telemetry, throughput
+from benchmarks import age, dedicated, job, launch, machine, memory, queue, table, telemetry, throughput
 from benchmarks.figure import Result
 from benchmarks.option import RUNS, Options
 from benchmarks.stand import Servers, servers
@@ -23,8 +23,10 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "throughput": throughput.measure,
     "job": job.measure,
     "dedicated": dedicated.measure,
+    "queue": queue.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,
+    "age": age.measure,
 }
 
 

@@ -27,7 +27,7 @@ class PublishUnknownError(TransientBrokerError):
         super().__init__(f"The broker did not confirm a message to {routing_key!r} ({cause}); it may be stored or not.")
 
 
-class PublishRefusedError(TransientBrokerError):
+class QueueFullError(TransientBrokerError):
     """A queue is full and refused the message; it was not stored there."""
 
     def __init__(self, *, routing_key: str) -> None:
@@ -38,6 +38,17 @@ class PublishRefusedError(TransientBrokerError):
 
 class PermanentBrokerError(BrokerError):
     """The same call will fail again until somebody changes something."""
+
+
+class PublishRefusedError(PermanentBrokerError):
+    """The message is larger than the broker takes: it was not sent, or was sent and will never be taken."""
+
+    def __init__(self, *, routing_key: str, size: int, limit: int) -> None:
+        """Name the message by its routing key; sizes are those of its body as it is sent, bytes."""
+        self.routing_key = routing_key
+        self.size = size
+        self.limit = limit
+        super().__init__(f"A message to {routing_key!r} has {size} bytes, and the broker takes {limit} at the most.")
 
 
 class UnroutableError(PermanentBrokerError):

@@ -1,6 +1,7 @@
 """Publishes with confirms, mandatory, and returns raised, over a connection of its own."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -9,15 +10,26 @@ from typing import Final, Self
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
-from aiormq.exceptions import DeliveryError, PublishError
+from aiormq.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
+from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.bounds import within
-from isthmus_broker.errors import BrokerUnavailableError, PublishRefusedError, PublishUnknownError, UnroutableError
+from isthmus_broker.errors import (
+    BrokerUnavailableError,
+    PublishRefusedError,
+    PublishUnknownError,
+    QueueFullError,
+    UnroutableError,
+)
 from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
 from isthmus_broker.settings import BrokerSettings
 
+log = get_logger(__name__)
+
 #: The longest life in a queue that a message is given, seconds (40 days): the broker takes 2^32 ms and no more.
 MAX_EXPIRES_IN_S: Final = 3_456_000.0
+#: What RabbitMQ says, in every version, when it closes a channel over a message that is too large.
+_TOO_LARGE: Final = re.compile(r"message size \d+ is larger than (?:configured )?max size (\d+)")
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,7 @@ class Publisher:
         """Prepare a publisher; nothing is opened before it is entered."""
         self._settings = settings
         self._link = Link(settings, self._session)
+        self._max_bytes = settings.max_message_bytes
         self._channel: AbstractChannel | None = None
         self._connected = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -90,13 +103,15 @@ class Publisher:
         Raises:
             BrokerUnavailableError: there is no connection; nothing was sent.
             PublishUnknownError: no confirm came; the message may be stored or not.
-            PublishRefusedError: a full queue refused it.
+            QueueFullError: a full queue refused it.
+            PublishRefusedError: it is larger than the broker takes, now and later.
             UnroutableError: the message is mandatory and no queue takes it.
         """
         channel = self._channel
         if channel is None:
             raise BrokerUnavailableError(purpose=self._settings.connection_name)
         key = message.routing_key
+        self._check_size(message)
         try:
             with naming_losses():
                 async with asyncio.timeout(self._settings.publish_timeout_s):
@@ -105,9 +120,26 @@ class Publisher:
         except PublishError as error:
             raise UnroutableError(exchange=message.exchange, routing_key=key) from error
         except DeliveryError as error:
-            raise PublishRefusedError(routing_key=key) from error
+            raise QueueFullError(routing_key=key) from error
         except LINK_ERRORS as error:
+            self._learn(error)
+            # What else was in flight on the channel was lost with it, and is sent again.
+            self._check_size(message)
             raise PublishUnknownError(routing_key=key, cause=str(error) or type(error).__name__) from error
+
+    def _check_size(self, message: OutgoingMessage) -> None:
+        """Refuse what the broker would: it would close the channel over it, with all that is in flight there."""
+        if len(message.body) > self._max_bytes:
+            raise PublishRefusedError(routing_key=message.routing_key, size=len(message.body), limit=self._max_bytes)
+
+    def _learn(self, error: BaseException) -> None:
+        """Take note of the broker's own limit, if that is why the channel is gone."""
+        if not isinstance(error, ChannelPreconditionFailed):
+            return
+        found = _TOO_LARGE.search(str(error))
+        if found is not None and int(found[1]) < self._max_bytes:
+            self._max_bytes = int(found[1])
+            log.warning("broker_takes_less", purpose=self._settings.connection_name, max_message_bytes=self._max_bytes)
 
     def _amqp_message(self, message: OutgoingMessage) -> aio_pika.Message:
         # aiormq gives every publish a message id of its own: two in flight under one id would swap their outcomes.

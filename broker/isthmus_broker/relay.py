@@ -9,7 +9,7 @@ from isthmus.v1.telemetry_pb2 import Event
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_broker.errors import TransientBrokerError, UnroutableError
+from isthmus_broker.errors import PublishRefusedError, TransientBrokerError, UnroutableError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 
@@ -28,6 +28,9 @@ class Backlog(Protocol):
 
     def take(self) -> Sequence[Event]:
         """Return the next ones, none if there is nothing more now; the same ones again until they are confirmed."""
+
+    def replacement(self, event: Event, *, problem: str) -> Event:
+        """Return a small event that stands in the place of one that no broker takes, and says why."""
 
     def confirm(self) -> None:
         """Remember that the broker has what `take` returned last."""
@@ -64,6 +67,9 @@ class Relay:
         """Publish until the backlog is complete and confirmed, then say so to it.
 
         Cancelling it loses nothing: the next relay goes on where the last confirm was. What the backlog raises ends it.
+
+        Raises:
+            PublishRefusedError: The broker takes not even what says that it did not take an event.
         """
         while True:
             self._bell.clear()
@@ -87,7 +93,20 @@ class Relay:
                 await self._completed.wait()
 
     async def _publish(self, events: Sequence[Event]) -> None:
-        """Publish until confirmed, however long the broker is away."""
+        """Publish until confirmed, in as many messages as the broker's limit asks for."""
+        try:
+            await self._insist(events)
+        except PublishRefusedError as error:
+            if len(events) > 1:
+                middle = len(events) // 2
+                await self._publish(events[:middle])
+                await self._publish(events[middle:])
+                return
+            log.error("event_refused", attempt=self._backlog.label, seq=events[0].seq, error=str(error))  # noqa: TRY400
+            await self._insist([self._backlog.replacement(events[0], problem=str(error))])
+
+    async def _insist(self, events: Sequence[Event]) -> None:
+        """Publish one message until it is confirmed, however long the broker is away."""
         backoff = Backoff(0.05, 3.0)
         while True:
             await self._publisher.wait_connected()

@@ -19,6 +19,9 @@ class BrokerSettings:
     connect_timeout_s: float = 10.0
     #: How long a publish may wait for the broker's confirm, seconds.
     publish_timeout_s: float = 10.0
+    #: The most that one message's body may have as it is sent, bytes. RabbitMQ 4 takes 16 MiB unless it is told otherwise;
+    #: a broker that takes less is heard when it says so.
+    max_message_bytes: int = 12 * 1024**2
     #: First wait before another try to connect, seconds; it doubles up to the maximum, and each is jittered.
     reconnect_min_s: float = 0.1
     #: Longest wait between two tries, seconds.

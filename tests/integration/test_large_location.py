@@ -1,11 +1,25 @@
-"""A location of 2,000 assets: it loads, and what it defines travels once."""
+"""Locations and histories that are larger than any one message."""
 
+import asyncio
+import hashlib
 from pathlib import Path
 from textwrap import dedent
+from uuid import uuid4
 
 import pytest
 from integration.agent_stand import agent_stand
+from integration.control_plane_stand import Stand, control_plane
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1 import telemetry_pb2 as pb
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING
+from isthmus_agent.locations.reporter import LocationReporter
+from isthmus_broker.publisher import Publisher
+from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_client.client import ControlPlaneClient
+from isthmus_client.errors import InvalidRequestError
+from isthmus_monitor.service import run_monitor
+from isthmus_monitor.settings import MonitorSettings
+from isthmus_store.signal import Succeeded
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -52,3 +66,85 @@ async def test_a_large_location_loads_and_its_snapshot_travels_once(broker_url: 
         second = await it.report(LOCATION_PHASE_SERVING, generation=2)
         assert second.snapshot_hash == first.snapshot_hash
         assert sum(report.HasField("snapshot") for report in it.reports()) == 1
+
+
+def large_snapshot(assets: int, *, bytes_each: int) -> pb.LocationSnapshot:
+    keys = [pb.AssetKey(path=[f"asset_{number:05d}"]) for number in range(assets)]
+    return pb.LocationSnapshot(
+        jobs=[pb.JobSnapshot(name="__ASSET_JOB", is_implicit_asset_job=True, assets=keys)],
+        assets=[
+            # No two of them are alike, so that they compress as badly as real ones.
+            pb.AssetSnapshot(key=key, is_executable=True, description=hashlib.sha512(key.path[0].encode()).hexdigest())
+            for key in keys
+        ],
+        warnings=["x" * (assets * bytes_each)],
+    )
+
+
+async def report(stand: Stand, snapshot: pb.LocationSnapshot) -> None:
+    """Tell of a location as its agent does."""
+    told = pb.LocationReport(
+        location="sales",
+        generation=1,
+        phase=LOCATION_PHASE_SERVING,
+        serving_generation=1,
+        snapshot_hash=hashlib.sha256(snapshot.SerializeToString(deterministic=True)).hexdigest(),
+        snapshot=snapshot,
+    )
+    source = pb.Source(deployment="default", agent="alpha", incarnation="life-1")
+    async with Publisher(stand.broker) as publisher, asyncio.TaskGroup() as tasks:
+        reporter = LocationReporter(TelemetryPublisher(publisher, source=source))
+        running = tasks.create_task(reporter.run())
+        reporter.report("sales", pb.Event(location_report=told))
+        async with ControlPlaneClient(stand.address) as client:
+            async for location in client.watch_location("sales"):
+                assert not location.HasField("snapshot")
+                if location.phase == LOCATION_PHASE_SERVING and location.snapshot_bytes:
+                    break
+        running.cancel()
+
+
+async def test_20000_assets_go_all_the_way_with_defaults(broker_url: str, tmp_path: Path) -> None:
+    snapshot = large_snapshot(20_000, bytes_each=2_700)
+    size = len(snapshot.SerializeToString(deterministic=True))
+    assert size > 55_000_000
+    database_url = f"sqlite+aiosqlite:///{tmp_path}/isthmus.db"
+    async with control_plane(broker_url, database_url) as stand, asyncio.TaskGroup() as tasks:
+        await stand.create_agent()
+        await stand.apply()
+        await stand.hear()
+        settings = MonitorSettings.model_validate({"broker_url": broker_url, "database_url": database_url})
+        monitoring = tasks.create_task(run_monitor(settings))
+        async with asyncio.timeout(150):
+            await report(stand, snapshot)
+        async with ControlPlaneClient(stand.address) as client:
+            location = await client.get_location("sales")
+            assert (location.snapshot_bytes, len(location.snapshot.assets)) == (size, 20_000)
+            (listed,) = await client.list_locations()
+            assert listed.ByteSize() < 10_000
+            request = api.LaunchRunRequest(location="sales", asset_selection=[pb.AssetKey(path=["asset_19999"])])
+            # Queued where nobody has heard of the agent for as long as all this took.
+            assert (await client.launch_run(request)).state in {api.RUN_STATE_QUEUED, api.RUN_STATE_DISPATCHED}
+            request.asset_selection[0].path[:] = ["asset_20000"]
+            with pytest.raises(InvalidRequestError):
+                await client.launch_run(request)
+        monitoring.cancel()
+
+
+async def test_a_history_of_100_events_of_a_megabyte_is_watched_with_defaults(broker_url: str, tmp_path: Path) -> None:
+    async with control_plane(broker_url, f"sqlite+aiosqlite:///{tmp_path}/isthmus.db") as stand:
+        await stand.serve()
+        run_id = str(uuid4())
+        async with ControlPlaneClient(stand.address) as client:
+            await client.launch_run(
+                api.LaunchRunRequest(location="sales", job_name="nightly", run_id=run_id, partition_key="north")
+            )
+            text = "x" * 1_000_000
+            for seq in range(1, 101):
+                end = Succeeded(attempt=1) if seq == 100 else None
+                await stand.record(run_id, pb.Event(seq=seq, message=text, step_key=str(seq)), signal=end)
+            async with asyncio.timeout(120):
+                told = [
+                    update.event.step_key async for update in client.watch_run(run_id) if update.event.message == text
+                ]
+        assert told == [str(seq) for seq in range(1, 101)]

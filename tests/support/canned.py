@@ -27,7 +27,15 @@ from isthmus.v1.control_plane_pb2 import (
 )
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer, add_ControlPlaneServicer_to_server
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import JobSnapshot, LocationPhase, LocationReport, LocationSnapshot, LogChunk, RunRef
+from isthmus.v1.telemetry_pb2 import (
+    JobSnapshot,
+    LocationPhase,
+    LocationReport,
+    LocationSnapshot,
+    LogChunk,
+    RunRef,
+    SnapshotPiece,
+)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -64,6 +72,8 @@ class CannedControlPlane(ControlPlaneServicer):
     #: What watchers of a location are told.
     phases: list[Location] = field(default_factory=list)
     chunks: list[LogChunk] = field(default_factory=list)
+    #: The bytes of a snapshot that is told in two pieces.
+    large_snapshot: bytes = b""
     verdict: ValidateLaunchResponse = field(default_factory=ValidateLaunchResponse)
     refusal: Refusal | None = None
     asked: list[Message] = field(default_factory=list)
@@ -124,6 +134,15 @@ class CannedControlPlane(ControlPlaneServicer):
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
             left -= 1
             yield chunk
+
+    async def GetSnapshot(self, request: Any, context: Context) -> AsyncIterator[SnapshotPiece]:
+        await self._take(request, context)
+        halves = (
+            self.large_snapshot[: len(self.large_snapshot) // 2],
+            self.large_snapshot[len(self.large_snapshot) // 2 :],
+        )
+        for index, data in enumerate(halves):
+            yield SnapshotPiece(snapshot_hash=request.snapshot_hash, index=index, count=2, data=data)
 
     async def ApplyLocation(self, request: Any, context: Context) -> Location:
         await self._take(request, context)

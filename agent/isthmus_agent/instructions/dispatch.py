@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.errors import BrokerError
+from isthmus_broker.errors import BrokerError, PublishRefusedError
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
@@ -184,9 +184,18 @@ class InstructionDesk:
                 if envelope.is_question:
                     return await self._publisher.answer(envelope.reply_to, event)
                 return await self._publisher.publish(TelemetryKind.RESULT, (event,))
+            except PublishRefusedError as error:
+                log.error("result_refused", instruction_id=envelope.id, error=str(error))  # noqa: TRY400
+                event.instruction_result.CopyFrom(_untellable(outcome, envelope=envelope, error=error))
             except BrokerError as error:
                 if envelope.is_question and (envelope.is_expired or envelope.not_after is None):
                     log.info("answer_dropped", instruction_id=envelope.id, error=str(error))
                     return None
                 log.debug("result_waits", instruction_id=envelope.id, error=str(error))
             await asyncio.sleep(backoff.next_wait_s())
+
+
+def _untellable(outcome: Outcome, *, envelope: Envelope, error: PublishRefusedError) -> telemetry.InstructionResult:
+    """Return a result in the place of one that the broker does not take."""
+    reason = outcome.reason if isinstance(outcome, Failed) else telemetry.RUN_REASON_INTERNAL_ERROR
+    return result_of(Failed.of(reason, error), instruction_id=envelope.id)

@@ -3,11 +3,13 @@
 import asyncio
 
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.errors import BrokerError
+from isthmus_broker.errors import BrokerError, PublishRefusedError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
+
+from isthmus_agent.locations.pieces import in_pieces
 
 log = get_logger(__name__)
 
@@ -36,16 +38,24 @@ class LocationReporter:
                 await self._send(location)
 
     async def _send(self, location: str) -> None:
+        """Send the newest report of a location; one that comes meanwhile takes its place."""
+        event = self._waiting[location]
+        for message in in_pieces(event):
+            await self._insist(message, location=location)
+            if self._waiting[location] is not event:
+                return
+        del self._waiting[location]
+
+    async def _insist(self, message: telemetry.Event, *, location: str) -> None:
+        """Publish until confirmed, however long the broker is away; what it will never take is left out."""
         backoff = Backoff(0.05, 3.0)
         while True:
             await self._publisher.wait_connected()
-            event = self._waiting[location]
             try:
-                await self._publisher.publish(TelemetryKind.LOCATION, (event,))
+                return await self._publisher.publish(TelemetryKind.LOCATION, (message,))
+            except PublishRefusedError as error:
+                log.error("report_refused", location=location, error=str(error))  # noqa: TRY400 (the message says it all)
+                return None
             except BrokerError as error:
                 log.debug("report_waits", location=location, error=str(error))
-                await asyncio.sleep(backoff.next_wait_s())
-                continue
-            if self._waiting[location] is event:
-                del self._waiting[location]
-                return
+            await asyncio.sleep(backoff.next_wait_s())

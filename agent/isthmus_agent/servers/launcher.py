@@ -142,7 +142,8 @@ class ServerLauncher:
             return LoadFailure.of(error)
         if response.WhichOneof("result") != "snapshot":
             return LoadFailure(response.failure)
-        held.description = Description.of(response)
+        # A large one would hold up everything else here.
+        held.description = await asyncio.to_thread(Description.of, response)
         return None
 
     def _say_broken(self, held: HeldServer, failure: LoadFailure) -> None:

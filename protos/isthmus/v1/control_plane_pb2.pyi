@@ -329,11 +329,16 @@ class Location(google.protobuf.message.Message):
     SNAPSHOT_FIELD_NUMBER: builtins.int
     PHASE_FIELD_NUMBER: builtins.int
     IS_REMOVED_FIELD_NUMBER: builtins.int
+    SNAPSHOT_HASH_FIELD_NUMBER: builtins.int
+    SNAPSHOT_BYTES_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     generation: builtins.int
     phase: isthmus.v1.telemetry_pb2.LocationPhase.ValueType
     """Worst phase of the wanted generation over all placements: PENDING without any."""
     is_removed: builtins.bool
+    snapshot_hash: builtins.str
+    """Of what the serving generation defines: its name in GetSnapshot, and how large it is. Empty and 0 in lists."""
+    snapshot_bytes: builtins.int
     @property
     def settings(self) -> global___LocationSettings: ...
     @property
@@ -344,7 +349,7 @@ class Location(google.protobuf.message.Message):
 
     @property
     def snapshot(self) -> isthmus.v1.telemetry_pb2.LocationSnapshot:
-        """What the serving generation defines."""
+        """What the serving generation defines. Left out of lists, and where it is large: GetSnapshot gives it in pieces."""
 
     def __init__(
         self,
@@ -357,11 +362,36 @@ class Location(google.protobuf.message.Message):
         snapshot: isthmus.v1.telemetry_pb2.LocationSnapshot | None = ...,
         phase: isthmus.v1.telemetry_pb2.LocationPhase.ValueType = ...,
         is_removed: builtins.bool = ...,
+        snapshot_hash: builtins.str = ...,
+        snapshot_bytes: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["applied_at", b"applied_at", "settings", b"settings", "snapshot", b"snapshot"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["applied_at", b"applied_at", "deployment", b"deployment", "generation", b"generation", "is_removed", b"is_removed", "phase", b"phase", "placements", b"placements", "settings", b"settings", "snapshot", b"snapshot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["applied_at", b"applied_at", "deployment", b"deployment", "generation", b"generation", "is_removed", b"is_removed", "phase", b"phase", "placements", b"placements", "settings", b"settings", "snapshot", b"snapshot", "snapshot_bytes", b"snapshot_bytes", "snapshot_hash", b"snapshot_hash"]) -> None: ...
 
 global___Location = Location
+
+@typing.final
+class GetSnapshotRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    SNAPSHOT_HASH_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    """The location."""
+    snapshot_hash: builtins.str
+    """Location.snapshot_hash. NOT_FOUND when the location does not serve it any more."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        snapshot_hash: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "name", b"name", "snapshot_hash", b"snapshot_hash"]) -> None: ...
+
+global___GetSnapshotRequest = GetSnapshotRequest
 
 @typing.final
 class LocationPlacement(google.protobuf.message.Message):

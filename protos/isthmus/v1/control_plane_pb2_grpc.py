@@ -64,6 +64,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.WatchLocationRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Location.FromString,
                 )
+        self.GetSnapshot = channel.unary_stream(
+                '/isthmus.v1.ControlPlane/GetSnapshot',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.GetSnapshotRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_telemetry__pb2.SnapshotPiece.FromString,
+                )
         self.RemoveLocation = channel.unary_unary(
                 '/isthmus.v1.ControlPlane/RemoveLocation',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.RemoveLocationRequest.SerializeToString,
@@ -177,6 +182,13 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSnapshot(self, request, context):
+        """What a location defines: the bytes of a LocationSnapshot, in pieces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveLocation(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -284,6 +296,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.WatchLocation,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.WatchLocationRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Location.SerializeToString,
+            ),
+            'GetSnapshot': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetSnapshot,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.GetSnapshotRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_telemetry__pb2.SnapshotPiece.SerializeToString,
             ),
             'RemoveLocation': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveLocation,
@@ -494,6 +511,23 @@ class ControlPlane(object):
         return grpc.experimental.unary_stream(request, target, '/isthmus.v1.ControlPlane/WatchLocation',
             isthmus_dot_v1_dot_control__plane__pb2.WatchLocationRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.Location.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/isthmus.v1.ControlPlane/GetSnapshot',
+            isthmus_dot_v1_dot_control__plane__pb2.GetSnapshotRequest.SerializeToString,
+            isthmus_dot_v1_dot_telemetry__pb2.SnapshotPiece.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

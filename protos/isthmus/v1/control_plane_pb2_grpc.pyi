@@ -76,6 +76,12 @@ class ControlPlaneStub:
     ]
     """The location now and after each change, until the caller hangs up or the location is removed."""
 
+    GetSnapshot: grpc.UnaryStreamMultiCallable[
+        isthmus.v1.control_plane_pb2.GetSnapshotRequest,
+        isthmus.v1.telemetry_pb2.SnapshotPiece,
+    ]
+    """What a location defines: the bytes of a LocationSnapshot, in pieces."""
+
     RemoveLocation: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
@@ -184,6 +190,12 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.Location,
     ]
     """The location now and after each change, until the caller hangs up or the location is removed."""
+
+    GetSnapshot: grpc.aio.UnaryStreamMultiCallable[
+        isthmus.v1.control_plane_pb2.GetSnapshotRequest,
+        isthmus.v1.telemetry_pb2.SnapshotPiece,
+    ]
+    """What a location defines: the bytes of a LocationSnapshot, in pieces."""
 
     RemoveLocation: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
@@ -311,6 +323,14 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[isthmus.v1.control_plane_pb2.Location], collections.abc.AsyncIterator[isthmus.v1.control_plane_pb2.Location]]:
         """The location now and after each change, until the caller hangs up or the location is removed."""
+
+    @abc.abstractmethod
+    def GetSnapshot(
+        self,
+        request: isthmus.v1.control_plane_pb2.GetSnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[isthmus.v1.telemetry_pb2.SnapshotPiece], collections.abc.AsyncIterator[isthmus.v1.telemetry_pb2.SnapshotPiece]]:
+        """What a location defines: the bytes of a LocationSnapshot, in pieces."""
 
     @abc.abstractmethod
     def RemoveLocation(

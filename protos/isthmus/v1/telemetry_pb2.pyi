@@ -284,6 +284,7 @@ class Event(google.protobuf.message.Message):
     AGENT_STOPPED_FIELD_NUMBER: builtins.int
     RUN_HEARTBEAT_FIELD_NUMBER: builtins.int
     INSTRUCTION_RESULT_FIELD_NUMBER: builtins.int
+    SNAPSHOT_PIECE_FIELD_NUMBER: builtins.int
     seq: builtins.int
     """The event's place within its attempt, from 1, without gaps, given by the attempt's code server. 0 where there is no
     order to keep (heartbeats, location phases, results).
@@ -380,6 +381,8 @@ class Event(google.protobuf.message.Message):
     def run_heartbeat(self) -> global___RunHeartbeat: ...
     @property
     def instruction_result(self) -> global___InstructionResult: ...
+    @property
+    def snapshot_piece(self) -> global___SnapshotPiece: ...
     def __init__(
         self,
         *,
@@ -425,10 +428,11 @@ class Event(google.protobuf.message.Message):
         agent_stopped: global___AgentStopped | None = ...,
         run_heartbeat: global___RunHeartbeat | None = ...,
         instruction_result: global___InstructionResult | None = ...,
+        snapshot_piece: global___SnapshotPiece | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["agent_heartbeat", b"agent_heartbeat", "agent_stopped", b"agent_stopped", "asset_check_evaluated", b"asset_check_evaluated", "asset_check_planned", b"asset_check_planned", "asset_failed", b"asset_failed", "asset_materialized", b"asset_materialized", "asset_observed", b"asset_observed", "asset_planned", b"asset_planned", "body", b"body", "engine_event", b"engine_event", "expectation_result", b"expectation_result", "hook_completed", b"hook_completed", "hook_failed", b"hook_failed", "hook_skipped", b"hook_skipped", "input_loaded", b"input_loaded", "instruction_result", b"instruction_result", "location_report", b"location_report", "log_message", b"log_message", "occurred_at", b"occurred_at", "output_handled", b"output_handled", "resource_event", b"resource_event", "run", b"run", "run_cancel_requested", b"run_cancel_requested", "run_canceled", b"run_canceled", "run_dispatched", b"run_dispatched", "run_failed", b"run_failed", "run_heartbeat", b"run_heartbeat", "run_queued", b"run_queued", "run_started", b"run_started", "run_starting", b"run_starting", "run_succeeded", b"run_succeeded", "step_failed", b"step_failed", "step_input", b"step_input", "step_output", b"step_output", "step_restarted", b"step_restarted", "step_skipped", b"step_skipped", "step_started", b"step_started", "step_succeeded", b"step_succeeded", "step_up_for_retry", b"step_up_for_retry"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent_heartbeat", b"agent_heartbeat", "agent_stopped", b"agent_stopped", "asset_check_evaluated", b"asset_check_evaluated", "asset_check_planned", b"asset_check_planned", "asset_failed", b"asset_failed", "asset_materialized", b"asset_materialized", "asset_observed", b"asset_observed", "asset_planned", b"asset_planned", "body", b"body", "cuts", b"cuts", "engine_event", b"engine_event", "expectation_result", b"expectation_result", "hook_completed", b"hook_completed", "hook_failed", b"hook_failed", "hook_skipped", b"hook_skipped", "input_loaded", b"input_loaded", "instruction_result", b"instruction_result", "location_report", b"location_report", "log_message", b"log_message", "message", b"message", "occurred_at", b"occurred_at", "output_handled", b"output_handled", "resource_event", b"resource_event", "run", b"run", "run_cancel_requested", b"run_cancel_requested", "run_canceled", b"run_canceled", "run_dispatched", b"run_dispatched", "run_failed", b"run_failed", "run_heartbeat", b"run_heartbeat", "run_queued", b"run_queued", "run_started", b"run_started", "run_starting", b"run_starting", "run_succeeded", b"run_succeeded", "seq", b"seq", "step_failed", b"step_failed", "step_input", b"step_input", "step_key", b"step_key", "step_output", b"step_output", "step_restarted", b"step_restarted", "step_skipped", b"step_skipped", "step_started", b"step_started", "step_succeeded", b"step_succeeded", "step_up_for_retry", b"step_up_for_retry"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["run_started", "run_succeeded", "run_failed", "run_canceled", "step_started", "step_succeeded", "step_failed", "step_skipped", "step_up_for_retry", "step_restarted", "step_input", "step_output", "output_handled", "input_loaded", "asset_materialized", "asset_observed", "asset_check_evaluated", "asset_planned", "asset_check_planned", "asset_failed", "log_message", "engine_event", "hook_completed", "hook_failed", "hook_skipped", "expectation_result", "resource_event", "run_queued", "run_dispatched", "run_starting", "run_cancel_requested", "location_report", "agent_heartbeat", "agent_stopped", "run_heartbeat", "instruction_result"] | None: ...
+    def HasField(self, field_name: typing.Literal["agent_heartbeat", b"agent_heartbeat", "agent_stopped", b"agent_stopped", "asset_check_evaluated", b"asset_check_evaluated", "asset_check_planned", b"asset_check_planned", "asset_failed", b"asset_failed", "asset_materialized", b"asset_materialized", "asset_observed", b"asset_observed", "asset_planned", b"asset_planned", "body", b"body", "engine_event", b"engine_event", "expectation_result", b"expectation_result", "hook_completed", b"hook_completed", "hook_failed", b"hook_failed", "hook_skipped", b"hook_skipped", "input_loaded", b"input_loaded", "instruction_result", b"instruction_result", "location_report", b"location_report", "log_message", b"log_message", "occurred_at", b"occurred_at", "output_handled", b"output_handled", "resource_event", b"resource_event", "run", b"run", "run_cancel_requested", b"run_cancel_requested", "run_canceled", b"run_canceled", "run_dispatched", b"run_dispatched", "run_failed", b"run_failed", "run_heartbeat", b"run_heartbeat", "run_queued", b"run_queued", "run_started", b"run_started", "run_starting", b"run_starting", "run_succeeded", b"run_succeeded", "snapshot_piece", b"snapshot_piece", "step_failed", b"step_failed", "step_input", b"step_input", "step_output", b"step_output", "step_restarted", b"step_restarted", "step_skipped", b"step_skipped", "step_started", b"step_started", "step_succeeded", b"step_succeeded", "step_up_for_retry", b"step_up_for_retry"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["agent_heartbeat", b"agent_heartbeat", "agent_stopped", b"agent_stopped", "asset_check_evaluated", b"asset_check_evaluated", "asset_check_planned", b"asset_check_planned", "asset_failed", b"asset_failed", "asset_materialized", b"asset_materialized", "asset_observed", b"asset_observed", "asset_planned", b"asset_planned", "body", b"body", "cuts", b"cuts", "engine_event", b"engine_event", "expectation_result", b"expectation_result", "hook_completed", b"hook_completed", "hook_failed", b"hook_failed", "hook_skipped", b"hook_skipped", "input_loaded", b"input_loaded", "instruction_result", b"instruction_result", "location_report", b"location_report", "log_message", b"log_message", "message", b"message", "occurred_at", b"occurred_at", "output_handled", b"output_handled", "resource_event", b"resource_event", "run", b"run", "run_cancel_requested", b"run_cancel_requested", "run_canceled", b"run_canceled", "run_dispatched", b"run_dispatched", "run_failed", b"run_failed", "run_heartbeat", b"run_heartbeat", "run_queued", b"run_queued", "run_started", b"run_started", "run_starting", b"run_starting", "run_succeeded", b"run_succeeded", "seq", b"seq", "snapshot_piece", b"snapshot_piece", "step_failed", b"step_failed", "step_input", b"step_input", "step_key", b"step_key", "step_output", b"step_output", "step_restarted", b"step_restarted", "step_skipped", b"step_skipped", "step_started", b"step_started", "step_succeeded", b"step_succeeded", "step_up_for_retry", b"step_up_for_retry"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["run_started", "run_succeeded", "run_failed", "run_canceled", "step_started", "step_succeeded", "step_failed", "step_skipped", "step_up_for_retry", "step_restarted", "step_input", "step_output", "output_handled", "input_loaded", "asset_materialized", "asset_observed", "asset_check_evaluated", "asset_planned", "asset_check_planned", "asset_failed", "log_message", "engine_event", "hook_completed", "hook_failed", "hook_skipped", "expectation_result", "resource_event", "run_queued", "run_dispatched", "run_starting", "run_cancel_requested", "location_report", "agent_heartbeat", "agent_stopped", "run_heartbeat", "instruction_result", "snapshot_piece"] | None: ...
 
 global___Event = Event
 
@@ -1427,7 +1431,7 @@ class MetadataValue(google.protobuf.message.Message):
     def column_lineage(self) -> global___ColumnLineage: ...
     @property
     def opaque(self) -> global___OpaqueValue:
-        """A value whose type this contract does not know: its name, and the value as text."""
+        """A value whose type this contract does not know."""
 
     @property
     def code_references(self) -> global___CodeReferences: ...
@@ -1504,6 +1508,9 @@ class Table(google.protobuf.message.Message):
 
     SCHEMA_FIELD_NUMBER: builtins.int
     RECORDS_FIELD_NUMBER: builtins.int
+    RECORDS_LEFT_OUT_FIELD_NUMBER: builtins.int
+    records_left_out: builtins.int
+    """How many rows there are beyond these."""
     @property
     def schema(self) -> global___TableSchema: ...
     @property
@@ -1513,9 +1520,10 @@ class Table(google.protobuf.message.Message):
         *,
         schema: global___TableSchema | None = ...,
         records: collections.abc.Iterable[global___TableRecord] | None = ...,
+        records_left_out: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["schema", b"schema"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["records", b"records", "schema", b"schema"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["records", b"records", "records_left_out", b"records_left_out", "schema", b"schema"]) -> None: ...
 
 global___Table = Table
 
@@ -1743,6 +1751,7 @@ class OpaqueValue(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     type_name: builtins.str
     text: builtins.str
+    """Empty: what the value is stays where it is. Older code servers wrote the value as text."""
     def __init__(
         self,
         *,
@@ -1788,7 +1797,9 @@ class LocationReport(google.protobuf.message.Message):
 
     @property
     def snapshot(self) -> global___LocationSnapshot:
-        """Left out where the control plane said that it holds this hash."""
+        """Left out where the control plane said that it holds this hash, and where it is too large for one message: then its
+        pieces came before this report.
+        """
 
     def __init__(
         self,
@@ -1808,6 +1819,34 @@ class LocationReport(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["failure", b"failure", "framework", b"framework", "generation", b"generation", "location", b"location", "phase", b"phase", "progress", b"progress", "python_version", b"python_version", "serving_generation", b"serving_generation", "snapshot", b"snapshot", "snapshot_hash", b"snapshot_hash"]) -> None: ...
 
 global___LocationReport = LocationReport
+
+@typing.final
+class SnapshotPiece(google.protobuf.message.Message):
+    """A part of a snapshot that is too large for one message. The report that names its hash follows its last piece."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SNAPSHOT_HASH_FIELD_NUMBER: builtins.int
+    INDEX_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    snapshot_hash: builtins.str
+    """SHA-256 of the whole snapshot's deterministic bytes."""
+    index: builtins.int
+    """Which piece it is, from 0, of how many."""
+    count: builtins.int
+    data: builtins.bytes
+    def __init__(
+        self,
+        *,
+        snapshot_hash: builtins.str = ...,
+        index: builtins.int = ...,
+        count: builtins.int = ...,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "data", b"data", "index", b"index", "snapshot_hash", b"snapshot_hash"]) -> None: ...
+
+global___SnapshotPiece = SnapshotPiece
 
 @typing.final
 class AgentHeartbeat(google.protobuf.message.Message):

@@ -44,7 +44,7 @@ class _Waiter:
                         break
         except TimeoutError:
             note(f"{applied.settings.name}: not settled within {self.timeout_s:g} s; it goes on in the background.")
-        return latest
+        return await self.client.with_snapshot(latest)
 
     def _tell(self, location: Location, *, before: Location) -> None:
         if location.phase != before.phase or location.generation != before.generation:

@@ -64,17 +64,17 @@ def _is_repeated(field: FieldDescriptor) -> bool:
     return bool(is_repeated) if is_repeated is not None else getattr(field, "label", 0) == _LABEL_REPEATED
 
 
-def _moment_text(moment: Timestamp) -> str:
-    """Write a moment as RFC 3339 has it; one beyond the calendar by its seconds, as in @99999999999999."""
+def _moment(value: Timestamp) -> str:
     try:
-        return str(moment.ToJsonString())
+        return value.ToJsonString()
     except ValueError:
-        return f"@{moment.seconds}"
+        # No calendar has it: the seconds since 1970, as they came.
+        return f"{value.seconds}.{value.nanos:09d}"
 
 
 def _single(field: FieldDescriptor, *, value: Any) -> Any:
     if isinstance(value, Timestamp):
-        return _moment_text(value)
+        return _moment(value)
     if isinstance(value, Message):
         return to_document(value)
     if field.enum_type is not None:

@@ -14,7 +14,7 @@ from isthmus_cli.view.event import event_lines
 from isthmus_cli.view.output import print_document_line, print_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.run import ending_lines
-from isthmus_cli.view.text import count_text, duration_text
+from isthmus_cli.view.text import count_text, duration_text, epoch_s
 from isthmus_cli.view.timeline import RunTimeline
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def live_lines(timeline: RunTimeline, *, now: datetime) -> list[str]:
     frame = paint.cyan(_FRAMES[int(now.timestamp() / _FRAME_S) % len(_FRAMES)])
     running = list(timeline.running.items())
     lines = [
-        f"{frame} {key}  {paint.dim(duration_text((now - started_at.ToDatetime(tzinfo=UTC)).total_seconds()))}"
+        f"{frame} {key}  {paint.dim(duration_text(now.timestamp() - epoch_s(started_at)))}"
         for key, started_at in running[:_SHOWN_STEPS]
     ]
     if len(running) > _SHOWN_STEPS:
@@ -135,7 +135,7 @@ def live_lines(timeline: RunTimeline, *, now: datetime) -> list[str]:
 def _status_line(timeline: RunTimeline, *, now: datetime, paint: Paint, frame: str) -> str:
     run = timeline.run
     since = run.started_at if run.HasField("started_at") else run.queued_at
-    elapsed_s = (now - since.ToDatetime(tzinfo=UTC)).total_seconds() if since.seconds else 0.0
+    elapsed_s = now.timestamp() - epoch_s(since) if since.seconds else 0.0
     parts = [paint.run_state(run.state), duration_text(elapsed_s)] if run.state else ["connecting"]
     if timeline.planned:
         parts.append(f"{timeline.ended_steps} of {count_text(len(timeline.planned), 'step')}")

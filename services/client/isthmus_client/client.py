@@ -20,6 +20,7 @@ from isthmus.v1.control_plane_pb2 import (
     GetAgentRequest,
     GetLocationRequest,
     GetRunRequest,
+    GetSnapshotRequest,
     LaunchRunRequest,
     ListAgentsRequest,
     ListLocationsRequest,
@@ -60,6 +61,8 @@ _Response = TypeVar("_Response")
 CALL_DEADLINE_S = 15.0
 #: Seconds for a call that asks the user's environment.
 QUESTION_DEADLINE_S = 90.0
+#: How long a large snapshot may take on its way, seconds.
+_SNAPSHOT_DEADLINE_S = 300.0
 
 
 class ControlPlaneClient:
@@ -138,10 +141,33 @@ class ControlPlaneClient:
 
     async def get_location(self, name: str) -> Location:
         """Tell one location, with what it defines."""
-        return await self._call(self._stub.GetLocation, GetLocationRequest(deployment=self._deployment, name=name))
+        request = GetLocationRequest(deployment=self._deployment, name=name)
+        return await self.with_snapshot(await self._call(self._stub.GetLocation, request))
+
+    async def with_snapshot(self, location: Location) -> Location:
+        """Return a location with what it defines, which is asked for where it was too large to come along.
+
+        Raises:
+            NotFoundError: The location serves something else by now.
+        """
+        if location.HasField("snapshot") or not location.snapshot_bytes:
+            return location
+        request = GetSnapshotRequest(
+            deployment=self._deployment, name=location.settings.name, snapshot_hash=location.snapshot_hash
+        )
+        try:
+            call = self._stub.GetSnapshot(request, timeout=_SNAPSHOT_DEADLINE_S, metadata=self._metadata)
+            body = b"".join([piece.data async for piece in call])
+        except grpc.aio.AioRpcError as error:
+            raise translate(error, method="GetSnapshot", callee=self._callee) from error
+        location.snapshot.MergeFromString(body)
+        return location
 
     async def watch_location(self, name: str) -> AsyncIterator[Location]:
-        """Tell the location now and after each change, until it is removed; reconnects by itself."""
+        """Tell the location now and after each change, until it is removed; reconnects by itself.
+
+        What it defines is told with it up to 2 MiB; `with_snapshot` adds what is larger.
+        """
         request = WatchLocationRequest(deployment=self._deployment, name=name)
         async for location in resumed(
             lambda: self._stub.WatchLocation(request, metadata=self._metadata),

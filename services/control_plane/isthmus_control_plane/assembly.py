@@ -21,6 +21,7 @@ from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
+from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
@@ -54,13 +55,13 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     instructions = InstructionPublisher(publisher)
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
     dispatcher = OutboxDispatcher(core, publisher=publisher)
-    memory = SyncMemory()
+    memory, waits = SyncMemory(), Waits()
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     desks = Desks(
         agents=AgentDesk(core, memory=memory),
         locations=LocationDesk(core, memory=memory),
-        runs=RunDesk(core, acceptor=acceptor),
-        watch=WatchDesk(core),
+        runs=RunDesk(core, acceptor=acceptor, waits=waits),
+        watch=WatchDesk(core, waits=waits),
         questions=QuestionDesk(core, questions=questions, memory=memory),
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
@@ -72,7 +73,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         questions=questions,
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
-        dequeuer=Dequeuer(core, memory=memory),
+        dequeuer=Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits),
         expirer=Expirer(core, publisher=publisher),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),

@@ -1,5 +1,6 @@
 """What every part of the running control plane shares."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,15 +16,24 @@ from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.validation.definition import Definitions
 from isthmus_control_plane.wake import WakeHub
 
-#: Snapshots indexed in memory: one per location that is launched from, with room for a few old ones.
-_MAX_CACHED: Final = 64
+#: Snapshots whose indexes are kept in memory, bytes of the snapshots: dozens of usual locations, or a very large one.
+MAX_CACHED_BYTES: Final = 32 * 1024 * 1024
+#: Larger ones are read off the event loop, bytes.
+_LARGE_BYTES: Final = 256 * 1024
 
 
 class DefinitionCache:
     """Indexes over snapshots, by hash: a hash never changes its meaning, so nothing here grows stale."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._by_hash: OrderedDict[str, Definitions] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+
+    @property
+    def size(self) -> int:
+        """How many bytes the snapshots have whose indexes are kept."""
+        return sum(self._sizes.values())
 
     async def get(self, tx: Transaction, snapshot_hash: str) -> Definitions | None:
         """Return what a snapshot defines; None for an empty hash, or one that is not stored."""
@@ -33,10 +43,20 @@ class DefinitionCache:
         body = await snapshots.get(tx, snapshot_hash) if snapshot_hash else None
         if body is None:
             return None
-        self._by_hash[snapshot_hash] = Definitions.of(LocationSnapshot.FromString(body))
-        if len(self._by_hash) > _MAX_CACHED:
-            self._by_hash.popitem(last=False)
-        return self._by_hash[snapshot_hash]
+        found = _index(body) if len(body) <= _LARGE_BYTES else await asyncio.to_thread(_index, body)
+        self._keep(snapshot_hash, found, size=len(body))
+        return found
+
+    def _keep(self, snapshot_hash: str, found: Definitions, *, size: int) -> None:
+        """Keep an index, and let those go that were asked for longest ago. The newest stays, however large it is."""
+        self._by_hash[snapshot_hash], self._sizes[snapshot_hash] = found, size
+        while self.size > self._max_bytes and len(self._by_hash) > 1:
+            oldest, _ = self._by_hash.popitem(last=False)
+            del self._sizes[oldest]
+
+
+def _index(body: bytes) -> Definitions:
+    return Definitions.of(LocationSnapshot.FromString(body))
 
 
 class Core:

@@ -67,6 +67,25 @@ class StoppingError(TransientControlPlaneError):
         super().__init__("the control plane stops; call again, and go on where this stream ended")
 
 
+class TooManyQueriesError(TransientControlPlaneError):
+    """An agent asks more at once than it may."""
+
+    def __init__(self, *, most: int) -> None:
+        super().__init__(f"{most} queries of this agent are under way, and that is the most; ask again a little later")
+        self.most = most
+
+
+class TooManyStreamsError(TransientControlPlaneError):
+    """A connection holds more streams than it may."""
+
+    def __init__(self, *, most: int) -> None:
+        super().__init__(
+            f"this connection has {most} streams open, and that is the most. End some, or open another connection; "
+            "ISTHMUS_CONTROL_PLANE_MAX_STREAMS_PER_CONNECTION sets the number."
+        )
+        self.most = most
+
+
 class InvalidRequestError(PermanentControlPlaneError):
     """The request breaks the contract: every fault is listed."""
 

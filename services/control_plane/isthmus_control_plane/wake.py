@@ -73,6 +73,12 @@ class WakeHub:
         with self._sleeper(f"location {key.deployment}/{key.name}") as wake:
             yield wake
 
+    @contextmanager
+    def line(self, key: LocationKey, *, wake: Wake) -> Iterator[None]:
+        """Have a sleeper woken, too, when the runs that wait for a location wait for another reason."""
+        with self._listening(f"line {key.deployment}/{key.name}", wake):
+            yield
+
     @property
     def is_closed(self) -> bool:
         """Whether watchers are to end: the service stops."""
@@ -104,6 +110,10 @@ class WakeHub:
         self._ring(f"location {key.deployment}/{key.name}")
         self.fleet_changed()
 
+    def line_changed(self, key: LocationKey) -> None:
+        """Tell that the runs that wait for a location wait for another reason than before."""
+        self._ring(f"line {key.deployment}/{key.name}")
+
     def fleet_changed(self) -> None:
         """Tell that locations may have to move, and runs may have to leave the queue."""
         self.fleet.ring()
@@ -121,9 +131,14 @@ class WakeHub:
     @contextmanager
     def _sleeper(self, topic: str) -> Iterator[Wake]:
         wake = Wake()
+        with self._listening(topic, wake):
+            yield wake
+
+    @contextmanager
+    def _listening(self, topic: str, wake: Wake) -> Iterator[None]:
         self._sleepers.setdefault(topic, set()).add(wake)
         try:
-            yield wake
+            yield
         finally:
             self._sleepers[topic].discard(wake)
             if not self._sleepers[topic]:

@@ -209,7 +209,7 @@ class _Stack:
                 async for location in client.watch_location(target.name):
                     if is_settled(location, generation=generation):
                         break
-        return location
+        return await client.with_snapshot(location)
 
     def _tell_ready(self, locations: Sequence[Location], *, address: str) -> None:
         option, paint = self._server_option(address), self.screen.paint

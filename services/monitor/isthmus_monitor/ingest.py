@@ -16,7 +16,7 @@ from isthmus_broker.notices import Notice
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import agents, alerts, events, outbox, placements, runs, snapshots
+from isthmus_store import agents, alerts, events, outbox, placements, runs, snapshot_pieces, snapshots
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 from isthmus_store.record.location import Placement
@@ -197,6 +197,8 @@ class Ingest:
             await agents.set_state(tx, deployment=deployment, name=name, state=AgentState.STOPPED)
         for snapshot_hash, body in sorted(plan.snapshots.items()):
             await snapshots.put(tx, snapshot_hash=snapshot_hash, body=body, at=now)
+        for piece in plan.pieces:
+            await snapshot_pieces.take(tx, piece, at=now)
         for _, placement in sorted(plan.placements.items()):
             await placements.save(tx, placement)
         for alert in plan.alerts:

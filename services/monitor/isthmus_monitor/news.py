@@ -1,6 +1,7 @@
 """What telemetry says, as values: the edge where messages end and facts begin. Pure."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from isthmus_store.record.event import NewEvent
 from isthmus_store.record.location import PlacementReport
 from isthmus_store.record.run import AttemptRef, Violation
 from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succeeded
+from isthmus_store.snapshot_pieces import MAX_PIECE_BYTES, MAX_PIECES
 from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
 
 #: Deployment and name.
@@ -25,6 +27,7 @@ MAX_LINE: Final = 500
 #: The most attempts that one heartbeat vouches for, and the most locations that it tells of; what is beyond is not heard.
 MAX_ATTEMPTS: Final = 20_000
 MAX_LOCATIONS: Final = 5_000
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 #: The most faults of a request that are kept.
 MAX_VIOLATIONS: Final = 1_000
 
@@ -72,6 +75,16 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A part of a snapshot that is too large for one message."""
+
+    snapshot_hash: str
+    index: int
+    count: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """An instruction has its result."""
 
@@ -94,7 +107,7 @@ class Unusable:
     why: str
 
 
-OtherNews = Heartbeat | Stopped | Vouched | Reported | Settled | Unusable
+OtherNews = Heartbeat | Stopped | Vouched | Reported | Told | Settled | Unusable
 News = RunEvent | OtherNews
 
 
@@ -229,6 +242,14 @@ def _reported(event: Event, now: datetime) -> News:
     )
 
 
+def _told(event: Event, _now: datetime) -> News:
+    body = event.snapshot_piece
+    is_whole = _SHA256.fullmatch(body.snapshot_hash) is not None
+    if not is_whole or not body.index < body.count <= MAX_PIECES or not 0 < len(body.data) <= MAX_PIECE_BYTES:
+        return Unusable("bad_snapshot_piece")
+    return Told(body.snapshot_hash, body.index, body.count, body.data)
+
+
 def _snapshot_hash(report: LocationReport, snapshot: bytes) -> str:
     """Return what the snapshot is stored under: never a hash that only the agent vouches for."""
     if snapshot:
@@ -276,5 +297,6 @@ _SPECIAL: Final[dict[str, Callable[[Event, datetime], News]]] = {
     "agent_stopped": _stopped,
     "run_heartbeat": _vouched,
     "location_report": _reported,
+    "snapshot_piece": _told,
     "instruction_result": _settled,
 }

@@ -16,6 +16,7 @@ from isthmus_store.record.alert import NewAlert
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.record.location import Placement
 from isthmus_store.record.run import Attempt, AttemptRef, Run
+from isthmus_store.snapshot_pieces import Piece
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
 
 from isthmus_monitor import alert, result
@@ -29,6 +30,7 @@ from isthmus_monitor.news import (
     RunEvent,
     Settled,
     Stopped,
+    Told,
     Unusable,
     Vouched,
 )
@@ -97,6 +99,8 @@ class Plan:
     stopped: set[AgentKey] = field(default_factory=set)
     placements: dict[PlacementKey, Placement] = field(default_factory=dict)
     snapshots: dict[str, bytes] = field(default_factory=dict)
+    #: Parts of snapshots, in the order in which they came.
+    pieces: list[Piece] = field(default_factory=list)
     alerts: list[NewAlert] = field(default_factory=list)
     #: Agents of which something changed that others wait for.
     changed_agents: set[AgentKey] = field(default_factory=set)
@@ -151,6 +155,8 @@ class Planner:
                 self._take_stop(bulletin)
             case Reported():
                 self._take_report(bulletin.agent, news)
+            case Told():
+                self._take_piece(bulletin.agent, news)
             case Settled():
                 self._take_result(bulletin.agent, news)
             case Unusable():
@@ -238,6 +244,18 @@ class Planner:
         has_failed = after.phase is LocationPhase.FAILED
         if has_failed and (before.phase, before.generation) != (after.phase, after.generation):
             self._plan.alerts.append(alert.location_failed(after, at=self._now))
+
+    def _take_piece(self, agent: AgentKey, news: Told) -> None:
+        deployment, name = agent
+        piece = Piece(
+            deployment=deployment,
+            agent=name,
+            snapshot_hash=news.snapshot_hash,
+            index=news.index,
+            count=news.count,
+            body=news.body,
+        )
+        self._plan.pieces.append(piece)
 
     def _take_result(self, agent: AgentKey, news: Settled) -> None:
         instruction = self._known.instructions.get(news.instruction_id)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from isthmus.v1.telemetry_pb2 import Event
 
 from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.bounded import replacement
 from isthmus_spool.journal import JournalReader, JournalSlice, is_terminal
 
 #: Adds to an attempt's terminal event what its process could not know.
@@ -41,6 +42,10 @@ class JournalBacklog:
                 if is_terminal(event):
                     self._amend(event)
         return self._head.events
+
+    def replacement(self, event: Event, *, problem: str) -> Event:
+        """Return a small event that stands in the place of one that no broker takes, and says why."""
+        return replacement(event, problem=problem)
 
     def release_end(self, amend: Amend | None = None) -> None:
         """Let the terminal event go, with what `amend` adds to it: nothing of the attempt lives on."""

@@ -71,7 +71,7 @@ def bounded(event: Event, *, keep: Keep) -> bytes:
     try:
         body = event.SerializeToString()
     except EncodeError as error:
-        return _replacement(event, problem=f"it cannot be written ({error})").SerializeToString()
+        return replacement(event, problem=f"it cannot be written ({error})").SerializeToString()
     if len(body) <= MAX_VALUE_BYTES:
         return body
     return _Cutter(event, size=len(body), keep=keep).cut()
@@ -181,7 +181,7 @@ class _Cutter:
 
     def _replace(self) -> bytes:
         problem = f"it has {self._whole_size} bytes, and what can be cut of it is not enough"
-        event = _replacement(self._original, problem=problem)
+        event = replacement(self._original, problem=problem)
         self._event = event
         event.message += self._kept_whole(self._original_json(), what="the whole event")
         return event.SerializeToString()
@@ -204,12 +204,13 @@ class _Cutter:
             self._event.cuts.append(cut)
 
 
-def _replacement(event: Event, *, problem: str) -> Event:
+def replacement(event: Event, *, problem: str) -> Event:
     """Return an event that stands for one that cannot be told; one of a run's or a step's course still moves it."""
     name = event.WhichOneof("body") or ""
     is_step_told = len(event.step_key.encode()) <= _LONGEST_NAME
     told = Event(
         run=event.run if event.HasField("run") else None,
+        seq=event.seq,
         occurred_at=event.occurred_at if event.HasField("occurred_at") else None,
         step_key=event.step_key if is_step_told else "",
         message=f"This event ({name or 'unknown'}) could not be told: {problem}.",

@@ -26,6 +26,8 @@ _log = get_logger(__name__)
 
 #: Milliseconds that a SQLite writer waits for the writer of another process.
 _BUSY_TIMEOUT_MS = 15_000
+#: What SQLite's write-ahead log is cut to, bytes, once a slow reader that made it long is gone.
+_JOURNAL_BYTES = 64 * 1024 * 1024
 #: Seconds that a caller waits for a free connection.
 _POOL_TIMEOUT_S = 30.0
 _READERS = 8
@@ -181,6 +183,7 @@ def _set_up_sqlite_writer(connection: Any, _record: object) -> None:
         "journal_mode = WAL",
         # NORMAL may lose the last commits when the power fails: instructions and acknowledged telemetry among them.
         "synchronous = FULL",
+        f"journal_size_limit = {_JOURNAL_BYTES}",
         "foreign_keys = ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")

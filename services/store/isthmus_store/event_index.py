@@ -7,12 +7,13 @@ Everything is found by an index. The newest of each asset or partition is looked
 so that the cost is that of the answer and not that of the history.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select, text
 
 from isthmus_store.column import to_microseconds
 from isthmus_store.record.event import Fact, NewEvent
@@ -23,8 +24,8 @@ from isthmus_store.transaction import Transaction, WriteTransaction
 #: Run, position, event, and what is indexed of it.
 Indexed = tuple[str, int, NewEvent, Fact]
 
-#: As many assets or checks as one statement looks for.
-_PORTION: Final = 200
+#: As many events as one statement brings.
+_PORTION: Final = 1000
 
 #: The index with the events and runs that it is about. Rows that outlived theirs bring what is needed of both.
 WITH_EVENTS: Final = EVENT_INDEX.outerjoin(
@@ -120,16 +121,21 @@ async def newest(
     tx: Transaction, *, deployment: str, assets: Collection[str], kinds: Collection[str]
 ) -> list[IndexedEvent]:
     """Return the newest event of each kind about each asset, where there is one."""
-    wanted = [(asset, kind) for asset in sorted(assets) for kind in sorted(kinds)]
+    ids = await _newest_ids(tx, deployment=deployment, assets=sorted(assets), kinds=sorted(kinds))
     found: list[IndexedEvent] = []
-    for start in range(0, len(wanted), _PORTION):
-        ids = [
-            _newest_id(deployment, asset=asset, kind=kind).label(f"id_{number}")
-            for number, (asset, kind) in enumerate(wanted[start : start + _PORTION])
-        ]
-        known = [it for it in (await tx.execute(select(*ids))).one() if it is not None]
-        found += await tx.all(IndexedEvent, _whole().where(EVENT_INDEX.c.id.in_(known)))
+    for start in range(0, len(ids), _PORTION):
+        found += await tx.all(IndexedEvent, _whole().where(EVENT_INDEX.c.id.in_(ids[start : start + _PORTION])))
     return found
+
+
+async def _newest_ids(tx: Transaction, *, deployment: str, assets: Sequence[str], kinds: Sequence[str]) -> list[int]:
+    # One text whatever is asked for: building a statement of so many parts takes longer than answering it.
+    if tx.is_postgresql:
+        rows = await tx.execute(_POSTGRESQL_NEWEST, {"deployment": deployment, "assets": assets, "kinds": kinds})
+    else:
+        as_json = {"assets": json.dumps(assets), "kinds": json.dumps(kinds)}
+        rows = await tx.execute(_SQLITE_NEWEST, {"deployment": deployment, **as_json})
+    return [row.id for row in rows if row.id is not None]
 
 
 async def assets(tx: Transaction, *, deployment: str) -> list[str]:
@@ -167,12 +173,6 @@ async def newest_of_partitions(tx: Transaction, query: PartitionQuery) -> list[N
         .order_by(table.c.partition)
     )
     return await tx.all(NewestOfPartition, statement)
-
-
-def _newest_id(deployment: str, *, asset: str, kind: str) -> ScalarSelect[int]:
-    table = EVENT_INDEX
-    about = (table.c.deployment == deployment, table.c.asset == asset, table.c.kind == kind)
-    return select(func.max(table.c.id)).where(*about).scalar_subquery()
 
 
 def _whole() -> Select[tuple[Any, ...]]:
@@ -222,6 +222,20 @@ def _row(run_id: str, position: int, event: NewEvent, fact: Fact) -> tuple[str, 
     )
 
 
+_NEWEST = """
+SELECT (
+  SELECT max(it.id) FROM event_index AS it
+  WHERE it.deployment = :deployment AND it.asset = wanted.value AND it.kind = of_kind.value
+) AS id
+FROM {assets} CROSS JOIN {kinds}
+"""
+_SQLITE_NEWEST = text(_NEWEST.format(assets="json_each(:assets) AS wanted", kinds="json_each(:kinds) AS of_kind"))
+_POSTGRESQL_NEWEST = text(
+    _NEWEST.format(
+        assets="unnest(CAST(:assets AS text[])) AS wanted (value)",
+        kinds="unnest(CAST(:kinds AS text[])) AS of_kind (value)",
+    )
+)
 # The deployment is the run's.
 _SQLITE_INSERT = """
 INSERT INTO event_index (deployment, kind, asset, partition, check_name, outcome, position, occurred_at, run_id)

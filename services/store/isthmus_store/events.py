@@ -18,6 +18,8 @@ from isthmus_store.table.run import RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.wire import moment, storable
 
+#: Events that are read at once have no more bytes, unless one alone has: memory of whoever reads, and of each watcher.
+MAX_PAGE_BYTES = 4 * 1024**2
 #: The kind of an event whose body this release does not know.
 UNKNOWN_KIND = "unknown"
 
@@ -121,14 +123,8 @@ async def save_attempts(tx: WriteTransaction, changed: Iterable[Attempt]) -> Non
 
 
 async def after(tx: Transaction, run_id: str, *, position: int, limit: int = 500) -> list[StoredEvent]:
-    """Return the run's events after the position, in order."""
-    statement = (
-        select(EVENTS)
-        .where(EVENTS.c.run_id == run_id, EVENTS.c.position > position)
-        .order_by(EVENTS.c.position)
-        .limit(limit)
-    )
-    return await tx.all(StoredEvent, statement)
+    """Return the run's events after the position, in order: up to a number, and up to `MAX_PAGE_BYTES`, but one at least."""
+    return (await of_run(tx, RunEventQuery(run_id=run_id, after_position=position, limit=limit))).events
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,15 +141,42 @@ class RunEventQuery:
     is_descending: bool = False
 
 
-async def of_run(tx: Transaction, query: RunEventQuery) -> list[StoredEvent]:
-    """Return events of a run, in order, or from the last one backwards."""
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events, and whether there are more behind them."""
+
+    events: list[StoredEvent]
+    has_more: bool
+
+
+async def of_run(tx: Transaction, query: RunEventQuery) -> EventPage:
+    """Return events of a run, in order, or from the last one backwards.
+
+    A page has fewer than asked for where they have more bytes than `MAX_PAGE_BYTES`, but one at least.
+    """
     conditions = [EVENTS.c.run_id == query.run_id, EVENTS.c.position > query.after_position]
     if query.before_position:
         conditions.append(EVENTS.c.position < query.before_position)
     if query.kinds:
         conditions.append(EVENTS.c.kind.in_(sorted(query.kinds)))
     order = EVENTS.c.position.desc() if query.is_descending else EVENTS.c.position.asc()
-    return await tx.all(StoredEvent, select(EVENTS).where(*conditions).order_by(order).limit(query.limit))
+    ahead = select(func.length(EVENTS.c.body)).where(*conditions).order_by(order).limit(query.limit + 1)
+    sizes = list((await tx.execute(ahead)).scalars())
+    count = fitting(sizes[: query.limit])
+    if not count:
+        return EventPage([], has_more=False)
+    found = await tx.all(StoredEvent, select(EVENTS).where(*conditions).order_by(order).limit(count))
+    return EventPage(found, has_more=len(sizes) > count)
+
+
+def fitting(sizes: Sequence[int]) -> int:
+    """Return how many of the first events a page takes, by their sizes: one at least."""
+    left = MAX_PAGE_BYTES
+    for count, size in enumerate(sizes):
+        left -= size
+        if left < 0:
+            return max(count, 1)
+    return len(sizes)
 
 
 async def count(tx: Transaction, run_id: str) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import CTE, Executable, Table, bindparam, insert, select
+from sqlalchemy import CTE, Executable, Table, bindparam, insert, literal_column, select
 from sqlalchemy.dialects import postgresql
 
 from isthmus_store.record.event import NewEvent
@@ -19,6 +19,18 @@ from isthmus_store.table.instruction import INSTRUCTIONS
 from isthmus_store.table.run import RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import WriteTransaction
 
+#: Whether a run waits for a location. The state is a literal: for a parameter no database would use the partial index.
+HAS_WAITING: Final = (
+    select(RUNS.c.run_id)
+    .where(
+        RUNS.c.state == literal_column("'QUEUED'"),
+        RUNS.c.deployment == bindparam("b_deployment", type_=RUNS.c.deployment.type),
+        RUNS.c.location == bindparam("b_location", type_=RUNS.c.location.type),
+    )
+    # In the index's order: otherwise PostgreSQL may look through all runs for one.
+    .order_by(RUNS.c.queued_at, RUNS.c.run_id)
+    .limit(1)
+)
 #: What the database itself fills in.
 _COUNTED: Final = "position"
 _OPEN: Final = ("sent_at", "settled_at", "outcome")
@@ -29,8 +41,12 @@ _ATTEMPT_COLUMNS: Final = ("run_id", "attempt", "agent", "last_seq")
 async def insert_launched(
     tx: WriteTransaction, run: Run, *, history: Sequence[NewEvent], command: NewInstruction, at: datetime
 ) -> bool:
-    """Insert a dispatched run with all that belongs to it; False, having written nothing, when its id is taken."""
+    """Insert a dispatched run with all that belongs to it.
+
+    Returns False, having written nothing, when its id is taken, or when others wait for its location.
+    """
     values = {f"run_{column.name}": getattr(run, column.name) for column in RUNS.c}
+    values |= {"b_deployment": run.deployment, "b_location": run.location}
     values |= {f"attempt_{name}": getattr(run, name, 0) for name in _ATTEMPT_COLUMNS}
     values |= {f"command_{name}": getattr(command, name) for name in _COMMAND_COLUMNS}
     for position, event in enumerate(history, start=1):
@@ -55,9 +71,13 @@ def _event(run: Run, position: int, event: NewEvent, *, at: datetime) -> Mapping
 @cache
 def _statement(events: int) -> Executable:
     """Build the statement for a history of so many events."""
+    names = [column.name for column in RUNS.c]
+    row = select(*(bindparam(f"run_{column.name}", type_=column.type) for column in RUNS.c)).where(
+        ~HAS_WAITING.exists()
+    )
     new_run = (
         postgresql.insert(RUNS)
-        .values({column.name: bindparam(f"run_{column.name}", type_=column.type) for column in RUNS.c})
+        .from_select(names, row)
         .on_conflict_do_nothing(index_elements=["run_id"])
         .returning(RUNS.c.run_id)
         .cte("new_run")

@@ -1,9 +1,11 @@
 """Commands on their way to agents: written with the change that needs them, sent after it, settled by their result."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, text, update
 
 from isthmus_store.record.instruction import NewInstruction, OutboxInstruction
 from isthmus_store.state import InstructionOutcome
@@ -13,19 +15,14 @@ from isthmus_store.transaction import Transaction, WriteTransaction
 
 async def add(tx: WriteTransaction, instruction: NewInstruction) -> None:
     """Write a command. The same id twice is one command."""
-    values = {
-        "id": instruction.id,
-        "deployment": instruction.deployment,
-        "agent": instruction.agent,
-        "is_control": instruction.is_control,
-        "kind": instruction.kind,
-        "run_id": instruction.run_id,
-        "attempt": instruction.attempt,
-        "body": instruction.body,
-        "created_at": instruction.created_at,
-        "not_after": instruction.not_after,
-    }
-    await tx.execute(tx.insert(INSTRUCTIONS).on_conflict_do_nothing(index_elements=["id"]).values(values))
+    await add_many(tx, [instruction])
+
+
+async def add_many(tx: WriteTransaction, instructions: Iterable[NewInstruction]) -> None:
+    """Write commands, in their order; see `add`."""
+    rows = [asdict(instruction) for instruction in instructions]
+    if rows:
+        await tx.execute(tx.insert(INSTRUCTIONS).on_conflict_do_nothing(index_elements=["id"]), rows)
 
 
 async def get(tx: Transaction, instruction_id: str) -> OutboxInstruction | None:
@@ -39,11 +36,23 @@ async def get_many(tx: Transaction, ids: Collection[str]) -> dict[str, OutboxIns
     return {instruction.id: instruction for instruction in found}
 
 
-async def unsent(tx: Transaction, *, limit: int = 500) -> list[OutboxInstruction]:
-    """Return commands that no broker confirmed yet and that nobody settled, in the order of writing."""
-    table = INSTRUCTIONS
-    condition = (table.c.sent_at.is_(None), table.c.settled_at.is_(None))
-    return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.position).limit(limit))
+class Lane(NamedTuple):
+    """One way to an agent: its own queue at the broker, and its own order."""
+
+    deployment: str
+    agent: str
+    is_control: bool
+
+
+async def lanes(tx: Transaction) -> list[Lane]:
+    """Return where commands go that no broker confirmed yet and that nobody settled: a step along the index for each."""
+    return [Lane(row.deployment, row.agent, bool(row.is_control)) for row in await tx.execute(LANES)]
+
+
+async def unsent(tx: Transaction, lane: Lane, *, limit: int) -> list[OutboxInstruction]:
+    """Return the first commands of a lane that no broker confirmed yet and that nobody settled, in their order."""
+    parameters = {f"b_{name}": value for name, value in lane._asdict().items()} | {"b_limit": limit}
+    return await tx.all(OutboxInstruction, _UNSENT, parameters)
 
 
 async def mark_sent(tx: WriteTransaction, ids: Collection[str], *, at: datetime) -> None:
@@ -114,6 +123,50 @@ async def drop_agent(tx: WriteTransaction, *, deployment: str, agent: str, at: d
     return sorted(settled.values(), key=lambda instruction: instruction.position)
 
 
+_UNSENT = (
+    select(INSTRUCTIONS)
+    .where(
+        INSTRUCTIONS.c.sent_at.is_(None),
+        INSTRUCTIONS.c.settled_at.is_(None),
+        INSTRUCTIONS.c.deployment == bindparam("b_deployment"),
+        INSTRUCTIONS.c.agent == bindparam("b_agent"),
+        INSTRUCTIONS.c.is_control == bindparam("b_is_control"),
+    )
+    .order_by(INSTRUCTIONS.c.position)
+    .limit(bindparam("b_limit"))
+)
+# From each deployment to the next, and in each from agent to agent, along `ix_instructions_lane`; see `run_queue.LINES`.
+LANES = text(
+    """
+    WITH RECURSIVE among (deployment) AS (
+      SELECT min(deployment) FROM instructions WHERE sent_at IS NULL AND settled_at IS NULL
+      UNION ALL
+      SELECT (
+        SELECT min(it.deployment) FROM instructions AS it
+        WHERE it.sent_at IS NULL AND it.settled_at IS NULL AND it.deployment > among.deployment
+      ) FROM among WHERE among.deployment IS NOT NULL
+    ), head (deployment, agent) AS (
+      SELECT among.deployment, (
+        SELECT min(it.agent) FROM instructions AS it
+        WHERE it.sent_at IS NULL AND it.settled_at IS NULL AND it.deployment = among.deployment
+      ) FROM among WHERE among.deployment IS NOT NULL
+      UNION ALL
+      SELECT head.deployment, (
+        SELECT min(it.agent) FROM instructions AS it
+        WHERE it.sent_at IS NULL AND it.settled_at IS NULL
+          AND it.deployment = head.deployment AND it.agent > head.agent
+      ) FROM head WHERE head.agent IS NOT NULL
+    ), kind (is_control) AS (SELECT FALSE UNION ALL SELECT TRUE)
+    SELECT head.deployment, head.agent, kind.is_control FROM head, kind
+    WHERE head.agent IS NOT NULL AND (
+      SELECT it.position FROM instructions AS it
+      WHERE it.sent_at IS NULL AND it.settled_at IS NULL AND it.deployment = head.deployment
+        AND it.agent = head.agent AND it.is_control = kind.is_control
+      ORDER BY it.position LIMIT 1
+    ) IS NOT NULL
+    ORDER BY head.deployment, head.agent, kind.is_control
+    """
+)
 _GET_MANY = select(INSTRUCTIONS).where(INSTRUCTIONS.c.id.in_(bindparam("b_ids", expanding=True)))
 _SETTLE = (
     update(INSTRUCTIONS)

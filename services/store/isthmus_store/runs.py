@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select, update
 from isthmus_store import outbox
 from isthmus_store.errors import UnknownRunError
 from isthmus_store.events import PlacedEvent, index_facts, insert_many
-from isthmus_store.launch import insert_launched
+from isthmus_store.launch import HAS_WAITING, insert_launched
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import NewRun, Run
@@ -40,6 +40,8 @@ class Inserted:
 
     run: Run
     is_new: bool
+    #: Nothing was written, since others wait for the same location: the run has to be queued behind them.
+    must_wait: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +55,7 @@ class Signaled:
 
 async def insert(tx: WriteTransaction, run: NewRun) -> Inserted:
     """Queue a run. A run_id that exists already changes nothing and returns the run that is there."""
-    return await _insert(tx, _queued(run), tags=run.tags)
+    return await _insert(tx, as_queued(run), tags=run.tags)
 
 
 async def insert_dispatched(
@@ -68,29 +70,42 @@ async def insert_dispatched(
     """Insert a run that goes to an agent at once, with the first events of its history, in as few statements as can be.
 
     The same as `insert`, a Dispatched signal, `events.append` and, for the command that launches it, `outbox.add`; a
-    run_id that exists already changes nothing.
+    run_id that exists already changes nothing, and no run goes past those that wait for its location.
     """
-    queued = _queued(run)
+    queued = as_queued(run)
     decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=agent))
     dispatched = replace(advanced(queued, decision.facts, at=at), last_position=len(history))
     placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
     if tx.is_postgresql and command is not None:
         is_new = await insert_launched(tx, dispatched, history=history, command=command, at=at)
         if not is_new:
-            return Inserted(run=await existing(tx, run.run_id), is_new=False)
+            return await _not_inserted(tx, queued)
         await _insert_tags(tx, run.run_id, run.tags)
         await index_facts(tx, placed)
         return Inserted(run=dispatched, is_new=True)
+    if (await tx.execute(HAS_WAITING, _line(queued))).first() is not None:
+        return await _not_inserted(tx, queued)
     inserted = await _insert(tx, dispatched, tags=run.tags)
     if inserted.is_new:
-        await open_attempt(tx, dispatched)
+        await open_attempts(tx, [dispatched])
         await insert_many(tx, placed, stored_at=at)
         if command is not None:
             await outbox.add(tx, command)
     return inserted
 
 
-def _queued(run: NewRun) -> Run:
+async def _not_inserted(tx: Transaction, queued: Run) -> Inserted:
+    """Say why a run was not dispatched: its id is taken, or there is a queue."""
+    found = await get(tx, queued.run_id)
+    return Inserted(run=found or queued, is_new=False, must_wait=found is None)
+
+
+def _line(run: Run) -> Mapping[str, str]:
+    return {"b_deployment": run.deployment, "b_location": run.location}
+
+
+def as_queued(run: NewRun) -> Run:
+    """Return a new run as it begins: queued."""
     return Run(
         run_id=run.run_id,
         deployment=run.deployment,
@@ -186,14 +201,15 @@ async def signal(tx: WriteTransaction, run_id: str, news: RunSignal, *, at: date
     changed = advanced(run, decision.facts, at=at)
     await save(tx, [changed])
     if changed.state is RunState.DISPATCHED:
-        await open_attempt(tx, changed)
+        await open_attempts(tx, [changed])
     return Signaled(before=run, run=changed, decision=decision)
 
 
-async def open_attempt(tx: WriteTransaction, run: Run) -> None:
-    """Record who has the run's attempt. Idempotent."""
-    values = {"run_id": run.run_id, "attempt": run.attempt, "agent": run.agent, "last_seq": 0}
-    await tx.execute(tx.insert(RUN_ATTEMPTS).on_conflict_do_nothing().values(values))
+async def open_attempts(tx: WriteTransaction, dispatched: Iterable[Run]) -> None:
+    """Record who has the attempts of runs. Idempotent."""
+    rows = [{"run_id": run.run_id, "attempt": run.attempt, "agent": run.agent, "last_seq": 0} for run in dispatched]
+    if rows:
+        await tx.execute(tx.insert(RUN_ATTEMPTS).on_conflict_do_nothing(), rows)
 
 
 async def save(tx: WriteTransaction, runs: Iterable[Run]) -> None:
@@ -222,27 +238,6 @@ async def vouch(tx: WriteTransaction, run_ids: Collection[str], *, at: datetime)
     table = RUNS
     statement = update(table).where(table.c.run_id.in_(sorted(run_ids)), table.c.ended_at.is_(None))
     await tx.execute(statement.values(vouched_at=at))
-
-
-async def set_message(tx: WriteTransaction, messages: Mapping[str, str]) -> None:
-    """Say why queued runs wait, by run id. Runs that are no longer queued keep what they have."""
-    rows = [{"b_run_id": run_id, "b_message": message} for run_id, message in sorted(messages.items())]
-    if rows:
-        await tx.execute(_SET_MESSAGE, rows)
-
-
-async def queued(tx: Transaction, *, per_location: int = 100, limit: int = 2_000) -> list[Run]:
-    """Return runs that wait to be dispatched, oldest first: of each location the `per_location` oldest.
-
-    So thousands that wait for one location that nobody serves do not hide the others.
-    """
-    is_waiting = (RUNS.c.ended_at.is_(None), RUNS.c.state == RunState.QUEUED)
-    turn = func.row_number().over(
-        partition_by=(RUNS.c.deployment, RUNS.c.location), order_by=(RUNS.c.queued_at, RUNS.c.run_id)
-    )
-    ranked = select(RUNS.c.run_id, turn.label("turn")).where(*is_waiting).subquery()
-    statement = select(RUNS).join(ranked, ranked.c.run_id == RUNS.c.run_id).where(ranked.c.turn <= per_location)
-    return await tx.all(Run, statement.order_by(RUNS.c.queued_at, RUNS.c.run_id).limit(limit))
 
 
 async def active(tx: Transaction, *, deployment: str | None = None, agent: str | None = None) -> list[Run]:
@@ -320,9 +315,4 @@ _SAVE_MOVED = (
     update(RUNS)
     .where(RUNS.c.run_id == bindparam("b_run_id"))
     .values({name: bindparam(f"b_{name}") for name in (*_CHANGING, "last_position")})
-)
-_SET_MESSAGE = (
-    update(RUNS)
-    .where(RUNS.c.run_id == bindparam("b_run_id"), RUNS.c.state == RunState.QUEUED)
-    .values(message=bindparam("b_message"))
 )

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import LargeBinary, delete, func, select
 
 from isthmus_store.table.fleet import IDLE_SNAPSHOTS, SNAPSHOTS
 from isthmus_store.transaction import Transaction, WriteTransaction
@@ -27,3 +27,16 @@ async def known(tx: Transaction, hashes: Collection[str]) -> frozenset[str]:
     """Return those of the hashes whose snapshots are stored."""
     rows = await tx.execute(select(SNAPSHOTS.c.hash).where(SNAPSHOTS.c.hash.in_(hashes)))
     return frozenset(rows.scalars())
+
+
+async def size(tx: Transaction, snapshot_hash: str) -> int:
+    """Return how many bytes a snapshot has; 0 when it is not stored."""
+    found = await tx.execute(select(func.length(SNAPSHOTS.c.body)).where(SNAPSHOTS.c.hash == snapshot_hash))
+    return int(found.scalar_one_or_none() or 0)
+
+
+async def piece(tx: Transaction, snapshot_hash: str, *, offset: int, length: int) -> bytes:
+    """Return a part of a snapshot; empty behind its end, and when it is not stored."""
+    part = func.substr(SNAPSHOTS.c.body, offset + 1, length, type_=LargeBinary)
+    found = await tx.execute(select(part).where(SNAPSHOTS.c.hash == snapshot_hash))
+    return bytes(found.scalar_one_or_none() or b"")

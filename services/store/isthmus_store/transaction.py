@@ -1,6 +1,7 @@
 """Transactions as the store's functions take them: the type says whether a function writes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import CursorResult, Executable, Table, text
@@ -42,6 +43,12 @@ class WriteTransaction(Transaction):
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """Return an INSERT of this database that knows ON CONFLICT."""
         return postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """Do something that may fail by itself: what the block wrote is undone when it raises, and nothing else."""
+        async with self.connection.begin_nested():
+            yield
 
     async def exclusive(self, name: str) -> None:
         """Wait until no other transaction holds this name, and hold it until this one ends.

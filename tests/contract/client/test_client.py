@@ -5,8 +5,15 @@ import uuid
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo
-from isthmus.v1.control_plane_pb2 import LaunchRunRequest, RunState, RunUpdate
-from isthmus.v1.telemetry_pb2 import Event, LogChunk, LogStream
+from isthmus.v1.control_plane_pb2 import (
+    GetSnapshotRequest,
+    LaunchRunRequest,
+    Location,
+    LocationSettings,
+    RunState,
+    RunUpdate,
+)
+from isthmus.v1.telemetry_pb2 import Event, LocationSnapshot, LogChunk, LogStream
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.errors import (
     ClientError,
@@ -104,6 +111,15 @@ async def test_a_launch_carries_an_id_of_its_own_so_that_it_may_be_repeated(
     assert canned.plane.asked[0] == LaunchRunRequest(
         deployment="default", run_id=run.request.run.run_id, location="etl", job_name="nightly"
     )
+
+
+async def test_a_location_that_defines_much_is_told_whole(canned: CannedServer, client: ControlPlaneClient) -> None:
+    snapshot = LocationSnapshot(warnings=["one", "two"])
+    canned.plane.large_snapshot = snapshot.SerializeToString()
+    settings = LocationSettings(name="etl")
+    canned.plane.locations["etl"] = Location(settings=settings, snapshot_hash="abc", snapshot_bytes=10)
+    assert (await client.get_location("etl")).snapshot == snapshot
+    assert canned.plane.asked[-1] == GetSnapshotRequest(deployment="default", name="etl", snapshot_hash="abc")
 
 
 async def test_a_broken_watch_goes_on_where_it_stopped(canned: CannedServer, client: ControlPlaneClient) -> None:

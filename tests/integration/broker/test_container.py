@@ -3,9 +3,15 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from integration.broker.size_limit import (
+    check_a_journal_passes_a_small_limit,
+    check_a_large_message_is_refused_for_good,
+    small_limit,
+)
 from integration.broker_stand import (
     SOURCE,
     Inbox,
@@ -104,3 +110,12 @@ async def test_telemetry_that_waits_is_held_in_durable_quorum_queues(node: Rabbi
     listed = await node.control("list_queues", "--vhost", vhost, "--formatter=json", "name", "type", "durable")
     kinds = {queue["name"]: (queue["type"], queue["durable"]) for queue in json.loads(listed)}
     assert kinds[monitor_queue(0)] == ("quorum", True)
+
+
+async def test_what_is_too_large_is_cut_to_the_servers_limit_or_refused_for_good(
+    node: RabbitContainer, url: str, tmp_path: Path
+) -> None:
+    settings = await declared(url)
+    async with small_limit(node):
+        await check_a_large_message_is_refused_for_good(settings)
+        await check_a_journal_passes_a_small_limit(settings, tmp_path)

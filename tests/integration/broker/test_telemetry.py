@@ -5,6 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from integration.broker.size_limit import (
+    check_a_journal_passes_a_small_limit,
+    check_a_large_message_is_refused_for_good,
+    small_limit,
+)
 from integration.broker_stand import (
     SOURCE,
     address,
@@ -32,6 +37,7 @@ from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.backlog import JournalBacklog
 from isthmus_spool.journal import JournalWriter
 from support.eventually import eventually
+from support.rabbitmq import Rabbit
 from support.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -144,6 +150,18 @@ async def test_a_journal_is_relayed_in_order_through_an_outage(settings: BrokerS
         taken = await take_messages(monitor, 1000)
     # A batch whose confirm was lost in the outage is published twice; its sequence numbers tell.
     assert list(dict.fromkeys(taken)) == [str(number) for number in range(1000)]
+
+
+async def test_a_journal_passes_a_broker_that_takes_small_messages(
+    rabbitmq: Rabbit, settings: BrokerSettings, tmp_path: Path
+) -> None:
+    async with small_limit(rabbitmq.node):
+        await check_a_journal_passes_a_small_limit(settings, tmp_path)
+
+
+async def test_a_message_that_is_too_large_is_refused_for_good(rabbitmq: Rabbit, settings: BrokerSettings) -> None:
+    async with small_limit(rabbitmq.node):
+        await check_a_large_message_is_refused_for_good(settings)
 
 
 async def test_an_answer_reaches_only_its_asker(settings: BrokerSettings) -> None:

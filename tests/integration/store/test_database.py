@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -79,6 +80,29 @@ async def test_processes_that_start_at_once_migrate_once(database_url: str) -> N
     outputs = [(await process.communicate())[0].decode() for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, outputs
     assert sum("store_migrated" in output for output in outputs) == 1
+
+
+async def test_the_step_to_retention_forgets_what_settled_commands_said(database_url: str) -> None:
+    def upgrade(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+
+    insertion = text(
+        "INSERT INTO instructions (id, deployment, agent, is_control, kind, run_id, attempt, body, created_at, not_after,"
+        " settled_at) VALUES (:id, 'prod', 'lab', false, 'launch_run', '', 1, :body, 1, 2, :settled_at)"
+    )
+    async with Database.open(database_url) as database:
+        async with database.write() as tx:
+            await tx.connection.run_sync(upgrade)
+            for name, settled_at in (("open", None), ("settled", 3)):
+                values = {"id": name, "body": b"PASSWORD=hunter2", "settled_at": settled_at}
+                await tx.execute(insertion, values)
+        await database.migrate()
+        async with database.read() as reader:
+            rows = await reader.execute(text("SELECT id, body FROM instructions"))
+            assert {row.id: bytes(row.body) for row in rows} == {"open": b"PASSWORD=hunter2", "settled": b""}
 
 
 async def test_a_schema_of_a_newer_release_is_left_alone(database: Database) -> None:

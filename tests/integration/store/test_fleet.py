@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
-from isthmus_store import agents, locations, placements, snapshots
+from isthmus_store import agents, locations, placements, snapshot_pieces, snapshots
 from isthmus_store.database import Database
 from isthmus_store.record.agent import Agent, AgentHeard, NewAgent, Standby
 from isthmus_store.record.location import PlacementReport
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, LocationPhase
+from isthmus_store.table.fleet import SNAPSHOT_PIECES
+from sqlalchemy import select
 
 
 async def lab(database: Database, now: datetime, **changes: str) -> Agent:
@@ -222,3 +225,64 @@ async def test_a_snapshot_is_stored_once(database: Database, now: datetime) -> N
         assert await snapshots.get(tx, "h") == b"first"
         assert await snapshots.get(tx, "none") is None
         assert await snapshots.known(tx, {"h", "none"}) == {"h"}
+
+
+def piece(body: bytes, *, index: int, count: int, of: bytes, agent: str = "lab") -> snapshot_pieces.Piece:
+    return snapshot_pieces.Piece(
+        deployment="prod",
+        agent=agent,
+        snapshot_hash=sha256(of).hexdigest(),
+        index=index,
+        count=count,
+        body=body,
+    )
+
+
+async def waiting(database: Database) -> set[tuple[str, str]]:
+    async with database.read() as tx:
+        rows = await tx.execute(select(SNAPSHOT_PIECES.c.agent, SNAPSHOT_PIECES.c.hash))
+        return {(row.agent, row.hash) for row in rows}
+
+
+async def test_a_snapshot_in_pieces_is_stored_when_the_last_one_is_there(database: Database, now: datetime) -> None:
+    whole = bytes(range(256)) * 10
+    parts = [whole[start : start + 1000] for start in range(0, len(whole), 1000)]
+    digest = sha256(whole).hexdigest()
+    for index in (2, 0, 0, 1):
+        async with database.write() as tx:
+            assert await snapshots.get(tx, digest) is None
+            await snapshot_pieces.take(tx, piece(parts[index], index=index, count=3, of=whole), at=now)
+    async with database.write() as tx:
+        assert await snapshots.get(tx, digest) == whole
+        assert await snapshots.size(tx, digest) == len(whole)
+        assert await snapshots.piece(tx, digest, offset=1500, length=1000) == whole[1500:2500]
+        assert await snapshots.piece(tx, digest, offset=2500, length=1000) == whole[2500:]
+        assert (await snapshots.size(tx, "none"), await snapshots.piece(tx, "none", offset=0, length=9)) == (0, b"")
+        await snapshot_pieces.take(tx, piece(parts[0], index=0, count=3, of=whole), at=now)
+    assert await waiting(database) == set()
+
+
+async def test_pieces_that_are_not_what_their_hash_says_are_removed(database: Database, now: datetime) -> None:
+    async with database.write() as tx:
+        await snapshot_pieces.take(tx, piece(b"forged", index=0, count=2, of=b"truth"), at=now)
+        # What another agent sends of the same snapshot is its own.
+        await snapshot_pieces.take(tx, piece(b"tr", index=0, count=2, of=b"truth", agent="barn"), at=now)
+        await snapshot_pieces.take(tx, piece(b"uth", index=1, count=2, of=b"truth"), at=now)
+        assert await snapshots.get(tx, sha256(b"truth").hexdigest()) is None
+    assert await waiting(database) == {("barn", sha256(b"truth").hexdigest())}
+    async with database.write() as tx:
+        await snapshot_pieces.take(tx, piece(b"uth", index=1, count=2, of=b"truth", agent="barn"), at=now)
+        assert await snapshots.get(tx, sha256(b"truth").hexdigest()) == b"truth"
+
+
+async def test_what_was_half_sent_is_bounded_in_number_and_age(database: Database, now: datetime) -> None:
+    for number in range(6):
+        async with database.write() as tx:
+            half = piece(b"x", index=0, count=2, of=bytes([number]))
+            await snapshot_pieces.take(tx, half, at=now + timedelta(minutes=number))
+    kept = {("lab", sha256(bytes([number])).hexdigest()) for number in range(2, 6)}
+    assert await waiting(database) == kept
+    async with database.write() as tx:
+        late = piece(b"x", index=0, count=2, of=b"late", agent="barn")
+        await snapshot_pieces.take(tx, late, at=now + timedelta(days=2))
+    assert await waiting(database) == {("barn", sha256(b"late").hexdigest())}

@@ -7,6 +7,7 @@ from isthmus.v1.telemetry_pb2 import Event, RunQueued
 from isthmus_store import agents, events, locations, outbox, placements, runs, site
 from isthmus_store.database import Database
 from isthmus_store.events import new_event
+from isthmus_store.outbox import Lane
 from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import NewRun
@@ -62,7 +63,7 @@ async def test_a_launch_writes_run_attempt_history_and_command(database: Databas
         attempts = await events.attempts(tx, [run.run_id])
         stored = await events.after(tx, run.run_id, position=0)
         tags = await runs.tags(tx, [run.run_id])
-        unsent = await outbox.unsent(tx)
+        unsent = await outbox.unsent(tx, Lane("prod", "lab", is_control=False), limit=100)
     assert inserted.is_new
     assert inserted.run == read
     assert (read.state, read.agent, read.dispatched_at, read.last_position) == (RunState.DISPATCHED, "lab", now, 2)
@@ -88,7 +89,7 @@ async def test_a_launch_under_a_taken_id_writes_nothing(database: Database, now:
     assert again.run.agent == "lab"
     async with database.read() as tx:
         assert await events.after(tx, run.run_id, position=0) == []
-        assert [it.agent for it in await outbox.unsent(tx)] == ["lab"]
+        assert [it.agent for it in await outbox.unsent(tx, Lane("prod", "lab", is_control=False), limit=100)] == ["lab"]
 
 
 async def test_the_first_outcome_of_a_command_stays(database: Database, now: datetime) -> None:

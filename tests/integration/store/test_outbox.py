@@ -5,9 +5,12 @@ from datetime import datetime, timedelta
 
 from isthmus_store import alerts, outbox
 from isthmus_store.database import Database
+from isthmus_store.outbox import Lane
 from isthmus_store.record.alert import NewAlert
 from isthmus_store.record.instruction import NewInstruction, OutboxInstruction
 from isthmus_store.state import InstructionOutcome
+
+LAB = Lane("prod", "lab", is_control=False)
 
 
 def command(now: datetime, instruction_id: str, **changes: object) -> NewInstruction:
@@ -39,13 +42,13 @@ def ids(commands: list[OutboxInstruction]) -> list[str]:
 async def test_commands_are_sent_in_the_order_of_writing_and_once(database: Database, now: datetime) -> None:
     await add(database, *(command(now, name) for name in ("c", "a", "b", "a")))
     async with database.read() as tx:
-        waiting = await outbox.unsent(tx)
-        assert ids(await outbox.unsent(tx, limit=1)) == ["c"]
+        waiting = await outbox.unsent(tx, LAB, limit=100)
+        assert ids(await outbox.unsent(tx, LAB, limit=1)) == ["c"]
     assert ids(waiting) == ["c", "a", "b"]
     assert (waiting[0].body, waiting[0].run_id, waiting[0].not_after) == (b"body c", "r1", now + timedelta(minutes=5))
     async with database.write() as tx:
         await outbox.mark_sent(tx, ["c", "b"], at=now)
-        assert ids(await outbox.unsent(tx)) == ["a"]
+        assert ids(await outbox.unsent(tx, LAB, limit=100)) == ["a"]
         assert ids(await outbox.of_run(tx, "r1")) == ["c", "a", "b"]
 
 
@@ -58,7 +61,7 @@ async def test_the_first_result_settles_a_command(database: Database, now: datet
         assert await outbox.settle(tx, "a", outcome=InstructionOutcome.SUCCEEDED, at=later) is None
         assert await outbox.settle(tx, "nope", outcome=InstructionOutcome.SUCCEEDED, at=later) is None
         read = await outbox.get(tx, "a")
-        assert await outbox.unsent(tx) == []
+        assert await outbox.unsent(tx, LAB, limit=100) == []
     assert read is not None
     # A result proves the sending.
     assert (read.outcome, read.settled_at, read.sent_at) == (InstructionOutcome.FAILED, later, later)
@@ -84,7 +87,7 @@ async def test_a_removed_agent_s_commands_are_settled(database: Database, now: d
         assert not await outbox.has_unsettled(tx, deployment="prod", agent="barn", kind="drain_agent")
         assert ids(await outbox.drop_agent(tx, deployment="prod", agent="lab", at=now)) == ["a", "c"]
         assert not await outbox.has_unsettled(tx, deployment="prod", agent="lab", kind="drain_agent")
-        assert ids(await outbox.unsent(tx)) == ["b"]
+        assert await outbox.lanes(tx) == [LAB._replace(agent="barn")]
 
 
 def news(now: datetime, alert_id: str = "a1") -> NewAlert:

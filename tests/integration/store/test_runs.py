@@ -168,29 +168,10 @@ async def test_lists_for_the_scheduler_hold_the_right_runs(database: Database, n
     async with database.write() as tx:
         await runs.signal(tx, ended.run_id, Succeeded(attempt=1), at=now)
     async with database.read() as tx:
-        assert [run.run_id for run in await runs.queued(tx)] == [old.run_id, young.run_id]
         assert await runs.active(tx, deployment="prod", agent="lab") == [busy]
         assert await runs.active(tx, agent="elsewhere") == []
         assert await runs.active_counts(tx, deployment="prod") == {"lab": 1}
         assert set(await runs.get_many(tx, [old.run_id, "nope"])) == {old.run_id}
-
-
-async def test_many_waiting_for_one_location_do_not_hide_the_others(database: Database, now: datetime) -> None:
-    crowd = [await queue(database, new_run(now, age_s=100 - index)) for index in range(6)]
-    lonely = await queue(database, replace(new_run(now), location="reports"))
-    async with database.read() as tx:
-        found = await runs.queued(tx, per_location=2, limit=10)
-    assert [run.run_id for run in found] == [crowd[0].run_id, crowd[1].run_id, lonely.run_id]
-
-
-async def test_why_a_run_waits_is_told_only_while_it_waits(database: Database, now: datetime) -> None:
-    waiting = await queue(database, new_run(now))
-    moving = await dispatched(database, new_run(now), now)
-    async with database.write() as tx:
-        await runs.set_message(tx, {waiting.run_id: "no agent is online", moving.run_id: "no agent is online"})
-    async with database.read() as tx:
-        assert (await runs.existing(tx, waiting.run_id)).message == "no agent is online"
-        assert (await runs.existing(tx, moving.run_id)).message == ""
 
 
 # -------------------------------------------------------------------------------------------------------------- paging
@@ -300,3 +281,21 @@ async def test_telemetry_is_placed_in_bulk_and_attempts_remember_the_last_seq(
         assert (await runs.existing(tx, run.run_id)).last_position == 600
         assert (await events.attempts(tx, [run.run_id]))[AttemptRef(run.run_id, 1)].last_seq == 600
         assert [event.seq for event in await events.after(tx, run.run_id, position=590)] == list(range(591, 601))
+
+
+async def test_a_page_of_events_is_bounded_in_bytes_and_has_one_at_least(database: Database, now: datetime) -> None:
+    run = new_run(now)
+    await queue(database, run)
+    mib = 1024**2
+    for size in (mib, mib, mib, 3 * mib, 9 * mib, 10):
+        async with database.write() as tx:
+            news = [new_event(Event(message="x" * size))]
+            await events.append(tx, run.run_id, attempt=1, events=news, stored_at=now)
+    position, pages = 0, list[list[int]]()
+    async with database.read() as tx:
+        while page := await events.after(tx, run.run_id, position=position):
+            pages.append([it.position for it in page])
+            position = pages[-1][-1]
+        backwards = await events.of_run(tx, events.RunEventQuery(run_id=run.run_id, limit=2, is_descending=True))
+    assert pages == [[1, 2, 3], [4], [5], [6]]
+    assert ([it.position for it in backwards.events], backwards.has_more) == ([6], True)

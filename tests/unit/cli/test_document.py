@@ -42,3 +42,9 @@ def test_a_document_is_valid_json_whatever_it_holds() -> None:
 
 def test_a_number_that_a_newer_server_sends_stays_a_number() -> None:
     assert enum_text(99, descriptor=RunState.DESCRIPTOR) == "99"
+
+
+def test_a_moment_that_no_calendar_knows_is_a_document_all_the_same() -> None:
+    run = Run()
+    run.queued_at.seconds = 2**62
+    assert to_document(run)["queued_at"] == f"{2**62}.000000000"

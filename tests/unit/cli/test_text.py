@@ -1,13 +1,24 @@
 """Small values as people read them."""
 
+import math
 from datetime import UTC, datetime
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from isthmus.v1.telemetry_pb2 import AssetKey, Failure, MetadataEntry, MetadataValue, Table, TableRecord
+from isthmus.v1.telemetry_pb2 import AssetKey, Failure, MetadataEntry, MetadataValue, OpaqueValue, Table, TableRecord
 from isthmus_cli.view.failure import failure_headline, failure_lines
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.text import age_text, columns, count_text, duration_text, metadata_text, size_text
+from isthmus_cli.view.text import (
+    age_text,
+    clock_text,
+    columns,
+    count_text,
+    duration_text,
+    metadata_text,
+    moment_text,
+    size_text,
+    value_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +111,29 @@ def test_frames_of_the_framework_are_counted_but_never_all_of_them() -> None:
 )
 def test_a_size_is_written_in_the_unit_that_suits_it(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+@pytest.mark.parametrize("seconds", [1.7e12, 1e18, -1e18, math.nan, math.inf, -math.inf])
+def test_a_timestamp_that_no_calendar_knows_is_the_number_that_it_is(seconds: float) -> None:
+    assert value_text(MetadataValue(timestamp=seconds)) == f"{seconds:.15g}"
+
+
+@pytest.mark.parametrize("seconds", [2**63 - 1, -(2**63), 10**15])
+def test_a_moment_that_no_calendar_knows_is_told_all_the_same(seconds: int) -> None:
+    moment = Timestamp(seconds=seconds)
+    assert clock_text(moment) == moment_text(moment) == f"{float(seconds):.15g}"
+    assert age_text(moment)
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf])
+def test_a_duration_that_is_no_number_is_told(seconds: float) -> None:
+    assert duration_text(seconds) == "?"
+
+
+def test_odd_values_are_told_by_kind_and_size() -> None:
+    assert value_text(MetadataValue(opaque=OpaqueValue(type_name="Secret"))) == "<Secret>"
+    assert value_text(MetadataValue(table=Table(records=[TableRecord()], records_left_out=999_999))) == (
+        "<table of 1000000 rows>"
+    )
+    long = MetadataEntry(label="n", value=MetadataValue(big_int="9" * 10_000))
+    assert len(metadata_text([long])) < 100

@@ -8,13 +8,16 @@ from isthmus.v1.telemetry_pb2 import (
     AssetCheckEvaluated,
     AssetKey,
     CheckSeverity,
+    Cut,
     Event,
     Failure,
     LogMessage,
     RunReason,
+    RunRef,
     RunStarted,
     StepFailed,
     StepInput,
+    StepOutput,
     StepRestarted,
     StepSkipped,
     StepStarted,
@@ -48,6 +51,12 @@ def failed(step: str) -> Event:
 
 def lines_of(event: Event, *, took_s: float | None = None) -> list[str]:
     return [line[10:] for line in event_lines(event, took_s=took_s, paint=PLAIN)]
+
+
+def test_what_was_cut_out_of_an_event_is_named_with_the_way_to_it() -> None:
+    cuts = [Cut(field="step_output.metadata[x]", size_bytes=20_000_000, sha256="ab", is_kept=True), Cut(field="y")]
+    told = lines_of(Event(run=RunRef(run_id="r1", attempt=1), step_output=StepOutput(), cuts=cuts))
+    assert told == ["  cut: step_output.metadata[x], 20 MB in all: isthmus run logs r1 --value ab"]
 
 
 def test_a_steps_duration_is_its_own_word_or_the_time_between_its_events() -> None:

@@ -212,7 +212,7 @@ NAMES = {
 }
 #: Events that no journal holds: the control plane's and the agent's own.
 ELSEWHERE = {"run_queued", "run_dispatched", "run_starting", "run_cancel_requested", "location_report"}
-ELSEWHERE |= {"agent_heartbeat", "agent_stopped", "run_heartbeat", "instruction_result"}
+ELSEWHERE |= {"agent_heartbeat", "agent_stopped", "run_heartbeat", "instruction_result", "snapshot_piece"}
 
 
 def texts(message: Descriptor, seen: set[str]) -> Iterator[tuple[str, str]]:

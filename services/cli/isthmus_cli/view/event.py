@@ -7,7 +7,10 @@ from isthmus.v1.telemetry_pb2 import AssetCheckEvaluated, AssetMaterialized, Ass
 
 from isthmus_cli.view.failure import failure_headline
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.text import asset_text, clock_text, count_text, duration_text, metadata_text
+from isthmus_cli.view.text import asset_text, clock_text, count_text, duration_text, metadata_text, size_text
+
+#: The first values that were cut out of an event are named; `-o json` has them all.
+_SHOWN_CUTS = 3
 
 _Line = Callable[[Event, float | None, Paint], str]
 
@@ -22,10 +25,20 @@ def event_lines(event: Event, *, took_s: float | None, paint: Paint) -> list[str
     """
     tell = _TELLERS.get(event.WhichOneof("body") or "")
     text = tell(event, took_s, paint) if tell else ""
+    text = "\n".join(part for part in (text, *map(paint.dim, _cuts(event))) if part)
     if not text:
         return []
     first, *rest = text.split("\n")
     return [f"{paint.dim(clock_text(event.occurred_at))}  {first}", *(f"{'':12}{line}" for line in rest)]
+
+
+def _cuts(event: Event) -> list[str]:
+    """Tell what was cut out of an event, and how to have it whole."""
+    return [
+        f"  cut: {cut.field or 'lists'}, {size_text(cut.size_bytes)} in all:"
+        f" isthmus run logs {event.run.run_id} --value {cut.sha256}"
+        for cut in [cut for cut in event.cuts if cut.is_kept][:_SHOWN_CUTS]
+    ]
 
 
 def _queued(event: Event, _took_s: float | None, _paint: Paint) -> str:

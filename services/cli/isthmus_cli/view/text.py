@@ -1,5 +1,6 @@
 """Small values as people read them: durations, ages, asset keys, metadata."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,8 @@ _METADATA_CHARS = 80
 
 def duration_text(seconds: float) -> str:
     """Tell a duration with about three digits."""
+    if not math.isfinite(seconds):
+        return "?"
     if seconds < 1:
         return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < _MINUTE_S:
@@ -33,7 +36,7 @@ def age_text(moment: Timestamp | None, *, now: datetime | None = None) -> str:
     """Tell how long ago something was; "-" when it never was."""
     if moment is None or not (moment.seconds or moment.nanos):
         return "-"
-    seconds = max(((now or datetime.now(UTC)) - moment.ToDatetime(tzinfo=UTC)).total_seconds(), 0)
+    seconds = max((now or datetime.now(UTC)).timestamp() - epoch_s(moment), 0)
     if seconds < _MINUTE_S:
         return f"{int(seconds)} s ago"
     if seconds < _HOUR_S:
@@ -45,17 +48,31 @@ def age_text(moment: Timestamp | None, *, now: datetime | None = None) -> str:
 
 def clock_text(moment: Timestamp) -> str:
     """Tell the time of day here."""
-    return moment.ToDatetime(tzinfo=UTC).astimezone().strftime("%H:%M:%S")
+    return _local_text(epoch_s(moment), form="%H:%M:%S")
 
 
 def moment_text(moment: Timestamp) -> str:
     """Tell date and time here, with the zone."""
-    return moment.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    return _local_text(epoch_s(moment), form="%Y-%m-%d %H:%M:%S %Z")
+
+
+def epoch_s(moment: Timestamp) -> float:
+    """Return the seconds since 1970, also of a moment that no calendar has."""
+    return moment.seconds + moment.nanos / 1e9
 
 
 def seconds_between(start: Timestamp, end: Timestamp) -> float:
     """Measure from one moment to another."""
     return (end.seconds - start.seconds) + (end.nanos - start.nanos) / 1e9
+
+
+def _local_text(seconds: float, *, form: str) -> str:
+    """Write a moment as the clock here shows it; one that no calendar has as the number that it is."""
+    try:
+        moment = datetime.fromtimestamp(seconds, tz=UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.15g}"
+    return moment.strftime(form) if form else moment.isoformat(" ", "seconds")
 
 
 def asset_text(key: AssetKey) -> str:
@@ -124,13 +141,13 @@ def _cut(text: str) -> str:
 _VALUE_TELLERS: dict[str, Callable[[Any], str]] = {
     "null": lambda _: "null",
     "float": lambda number: f"{number:g}",
-    "timestamp": lambda epoch_s: datetime.fromtimestamp(epoch_s, tz=UTC).astimezone().isoformat(" ", "seconds"),
+    "timestamp": lambda seconds: _local_text(seconds, form=""),
     "asset": asset_text,
     "job": lambda job: job.job_name,
     "python_artifact": lambda artifact: f"{artifact.module}.{artifact.name}",
-    "table": lambda table: f"<table of {count_text(len(table.records), 'row')}>",
+    "table": lambda table: f"<table of {count_text(len(table.records) + table.records_left_out, 'row')}>",
     "table_schema": lambda schema: f"<schema of {count_text(len(schema.columns), 'column')}>",
-    "opaque": lambda opaque: opaque.text,
+    "opaque": lambda opaque: opaque.text or f"<{opaque.type_name}>",
     "column_lineage": lambda _: "<column lineage>",
     "code_references": lambda _: "<code references>",
 }

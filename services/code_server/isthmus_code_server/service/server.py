@@ -13,8 +13,8 @@ from isthmus_code_server.service.servicer import Servicer
 
 SERVICE_NAME = "isthmus.v1.CodeServer"
 
-#: The largest message, bytes: a snapshot of thousands of assets is larger than gRPC's 4 MiB.
-MAX_MESSAGE_BYTES = 64 * 1024**2
+#: The largest message, bytes, as the agent has it: a snapshot of 20,000 assets has some 60 MB.
+MAX_MESSAGE_BYTES = 256 * 1024**2
 
 _OPTIONS = (
     # Two servers on one address must not both believe that they have it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, NoReturn, TypeAlias
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 # Text, since the types are generic for the checker alone.
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]"
+_Wrap: TypeAlias = "Callable[[Callable[..., Any]], Callable[..., Any]]"
 #: Gives the status for an exception, or None to let it pass.
 _Judge = Callable[[Exception, str], status.Status | None]
 
@@ -44,6 +46,23 @@ def unexpected_error(error: Exception, method: str) -> status.Status:
     return status.unexpected(error_id)
 
 
+def rewrapped(handler: _Handler, *, unary: _Wrap, stream: _Wrap) -> _Handler:
+    """Return a handler with its behaviour wrapped; calls that no service of ours has are left as they are."""
+    if handler.unary_unary is not None:
+        return grpc.unary_unary_rpc_method_handler(
+            unary(handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+    if handler.unary_stream is not None:
+        return grpc.unary_stream_rpc_method_handler(
+            stream(handler.unary_stream),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+    return handler
+
+
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Answers a call with the status that a judge finds for the handler's exception."""
 
@@ -58,19 +77,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         method = str(handler_call_details.method)
         if handler is None or not method.startswith("/isthmus."):
             return handler
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(handler.unary_unary, method=method),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(handler.unary_stream, method=method),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        return handler
+        return rewrapped(
+            handler, unary=partial(self._unary, method=method), stream=partial(self._stream, method=method)
+        )
 
     def _unary(self, behaviour: Callable[..., Any], *, method: str) -> Callable[..., Any]:
         async def call(request: object, context: _Context) -> object:

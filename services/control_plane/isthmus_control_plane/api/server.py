@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 from isthmus.v1 import control_plane_pb2
 from isthmus.v1.control_plane_pb2_grpc import add_ControlPlaneServicer_to_server
 
+from isthmus_control_plane.api.gate import GateInterceptor
 from isthmus_control_plane.api.interceptor import ErrorInterceptor, known_error, unexpected_error
 from isthmus_control_plane.api.service import ControlPlaneService
 from isthmus_control_plane.api.token import TokenInterceptor, announced_token
@@ -40,7 +41,12 @@ class ApiServer:
         door = TokenInterceptor()
         server = grpc.aio.server(
             # The first is the outermost: what the inner one does not know ends up there.
-            interceptors=(door, ErrorInterceptor(unexpected_error), ErrorInterceptor(known_error)),
+            interceptors=(
+                door,
+                ErrorInterceptor(unexpected_error),
+                ErrorInterceptor(known_error),
+                GateInterceptor(max_streams=settings.max_streams_per_connection),
+            ),
             options=(
                 # By default two servers could share one port, and answer in turns.
                 ("grpc.so_reuseport", 0),

@@ -75,6 +75,13 @@ class ControlPlaneService(ControlPlaneServicer):
             async for view in views:
                 yield _location(view)
 
+    async def GetSnapshot(
+        self, request: api.GetSnapshotRequest, context: _Context
+    ) -> AsyncIterator[telemetry_pb2.SnapshotPiece]:
+        async with aclosing(self._desks.locations.snapshot(request)) as pieces:
+            async for piece in pieces:
+                yield piece
+
     async def RemoveLocation(self, request: api.RemoveLocationRequest, context: _Context) -> api.RemoveLocationResponse:
         await self._desks.locations.remove(request)
         return api.RemoveLocationResponse()
@@ -118,4 +125,6 @@ def _agent(view: AgentView) -> api.Agent:
 
 
 def _location(view: LocationView) -> api.Location:
-    return message.location(view.location, placements=view.placements, standbys=view.standbys, snapshot=view.snapshot)
+    told = message.location(view.location, placements=view.placements, standbys=view.standbys, snapshot=view.snapshot)
+    told.snapshot_hash, told.snapshot_bytes = view.snapshot_hash, view.snapshot_bytes
+    return told

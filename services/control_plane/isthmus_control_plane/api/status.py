@@ -18,6 +18,7 @@ from isthmus_control_plane.errors import (
     NotFoundError,
     PreconditionError,
     StoppingError,
+    TooManyStreamsError,
     UnsupportedByAgentError,
     Violation,
 )
@@ -45,6 +46,7 @@ _KINDS: dict[type[ControlPlaneError], _Kind] = {
     LocationUnavailableError: _Kind(grpc.StatusCode.UNAVAILABLE, "LOCATION_UNAVAILABLE"),
     BrokerAwayError: _Kind(grpc.StatusCode.UNAVAILABLE, "BROKER_AWAY"),
     AnswerTimeoutError: _Kind(grpc.StatusCode.DEADLINE_EXCEEDED, "AGENT_SILENT"),
+    TooManyStreamsError: _Kind(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
     StoppingError: _Kind(grpc.StatusCode.UNAVAILABLE, "STOPPING"),
     UnsupportedByAgentError: _Kind(grpc.StatusCode.UNIMPLEMENTED, "UNSUPPORTED_BY_AGENT"),
 }

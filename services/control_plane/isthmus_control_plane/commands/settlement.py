@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, runs
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.signal import LaunchExpired, LaunchRefused
-from isthmus_store.state import InstructionOutcome, RunState
+from isthmus_store.state import InstructionOutcome, RunReason, RunState
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import history
+from isthmus_control_plane.commands.verdict import Fate
 
 log = get_logger(__name__)
 
@@ -29,6 +31,38 @@ def expired(row: OutboxInstruction) -> Loss:
     """Return the loss of a command that nobody took in time."""
     text = f"agent {row.agent} did not take the launch before its deadline"
     return Loss(InstructionOutcome.EXPIRED, LaunchExpired(attempt=row.attempt, message=text))
+
+
+def unsendable(row: OutboxInstruction) -> Loss:
+    """Return the loss of a command that cannot be published, for a reason that nobody foresaw."""
+    text = f"the launch could not be sent to agent {row.agent}; the control plane's log has the details under {row.id}"
+    return _refused(row, reason=RunReason.INTERNAL_ERROR, message=text)
+
+
+def too_large(row: OutboxInstruction, *, why: str) -> Loss:
+    """Return the loss of a command that the broker takes neither now nor later."""
+    return _refused(row, reason=RunReason.INVALID_REQUEST, message=f"the launch is too large to be sent: {why}")
+
+
+def loss_of(row: OutboxInstruction, *, fate: Fate) -> Loss | None:
+    """Return the loss of a command whose message died; None when that ends nothing."""
+    match fate:
+        case Fate.EXPIRED:
+            return expired(row)
+        case Fate.HOMELESS:
+            text = f"agent {row.agent} was removed before it took the launch; create it again, or launch once more"
+            return _refused(row, reason=RunReason.LOCATION_UNAVAILABLE, message=text)
+        case Fate.REJECTED:
+            text = f"agent {row.agent} could not read the launch, or failed each time; look at its log and its version"
+            return _refused(row, reason=RunReason.INTERNAL_ERROR, message=text)
+        case Fate.KEEP | Fate.SEND_AGAIN:
+            return None
+        case _:
+            assert_never(fate)
+
+
+def _refused(row: OutboxInstruction, *, reason: RunReason, message: str) -> Loss:
+    return Loss(InstructionOutcome.FAILED, LaunchRefused(attempt=row.attempt, reason=reason, message=message))
 
 
 async def settle(tx: WriteTransaction, row: OutboxInstruction, *, loss: Loss, at: datetime) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1.telemetry_pb2 import SnapshotPiece
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, locations, placements, snapshots
 from isthmus_store.record.agent import Agent, Standby
@@ -20,7 +21,12 @@ from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
 
+_SNAPSHOT_REMEDY = "Ask GetLocation for the snapshot_hash that is served now."
 _REMEDY = "Add it with ApplyLocation, or list the locations with ListLocations."
+#: A location is told with what it defines up to this size, bytes: below what gRPC's clients take by default.
+_WHOLE_SNAPSHOT_BYTES = 2 * 1024**2
+#: A piece of what a location defines, bytes.
+_PIECE_BYTES = 1024**2
 #: How often a watcher looks when nothing wakes it, seconds.
 _POLL_S = 1.0
 
@@ -33,8 +39,11 @@ class LocationView:
     placements: Sequence[Placement]
     #: What waits for a run on each agent that holds it, by the agent's name.
     standbys: Mapping[str, Standby]
-    #: A LocationSnapshot of the serving generation; None when none serves, and in lists.
+    #: The LocationSnapshot of the serving generation; None when none serves, in lists, and where it is large.
     snapshot: bytes | None = None
+    #: Its name and size, bytes.
+    snapshot_hash: str = ""
+    snapshot_bytes: int = 0
 
 
 class LocationDesk:
@@ -108,6 +117,22 @@ class LocationDesk:
                 await wake.wait(at_most_s=_POLL_S)
         raise StoppingError
 
+    async def snapshot(self, request: api.GetSnapshotRequest) -> AsyncGenerator[SnapshotPiece, None]:
+        """Yield what a location defines, in pieces: one of them is in memory at a time."""
+        refuse(rules.named(deployment=request.deployment, name=request.name))
+        key, name = LocationKey(request.deployment or DEFAULT, request.name), request.snapshot_hash
+        async with self._core.database.read() as tx:
+            held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
+            is_held = name in {it.snapshot_hash for it in held}
+            size = await snapshots.size(tx, name) if name and is_held else 0
+        if not size:
+            raise NotFoundError("snapshot", name=name, deployment=key.deployment, remedy=_SNAPSHOT_REMEDY)
+        starts = range(0, size, _PIECE_BYTES)
+        for index, start in enumerate(starts):
+            async with self._core.database.read() as tx:
+                data = await snapshots.piece(tx, name, offset=start, length=_PIECE_BYTES)
+            yield SnapshotPiece(snapshot_hash=name, index=index, count=len(starts), data=data)
+
     async def remove(self, request: api.RemoveLocationRequest) -> None:
         """Remove a location and tell its agent; its runs go on, and those that are queued wait for it to come back."""
         refuse(rules.named(deployment=request.deployment, name=request.name))
@@ -130,8 +155,9 @@ async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = F
     held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
     serving = next((it.snapshot_hash for it in held if it.serving_generation and it.snapshot_hash), "")
     there = await agents.get_many(tx, {(key.deployment, it.agent) for it in held})
-    snapshot = await snapshots.get(tx, serving) if serving else None
-    return LocationView(location, held, _standbys(there.values(), key.name), snapshot)
+    size = await snapshots.size(tx, serving) if serving else 0
+    snapshot = await snapshots.get(tx, serving) if 0 < size <= _WHOLE_SNAPSHOT_BYTES else None
+    return LocationView(location, held, _standbys(there.values(), key.name), snapshot, serving, size)
 
 
 def _standbys(there: Iterable[Agent], location: str) -> dict[str, Standby]:

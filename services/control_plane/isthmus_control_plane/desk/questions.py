@@ -80,7 +80,7 @@ def _serving(key: LocationKey, *, seen: world.World) -> Respondent:
     if key not in seen.locations:
         remedy = "Add it with ApplyLocation, or list the locations with ListLocations."
         raise NotFoundError("location", name=key.name, deployment=key.deployment, remedy=remedy)
-    verdict = queue.decide(queue.QueuedRun("", key), fleet=seen.fleet)
+    verdict = queue.decide(key, fleet=seen.fleet)
     if isinstance(verdict, queue.Wait):
         raise LocationUnavailableError(key.name, why=verdict.reason)
     return respondent_of(seen.agents[verdict.agent])

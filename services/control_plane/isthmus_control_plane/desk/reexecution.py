@@ -77,10 +77,10 @@ async def _course(tx: Transaction, run: Run) -> Course:
     while True:  # pauses: the store is asked for the next page
         query = RunEventQuery(run_id=run.run_id, after_position=position, kinds=reexecution.KINDS, limit=_PAGE)
         page = await events.of_run(tx, query)
-        read += [Event.FromString(stored.body) for stored in page if stored.attempt == run.attempt]
-        if len(page) < _PAGE:
+        read += [Event.FromString(stored.body) for stored in page.events if stored.attempt == run.attempt]
+        if not page.has_more:
             return Course.of(read)
-        position = page[-1].position
+        position = page.events[-1].position
 
 
 def _steps(course: Course, *, parent: Run, request: _Request, is_whole: bool) -> tuple[list[str], dict[str, str]]:

@@ -1,5 +1,6 @@
 """Runs: launched, shown, listed and ended."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 from isthmus.v1 import control_plane_pb2 as api
@@ -17,6 +18,7 @@ from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch
+from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.errors import NotFoundError
 from isthmus_control_plane.key import DEFAULT, AgentKey
 from isthmus_control_plane.validation import request as rules
@@ -30,9 +32,10 @@ _DEFAULT_PAGE = 50
 class RunDesk:
     """Launches, shows and ends runs."""
 
-    def __init__(self, core: Core, *, acceptor: Acceptor) -> None:
+    def __init__(self, core: Core, *, acceptor: Acceptor, waits: Waits) -> None:
         self._core = core
         self._acceptor = acceptor
+        self._waits = waits
 
     async def launch(self, request: api.LaunchRunRequest) -> Run:
         """Accept a run: from the return on it will end in a state with a reason, whatever dies.
@@ -53,7 +56,8 @@ class RunDesk:
         """Return one run."""
         refuse(rules.of_run(deployment=deployment, run_id=run_id))
         async with self._core.database.read() as tx:
-            return await find(tx, deployment=deployment or DEFAULT, run_id=run_id.lower())
+            run = await find(tx, deployment=deployment or DEFAULT, run_id=run_id.lower())
+        return self._waits.explained(run)
 
     async def page(self, query: api.ListRunsQuery) -> RunPage:
         """Return a page of runs, newest first."""
@@ -70,7 +74,8 @@ class RunDesk:
             after=RunCursor.decode(query.page_token) if query.page_token else None,
         )
         async with self._core.database.read() as tx:
-            return await run_page.page(tx, wanted)
+            found = await run_page.page(tx, wanted)
+        return replace(found, runs=tuple(self._waits.explained(run) for run in found.runs))
 
     async def terminate(self, request: api.TerminateRunRequest) -> Run:
         """Ask for a run's end. A queued one is canceled at once; one that has ended stays as it is."""

@@ -1,6 +1,7 @@
 """A run's history, told as it happens."""
 
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
@@ -10,8 +11,9 @@ from isthmus_store.record.run import Run
 
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.runs import find
+from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.errors import StoppingError, Violation
-from isthmus_control_plane.key import DEFAULT
+from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -30,8 +32,9 @@ class _Look:
 class WatchDesk:
     """Tells runs' histories."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, *, waits: Waits) -> None:
         self._core = core
+        self._waits = waits
 
     async def watch(self, request: api.WatchRunRequest) -> AsyncGenerator[Run | StoredEvent, None]:
         """Yield the run, its events after the position, and the run again whenever it changed.
@@ -43,11 +46,14 @@ class WatchDesk:
         """
         refuse(rules.of_run(deployment=request.deployment, run_id=request.run_id))
         position, told = request.after_position, None
-        with self._core.hub.run(request.run_id.lower()) as wake:
+        with ExitStack() as listening:
+            wake = listening.enter_context(self._core.hub.run(request.run_id.lower()))
             while not self._core.hub.is_closed:  # pauses: the store is asked for the next page
                 look = await self._look(request, position=position)
                 if told is None:
                     refuse(_position_violations(request, run=look.run))
+                    line = LocationKey(look.run.deployment, look.run.location)
+                    listening.enter_context(self._core.hub.line(line, wake=wake))
                     yield look.run
                     told = look.run
                 for event in look.events:
@@ -60,7 +66,7 @@ class WatchDesk:
                     told = look.run
                 if is_over:
                     return
-                if len(look.events) < _PAGE:
+                if not look.events or position >= look.run.last_position:
                     await wake.wait(at_most_s=_POLL_S)
         raise StoppingError
 
@@ -68,7 +74,7 @@ class WatchDesk:
         run_id = request.run_id.lower()
         async with self._core.database.read() as tx:
             run = await find(tx, deployment=request.deployment or DEFAULT, run_id=run_id)
-            return _Look(run, await events.after(tx, run_id, position=position, limit=_PAGE))
+            return _Look(self._waits.explained(run), await events.after(tx, run_id, position=position, limit=_PAGE))
 
 
 def _is_news(run: Run, *, told: Run) -> bool:

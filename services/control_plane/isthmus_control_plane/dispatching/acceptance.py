@@ -9,6 +9,7 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_store import runs
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import AttemptRef, NewRun, Run
+from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 from isthmus_control_plane import clock, history
@@ -16,7 +17,7 @@ from isthmus_control_plane.commands import command
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
-from isthmus_control_plane.dispatching.queue import Dispatch, QueuedRun, Wait
+from isthmus_control_plane.dispatching.queue import Wait
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError, NotFoundError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.key import LocationKey
@@ -83,8 +84,10 @@ class Acceptor:
             written = await self._write(tx, plan, at=at)
         if not written.is_new:
             return _same(written.run, launch)
-        self._dispatcher.offer(*written.instructions)
         run = written.run
+        self._dispatcher.offer(*written.instructions)
+        if run.state is RunState.QUEUED:
+            self._core.hub.queue.ring()
         log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
         return run
 
@@ -108,36 +111,51 @@ class Acceptor:
             asked = _as_launch(built)
             refuse(launch_violations(asked, definitions=definitions))
             built.job_name = resolve_job(asked, definitions=definitions)
-        verdict = queue.decide(QueuedRun(built.run.run_id, key), fleet=seen.fleet)
-        return _Plan(deployment, built, launch.requested_by, verdict)
+        return _Plan(deployment, built, launch.requested_by, queue.decide(key, fleet=seen.fleet))
 
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
-        request = plan.request
-        new = NewRun(
-            run_id=request.run.run_id,
-            deployment=plan.deployment,
-            location=request.location,
-            job_name=request.job_name,
-            request=request.SerializeToString(),
-            queued_at=at,
-            requested_by=plan.requested_by,
-            message=plan.verdict.reason if isinstance(plan.verdict, Wait) else "",
-            tags=dict(request.tags),
-        )
-        ref = AttemptRef(new.run_id, new.attempt)
-        news = [history.queued(ref, requested_by=plan.requested_by, at=at)]
-        if not isinstance(plan.verdict, Dispatch):
-            inserted = await runs.insert(tx, new)
-            end = await history.append(tx, ref, news=news, at=at) if inserted.is_new else inserted.run.last_position
-            return _Written(replace(inserted.run, last_position=end), is_new=inserted.is_new)
+        """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
+        new = _new_run(plan, at=at)
+        if isinstance(plan.verdict, Wait):
+            return await _queue(tx, replace(new, message=plan.verdict.reason))
         agent = plan.verdict.agent
         lifetime = timedelta(seconds=self._core.settings.launch_timeout_s)
-        instruction = command.launch(agent, request=request, at=at, lifetime=lifetime)
-        news.append(history.dispatched(ref, agent=agent.name, instruction_id=instruction.id, at=at))
+        instruction = command.launch(agent, request=plan.request, at=at, lifetime=lifetime)
+        news = [
+            history.queued(_ref(new), requested_by=new.requested_by, at=at),
+            history.dispatched(_ref(new), agent=agent.name, instruction_id=instruction.id, at=at),
+        ]
         inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
-        if not inserted.is_new:
-            return _Written(inserted.run, is_new=False)
-        return _Written(inserted.run, is_new=True, instructions=(instruction,))
+        if inserted.must_wait:
+            return await _queue(tx, replace(new, message=queue.in_line(LocationKey(new.deployment, new.location))))
+        return _Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
+
+
+async def _queue(tx: WriteTransaction, new: NewRun) -> _Written:
+    inserted = await runs.insert(tx, new)
+    if not inserted.is_new:
+        return _Written(inserted.run, is_new=False)
+    news = [history.queued(_ref(new), requested_by=new.requested_by, at=new.queued_at)]
+    end = await history.append(tx, _ref(new), news=news, at=new.queued_at)
+    return _Written(replace(inserted.run, last_position=end), is_new=True)
+
+
+def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
+    request = plan.request
+    return NewRun(
+        run_id=request.run.run_id,
+        deployment=plan.deployment,
+        location=request.location,
+        job_name=request.job_name,
+        request=request.SerializeToString(),
+        queued_at=at,
+        requested_by=plan.requested_by,
+        tags=dict(request.tags),
+    )
+
+
+def _ref(new: NewRun) -> AttemptRef:
+    return AttemptRef(new.run_id, new.attempt)
 
 
 def _as_launch(request: RunRequest) -> api.LaunchRunRequest:

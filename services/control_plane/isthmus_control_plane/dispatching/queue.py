@@ -1,8 +1,10 @@
 """Which queued runs leave the queue, and where to; or, in words, why they wait. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from itertools import cycle, islice
+from typing import Final, TypeVar
 
 from isthmus_store.state import AgentState
 
@@ -10,49 +12,73 @@ from isthmus_control_plane.fleet.facts import Agent, Fleet, Location
 from isthmus_control_plane.fleet.placement import is_live
 from isthmus_control_plane.key import AgentKey, LocationKey
 
-
-@dataclass(frozen=True, slots=True)
-class QueuedRun:
-    """A run that waits for its turn."""
-
-    run_id: str
-    location: LocationKey
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The run goes to this agent now."""
+    """The runs of the location go to this agent now."""
 
-    run_id: str
     agent: AgentKey
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The run stays in the queue."""
+    """The runs of the location stay in the queue."""
 
-    run_id: str
-    #: One line for people: what it waits for.
+    #: One line for people: what they wait for.
     reason: str
 
 
 Verdict = Dispatch | Wait
 
-#: A rule says why a run must wait, or None when it has nothing against it.
+#: A rule says why runs must wait, or None when it has nothing against them.
 _Rule = Callable[[LocationKey, Fleet], str | None]
 
 
-def decide(run: QueuedRun, *, fleet: Fleet) -> Verdict:
-    """Dispatch one run to the agent that serves its location, or say why it waits."""
-    reason = next((reason for rule in _RULES if (reason := rule(run.location, fleet)) is not None), None)
-    if reason is not None:
-        return Wait(run.run_id, reason)
-    return Dispatch(run.run_id, fleet.holdings[run.location].agent)
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of a location's runs may leave the queue in one round, and where to."""
+
+    location: LocationKey
+    agent: AgentKey
+    count: int
 
 
-def decide_all(runs: Iterable[QueuedRun], *, fleet: Fleet) -> list[Verdict]:
-    """Decide about runs in the queue's order, oldest first."""
-    return [decide(run, fleet=fleet) for run in runs]
+def decide(location: LocationKey, *, fleet: Fleet) -> Verdict:
+    """Dispatch a location's runs to the agent that serves it, or say why they wait."""
+    reason = next((reason for rule in _RULES if (reason := rule(location, fleet)) is not None), None)
+    return Wait(reason) if reason is not None else Dispatch(fleet.holdings[location].agent)
+
+
+def in_line(location: LocationKey) -> str:
+    """Say why a run waits whose location could take it: the runs before it go first."""
+    return f"earlier runs of location {location.name} go first"
+
+
+def deal(serving: Mapping[LocationKey, AgentKey], *, room: int, start: int = 0) -> list[Share]:
+    """Divide the room of a round: one run for each deployment in turn, and in each for one location after the other.
+
+    Args:
+        serving: The locations that runs wait for and that can take them, with their agents.
+        room: How many runs may leave.
+        start: How many left in the rounds before, so that where this one begins moves on.
+    """
+    by_deployment: dict[str, list[LocationKey]] = {}
+    for key in sorted(serving):
+        by_deployment.setdefault(key.deployment, []).append(key)
+    if not by_deployment:
+        return []
+    deployments = _turned(list(by_deployment.values()), by=start)
+    turns = [cycle(_turned(keys, by=start)) for keys in deployments]
+    dealt = Counter(next(turn) for turn in islice(cycle(turns), room))
+    return [Share(key, serving[key], count) for key, count in dealt.items()]
+
+
+def _turned(items: list[_T], *, by: int) -> list[_T]:
+    """Return the items, begun with another one."""
+    offset = by % len(items)
+    return items[offset:] + items[:offset]
 
 
 def _location_exists(key: LocationKey, fleet: Fleet) -> str | None:

@@ -3,9 +3,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
+from google.protobuf.message import DecodeError
 from isthmus.v1.telemetry_pb2 import Failure
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_store import agents, locations, outbox, placements, site
+from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement
 from isthmus_store.state import LocationPhase
@@ -17,7 +21,12 @@ from isthmus_control_plane.fleet.facts import Fleet
 from isthmus_control_plane.key import AgentKey, LocationKey
 
 #: An agent that works towards an old set of locations is told again after this long.
-_SYNC_PATIENCE = timedelta(seconds=30)
+_SYNC_PATIENCE: Final = timedelta(seconds=30)
+#: The highest revision that an agent is believed to work towards: there is room above it for those that it is sent.
+MAX_REVISION: Final = 2**62
+#: A location that cannot be moved stays where it is, an agent that cannot be told waits; the others go on.
+_LOCATIONS: Final = Boundary("location to place", passes=(TransientStoreError,))
+_AGENTS: Final = Boundary("agent to tell", passes=(TransientStoreError,))
 
 
 @dataclass(frozen=True)
@@ -99,20 +108,34 @@ async def settle_fleet(
         changed: Locations whose spec this transaction changed.
     """
     moves = placement.plan(world.fleet)
+    moved: list[LocationKey] = []
     orders = sync.plan(world.fleet, moves=moves, changed=changed)
     hashes = {key: row.snapshot_hash for key, row in world.placements.items()}
     holders = {key: holding.agent for key, holding in world.fleet.holdings.items()}
     for move in moves:
-        await _carry_out(tx, move, at=at)
+        with _LOCATIONS.guard(deployment=move.location.deployment, location=move.location.name) as fate:
+            async with tx.part():
+                await _carry_out(tx, move, at=at)
+        if fate.error is not None:
+            continue
+        moved.append(move.location)
         holders.pop(move.location, None)
         if move.target is not None:
             holders[move.location] = move.target
     for order in orders:
         names = sorted(key for key, agent in holders.items() if agent == order.agent)
-        held = [command.HeldLocation(world.locations[key], hashes.get(key, "")) for key in names]
-        await _tell(tx, world.agents[order.agent], order=order, held=held, at=at)
+        ids = {"deployment": order.agent.deployment, "agent": order.agent.name}
+        with _AGENTS.guard(**ids) as fate:
+            held = [command.HeldLocation(world.locations[key], hashes.get(key, "")) for key in names]
+            async with tx.part():
+                await _tell(tx, world.agents[order.agent], order=order, held=held, at=at)
+        if fate.error is not None:
+            with _AGENTS.guard(**ids):
+                # It is behind now, and so it is told again after a while.
+                async with tx.part():
+                    await agents.bump_sync(tx, deployment=order.agent.deployment, name=order.agent.name)
         memory.told_at[order.agent] = at
-    return [move.location for move in moves]
+    return moved
 
 
 async def _carry_out(tx: WriteTransaction, move: placement.Move, *, at: datetime) -> None:
@@ -130,7 +153,9 @@ async def _tell(
     revision = agent.sync_revision
     if order.is_new_revision:
         # Above what the agent has seen, since it ignores anything lower.
-        revision = await agents.bump_sync(tx, deployment=deployment, name=name, above=agent.desired_revision)
+        revision = await agents.bump_sync(
+            tx, deployment=deployment, name=name, above=min(agent.desired_revision, MAX_REVISION)
+        )
     await outbox.add(tx, command.sync(order.agent, revision=revision, held=held, at=at))
     await agents.mark_synced(tx, deployment=deployment, name=name, incarnation=agent.incarnation)
 
@@ -143,18 +168,25 @@ def _agent(row: Agent, *, is_sync_underway: bool) -> facts.Agent:
         incarnation=row.incarnation,
         synced_incarnation=row.synced_incarnation,
         sync_revision=row.sync_revision,
-        reported_revision=row.desired_revision,
+        reported_revision=min(row.desired_revision, MAX_REVISION),
         is_sync_underway=is_sync_underway,
     )
 
 
 def _holding(row: Placement) -> facts.Holding:
-    first_line = Failure.FromString(row.failure).message.strip().partition("\n")[0] if row.failure else ""
     return facts.Holding(
         location=LocationKey(row.deployment, row.location),
         agent=AgentKey(row.deployment, row.agent),
         generation=row.generation,
         serving_generation=row.serving_generation,
         has_failed=row.phase is LocationPhase.FAILED,
-        failure=first_line,
+        failure=_first_line(row.failure),
     )
+
+
+def _first_line(failure: bytes) -> str:
+    """Return what went wrong, for people; a report that cannot be read says so."""
+    try:
+        return Failure.FromString(failure).message.strip().partition("\n")[0]
+    except DecodeError:
+        return "the agent's report of it cannot be read"

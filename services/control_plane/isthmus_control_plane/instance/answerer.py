@@ -8,9 +8,11 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from isthmus.v1 import instance_pb2 as pb
 from isthmus.v1.telemetry_pb2 import RunRef
-from isthmus_broker.errors import BrokerError
+from isthmus_broker.errors import BrokerError, PublishRefusedError
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, ReceivedQuery
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, applied_queries, events
 from isthmus_store.errors import StoreError, TransientStoreError
@@ -19,8 +21,11 @@ from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.errors import ControlPlaneError
+from isthmus_control_plane.errors import ControlPlaneError, TransientControlPlaneError
 from isthmus_control_plane.instance import change, lookup
+from isthmus_control_plane.instance.shares import Shares
+from isthmus_control_plane.validation.bounds import violations
+from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
 
@@ -44,10 +49,17 @@ _CHANGES: Final[Mapping[str, _Change]] = {
     "add_run_tags": change.run_tags,
 }
 
-#: Queries in hand at a time. Most wait for nothing but the database; some for events that are on their way.
-_PREFETCH: Final = 100
-#: How often an attempt's events are looked for without having heard of them, seconds.
+#: Queries in hand at a time. So many that those of an agent that floods leave room for the others'.
+_PREFETCH: Final = 2_000
+#: Queries of one agent that are under way at a time; what is above is told to come again.
+MAX_QUERIES_EACH: Final = 200
+#: Queries that the database is asked for at a time, in turn for each agent. Fewer than its readers: callers need some.
+_PLACES: Final = 6
+#: The longest that a query is waited with, whatever its asker says, seconds.
+MAX_WAIT_S: Final = 60.0
+#: How soon an attempt's events are looked for again without having heard of them, seconds; then ever later.
 _LOOK_AGAIN_S: Final = 0.5
+_LOOK_AGAIN_MOST_S: Final = 5.0
 #: What part of the asker's time may be used here; the rest is for the way back.
 _OWN_SHARE: Final = 0.9
 #: What part of it may be spent on waiting for the asker's own events.
@@ -69,6 +81,8 @@ class QueryAnswerer:
         self._core = core
         self._answers = QueryAnswerPublisher(publisher)
         settings = core.broker.named("isthmus control plane queries")
+        self._shares = Shares(places=_PLACES, most_each=MAX_QUERIES_EACH)
+        self._boundary = Boundary("instance query")
         self._consumer = QueryConsumer(settings, prefetch=_PREFETCH, handle=self.handle)
 
     async def run(self) -> None:
@@ -78,42 +92,70 @@ class QueryAnswerer:
     async def handle(self, received: ReceivedQuery) -> None:
         """Answer one query. One from a wrong sender gets no answer; an answer that cannot be sent is dropped."""
         envelope, began_at = received.envelope, time.monotonic()
+        timeout_s = min(envelope.query.timeout_s, MAX_WAIT_S)
+        with self._boundary.guard(agent=envelope.agent, query=envelope.query.id) as fate:
+            answer = await self._answer(received, timeout_s=timeout_s)
+        if fate.error is not None:
+            text = f"the control plane failed on this question; its log has the details under {envelope.query.id}"
+            answer = _failed(envelope.query, pb.QueryFailure.KIND_REFUSED, text)
+        left_s = timeout_s - (time.monotonic() - began_at)
+        if answer is not None and left_s > 0:
+            await self._reply(answer, envelope=envelope, left_s=left_s)
+
+    async def _reply(self, answer: pb.InstanceAnswer, *, envelope: pb.QueryEnvelope, left_s: float) -> None:
+        """Send an answer, or in place of one that is too large the word that it is."""
         try:
-            answer = await self._answer(received)
-        except _ForeignError:
-            log.warning("query_from_wrong_sender", agent=envelope.agent, sender=received.sender)
-            return
-        left_s = envelope.query.timeout_s - (time.monotonic() - began_at)
-        if left_s <= 0:
-            return
+            await self._send(answer, envelope=envelope, left_s=left_s)
+        except PublishRefusedError as error:
+            text = f"the answer is too large: {error} Ask for less at a time."
+            refusal = _failed(envelope.query, pb.QueryFailure.KIND_REFUSED, text)
+            await self._send(refusal, envelope=envelope, left_s=left_s)
+
+    async def _send(self, answer: pb.InstanceAnswer, *, envelope: pb.QueryEnvelope, left_s: float) -> None:
+        """Send an answer; one that cannot be sent now is dropped, as whoever asked asks again.
+
+        Raises:
+            PublishRefusedError: The broker takes no message that large.
+        """
         try:
             await self._answers.publish(
                 answer, deployment=envelope.deployment, agent=envelope.agent, expires_in_s=left_s
             )
+        except PublishRefusedError:
+            raise
         except BrokerError as error:
             log.warning("query_answer_lost", agent=envelope.agent, query=envelope.query.id, problem=str(error))
 
-    async def _answer(self, received: ReceivedQuery) -> pb.InstanceAnswer:
-        """Return the answer, or why there is none; never anything in between."""
+    async def _answer(self, received: ReceivedQuery, *, timeout_s: float) -> pb.InstanceAnswer | None:
+        """Return the answer, or why there is none, never anything in between; nothing at all for a wrong sender."""
         query, reasons = received.envelope.query, pb.QueryFailure
-        kind = query.WhichOneof("body") or ""
         try:
-            async with asyncio.timeout(query.timeout_s * _OWN_SHARE):
-                if kind in _LOOKUPS:
-                    return await self._look(received, kind=kind)
-                if kind in _CHANGES:
-                    return await self._change(received, kind=kind)
+            async with asyncio.timeout(timeout_s * _OWN_SHARE):
+                with self._shares.admitted(_asker(received)):
+                    refuse(violations(query))
+                    return await self._found(received, timeout_s=timeout_s)
+        except _ForeignError:
+            log.warning("query_from_wrong_sender", agent=received.envelope.agent, sender=received.sender)
+            return None
         except _BehindError:
             text = "the run's own events are not stored yet, and without them the answer could be wrong"
             return _failed(query, reasons.KIND_UNAVAILABLE, text)
-        except (TransientStoreError, TimeoutError) as error:
+        except (TransientStoreError, TransientControlPlaneError, TimeoutError) as error:
             return _failed(query, reasons.KIND_UNAVAILABLE, str(error) or "the database did not answer in time")
         except (ControlPlaneError, StoreError) as error:
             return _failed(query, reasons.KIND_REFUSED, str(error))
-        text = "the control plane does not know this question: it is older than the code server"
-        return _failed(query, reasons.KIND_UNSUPPORTED, text)
 
-    async def _look(self, received: ReceivedQuery, *, kind: str) -> pb.InstanceAnswer:
+    async def _found(self, received: ReceivedQuery, *, timeout_s: float) -> pb.InstanceAnswer:
+        query = received.envelope.query
+        kind = query.WhichOneof("body") or ""
+        if kind in _LOOKUPS:
+            return await self._look(received, kind=kind, timeout_s=timeout_s)
+        if kind in _CHANGES:
+            return await self._change(received, kind=kind)
+        text = "the control plane does not know this question: it is older than the code server"
+        return _failed(query, pb.QueryFailure.KIND_UNSUPPORTED, text)
+
+    async def _look(self, received: ReceivedQuery, *, kind: str, timeout_s: float) -> pb.InstanceAnswer:
         """Read the answer, once the asking attempt's own events are stored: a run reads what it wrote.
 
         Raises:
@@ -122,10 +164,11 @@ class QueryAnswerer:
         query = received.envelope.query
         look, field = _LOOKUPS[kind]
         answer = pb.InstanceAnswer(query_id=query.id)
-        deadline = time.monotonic() + query.timeout_s * _WAITING_SHARE
+        backoff = Backoff(_LOOK_AGAIN_S, _LOOK_AGAIN_MOST_S)
+        deadline = time.monotonic() + timeout_s * _WAITING_SHARE
         with self._core.hub.run(query.run.run_id) as wake:
             while True:
-                async with self._core.database.read() as tx:
+                async with self._shares.place(_asker(received)), self._core.database.read() as tx:
                     await self._check_sender(tx, received)
                     if not query.after_seq or await _is_stored(tx, query.run, seq=query.after_seq):
                         found = await look(tx, received.envelope.deployment, getattr(query, kind))
@@ -134,11 +177,11 @@ class QueryAnswerer:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     raise _BehindError
-                await wake.wait(at_most_s=min(left_s, _LOOK_AGAIN_S))
+                await wake.wait(at_most_s=min(left_s, backoff.next_wait_s()))
 
     async def _change(self, received: ReceivedQuery, *, kind: str) -> pb.InstanceAnswer:
         query, at = received.envelope.query, clock.now()
-        async with self._core.database.write() as tx:
+        async with self._shares.place(_asker(received)), self._core.database.write() as tx:
             await self._check_sender(tx, received)
             if await applied_queries.is_new(tx, query.id, at=at):
                 await _CHANGES[kind](tx, received.envelope.deployment, getattr(query, kind), at=at)
@@ -149,6 +192,11 @@ class QueryAnswerer:
         agent = await agents.get(tx, deployment=envelope.deployment, name=envelope.agent)
         if agent is None or received.sender != (agent.broker_user or self._core.broker.user):
             raise _ForeignError
+
+
+def _asker(received: ReceivedQuery) -> tuple[str | None, str, str]:
+    """Return whose share a query takes: the verified sender's, so that nobody uses up another's."""
+    return received.sender, received.envelope.deployment, received.envelope.agent
 
 
 async def _is_stored(tx: Transaction, ref: RunRef, *, seq: int) -> bool:

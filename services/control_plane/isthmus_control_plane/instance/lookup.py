@@ -53,7 +53,9 @@ async def find_events(tx: Transaction, deployment: str, query: pb.EventsQuery) -
         is_ascending=query.is_ascending,
     )
     found = await event_index.find(tx, wanted)
-    return pb.StoredEvents(events=[_indexed(it) for it in found[:limit]], has_more=len(found) > limit)
+    # An answer is one message at the broker.
+    count = events.fitting([len(it.body) for it in found[:limit]])
+    return pb.StoredEvents(events=[_indexed(it) for it in found[:count]], has_more=len(found) > count)
 
 
 async def partitions(tx: Transaction, deployment: str, query: pb.PartitionsQuery) -> pb.PartitionFacts:
@@ -136,21 +138,20 @@ async def run_events(tx: Transaction, deployment: str, query: pb.RunEventsQuery)
     run = await runs.get(tx, query.run_id)
     if run is None or run.deployment != deployment:
         return pb.StoredEvents()
-    limit = _rows(query.limit)
     wanted = RunEventQuery(
         run_id=query.run_id,
         after_position=query.after_position,
         before_position=query.before_position,
         kinds=frozenset(query.kinds),
-        limit=limit + 1,
+        limit=_rows(query.limit),
         is_descending=query.is_descending,
     )
-    found = await events.of_run(tx, wanted)
+    page = await events.of_run(tx, wanted)
     stored = [
         pb.StoredEvent(id=it.position, job_name=run.job_name, event=_event(it.body, it.run_id, it.attempt))
-        for it in found[:limit]
+        for it in page.events
     ]
-    return pb.StoredEvents(events=stored, has_more=len(found) > limit)
+    return pb.StoredEvents(events=stored, has_more=page.has_more)
 
 
 async def run_tags(tx: Transaction, deployment: str, query: pb.RunTagsQuery) -> pb.FoundRunTags:

@@ -5,9 +5,10 @@ from typing import Final
 
 from isthmus_store.retention.runs import DueRun
 
-#: How long SQLite's write lock is to be held, seconds. Half of what others may be made to wait at the most, since the
-#: next part may cost twice what the last one did.
-_TARGET_S: Final = 0.010
+#: How long others may be made to wait at the most, seconds.
+LIMIT_S: Final = 0.020
+#: How long SQLite's write lock is to be held, seconds: half of that, since the next part may cost twice what the last one did.
+_TARGET_S: Final = LIMIT_S / 2
 #: Bounds of a part, in events of ordinary size. Below the least, the commit alone is what costs.
 _LEAST: Final = 20
 _MOST: Final = 5_000
@@ -22,12 +23,18 @@ class Pace:
 
     def __init__(self) -> None:
         self.budget = _FIRST
-        #: The longest time that a part took, seconds.
-        self.longest_s = 0.0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        #: Parts so far, the longest time that one took, seconds, and how many took longer than `LIMIT_S`.
+        self.parts, self.longest_s, self.late = 0, 0.0, 0
 
     def learn(self, *, weight: int, held_s: float) -> None:
         """Take note of what a part of this weight cost."""
+        self.parts += 1
         self.longest_s = max(self.longest_s, held_s)
+        self.late += held_s > LIMIT_S
         factor = min(max(_TARGET_S / max(held_s, 1e-6), _MOST_SHRINKING), _MOST_GROWTH)
         # A small part that was quick does not tell what a large one costs.
         if factor < 1 or weight * 2 >= self.budget:

@@ -29,15 +29,21 @@ class Sweeper:
     """Goes round every few minutes."""
 
     def __init__(
-        self, core: Core, *, leadership: Leadership, at: Callable[[], datetime] = clock.now, share: float = SHARE
+        self,
+        core: Core,
+        *,
+        leadership: Leadership,
+        at: Callable[[], datetime] = clock.now,
+        share: float = SHARE,
+        pace: Pace | None = None,
     ) -> None:
-        """Remove with up to `share` of the time that there is to write in."""
+        """Remove with up to `share` of the time that there is to write in, in parts as large as `pace` says."""
         self._core = core
         self._leadership = leadership
         self._at = at
         self._share = share
         self._boundary = Boundary("retention")
-        self.pace: Final = Pace()
+        self.pace: Final = pace or Pace()
 
     async def run(self) -> None:
         """Go round until the hub stops."""

@@ -23,6 +23,9 @@ MAX_ENV_FILES: Final = 20
 MAX_LOAD_TIMEOUT_S: Final = 3600.0
 MAX_GRACE_S: Final = 86_400.0
 MAX_PAGE: Final = 500
+MAX_STATES: Final = 50
+#: Two files for each step of a large run.
+MAX_CURSORS: Final = 20_000
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -118,6 +121,8 @@ def reexecute_run(request: api.ReexecuteRunRequest) -> list[Violation]:
         *field.pairs(request.tags, field="tags", most=MAX_TAGS, max_key=MAX_TEXT, max_value=MAX_TAG_VALUE),
         *field.text(request.requested_by, field="requested_by", max_chars=MAX_TEXT),
     ]
+    if request.strategy not in api.ReexecuteRunRequest.Strategy.values():
+        violations.append(Violation("strategy", f"{int(request.strategy)} is no strategy"))
     if request.strategy and request.step_keys:
         violations.append(Violation("step_keys", "exclude a strategy: give one of the two"))
     return violations
@@ -149,12 +154,14 @@ def list_runs(request: api.ListRunsQuery) -> list[Violation]:
         *field.optional_name(request.deployment, field="deployment"),
         *field.optional_name(request.location, field="location"),
         *field.text(request.job_name, field="job_name", max_chars=MAX_TEXT),
+        *field.count(len(request.states), field="states", most=MAX_STATES),
+        *field.text(request.page_token, field="page_token", max_chars=MAX_TEXT),
         *field.pairs(request.tags, field="tags", most=20, max_key=MAX_TEXT, max_value=MAX_TAG_VALUE),
     ]
     if request.page_size > MAX_PAGE:
         violations.append(Violation("page_size", f"must be 1 to {MAX_PAGE}, or 0 for 50; got {request.page_size}"))
     known = api.RunState.values()
-    for index, state in enumerate(request.states):
+    for index, state in enumerate(request.states[:MAX_STATES]):
         if state not in known or state == api.RUN_STATE_UNSPECIFIED:
             violations.append(Violation(f"states[{index}]", f"{int(state)} is no state of a run"))
     for name in ("queued_after", "queued_before"):
@@ -177,8 +184,10 @@ def terminate_run(request: api.TerminateRunRequest) -> list[Violation]:
 def stream_logs(request: api.StreamLogsRequest) -> list[Violation]:
     """List the faults of a StreamLogs request."""
     violations = of_run(deployment=request.deployment, run_id=request.run_id)
+    violations += field.count(len(request.cursors), field="cursors", most=MAX_CURSORS)
     seen = set()
-    for index, cursor in enumerate(request.cursors):
+    for index, cursor in enumerate(request.cursors[:MAX_CURSORS]):
+        violations += field.text(cursor.step_key, field=f"cursors[{index}].step_key", max_chars=MAX_TEXT)
         if cursor.stream not in {telemetry_pb2.LOG_STREAM_STDOUT, telemetry_pb2.LOG_STREAM_STDERR}:
             violations.append(Violation(f"cursors[{index}].stream", "must be LOG_STREAM_STDOUT or LOG_STREAM_STDERR"))
         elif (cursor.stream, cursor.step_key) in seen:

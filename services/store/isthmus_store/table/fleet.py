@@ -73,6 +73,18 @@ PLACEMENTS = Table(
     Index(None, "deployment", "agent"),
 )
 
+#: What an agent has sent so far of snapshots that are too large for one message.
+SNAPSHOT_PIECES = Table(
+    "snapshot_pieces",
+    METADATA,
+    Column("deployment", NAME, primary_key=True),
+    Column("agent", NAME, primary_key=True),
+    Column("hash", String(64), primary_key=True),
+    Column("piece", RowNumber, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("stored_at", Instant, nullable=False, index=True),
+)
+
 SNAPSHOTS = Table(
     "snapshots",
     METADATA,

@@ -30,11 +30,15 @@ INSTRUCTIONS = Table(
         sqlite_where=column("settled_at").is_(None),
         postgresql_where=column("settled_at").is_(None),
     ),
+    # What is to be published, by where it goes: see `outbox.lanes`.
     Index(
-        "ix_instructions_unsent",
+        "ix_instructions_lane",
+        "deployment",
+        "agent",
+        "is_control",
         "position",
-        sqlite_where=column("sent_at").is_(None),
-        postgresql_where=column("sent_at").is_(None),
+        sqlite_where=column("sent_at").is_(None) & column("settled_at").is_(None),
+        postgresql_where=column("sent_at").is_(None) & column("settled_at").is_(None),
     ),
 )
 

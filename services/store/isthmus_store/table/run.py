@@ -38,6 +38,16 @@ RUNS = Table(
         sqlite_where=column("ended_at").is_(None),
         postgresql_where=column("ended_at").is_(None),
     ),
+    # The queue's lines: see `run_queue`.
+    Index(
+        "ix_runs_queue",
+        "deployment",
+        "location",
+        "queued_at",
+        "run_id",
+        sqlite_where=column("state") == literal_column("'QUEUED'"),
+        postgresql_where=column("state") == literal_column("'QUEUED'"),
+    ),
     Index(
         "ix_runs_ended",
         "ended_at",

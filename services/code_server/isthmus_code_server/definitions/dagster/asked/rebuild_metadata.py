@@ -21,6 +21,8 @@ from dagster import (
 )
 from isthmus.v1 import telemetry_pb2 as pb
 
+from isthmus_code_server.definitions.dagster.values.plain import decimal_value
+
 
 def metadata_of(entries: Iterable[pb.MetadataEntry]) -> dict[str, Any]:
     """Rebuild a mapping of metadata."""
@@ -96,7 +98,7 @@ _REBUILDERS: Mapping[str, Callable[[Any], Any]] = {
     "python_artifact": lambda it: PythonArtifactMetadataValue(module=it.module, name=it.name),
     "float": MetadataValue.float,
     "int": MetadataValue.int,
-    "big_int": lambda text: MetadataValue.int(int(text)),
+    "big_int": lambda text: MetadataValue.int(decimal_value(text)),
     "bool": MetadataValue.bool,
     "timestamp": MetadataValue.timestamp,
     "run_id": MetadataValue.dagster_run,
@@ -106,6 +108,6 @@ _REBUILDERS: Mapping[str, Callable[[Any], Any]] = {
     "table_schema": lambda schema: MetadataValue.table_schema(_schema(schema)),
     "column_lineage": _lineage,
     "null": lambda _: MetadataValue.null(),
-    "opaque": lambda it: MetadataValue.text(it.text),
+    "opaque": lambda it: MetadataValue.text(it.text or it.type_name),
     "code_references": _code_references,
 }

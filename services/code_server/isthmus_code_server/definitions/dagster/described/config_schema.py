@@ -5,7 +5,7 @@ from typing import Any
 
 from isthmus.v1.telemetry_pb2 import ConfigField
 
-from isthmus_code_server.definitions.dagster.values.metadata import json_text
+from isthmus_code_server.definitions.dagster.values.plain import json_text
 
 #: A schema nested deeper than this ends in "any".
 MAX_DEPTH = 40

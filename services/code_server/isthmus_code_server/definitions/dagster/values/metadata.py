@@ -1,13 +1,18 @@
 """Dagster's metadata values, one by one, to typed ones."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from isthmus.v1 import telemetry_pb2 as pb
 
+from isthmus_code_server.definitions.dagster.values.encodable import encodable
+from isthmus_code_server.definitions.dagster.values.plain import decimal_text, json_text, type_name
+
 #: The integers that the contract's sint64 can hold.
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+
+#: A table has so many rows at the most; how many were left out is told with it.
+MAX_RECORDS = 20_000
 
 #: Metadata that Dagster writes for itself and that means nothing outside of it.
 _INTERNAL_TYPES = frozenset({"CodeLocationReconstructionMetadataValue"})
@@ -18,18 +23,21 @@ def metadata_entries(metadata: Mapping[str, Any] | None) -> list[pb.MetadataEntr
     if not metadata:
         return []
     return [
-        pb.MetadataEntry(label=label, value=metadata_value(value))
+        pb.MetadataEntry(label=encodable(label), value=metadata_value(value))
         for label, value in sorted(metadata.items())
         if type(value).__name__ not in _INTERNAL_TYPES
     ]
 
 
 def metadata_value(value: object) -> pb.MetadataValue:
-    """Translate one value; what this contract does not know becomes opaque."""
-    translate = _TRANSLATIONS.get(type(value).__name__)
-    if translate is not None:
+    """Translate one value; what this contract does not know leaves as the name of its type, and as nothing else."""
+    translate = _TRANSLATIONS.get(type(value).__name__, _raw_value)
+    try:
         return translate(value)
-    return _raw_value(value)
+    except UnicodeEncodeError:
+        raise
+    except Exception:  # noqa: BLE001  # the value is the user's: one that cannot be told must not cost the event
+        return pb.MetadataValue(opaque=pb.OpaqueValue(type_name=type_name(value)))
 
 
 def asset_key(key: Any) -> pb.AssetKey:
@@ -48,22 +56,25 @@ def _raw_value(value: object) -> pb.MetadataValue:
         case int() if _INT_MIN <= value <= _INT_MAX:
             translated.int = value
         case int():
-            translated.big_int = str(value)
+            _set_big_int(translated, value)
         case float():
             translated.float = value
-        case str():
-            translated.text = value
         case dict() | list():
             translated.json = json_text(value)
+        case _ if type(value) is str:
+            translated.text = encodable(value)
         case _:
-            translated.opaque.type_name = type(value).__name__
-            translated.opaque.text = str(value)
+            # Also a text of a class of its own: what it holds may be what the class is there to hide.
+            translated.opaque.type_name = type_name(value)
     return translated
 
 
-def json_text(value: object) -> str:
-    """Write JSON that does not depend on the order in which mappings were filled."""
-    return json.dumps(value, sort_keys=True, default=str)
+def _set_big_int(translated: pb.MetadataValue, value: int) -> None:
+    text = decimal_text(value)
+    if text.startswith("<"):
+        translated.text = text
+    else:
+        translated.big_int = text
 
 
 def _number_or_null(value: Any) -> pb.MetadataValue:
@@ -77,9 +88,11 @@ def _job(value: Any) -> pb.MetadataValue:
 
 def _table(value: Any) -> pb.MetadataValue:
     records = [
-        pb.TableRecord(cells={name: _raw_value(cell) for name, cell in record.data.items()}) for record in value.records
+        pb.TableRecord(cells={name: _raw_value(cell) for name, cell in record.data.items()})
+        for record in value.records[:MAX_RECORDS]
     ]
-    return pb.MetadataValue(table=pb.Table(schema=_schema(value.schema), records=records))
+    left_out = len(value.records) - len(records)
+    return pb.MetadataValue(table=pb.Table(schema=_schema(value.schema), records=records, records_left_out=left_out))
 
 
 def _schema(schema: Any) -> pb.TableSchema:
@@ -126,12 +139,12 @@ def _python_artifact(value: Any) -> pb.MetadataValue:
 
 #: By the class's name: names are the same in every Dagster, the modules are not.
 _TRANSLATIONS: Mapping[str, Callable[[Any], pb.MetadataValue]] = {
-    "TextMetadataValue": lambda v: pb.MetadataValue(text=v.text or ""),
-    "UrlMetadataValue": lambda v: pb.MetadataValue(url=v.url or ""),
-    "PathMetadataValue": lambda v: pb.MetadataValue(path=v.path or ""),
-    "NotebookMetadataValue": lambda v: pb.MetadataValue(notebook=v.path or ""),
+    "TextMetadataValue": lambda v: pb.MetadataValue(text=encodable(v.text or "")),
+    "UrlMetadataValue": lambda v: pb.MetadataValue(url=encodable(v.url or "")),
+    "PathMetadataValue": lambda v: pb.MetadataValue(path=encodable(v.path or "")),
+    "NotebookMetadataValue": lambda v: pb.MetadataValue(notebook=encodable(v.path or "")),
     "JsonMetadataValue": lambda v: pb.MetadataValue(json=json_text(v.data)),
-    "MarkdownMetadataValue": lambda v: pb.MetadataValue(markdown=v.md_str or ""),
+    "MarkdownMetadataValue": lambda v: pb.MetadataValue(markdown=encodable(v.md_str or "")),
     "PythonArtifactMetadataValue": _python_artifact,
     "FloatMetadataValue": _number_or_null,
     "IntMetadataValue": _number_or_null,
@@ -143,6 +156,8 @@ _TRANSLATIONS: Mapping[str, Callable[[Any], pb.MetadataValue]] = {
     "TableMetadataValue": _table,
     "TableSchemaMetadataValue": lambda v: pb.MetadataValue(table_schema=_schema(v.schema)),
     "TableColumnLineageMetadataValue": _lineage,
+    # The object itself is for the process that made it.
+    "ObjectMetadataValue": lambda v: pb.MetadataValue(opaque=pb.OpaqueValue(type_name=v.class_name)),
     "NullMetadataValue": lambda _: pb.MetadataValue(null=True),
     "CodeReferencesMetadataValue": _code_references,
     "PoolMetadataValue": lambda v: pb.MetadataValue(text=v.name),

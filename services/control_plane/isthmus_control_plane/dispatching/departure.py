@@ -1,0 +1,40 @@
+"""What goes with a run that leaves the queue: built from its request and from what its location defines now."""
+
+from datetime import datetime, timedelta
+
+from isthmus.v1.control_plane_pb2 import LaunchRunRequest
+from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus_store.record.run import Run
+from isthmus_store.run_queue import Departure
+from isthmus_store.transaction import Transaction
+
+from isthmus_control_plane import history
+from isthmus_control_plane.commands import command
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.fleet.world import World
+from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.validation.definition import resolve_job
+
+
+async def departure(tx: Transaction, run: Run, *, core: Core, seen: World, at: datetime) -> Departure:
+    """Return the command that launches a queued run on its location's agent, and the event that tells of it."""
+    agent = seen.fleet.holdings[LocationKey(run.deployment, run.location)].agent
+    request = await _request(tx, run, core=core, seen=seen)
+    instruction = command.launch(
+        agent, request=request, at=at, lifetime=timedelta(seconds=core.settings.launch_timeout_s)
+    )
+    event = history.dispatched(run.ref, agent=agent.name, instruction_id=instruction.id, at=at)
+    return Departure(agent.name, instruction, event)
+
+
+async def _request(tx: Transaction, run: Run, *, core: Core, seen: World) -> RunRequest:
+    """Return what the agent is to start; a job left open is resolved now that the definitions are known."""
+    request = RunRequest.FromString(run.request)
+    request.run.attempt = run.attempt
+    if request.job_name:
+        return request
+    definitions = await core.definitions.get(tx, seen.serving_hash(LocationKey(run.deployment, run.location)))
+    if definitions is not None:
+        selection = LaunchRunRequest(asset_selection=request.asset_selection, check_selection=request.check_selection)
+        request.job_name = resolve_job(selection, definitions=definitions)
+    return request

@@ -1,0 +1,27 @@
+"""Why runs wait, as the last look through the queue found it: known here once, not written to each run that waits."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from isthmus_store.record.run import Run
+from isthmus_store.state import RunState
+
+from isthmus_control_plane.key import LocationKey
+
+
+class Waits:
+    """The reason of each location that runs wait for."""
+
+    def __init__(self) -> None:
+        self._reasons: Mapping[LocationKey, str] = {}
+
+    def note(self, reasons: Mapping[LocationKey, str]) -> list[LocationKey]:
+        """Take what was found in place of what was known; returns the locations with another reason than before."""
+        changed = [key for key, reason in reasons.items() if self._reasons.get(key) != reason]
+        self._reasons = reasons
+        return changed
+
+    def explained(self, run: Run) -> Run:
+        """Return a run with the reason why it waits now; one that does not wait, or was queued just now, as it is."""
+        reason = self._reasons.get(LocationKey(run.deployment, run.location))
+        return run if reason is None or run.state is not RunState.QUEUED else replace(run, message=reason)

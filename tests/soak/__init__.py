@@ -1,0 +1,1 @@
+"""Long forms of tests: what must stay flat, over as much as a year brings."""
