@@ -1,11 +1,13 @@
 """Age: what removal costs, how long it holds the database, and the API's pages before and after."""
 
 import asyncio
+import logging
 import statistics
 import time
 from datetime import timedelta
 
-from isthmus_control_plane.retention.pace import LIMIT_S, Pace
+import structlog
+from isthmus_control_plane.retention.pace import LIMIT_S, POSTGRESQL_S, SQLITE_S, Pace
 from isthmus_store.database import Database
 from soak.page import measured
 from soak.plan import Plan
@@ -25,8 +27,8 @@ _KEPT_DAYS = 2
 class _Watched(Pace):
     """Remembers how long each part held the database."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, target_s: float) -> None:
+        super().__init__(target_s=target_s)
         self.held_ms: list[float] = []
 
     def learn(self, *, weight: int, held_s: float) -> None:
@@ -36,6 +38,7 @@ class _Watched(Pace):
 
 def measure(servers: Servers, options: Options) -> Result:
     """Let days pass, remove most of them, and look at both databases."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     figures: list[Figure] = []
     for name, is_sqlite in (("SQLite", True), ("PostgreSQL", False)):
         with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
@@ -49,7 +52,8 @@ def measure(servers: Servers, options: Options) -> Result:
 
 async def _figures(at: Place, name: str, options: Options) -> list[Figure]:
     plan = Plan(days=_DAYS, runs_a_day=options.scaled(_RUNS_A_DAY), kept_days=_DAYS + _KEPT_DAYS)
-    pace = _Watched()
+    is_sqlite = at.database_url.startswith("sqlite")
+    pace = _Watched(target_s=SQLITE_S if is_sqlite else POSTGRESQL_S)
     async with Database.open(at.database_url) as database:
         await database.migrate()
         year = Year(plan, database, file=None, pace=pace)
@@ -78,8 +82,9 @@ async def _figures(at: Place, name: str, options: Options) -> list[Figure]:
             unit="ms",
             better=Better.LOWER,
             isthmus=Measure.of(pace.held_ms),
-            budget=1000 * LIMIT_S / 2,
-            budget_p99=1000 * LIMIT_S,
+            # PostgreSQL's writers wait for rows, and nobody for these.
+            budget=1000 * LIMIT_S / 2 if is_sqlite else None,
+            budget_p99=1000 * LIMIT_S if is_sqlite else None,
         ),
         *(
             Figure(

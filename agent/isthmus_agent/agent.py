@@ -25,6 +25,7 @@ from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.heartbeat import Bell, LifeSigns, beat, say_stopped
 from isthmus_agent.hosts.host import Host
 from isthmus_agent.hosts.process.host import ProcessHost
+from isthmus_agent.hosts.process.launch import Launching
 from isthmus_agent.hosts.process.sockets import default_runtime_dir
 from isthmus_agent.instance.relay import InstanceRelay
 from isthmus_agent.instructions.desk import AttemptDesk
@@ -87,13 +88,19 @@ def _host(settings: AgentSettings, folder: Path, *, policy: Policy) -> Host:
         # An agent of processes does without an HTTP client.
         from isthmus_agent.hosts.docker.host import DockerHost
 
-        options = replace(settings.docker, limits=default_limits(settings.docker.limits, policy=policy))
+        options = replace(
+            settings.docker,
+            limits=default_limits(settings.docker.limits, policy=policy),
+            are_volumes_listed=policy.mounts is not None,
+            are_networks_listed=policy.networks is not None,
+        )
         return DockerHost(options, data_dir=folder, deployment=settings.deployment, agent=settings.name)
     return ProcessHost(
         servers_dir=folder / "servers",
         runtime_dir=settings.runtime_dir or default_runtime_dir(folder),
         deployment=settings.deployment,
         agent=settings.name,
+        launching=Launching(passed_env=settings.passed_env_names + policy.passed_env),
     )
 
 

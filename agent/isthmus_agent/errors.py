@@ -80,7 +80,7 @@ class EngineUnavailableError(TransientAgentError):
         """Name the engine's address and what happened."""
         self.url = url
         super().__init__(
-            f"The container engine at {url} does not answer: {cause}. Start it, or correct ISTHMUS_AGENT_DOCKER_URL."
+            f"The container engine at {url} does not answer as it should: {cause}. Start it, or correct ISTHMUS_AGENT_DOCKER_URL."
         )
 
 
@@ -129,6 +129,17 @@ class LocationUnavailableError(AgentError):
         self.failure = failure
         self.cause = cause
         super().__init__(f"Location {location} does not serve on this agent: {problem}.")
+
+
+class LocationFaultError(AgentError):
+    """Something that nobody foresaw went wrong with one location."""
+
+    def __init__(self, *, location: str, cause: Exception) -> None:
+        """Name the location and what happened; the agent's log has all of it."""
+        self.location = location
+        super().__init__(
+            f"Location {location} could not be kept: {type(cause).__name__}: {cause}. It is tried again; see the agent's log."
+        )
 
 
 class LocationRefusedError(PermanentAgentError):

@@ -69,6 +69,9 @@ class AgentSettings(BaseSettings):
     pull_tries: int = Field(default=3, ge=1)
     #: Credentials of registries, in the form of Docker's config.json; read anew for each pull.
     registry_config_file: Path | None = None
+    #: Names of the agent's environment variables that user code in processes gets beside the usual ones: with shell
+    #: wildcards, divided by commas.
+    passed_env: str = ""
     #: The owner's allow-lists, as TOML. Without one all is allowed but what gives away the engine's machine.
     policy_file: Path | None = None
     #: The broker account that instructions must come from; any when empty.
@@ -101,6 +104,11 @@ class AgentSettings(BaseSettings):
             return self.data_dir
         state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         return Path(state) / "isthmus" / f"{self.deployment}.{self.name}"
+
+    @property
+    def passed_env_names(self) -> tuple[str, ...]:
+        """The patterns of `passed_env`."""
+        return tuple(name for part in self.passed_env.split(",") if (name := part.strip()))
 
     @property
     def docker(self) -> DockerOptions:

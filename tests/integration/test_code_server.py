@@ -27,7 +27,7 @@ from isthmus_broker.telemetry import ReceivedBatch, TelemetryConsumer
 from isthmus_broker.topology import declare
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalReader
-from support.eventually import eventually, patiently
+from support.eventually import PATIENCE, eventually, patiently
 from support.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def code_server(
             stub = cast("CodeServerAsyncStub", CodeServerStub(channel))
             health = health_pb2_grpc.HealthStub(channel)
             # The first call waits until the server listens and has loaded its definitions.
-            await stub.Describe(pb.DescribeRequest(), wait_for_ready=True, timeout=40)
+            await stub.Describe(pb.DescribeRequest(), wait_for_ready=True, timeout=40 * PATIENCE)
             yield Running(process=process, stub=stub, health=health, runs_dir=runs_dir)
     finally:
         if process.returncode is None:
@@ -197,6 +197,8 @@ async def test_a_request_for_another_location_is_refused(tmp_path: Path, broker_
         for call in (
             server.stub.StartRun(pb.StartRunRequest(request=request)),
             server.stub.ValidateRun(pb.ValidateRunRequest(request=request)),
+            server.stub.EvaluateSchedule(pb.EvaluateScheduleRequest(schedule_name="s", location="other")),
+            server.stub.EvaluateSensor(pb.EvaluateSensorRequest(sensor_name="files", location="other")),
         ):
             with pytest.raises(grpc.aio.AioRpcError, match="location 'jobs', not 'other'") as caught:
                 await call

@@ -28,6 +28,8 @@ class CodeSource:
     env_files: tuple[str, ...] = ()
     #: How a run's process comes about, as the contract says it.
     start: "instruction.StartMethod.ValueType" = instruction.START_METHOD_UNSPECIFIED
+    #: Whether what a run leaves running when it ends lives on.
+    leave_children: bool = False
 
     @classmethod
     def from_proto(cls, message: instruction.CodeSource) -> "CodeSource":
@@ -42,6 +44,7 @@ class CodeSource:
             current_directory=message.current_directory,
             env_files=tuple(message.env_files),
             start=message.start,
+            leave_children=message.leave_children,
         )
 
     def to_proto(self) -> instruction.CodeSource:
@@ -53,6 +56,7 @@ class CodeSource:
             current_directory=self.current_directory,
             env_files=self.env_files,
             start=self.start,
+            leave_children=self.leave_children,
         )
         setattr(message, self.target_kind.value, self.target)
         return message

@@ -134,7 +134,7 @@ class Host(Protocol):
         ...
 
     def watch(self) -> AsyncGenerator[ServerExit, None]:
-        """Tell of each exit once, in the order seen, and of those since the host was made. One reader at a time."""
+        """Tell of each exit once, as soon as it is proven, and of those since the host was made. One reader at a time."""
         ...
 
     async def set_limits(self, server: Server, limits: Limits) -> bool:

@@ -47,6 +47,7 @@ class QuestionHandler:
         """Ask a schedule which runs it wants."""
         request = code_server.EvaluateScheduleRequest(
             schedule_name=body.schedule_name,
+            location=body.location,
             scheduled_at=body.scheduled_at if body.HasField("scheduled_at") else None,
         )
 
@@ -62,6 +63,7 @@ class QuestionHandler:
         """Ask a sensor which runs it wants."""
         request = code_server.EvaluateSensorRequest(
             sensor_name=body.sensor_name,
+            location=body.location,
             cursor=body.cursor,
             last_run_key=body.last_run_key,
             last_tick_at=body.last_tick_at if body.HasField("last_tick_at") else None,

@@ -5,19 +5,26 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary
 
 from isthmus_agent.alarm import earliest
 from isthmus_agent.dedicated.pool import DedicatedPool
+from isthmus_agent.errors import LocationFaultError
+from isthmus_agent.failure import FailureNote
 from isthmus_agent.locations.candidates import Candidates
 from isthmus_agent.locations.prospects import check_prospects
 from isthmus_agent.locations.reconcile import Plan, reconcile
-from isthmus_agent.locations.report import LocationStatus, phase_of
+from isthmus_agent.locations.report import LocationPhase, LocationStatus, phase_of
 from isthmus_agent.locations.shared import SharedServers
 from isthmus_agent.locations.slumber import Slumber
 from isthmus_agent.locations.telling import LocationTeller
 from isthmus_agent.servers.held import HeldServer
 from isthmus_agent.servers.launcher import ServerLauncher
 from isthmus_agent.servers.wanted import WantedLocation
+
+#: First and longest wait before a location at which something unforeseen went wrong is tried again, seconds.
+_RETRY_MIN_S, _RETRY_MAX_S = 0.2, 30.0
 
 
 class LocationKeeper:
@@ -34,6 +41,9 @@ class LocationKeeper:
         self.name = name = launcher.location
         self._on_serving_change = on_serving_change
         self._changed = asyncio.Event()
+        self._boundary = Boundary("location")
+        #: What nobody foresaw, while it goes on.
+        self._fault: telemetry.Failure | None = None
         self._candidates = Candidates(launcher.timing)
         self._shared = SharedServers(launcher, candidates=self._candidates, on_change=self._wake)
         self._pool = DedicatedPool(launcher, on_empty=self._wake)
@@ -125,21 +135,41 @@ class LocationKeeper:
         self._wake()
 
     async def run(self) -> None:
-        """Keep the location until it is not wanted and nothing of it is left."""
+        """Keep the location until it is not wanted and nothing of it is left.
+
+        What nobody foresaw makes it a failed one for as long as that goes on; its servers serve on, and it is tried again.
+        """
+        backoff = Backoff(_RETRY_MIN_S, _RETRY_MAX_S)
         while self._candidates.wanted is not None or not self._shared.is_empty or not self._pool.is_empty:
-            self._slumber.look(self._shared.serving, idle_ttl_s=self._idle_ttl_s, is_busy=lambda: self._pool.is_busy)
-            if self._shared.carry_out(self._plan()):
-                self._wake()
-                self._on_serving_change()
-            self._pool.serve(self._basis(), is_open=self._is_pool_open)
-            self._tell()
             changed = self._changed
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._next_look_at()):
-                    await changed.wait()
-        self._tell()
+            with self._boundary.guard(location=self.name) as fate:
+                self._act()
+                self._fault = None
+                self._tell()
+                backoff.reset()
+            if fate.error is not None:
+                await self._rest(fate.error, wait_s=backoff.next_wait_s())
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._next_look_at()):
+                        await changed.wait()
+        with self._boundary.guard(location=self.name):
+            self._tell()
 
     # ------------------------------------------------------------------------------------------------------ the shell
+
+    def _act(self) -> None:
+        self._slumber.look(self._shared.serving, idle_ttl_s=self._idle_ttl_s, is_busy=lambda: self._pool.is_busy)
+        if self._shared.carry_out(self._plan()):
+            self._wake()
+            self._on_serving_change()
+        self._pool.serve(self._basis(), is_open=self._is_pool_open)
+
+    async def _rest(self, error: Exception, *, wait_s: float) -> None:
+        self._fault = FailureNote.of(LocationFaultError(location=self.name, cause=error)).to_proto()
+        with self._boundary.guard(location=self.name):
+            self._tell()
+        await asyncio.sleep(wait_s)
 
     def _plan(self) -> Plan:
         now, ending = asyncio.get_running_loop().time(), self._shared.ending
@@ -161,12 +191,15 @@ class LocationKeeper:
         last = wanted.trouble.last if wanted is not None else None
         held = self._wanted_server
         phase = phase_of(self.wanted, held=held, serving=serving, last=last, is_asleep=self._slumber.is_asleep)
+        failure = last.failure if last is not None else None
+        if self._fault is not None and wanted is not None:
+            phase, failure = LocationPhase.FAILED, self._fault
         return LocationStatus(
             self.name,
             self._candidates.generation,
             phase,
             self.serving_generation,
-            last.failure if last is not None else None,
+            failure,
             held.progress if held is not None and not held.is_started else "",
         )
 

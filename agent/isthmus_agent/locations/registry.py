@@ -8,16 +8,16 @@ from pathlib import Path
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_broker.topology import is_valid_name
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.dedicated.placement import Placement, TagFault, placement_of
 from isthmus_agent.dedicated.pool import PoolState
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.desired.container import Limits
-from isthmus_agent.desired.location import LocationSpec
 from isthmus_agent.errors import LocationUnavailableError
 from isthmus_agent.hosts.host import Host, Server, ServerExit
+from isthmus_agent.locations.admission import admit
 from isthmus_agent.locations.desired import DesiredFile
 from isthmus_agent.locations.keeper import LocationKeeper
 from isthmus_agent.locations.settings import RegistrySettings
@@ -31,6 +31,8 @@ log = get_logger(__name__)
 
 #: How much of a server's output explains its death, bytes.
 _TAIL_BYTES = 8 * 1024
+#: How much longer than its grace the end of a server may take before it is left alone, seconds.
+_END_PATIENCE_S = 30.0
 #: How often it is looked what idle dedicated servers cost, seconds.
 _LOOK_INTERVAL_S = 30.0
 
@@ -70,6 +72,7 @@ class LocationRegistry:
         self._desired_file = DesiredFile(settings.data_dir / "desired.binpb")
         self._keepers: dict[str, LocationKeeper] = {}
         self._revision = 0
+        self._boundary = Boundary("location")
 
     @property
     def revision(self) -> int:
@@ -88,10 +91,12 @@ class LocationRegistry:
             holding: the lives among them that hold runs.
         """
         for server in running:
-            if server.is_dedicated:
-                self._keeper(server.location).pool.servers.adopt(server, is_taken=server.incarnation in holding)
-            else:
-                self._keeper(server.location).shared.adopt(server)
+            with self._boundary.guard(location=server.location, server=server.name):
+                keeper = self._keeper(server.location)
+                if server.is_dedicated:
+                    keeper.pool.servers.adopt(server, is_taken=server.incarnation in holding)
+                else:
+                    keeper.shared.adopt(server)
         desired = self._desired_file.load()
         self._revision = desired.revision
         self._apply(desired)
@@ -182,10 +187,13 @@ class LocationRegistry:
 
     async def run(self) -> None:
         """Look from time to time what idle servers cost, until cancelled."""
-        while True:
-            for keeper in list(self._keepers.values()):
+        await keep_going(self._look, name="idle servers")
+
+    async def _look(self) -> None:
+        for keeper in list(self._keepers.values()):
+            with self._boundary.guard(location=keeper.name):
                 await keeper.pool.servers.look()
-            await asyncio.sleep(_LOOK_INTERVAL_S)
+        await asyncio.sleep(_LOOK_INTERVAL_S)
 
     def servers(self) -> Iterator[HeldServer]:
         """Give every server that has a process or is about to get one."""
@@ -206,21 +214,29 @@ class LocationRegistry:
 
     async def note_exit(self, ending: ServerExit) -> str:
         """Take notice that a server is gone; return the end of what it wrote."""
-        is_usual = ending.server.is_dedicated and ending.exit_code == 0
-        output = "" if is_usual else await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
+        output = ""
+        with self._boundary.guard(location=ending.server.location, server=ending.server.name):
+            if not (ending.server.is_dedicated and ending.exit_code == 0):
+                output = await self._host.tail(ending.server, max_bytes=_TAIL_BYTES)
         keeper = self._keepers.get(ending.server.location)
-        if keeper is not None and ending.server.is_dedicated:
-            keeper.pool.servers.note_exit(ending, output=output)
-        elif keeper is not None:
-            keeper.shared.note_exit(ending, output=output)
+        with self._boundary.guard(location=ending.server.location, server=ending.server.name):
+            if keeper is not None and ending.server.is_dedicated:
+                keeper.pool.servers.note_exit(ending, output=output)
+            elif keeper is not None:
+                keeper.shared.note_exit(ending, output=output)
         return output
 
     async def stop_all(self, *, grace_s: float) -> None:
-        """End every server, and with it every run."""
+        """End every server, and with it every run; those that do not end in time are left, with a word in the log."""
         async with asyncio.TaskGroup() as tasks:
             for held in self.servers():
                 if held.server is not None:
-                    tasks.create_task(self._host.stop(held.server, grace_s=grace_s))
+                    tasks.create_task(self._stop(held.server, grace_s=grace_s))
+
+    async def _stop(self, server: Server, *, grace_s: float) -> None:
+        with self._boundary.guard(location=server.location, server=server.name):
+            async with asyncio.timeout(grace_s + _END_PATIENCE_S):
+                await self._host.stop(server, grace_s=grace_s)
 
     async def close(self) -> None:
         """Close the ways to the servers; they go on."""
@@ -228,12 +244,12 @@ class LocationRegistry:
             await held.close()
 
     def _apply(self, desired: instruction.SyncLocations) -> tuple[str, ...]:
-        specs = [LocationSpec.from_proto(message) for message in desired.locations]
-        refused = tuple(spec.name for spec in specs if not is_valid_name(spec.name))
-        wanted = {spec.name: self._settings.wanted(spec) for spec in specs if spec.name not in refused}
-        for name in wanted.keys() | self._keepers.keys():
-            self._keeper(name).want(wanted.get(name))
-        return refused
+        admission = admit(desired.locations, settings=self._settings, boundary=self._boundary)
+        # What is refused now goes on as it was.
+        for name in admission.wanted.keys() | (self._keepers.keys() - set(admission.refused)):
+            with self._boundary.guard(location=name):
+                self._keeper(name).want(admission.wanted.get(name))
+        return tuple(admission.refused)
 
     def _known(self, location: str) -> LocationKeeper:
         keeper = self._keepers.get(location)

@@ -7,6 +7,7 @@ from isthmus_broker.errors import BrokerError, PublishRefusedError
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.topology import TelemetryKind
 from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.locations.pieces import in_pieces
@@ -22,6 +23,7 @@ class LocationReporter:
         self._publisher = publisher
         self._waiting: dict[str, telemetry.Event] = {}
         self._bell = asyncio.Event()
+        self._boundary = Boundary("location report")
 
     def report(self, location: str, event: telemetry.Event) -> None:
         """Send a report, in place of one of the same location that still waits."""
@@ -30,32 +32,40 @@ class LocationReporter:
 
     async def run(self) -> None:
         """Send what waits, until cancelled."""
-        while True:
-            await self._bell.wait()
-            self._bell.clear()
-            while self._waiting:
-                location = next(iter(self._waiting))
-                await self._send(location)
+        await keep_going(self._send_waiting, name="location reports")
 
-    async def _send(self, location: str) -> None:
-        """Send the newest report of a location; one that comes meanwhile takes its place."""
-        event = self._waiting[location]
-        for message in in_pieces(event):
-            await self._insist(message, location=location)
-            if self._waiting[location] is not event:
-                return
-        del self._waiting[location]
-
-    async def _insist(self, message: telemetry.Event, *, location: str) -> None:
-        """Publish until confirmed, however long the broker is away; what it will never take is left out."""
+    async def _send_waiting(self) -> None:
+        await self._bell.wait()
+        self._bell.clear()
         backoff = Backoff(0.05, 3.0)
-        while True:
+        while self._waiting:
             await self._publisher.wait_connected()
+            # In turn: a report that cannot be sent now keeps no other location's waiting.
+            sent = [await self._try_to_send(location) for location in tuple(self._waiting)]
+            if any(sent):
+                backoff.reset()
+            else:
+                await asyncio.sleep(backoff.next_wait_s())
+
+    async def _try_to_send(self, location: str) -> bool:
+        """Send the newest report of a location; False when it is to be tried again, be it that another took its place."""
+        event, is_sent = self._waiting[location], True
+        with self._boundary.guard(location=location):
+            # What nobody foresaw would come again: the location's next report has another chance.
+            is_sent = await self._send(event, location=location)
+        if is_sent and self._waiting[location] is event:
+            del self._waiting[location]
+        return is_sent
+
+    async def _send(self, event: telemetry.Event, *, location: str) -> bool:
+        for message in in_pieces(event):
             try:
-                return await self._publisher.publish(TelemetryKind.LOCATION, (message,))
+                await self._publisher.publish(TelemetryKind.LOCATION, (message,))
             except PublishRefusedError as error:
                 log.error("report_refused", location=location, error=str(error))  # noqa: TRY400 (the message says it all)
-                return None
             except BrokerError as error:
                 log.debug("report_waits", location=location, error=str(error))
-            await asyncio.sleep(backoff.next_wait_s())
+                return False
+            if self._waiting[location] is not event:
+                return True
+        return True

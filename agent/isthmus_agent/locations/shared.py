@@ -138,7 +138,8 @@ class SharedServers:
 
     def _load(self, held: HeldServer, *, spec: ServerSpec | None, timeout_s: float) -> None:
         on_end, on_step = partial(self._note_loaded, held), partial(self._note_step, held)
-        self._launcher.load(held, Load(spec, timeout_s, on_end=on_end, on_step=on_step))
+        load = Load(spec, timeout_s, on_end=on_end, on_started=self._on_change, on_step=on_step)
+        self._launcher.load(held, load)
 
     def _note_step(self, held: HeldServer, step: StartStep, progress: str) -> None:
         held.step, held.progress = step, progress

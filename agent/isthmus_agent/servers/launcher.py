@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
@@ -29,8 +28,6 @@ _EXIT_PATIENCE_S = 0.5
 _DRAIN_POLL_S = 1.0
 #: How long that question may take, seconds.
 _LIST_RUNS_TIMEOUT_S = 5.0
-#: First and longest wait before the end of a server is tried again, seconds.
-_END_RETRY_MIN_S, _END_RETRY_MAX_S = 0.2, 30.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,8 @@ class Load:
     timeout_s: float
     #: Told how it ended, with None for well; not at all when it was called off.
     on_end: Callable[[LoadFailure | None], None]
+    #: Called when there is a process.
+    on_started: Callable[[], None] = lambda: None
     #: Told of each step of the start.
     on_step: OnStep = lambda _step, _progress: None
 
@@ -131,6 +130,7 @@ class ServerLauncher:
         try:
             if load.spec is not None:
                 self.attach(held, await self.host.start(load.spec, on_step=load.on_step))
+                load.on_started()
             response = await held.client.describe(timeout_s=load.timeout_s)
         except CodeServerUnavailableError as error:
             with suppress(TimeoutError):
@@ -168,18 +168,12 @@ class ServerLauncher:
             held.cancel_load()
             # A start that is called off tidies up first: nobody would know of what it leaves.
             await held.load_over.wait()
-        backoff = Backoff(_END_RETRY_MIN_S, _END_RETRY_MAX_S)
-        while not await self._stop(held):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(backoff.next_wait_s()):
-                    await held.gone.wait()
+        await self._boundary.persist(lambda: self._stop(held), server=held.name, location=self.location)
         with self._boundary.guard(server=held.name, location=self.location):
             await held.close()
         on_gone()
 
-    async def _stop(self, held: HeldServer) -> bool:
+    async def _stop(self, held: HeldServer) -> None:
         """Try once to end a server's process; it is never taken for gone because that failed."""
-        with self._boundary.guard(server=held.name, location=self.location) as fate:
-            if held.server is not None:
-                await self.host.stop(held.server, grace_s=self.timing.stop_grace_s)
-        return fate.error is None or held.gone.is_set()
+        if held.server is not None and not held.gone.is_set():
+            await self.host.stop(held.server, grace_s=self.timing.stop_grace_s)

@@ -353,7 +353,10 @@ class EvaluateScheduleRequest(google.protobuf.message.Message):
 
     SCHEDULE_NAME_FIELD_NUMBER: builtins.int
     SCHEDULED_AT_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
     schedule_name: builtins.str
+    location: builtins.str
+    """The location that is meant: a server of another one refuses. Empty from agents that do not say."""
     @property
     def scheduled_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -361,9 +364,10 @@ class EvaluateScheduleRequest(google.protobuf.message.Message):
         *,
         schedule_name: builtins.str = ...,
         scheduled_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        location: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["scheduled_at", b"scheduled_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["schedule_name", b"schedule_name", "scheduled_at", b"scheduled_at"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["location", b"location", "schedule_name", b"schedule_name", "scheduled_at", b"scheduled_at"]) -> None: ...
 
 global___EvaluateScheduleRequest = EvaluateScheduleRequest
 
@@ -397,9 +401,12 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
     CURSOR_FIELD_NUMBER: builtins.int
     LAST_RUN_KEY_FIELD_NUMBER: builtins.int
     LAST_TICK_AT_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
     sensor_name: builtins.str
     cursor: builtins.str
     last_run_key: builtins.str
+    location: builtins.str
+    """As for a schedule."""
     @property
     def last_tick_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -409,9 +416,10 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
         cursor: builtins.str = ...,
         last_run_key: builtins.str = ...,
         last_tick_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        location: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_tick_at", b"last_tick_at", "sensor_name", b"sensor_name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
 
 global___EvaluateSensorRequest = EvaluateSensorRequest
 

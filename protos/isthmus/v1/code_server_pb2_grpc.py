@@ -10,6 +10,8 @@ class CodeServerStub(object):
     """A process that has a location's definitions imported. The agent is always the client.
 
     The standard health service answers beside it: SERVING once the definitions are loaded.
+
+    Requests that name another location than the server's own are refused: INVALID_ARGUMENT.
     """
 
     def __init__(self, channel):
@@ -69,6 +71,8 @@ class CodeServerServicer(object):
     """A process that has a location's definitions imported. The agent is always the client.
 
     The standard health service answers beside it: SERVING once the definitions are loaded.
+
+    Requests that name another location than the server's own are refused: INVALID_ARGUMENT.
     """
 
     def Describe(self, request, context):
@@ -194,6 +198,8 @@ class CodeServer(object):
     """A process that has a location's definitions imported. The agent is always the client.
 
     The standard health service answers beside it: SERVING once the definitions are loaded.
+
+    Requests that name another location than the server's own are refused: INVALID_ARGUMENT.
     """
 
     @staticmethod

@@ -22,6 +22,8 @@ class CodeServerStub:
     """A process that has a location's definitions imported. The agent is always the client.
 
     The standard health service answers beside it: SERVING once the definitions are loaded.
+
+    Requests that name another location than the server's own are refused: INVALID_ARGUMENT.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
@@ -87,6 +89,8 @@ class CodeServerAsyncStub:
     """A process that has a location's definitions imported. The agent is always the client.
 
     The standard health service answers beside it: SERVING once the definitions are loaded.
+
+    Requests that name another location than the server's own are refused: INVALID_ARGUMENT.
     """
 
     Describe: grpc.aio.UnaryUnaryMultiCallable[
@@ -151,6 +155,8 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
     """A process that has a location's definitions imported. The agent is always the client.
 
     The standard health service answers beside it: SERVING once the definitions are loaded.
+
+    Requests that name another location than the server's own are refused: INVALID_ARGUMENT.
     """
 
     @abc.abstractmethod

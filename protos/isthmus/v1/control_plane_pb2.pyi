@@ -142,12 +142,17 @@ class CreateAgentRequest(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
     BROKER_USER_FIELD_NUMBER: builtins.int
+    CODE_SERVER_BROKER_USER_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     name: builtins.str
     pool: builtins.str
     """Empty for "default"."""
     broker_user: builtins.str
     """The broker account that the agent's messages carry; empty for the control plane's own."""
+    code_server_broker_user: builtins.str
+    """The broker account that messages of the agent's code servers carry; empty for the agent's own. It may say events of runs,
+    and that they live, and nothing else.
+    """
     def __init__(
         self,
         *,
@@ -155,8 +160,9 @@ class CreateAgentRequest(google.protobuf.message.Message):
         name: builtins.str = ...,
         pool: builtins.str = ...,
         broker_user: builtins.str = ...,
+        code_server_broker_user: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["broker_user", b"broker_user", "deployment", b"deployment", "name", b"name", "pool", b"pool"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["broker_user", b"broker_user", "code_server_broker_user", b"code_server_broker_user", "deployment", b"deployment", "name", b"name", "pool", b"pool"]) -> None: ...
 
 global___CreateAgentRequest = CreateAgentRequest
 

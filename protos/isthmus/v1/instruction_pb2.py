@@ -16,7 +16,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from isthmus.v1 import telemetry_pb2 as isthmus_dot_v1_dot_telemetry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cisthmus/v1/instruction.proto\x12\nisthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aisthmus/v1/telemetry.proto\"\xc8\x04\n\x0bInstruction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12-\n\tissued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reply_to\x18\x06 \x01(\t\x12\x33\n\x0esync_locations\x18\n \x01(\x0b\x32\x19.isthmus.v1.SyncLocationsH\x00\x12+\n\nlaunch_run\x18\x0b \x01(\x0b\x32\x15.isthmus.v1.LaunchRunH\x00\x12\x31\n\rterminate_run\x18\x0c \x01(\x0b\x32\x18.isthmus.v1.TerminateRunH\x00\x12\x39\n\x11\x65valuate_schedule\x18\r \x01(\x0b\x32\x1c.isthmus.v1.EvaluateScheduleH\x00\x12\x35\n\x0f\x65valuate_sensor\x18\x0e \x01(\x0b\x32\x1a.isthmus.v1.EvaluateSensorH\x00\x12/\n\x0cvalidate_run\x18\x0f \x01(\x0b\x32\x17.isthmus.v1.ValidateRunH\x00\x12+\n\nfetch_logs\x18\x10 \x01(\x0b\x32\x15.isthmus.v1.FetchLogsH\x00\x12-\n\x0b\x64rain_agent\x18\x11 \x01(\x0b\x32\x16.isthmus.v1.DrainAgentH\x00\x42\x06\n\x04\x62ody\"N\n\rSyncLocations\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12+\n\tlocations\x18\x02 \x03(\x0b\x32\x18.isthmus.v1.LocationSpec\"\xe6\x02\n\x0cLocationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x06source\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.CodeSource\x12.\n\x03\x65nv\x18\x04 \x03(\x0b\x32!.isthmus.v1.LocationSpec.EnvEntry\x12\x1b\n\x13known_snapshot_hash\x18\x05 \x01(\t\x12\x16\n\x0eload_timeout_s\x18\x06 \x01(\x01\x12,\n\tcontainer\x18\x07 \x01(\x0b\x32\x19.isthmus.v1.ContainerSpec\x12(\n\tisolation\x18\x08 \x01(\x0e\x32\x15.isthmus.v1.Isolation\x12\x0f\n\x07standby\x18\t \x01(\r\x12\x12\n\nidle_ttl_s\x18\n \x01(\x01\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc3\x02\n\rContainerSpec\x12\r\n\x05image\x18\x01 \x01(\t\x12+\n\x0bpull_policy\x18\x02 \x01(\x0e\x32\x16.isthmus.v1.PullPolicy\x12\x0f\n\x07\x63ommand\x18\x03 \x03(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x10\n\x08networks\x18\x05 \x03(\t\x12*\n\x06mounts\x18\x06 \x03(\x0b\x32\x1a.isthmus.v1.ContainerMount\x12+\n\x06limits\x18\x07 \x01(\x0b\x32\x1b.isthmus.v1.ContainerLimits\x12\r\n\x05tmpfs\x18\x08 \x03(\t\x12\x18\n\x10is_root_writable\x18\t \x01(\x08\x12\x14\n\x0c\x63\x61pabilities\x18\n \x03(\t\x12\x15\n\ris_privileged\x18\x0b \x01(\x08\x12\x16\n\x0estop_timeout_s\x18\x0c \x01(\x01\"F\n\x0e\x43ontainerMount\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x14\n\x0cis_read_only\x18\x03 \x01(\x08\"C\n\x0f\x43ontainerLimits\x12\x14\n\x0cmemory_bytes\x18\x01 \x01(\x04\x12\x0c\n\x04\x63pus\x18\x02 \x01(\x01\x12\x0c\n\x04pids\x18\x03 \x01(\r\"\x91\x02\n\nCodeSource\x12\x10\n\x06module\x18\x01 \x01(\tH\x00\x12\x15\n\x0bpython_file\x18\x02 \x01(\tH\x00\x12\x11\n\x07package\x18\x03 \x01(\tH\x00\x12\x1e\n\x14\x61utoload_defs_module\x18\x07 \x01(\tH\x00\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x19\n\x11working_directory\x18\x05 \x01(\t\x12\x19\n\x11python_executable\x18\x06 \x01(\t\x12\x11\n\tenv_files\x18\x08 \x03(\t\x12\x19\n\x11\x63urrent_directory\x18\t \x01(\t\x12&\n\x05start\x18\n \x01(\x0e\x32\x17.isthmus.v1.StartMethodB\x08\n\x06target\"\xbe\x03\n\nRunRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x10\n\x08job_name\x18\x03 \x01(\t\x12\x17\n\x0frun_config_json\x18\x04 \x01(\t\x12\x14\n\x0cop_selection\x18\x05 \x03(\t\x12-\n\x0f\x61sset_selection\x18\x06 \x03(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x32\n\x0f\x63heck_selection\x18\x07 \x03(\x0b\x32\x19.isthmus.v1.AssetCheckRef\x12\x15\n\rpartition_key\x18\x08 \x01(\t\x12.\n\x04tags\x18\t \x03(\x0b\x32 .isthmus.v1.RunRequest.TagsEntry\x12\x11\n\tstep_keys\x18\n \x03(\t\x12\x15\n\rparent_run_id\x18\x0b \x01(\t\x12\x13\n\x0broot_run_id\x18\x0c \x01(\t\x12&\n\tpast_runs\x18\r \x03(\x0b\x32\x13.isthmus.v1.PastRun\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x07PastRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\'\n\x07outputs\x18\x02 \x03(\x0b\x32\x16.isthmus.v1.PastOutput\"H\n\nPastOutput\x12\x10\n\x08step_key\x18\x01 \x01(\t\x12\x13\n\x0boutput_name\x18\x02 \x01(\t\x12\x13\n\x0bmapping_key\x18\x03 \x01(\t\"H\n\rAssetCheckRef\x12#\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x12\n\ncheck_name\x18\x02 \x01(\t\"4\n\tLaunchRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"@\n\x0cTerminateRun\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0f\n\x07grace_s\x18\x02 \x01(\x01\"6\n\x0bValidateRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"\xb1\x01\n\tFetchLogs\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12&\n\x07\x63ursors\x18\x03 \x03(\x0b\x32\x15.isthmus.v1.LogCursor\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\x12\x0e\n\x06wait_s\x18\x05 \x01(\x01\x12\x10\n\x08step_key\x18\x06 \x01(\t\x12\x14\n\x0cvalue_sha256\x18\x07 \x01(\t\"T\n\tLogCursor\x12%\n\x06stream\x18\x01 \x01(\x0e\x32\x15.isthmus.v1.LogStream\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x10\n\x08step_key\x18\x03 \x01(\t\"m\n\x10\x45valuateSchedule\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x15\n\rschedule_name\x18\x02 \x01(\t\x12\x30\n\x0cscheduled_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x01\n\x0e\x45valuateSensor\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x13\n\x0bsensor_name\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x14\n\x0clast_run_key\x18\x04 \x01(\t\x12\x30\n\x0clast_tick_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0c\n\nDrainAgent*U\n\tIsolation\x12\x19\n\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x14\n\x10ISOLATION_SHARED\x10\x01\x12\x17\n\x13ISOLATION_DEDICATED\x10\x02*t\n\nPullPolicy\x12\x1b\n\x17PULL_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12PULL_POLICY_ALWAYS\x10\x01\x12\x1a\n\x16PULL_POLICY_IF_MISSING\x10\x02\x12\x15\n\x11PULL_POLICY_NEVER\x10\x03*Z\n\x0bStartMethod\x12\x1c\n\x18START_METHOD_UNSPECIFIED\x10\x00\x12\x15\n\x11START_METHOD_FORK\x10\x01\x12\x16\n\x12START_METHOD_SPAWN\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cisthmus/v1/instruction.proto\x12\nisthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aisthmus/v1/telemetry.proto\"\xc8\x04\n\x0bInstruction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12-\n\tissued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reply_to\x18\x06 \x01(\t\x12\x33\n\x0esync_locations\x18\n \x01(\x0b\x32\x19.isthmus.v1.SyncLocationsH\x00\x12+\n\nlaunch_run\x18\x0b \x01(\x0b\x32\x15.isthmus.v1.LaunchRunH\x00\x12\x31\n\rterminate_run\x18\x0c \x01(\x0b\x32\x18.isthmus.v1.TerminateRunH\x00\x12\x39\n\x11\x65valuate_schedule\x18\r \x01(\x0b\x32\x1c.isthmus.v1.EvaluateScheduleH\x00\x12\x35\n\x0f\x65valuate_sensor\x18\x0e \x01(\x0b\x32\x1a.isthmus.v1.EvaluateSensorH\x00\x12/\n\x0cvalidate_run\x18\x0f \x01(\x0b\x32\x17.isthmus.v1.ValidateRunH\x00\x12+\n\nfetch_logs\x18\x10 \x01(\x0b\x32\x15.isthmus.v1.FetchLogsH\x00\x12-\n\x0b\x64rain_agent\x18\x11 \x01(\x0b\x32\x16.isthmus.v1.DrainAgentH\x00\x42\x06\n\x04\x62ody\"N\n\rSyncLocations\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12+\n\tlocations\x18\x02 \x03(\x0b\x32\x18.isthmus.v1.LocationSpec\"\xe6\x02\n\x0cLocationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x06source\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.CodeSource\x12.\n\x03\x65nv\x18\x04 \x03(\x0b\x32!.isthmus.v1.LocationSpec.EnvEntry\x12\x1b\n\x13known_snapshot_hash\x18\x05 \x01(\t\x12\x16\n\x0eload_timeout_s\x18\x06 \x01(\x01\x12,\n\tcontainer\x18\x07 \x01(\x0b\x32\x19.isthmus.v1.ContainerSpec\x12(\n\tisolation\x18\x08 \x01(\x0e\x32\x15.isthmus.v1.Isolation\x12\x0f\n\x07standby\x18\t \x01(\r\x12\x12\n\nidle_ttl_s\x18\n \x01(\x01\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc3\x02\n\rContainerSpec\x12\r\n\x05image\x18\x01 \x01(\t\x12+\n\x0bpull_policy\x18\x02 \x01(\x0e\x32\x16.isthmus.v1.PullPolicy\x12\x0f\n\x07\x63ommand\x18\x03 \x03(\t\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x10\n\x08networks\x18\x05 \x03(\t\x12*\n\x06mounts\x18\x06 \x03(\x0b\x32\x1a.isthmus.v1.ContainerMount\x12+\n\x06limits\x18\x07 \x01(\x0b\x32\x1b.isthmus.v1.ContainerLimits\x12\r\n\x05tmpfs\x18\x08 \x03(\t\x12\x18\n\x10is_root_writable\x18\t \x01(\x08\x12\x14\n\x0c\x63\x61pabilities\x18\n \x03(\t\x12\x15\n\ris_privileged\x18\x0b \x01(\x08\x12\x16\n\x0estop_timeout_s\x18\x0c \x01(\x01\"F\n\x0e\x43ontainerMount\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x14\n\x0cis_read_only\x18\x03 \x01(\x08\"C\n\x0f\x43ontainerLimits\x12\x14\n\x0cmemory_bytes\x18\x01 \x01(\x04\x12\x0c\n\x04\x63pus\x18\x02 \x01(\x01\x12\x0c\n\x04pids\x18\x03 \x01(\r\"\xa9\x02\n\nCodeSource\x12\x10\n\x06module\x18\x01 \x01(\tH\x00\x12\x15\n\x0bpython_file\x18\x02 \x01(\tH\x00\x12\x11\n\x07package\x18\x03 \x01(\tH\x00\x12\x1e\n\x14\x61utoload_defs_module\x18\x07 \x01(\tH\x00\x12\x11\n\tattribute\x18\x04 \x01(\t\x12\x19\n\x11working_directory\x18\x05 \x01(\t\x12\x19\n\x11python_executable\x18\x06 \x01(\t\x12\x11\n\tenv_files\x18\x08 \x03(\t\x12\x19\n\x11\x63urrent_directory\x18\t \x01(\t\x12&\n\x05start\x18\n \x01(\x0e\x32\x17.isthmus.v1.StartMethod\x12\x16\n\x0eleave_children\x18\x0b \x01(\x08\x42\x08\n\x06target\"\xbe\x03\n\nRunRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x10\n\x08job_name\x18\x03 \x01(\t\x12\x17\n\x0frun_config_json\x18\x04 \x01(\t\x12\x14\n\x0cop_selection\x18\x05 \x03(\t\x12-\n\x0f\x61sset_selection\x18\x06 \x03(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x32\n\x0f\x63heck_selection\x18\x07 \x03(\x0b\x32\x19.isthmus.v1.AssetCheckRef\x12\x15\n\rpartition_key\x18\x08 \x01(\t\x12.\n\x04tags\x18\t \x03(\x0b\x32 .isthmus.v1.RunRequest.TagsEntry\x12\x11\n\tstep_keys\x18\n \x03(\t\x12\x15\n\rparent_run_id\x18\x0b \x01(\t\x12\x13\n\x0broot_run_id\x18\x0c \x01(\t\x12&\n\tpast_runs\x18\r \x03(\x0b\x32\x13.isthmus.v1.PastRun\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x07PastRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\'\n\x07outputs\x18\x02 \x03(\x0b\x32\x16.isthmus.v1.PastOutput\"H\n\nPastOutput\x12\x10\n\x08step_key\x18\x01 \x01(\t\x12\x13\n\x0boutput_name\x18\x02 \x01(\t\x12\x13\n\x0bmapping_key\x18\x03 \x01(\t\"H\n\rAssetCheckRef\x12#\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x14.isthmus.v1.AssetKey\x12\x12\n\ncheck_name\x18\x02 \x01(\t\"4\n\tLaunchRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"@\n\x0cTerminateRun\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0f\n\x07grace_s\x18\x02 \x01(\x01\"6\n\x0bValidateRun\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"\xb1\x01\n\tFetchLogs\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x10\n\x08location\x18\x02 \x01(\t\x12&\n\x07\x63ursors\x18\x03 \x03(\x0b\x32\x15.isthmus.v1.LogCursor\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\x12\x0e\n\x06wait_s\x18\x05 \x01(\x01\x12\x10\n\x08step_key\x18\x06 \x01(\t\x12\x14\n\x0cvalue_sha256\x18\x07 \x01(\t\"T\n\tLogCursor\x12%\n\x06stream\x18\x01 \x01(\x0e\x32\x15.isthmus.v1.LogStream\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x10\n\x08step_key\x18\x03 \x01(\t\"m\n\x10\x45valuateSchedule\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x15\n\rschedule_name\x18\x02 \x01(\t\x12\x30\n\x0cscheduled_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x01\n\x0e\x45valuateSensor\x12\x10\n\x08location\x18\x01 \x01(\t\x12\x13\n\x0bsensor_name\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x14\n\x0clast_run_key\x18\x04 \x01(\t\x12\x30\n\x0clast_tick_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0c\n\nDrainAgent*U\n\tIsolation\x12\x19\n\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x14\n\x10ISOLATION_SHARED\x10\x01\x12\x17\n\x13ISOLATION_DEDICATED\x10\x02*t\n\nPullPolicy\x12\x1b\n\x17PULL_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12PULL_POLICY_ALWAYS\x10\x01\x12\x1a\n\x16PULL_POLICY_IF_MISSING\x10\x02\x12\x15\n\x11PULL_POLICY_NEVER\x10\x03*Z\n\x0bStartMethod\x12\x1c\n\x18START_METHOD_UNSPECIFIED\x10\x00\x12\x15\n\x11START_METHOD_FORK\x10\x01\x12\x16\n\x12START_METHOD_SPAWN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -27,12 +27,12 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_LOCATIONSPEC_ENVENTRY']._serialized_options = b'8\001'
   _globals['_RUNREQUEST_TAGSENTRY']._options = None
   _globals['_RUNREQUEST_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_ISOLATION']._serialized_start=3254
-  _globals['_ISOLATION']._serialized_end=3339
-  _globals['_PULLPOLICY']._serialized_start=3341
-  _globals['_PULLPOLICY']._serialized_end=3457
-  _globals['_STARTMETHOD']._serialized_start=3459
-  _globals['_STARTMETHOD']._serialized_end=3549
+  _globals['_ISOLATION']._serialized_start=3278
+  _globals['_ISOLATION']._serialized_end=3363
+  _globals['_PULLPOLICY']._serialized_start=3365
+  _globals['_PULLPOLICY']._serialized_end=3481
+  _globals['_STARTMETHOD']._serialized_start=3483
+  _globals['_STARTMETHOD']._serialized_end=3573
   _globals['_INSTRUCTION']._serialized_start=106
   _globals['_INSTRUCTION']._serialized_end=690
   _globals['_SYNCLOCATIONS']._serialized_start=692
@@ -48,31 +48,31 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_CONTAINERLIMITS']._serialized_start=1531
   _globals['_CONTAINERLIMITS']._serialized_end=1598
   _globals['_CODESOURCE']._serialized_start=1601
-  _globals['_CODESOURCE']._serialized_end=1874
-  _globals['_RUNREQUEST']._serialized_start=1877
-  _globals['_RUNREQUEST']._serialized_end=2323
-  _globals['_RUNREQUEST_TAGSENTRY']._serialized_start=2280
-  _globals['_RUNREQUEST_TAGSENTRY']._serialized_end=2323
-  _globals['_PASTRUN']._serialized_start=2325
-  _globals['_PASTRUN']._serialized_end=2391
-  _globals['_PASTOUTPUT']._serialized_start=2393
-  _globals['_PASTOUTPUT']._serialized_end=2465
-  _globals['_ASSETCHECKREF']._serialized_start=2467
-  _globals['_ASSETCHECKREF']._serialized_end=2539
-  _globals['_LAUNCHRUN']._serialized_start=2541
-  _globals['_LAUNCHRUN']._serialized_end=2593
-  _globals['_TERMINATERUN']._serialized_start=2595
-  _globals['_TERMINATERUN']._serialized_end=2659
-  _globals['_VALIDATERUN']._serialized_start=2661
-  _globals['_VALIDATERUN']._serialized_end=2715
-  _globals['_FETCHLOGS']._serialized_start=2718
-  _globals['_FETCHLOGS']._serialized_end=2895
-  _globals['_LOGCURSOR']._serialized_start=2897
-  _globals['_LOGCURSOR']._serialized_end=2981
-  _globals['_EVALUATESCHEDULE']._serialized_start=2983
-  _globals['_EVALUATESCHEDULE']._serialized_end=3092
-  _globals['_EVALUATESENSOR']._serialized_start=3095
-  _globals['_EVALUATESENSOR']._serialized_end=3238
-  _globals['_DRAINAGENT']._serialized_start=3240
-  _globals['_DRAINAGENT']._serialized_end=3252
+  _globals['_CODESOURCE']._serialized_end=1898
+  _globals['_RUNREQUEST']._serialized_start=1901
+  _globals['_RUNREQUEST']._serialized_end=2347
+  _globals['_RUNREQUEST_TAGSENTRY']._serialized_start=2304
+  _globals['_RUNREQUEST_TAGSENTRY']._serialized_end=2347
+  _globals['_PASTRUN']._serialized_start=2349
+  _globals['_PASTRUN']._serialized_end=2415
+  _globals['_PASTOUTPUT']._serialized_start=2417
+  _globals['_PASTOUTPUT']._serialized_end=2489
+  _globals['_ASSETCHECKREF']._serialized_start=2491
+  _globals['_ASSETCHECKREF']._serialized_end=2563
+  _globals['_LAUNCHRUN']._serialized_start=2565
+  _globals['_LAUNCHRUN']._serialized_end=2617
+  _globals['_TERMINATERUN']._serialized_start=2619
+  _globals['_TERMINATERUN']._serialized_end=2683
+  _globals['_VALIDATERUN']._serialized_start=2685
+  _globals['_VALIDATERUN']._serialized_end=2739
+  _globals['_FETCHLOGS']._serialized_start=2742
+  _globals['_FETCHLOGS']._serialized_end=2919
+  _globals['_LOGCURSOR']._serialized_start=2921
+  _globals['_LOGCURSOR']._serialized_end=3005
+  _globals['_EVALUATESCHEDULE']._serialized_start=3007
+  _globals['_EVALUATESCHEDULE']._serialized_end=3116
+  _globals['_EVALUATESENSOR']._serialized_start=3119
+  _globals['_EVALUATESENSOR']._serialized_end=3262
+  _globals['_DRAINAGENT']._serialized_start=3264
+  _globals['_DRAINAGENT']._serialized_end=3276
 # @@protoc_insertion_point(module_scope)

@@ -390,6 +390,7 @@ class CodeSource(google.protobuf.message.Message):
     ENV_FILES_FIELD_NUMBER: builtins.int
     CURRENT_DIRECTORY_FIELD_NUMBER: builtins.int
     START_FIELD_NUMBER: builtins.int
+    LEAVE_CHILDREN_FIELD_NUMBER: builtins.int
     module: builtins.str
     python_file: builtins.str
     package: builtins.str
@@ -405,6 +406,8 @@ class CodeSource(google.protobuf.message.Message):
     """The process's current directory; empty for the working directory."""
     start: global___StartMethod.ValueType
     """How a run's process comes about."""
+    leave_children: builtins.bool
+    """What a run leaves running when it ends lives on, as long as its code server; otherwise it is ended with the run."""
     @property
     def env_files(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Files of variables (.env) that the code server reads before it imports, the later over the earlier. They lie, and
@@ -424,9 +427,10 @@ class CodeSource(google.protobuf.message.Message):
         env_files: collections.abc.Iterable[builtins.str] | None = ...,
         current_directory: builtins.str = ...,
         start: global___StartMethod.ValueType = ...,
+        leave_children: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["autoload_defs_module", b"autoload_defs_module", "module", b"module", "package", b"package", "python_file", b"python_file", "target", b"target"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "autoload_defs_module", b"autoload_defs_module", "current_directory", b"current_directory", "env_files", b"env_files", "module", b"module", "package", b"package", "python_executable", b"python_executable", "python_file", b"python_file", "start", b"start", "target", b"target", "working_directory", b"working_directory"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "autoload_defs_module", b"autoload_defs_module", "current_directory", b"current_directory", "env_files", b"env_files", "leave_children", b"leave_children", "module", b"module", "package", b"package", "python_executable", b"python_executable", "python_file", b"python_file", "start", b"start", "target", b"target", "working_directory", b"working_directory"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["module", "python_file", "package", "autoload_defs_module"] | None: ...
 
 global___CodeSource = CodeSource

@@ -493,9 +493,15 @@ global___RunStarted = RunStarted
 class RunSucceeded(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    ENDED_PROCESSES_FIELD_NUMBER: builtins.int
+    ended_processes: builtins.int
+    """How many processes the run had left behind: they were ended before this was told."""
     def __init__(
         self,
+        *,
+        ended_processes: builtins.int = ...,
     ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ended_processes", b"ended_processes"]) -> None: ...
 
 global___RunSucceeded = RunSucceeded
 
@@ -506,7 +512,10 @@ class RunFailed(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
     EXIT_FIELD_NUMBER: builtins.int
+    ENDED_PROCESSES_FIELD_NUMBER: builtins.int
     reason: global___RunReason.ValueType
+    ended_processes: builtins.int
+    """As for RunSucceeded."""
     @property
     def failure(self) -> global___Failure: ...
     @property
@@ -519,9 +528,10 @@ class RunFailed(google.protobuf.message.Message):
         reason: global___RunReason.ValueType = ...,
         failure: global___Failure | None = ...,
         exit: global___ProcessExit | None = ...,
+        ended_processes: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["exit", b"exit", "failure", b"failure"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["exit", b"exit", "failure", b"failure", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ended_processes", b"ended_processes", "exit", b"exit", "failure", b"failure", "reason", b"reason"]) -> None: ...
 
 global___RunFailed = RunFailed
 
@@ -531,7 +541,10 @@ class RunCanceled(google.protobuf.message.Message):
 
     REASON_FIELD_NUMBER: builtins.int
     EXIT_FIELD_NUMBER: builtins.int
+    ENDED_PROCESSES_FIELD_NUMBER: builtins.int
     reason: global___RunReason.ValueType
+    ended_processes: builtins.int
+    """As for RunSucceeded."""
     @property
     def exit(self) -> global___ProcessExit: ...
     def __init__(
@@ -539,9 +552,10 @@ class RunCanceled(google.protobuf.message.Message):
         *,
         reason: global___RunReason.ValueType = ...,
         exit: global___ProcessExit | None = ...,
+        ended_processes: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["exit", b"exit"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["exit", b"exit", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ended_processes", b"ended_processes", "exit", b"exit", "reason", b"reason"]) -> None: ...
 
 global___RunCanceled = RunCanceled
 

@@ -43,6 +43,8 @@ class LocationEntry(BaseModel):
     python: str = ""
     #: How a run's process comes about: forked off one that has the project imported, or an interpreter of its own.
     start: Literal["fork", "spawn"] = "fork"
+    #: Whether what a run leaves running when it ends lives on.
+    leave_children: bool = False
     pool: str = ""
     env: dict[str, str] = Field(default_factory=dict)
     #: Seconds that importing may take; 0 for the agent's default.
@@ -71,6 +73,7 @@ class LocationEntry(BaseModel):
             env_files=self.env_files,
             python_executable=self.python,
             start=START_METHOD_SPAWN if self.start == "spawn" else START_METHOD_UNSPECIFIED,
+            leave_children=self.leave_children,
         )
         if self.module:
             source.module = self.module

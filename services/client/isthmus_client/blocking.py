@@ -79,9 +79,15 @@ class BlockingClient:
 
     # ---------------------------------------------------------------------------------------------------------- agents
 
-    def create_agent(self, name: str, *, pool: str = "", broker_user: str = "") -> Agent:
+    def create_agent(
+        self, name: str, *, pool: str = "", broker_user: str = "", code_server_broker_user: str = ""
+    ) -> Agent:
         """Make an agent's place at the broker; an agent that exists is returned as it is."""
-        return self._wait(self._client.create_agent(name, pool=pool, broker_user=broker_user))
+        return self._wait(
+            self._client.create_agent(
+                name, pool=pool, broker_user=broker_user, code_server_broker_user=code_server_broker_user
+            )
+        )
 
     def list_agents(self) -> Sequence[Agent]:
         """Tell all agents of the deployment."""

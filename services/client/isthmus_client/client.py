@@ -106,9 +106,17 @@ class ControlPlaneClient:
 
     # ---------------------------------------------------------------------------------------------------------- agents
 
-    async def create_agent(self, name: str, *, pool: str = "", broker_user: str = "") -> Agent:
+    async def create_agent(
+        self, name: str, *, pool: str = "", broker_user: str = "", code_server_broker_user: str = ""
+    ) -> Agent:
         """Make an agent's place at the broker; an agent that exists is returned as it is."""
-        request = CreateAgentRequest(deployment=self._deployment, name=name, pool=pool, broker_user=broker_user)
+        request = CreateAgentRequest(
+            deployment=self._deployment,
+            name=name,
+            pool=pool,
+            broker_user=broker_user,
+            code_server_broker_user=code_server_broker_user,
+        )
         return await self._call(self._stub.CreateAgent, request)
 
     async def list_agents(self) -> Sequence[Agent]:

@@ -45,6 +45,8 @@ class Settings:
     runs_dir: Path
     #: Whether each run imports the definitions in an interpreter of its own, instead of being forked.
     is_spawned: bool
+    #: Whether what a run leaves running when it ends lives on.
+    leaves_children: bool
     heartbeat_interval_s: float
     cancel_grace_s: float
     #: Whether the server is dedicated: it takes one run, and ends.
@@ -64,6 +66,7 @@ class Settings:
             spares=self._spares,
             is_spawned=self.is_spawned,
             is_for_one_run=self.takes_one_run,
+            leaves_children=self.leaves_children,
         )
 
     @property
@@ -115,6 +118,7 @@ def settings_from(config: CodeServerConfig) -> Settings:
         broker_url=config.broker_url,
         runs_dir=Path(config.runs_dir).absolute(),
         is_spawned=config.source.start == START_METHOD_SPAWN,
+        leaves_children=config.source.leave_children,
         heartbeat_interval_s=config.heartbeat_interval_s or DEFAULT_HEARTBEAT_INTERVAL_S,
         cancel_grace_s=config.cancel_grace_s or DEFAULT_CANCEL_GRACE_S,
         takes_one_run=config.takes_one_run,

@@ -13,6 +13,7 @@ from isthmus_lifecycle import log
 
 from isthmus_code_server.config import Settings
 from isthmus_code_server.errors import ZygoteLostError
+from isthmus_code_server.kernel.family import adopt_orphans
 from isthmus_code_server.runs.heartbeat import Heartbeat
 from isthmus_code_server.runs.instance_gate import InstanceGate
 from isthmus_code_server.runs.supervisor import Supervisor
@@ -61,7 +62,10 @@ class CodeServer:
         """Serve until told to stop; returns the process's exit code, not 0 when the zygote was lost."""
         self._settings.runs_dir.mkdir(parents=True, exist_ok=True)
         gate = InstanceGate(address=self._zygote.instance_address)
-        zygote = ZygoteLink(self._zygote)
+        ends_orphans = not self._settings.leaves_children
+        if ends_orphans:
+            adopt_orphans()
+        zygote = ZygoteLink(self._zygote, ends_orphans=ends_orphans)
         async with AsyncExitStack() as stack:
             publisher = await stack.enter_async_context(Publisher(self._broker_settings()))
             telemetry = TelemetryPublisher(publisher, source=self._source())

@@ -178,6 +178,8 @@ class _Stack:
                 "broker_url": self.broker_url,
                 "data_dir": self.settings.folder.agent_dir,
                 "stops_servers_on_exit": True,
+                # The terminal's own environment, as with `dagster dev`; what is ours in it stays out all the same.
+                "passed_env": "*",
             },
         )
         return await self._start("agent", lambda stop, started: run_agent(settings, stop=stop, started=started))

@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 #: First and longest pause of a loop whose step failed, seconds.
 _PAUSE_MIN_S, _PAUSE_MAX_S = 0.1, 30.0
@@ -55,6 +57,16 @@ class Boundary:
             self.caught += 1
             fate.error = error
             log.exception("stopped_at_boundary", thing=self.thing, caught=self.caught, **ids)
+
+    async def persist(self, step: Callable[[], Awaitable[T]], **ids: object) -> T:
+        """Do for one thing what must come about, and return what it gives: tried again, after growing pauses, until it does."""
+        backoff = Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
+        while True:
+            with self.guard(**ids) as fate:
+                result = await step()
+            if fate.error is None:
+                return result
+            await asyncio.sleep(backoff.next_wait_s())
 
 
 async def keep_going(step: Callable[[], Awaitable[None]], *, name: str) -> NoReturn:

@@ -34,7 +34,7 @@ from isthmus_monitor.news import (
     Unusable,
     Vouched,
 )
-from isthmus_monitor.provenance import doubt
+from isthmus_monitor.provenance import doubt, may_say, speaks_for_runs_alone
 
 #: How many former lives of an agent are remembered: more than can have words on their way.
 MAX_FORMER: Final = 32
@@ -134,9 +134,13 @@ class Planner:
         if why is not None:
             self._plan.tally[why] += 1
             return
-        if bulletin.is_agent_itself and not self._is_superseded(bulletin):
+        is_limited = speaks_for_runs_alone(bulletin, agent=self._agents[bulletin.agent])
+        if bulletin.is_agent_itself and not is_limited and not self._is_superseded(bulletin):
             self._plan.speakers.add(bulletin.agent)
         for news in bulletin.news:
+            if is_limited and not may_say(news):
+                self._plan.tally["not_allowed"] += 1
+                continue
             if isinstance(news, RunEvent):
                 self._take_event(bulletin.agent, news)
             else:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from isthmus_store.record.agent import Agent
 
-from isthmus_monitor.news import Bulletin
+from isthmus_monitor.news import Bulletin, News, RunEvent, Vouched
 
 
 class Doubt(StrEnum):
@@ -29,6 +29,20 @@ def doubt(bulletin: Bulletin, *, agent: Agent | None, own_account: str) -> Doubt
         return Doubt.WRONG_KEY
     if agent is None:
         return Doubt.UNKNOWN_AGENT
-    if bulletin.sender != (agent.broker_user or own_account):
-        return Doubt.WRONG_SENDER
-    return None
+    if bulletin.sender == (agent.broker_user or own_account) or speaks_for_runs_alone(bulletin, agent=agent):
+        return None
+    return Doubt.WRONG_SENDER
+
+
+def speaks_for_runs_alone(bulletin: Bulletin, *, agent: Agent) -> bool:
+    """Tell whether the account is that of the agent's code servers, which user code may use, and not the agent's own.
+
+    It may say events of runs and that they live, and nothing else, whomever its messages name as their source.
+    """
+    account = agent.code_server_broker_user
+    return bool(account) and account != agent.broker_user and bulletin.sender == account
+
+
+def may_say(news: News) -> bool:
+    """Tell whether an account that speaks for runs alone may say this."""
+    return isinstance(news, RunEvent | Vouched)

@@ -67,6 +67,10 @@ class DockerKit:
             ),
         )
 
+    def with_mount(self, mount: Mount) -> ServerSpec:
+        spec = self.spec()
+        return replace(spec, container=replace(spec.container, mounts=(*spec.container.mounts, mount)))
+
     async def note(self, server: Server) -> dict[str, object]:
         facts = await read_note(self.folder / "notes" / f"note-{server.generation}.json")
         pids = host_pids(self.container(server))

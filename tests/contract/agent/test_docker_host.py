@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -317,3 +318,37 @@ async def test_an_agent_in_a_container_finds_its_data_folder_on_the_engines_mach
     finally:
         docker("rm", "--force", container)
         docker("volume", "rm", volume)
+
+
+# ----------------------------------------------------------------------------------- what belongs to other services
+
+
+async def test_volumes_of_others_are_used_only_where_the_owner_lists_them(kit: DockerKit) -> None:
+    theirs, ours = f"theirs-{uuid.uuid4().hex[:8]}", f"ours-{uuid.uuid4().hex[:8]}"
+    docker("volume", "create", theirs)
+    try:
+        async with kit.host() as host:
+            with pytest.raises(ServerStartError, match=f"volume {theirs} is not meant for locations"):
+                await host.start(kit.with_mount(Mount(theirs, "/data")))
+            # One that is not there yet is made, and stays usable.
+            for _ in range(2):
+                await host.stop(await host.start(kit.with_mount(Mount(ours, "/data"))), grace_s=1)
+        async with kit.host(replace(IMPATIENT, are_volumes_listed=True)) as host:
+            await host.stop(await host.start(kit.with_mount(Mount(theirs, "/data"))), grace_s=1)
+    finally:
+        docker("volume", "rm", "--force", theirs, ours)
+
+
+async def test_networks_of_others_are_joined_only_where_the_owner_lists_them(kit: DockerKit) -> None:
+    name = f"theirs-{uuid.uuid4().hex[:8]}"
+    docker("network", "create", name)
+    spec = kit.spec()
+    spec = replace(spec, container=replace(spec.container, networks=(name,)))
+    try:
+        async with kit.host() as host:
+            with pytest.raises(ServerStartError, match=f"network {name} is not meant for locations"):
+                await host.start(spec)
+        async with kit.host(replace(IMPATIENT, network=name)) as host:
+            await host.stop(await host.start(spec), grace_s=1)
+    finally:
+        docker("network", "rm", name)

@@ -14,8 +14,8 @@ from isthmus_agent.errors import ImageUnavailableError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.images import Images
 from isthmus_agent.hosts.docker.options import DEFAULT_URL, DockerOptions
-from isthmus_agent.hosts.docker.tasks import OwnTasks
 from isthmus_agent.hosts.host import StartStep
+from isthmus_agent.hosts.tasks import OwnTasks
 from support.docker import remove_image
 from support.eventually import eventually
 from support.registry import Registry

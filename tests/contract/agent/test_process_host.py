@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
-from contextlib import AbstractAsyncContextManager
+import sys
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from contract.agent.host_contract import HostContract, code_source, is_alive, ne
 from isthmus_agent.desired.source import CodeSource, TargetKind
 from isthmus_agent.errors import RuntimeFolderError, ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
+from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import procfs, sockets
 from isthmus_agent.hosts.process.host import ProcessHost
+from isthmus_agent.hosts.process.launch import Launching
 
 _SMALL_SERVER = Path(__file__).with_name("small_server.py")
 
@@ -40,7 +44,7 @@ class ProcessKit:
             runtime_dir=self.folder / "run",
             deployment="test",
             agent="edge",
-            command=(str(_SMALL_SERVER),),
+            launching=Launching((str(_SMALL_SERVER),), passed_env=("WANTED_*",)),
         )
 
     def spec(self, *, generation: int = 1, **behaviour: str) -> ServerSpec:
@@ -177,3 +181,71 @@ def test_default_socket_folder_is_short_enough_for_any_data_folder(monkeypatch: 
 def test_start_ticks_name_a_living_process_only() -> None:
     assert procfs.start_ticks(os.getpid()) is not None
     assert procfs.start_ticks(2**22 + 1) is None
+
+
+class Vanishing:
+    """Removes a folder at the n-th look at anything in it, just before the look."""
+
+    def __init__(self, folder: Path, *, at: int) -> None:
+        self._folder, self._looks_left, self._is_removing = folder, at, False
+        self.is_over = False
+        sys.addaudithook(self._on_event)
+
+    @property
+    def has_happened(self) -> bool:
+        return self._looks_left <= 0
+
+    def _on_event(self, event: str, arguments: tuple[object, ...]) -> None:
+        if (
+            self.is_over
+            or self._is_removing
+            or event not in {"open", "os.listdir", "os.scandir", "os.rename", "os.remove"}
+        ):
+            return
+        if not isinstance(arguments[0], str | Path) or not Path(arguments[0]).is_relative_to(self._folder):
+            return
+        self._looks_left -= 1
+        if self._looks_left == 0:
+            self._is_removing = True
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._is_removing = False
+
+
+async def test_a_folder_may_vanish_at_any_look(kit: ProcessKit) -> None:
+    async with kit.host() as host:
+        neighbour = await host.start(kit.spec(generation=99))
+        await kit.note(neighbour)
+        servers, at = kit.folder / "servers", 0
+        has_happened = True
+        while has_happened:
+            at += 1
+            spec = kit.spec(generation=at)
+            vanishing = Vanishing(servers / server_name(spec), at=at)
+            with suppress(ServerStartError):
+                # Either it says why it was not started, or it is there until it is stopped, and its end is told.
+                server = await host.start(spec)
+                assert set(await host.list()) >= {neighbour} - {server}
+                await host.stop(server, grace_s=5)
+                assert (await next_exit(host)).server == server
+            has_happened, vanishing.is_over = vanishing.has_happened, True
+        assert at > 5
+        shutil.rmtree(servers)
+        assert list(await host.list()) == [neighbour]
+        await host.stop(neighbour, grace_s=5)
+        assert (await next_exit(host)).server == neighbour
+
+
+async def test_user_code_gets_the_usual_variables_and_those_that_the_owner_names(
+    kit: ProcessKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("WANTED_REGION", "eu")
+    monkeypatch.setenv("LC_TIME", "C")
+    async with kit.host() as host:
+        server = await host.start(kit.spec())
+        env = (await kit.note(server))["env"]
+        await host.stop(server, grace_s=5)
+    assert isinstance(env, dict)
+    assert env["PATH"].endswith(os.environ["PATH"])
+    assert (env["LC_TIME"], env["WANTED_REGION"]) == ("C", "eu")
+    assert "AWS_SECRET_ACCESS_KEY" not in env

@@ -174,10 +174,12 @@ async def test_lists_of_nothing_say_what_to_do_and_stay_valid_json(isthmus: Isth
 
 
 async def test_an_agent_is_created_listed_drained_and_removed(canned: CannedServer, isthmus: Isthmus) -> None:
-    created = await isthmus("agent", "create", "edge", "--pool", "big", "--broker-user", "edge-user")
+    accounts = ("--broker-user", "edge-user", "--code-server-broker-user", "edge-runs")
+    created = await isthmus("agent", "create", "edge", "--pool", "big", *accounts)
     assert created.code == 0, created.err
     assert "ISTHMUS_AGENT_NAME=edge" in created.out
     assert canned.plane.asked[0].broker_user == "edge-user"  # type: ignore[attr-defined]
+    assert canned.plane.asked[0].code_server_broker_user == "edge-runs"  # type: ignore[attr-defined]
     agent = Agent(name="edge", pool="big", state=AgentState.AGENT_STATE_ONLINE)
     agent.active_runs.add(run_id="r1", attempt=1)
     canned.plane.agents["edge"] = agent

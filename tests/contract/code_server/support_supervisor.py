@@ -40,12 +40,18 @@ async def supervising(
     spares: int = 0,
     is_spawned: bool = False,
     is_for_one_run: bool = False,
+    leaves_children: bool = False,
 ) -> AsyncIterator[Supervisor]:
     source = DefinitionsSource(module=module, working_directory=str(PROJECTS))
     if python_file is not None:
         source = DefinitionsSource(python_file=str(python_file))
     order = LoadOrder(
-        source=source, home=str(tmp_path / "home"), spares=spares, is_spawned=is_spawned, is_for_one_run=is_for_one_run
+        source=source,
+        home=str(tmp_path / "home"),
+        spares=spares,
+        is_spawned=is_spawned,
+        is_for_one_run=is_for_one_run,
+        leaves_children=leaves_children,
     )
     zygote = ZygoteLink(started(order))
     async with Publisher(BrokerSettings(url=_NO_BROKER)) as publisher, asyncio.TaskGroup() as tasks:

@@ -10,7 +10,7 @@ from pathlib import Path
 from isthmus.v1.code_server_pb2 import DescribeResponse
 from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
-from isthmus_code_server.zygote.wire import FrameKind, LoadOrder
+from isthmus_code_server.zygote.wire import Exited, FrameKind, LoadOrder, fork_frame
 from support_code_server import PROJECTS
 
 #: Imports what the zygote imports, in its order, and tells what came along besides what Dagster itself brings.
@@ -79,6 +79,38 @@ def test_threads_that_importing_started_are_named(tmp_path: Path) -> None:
         source = DefinitionsSource(python_file=str(module))
         send_frame(ours, FrameKind.LOAD, LoadOrder(source=source, home=str(tmp_path)).encode())
         assert receive_frame(ours) == (FrameKind.THREADS, b"user-poller")
+    assert process.wait(10) == 0
+
+
+_NO_ROOM = """
+import socket, sys
+from isthmus_code_server.zygote.server import Nursery
+
+class NoRoom:
+    def start(self, fd, *, inherited):
+        raise BlockingIOError("no more processes")
+
+    def start_ahead(self, *, inherited):
+        raise BlockingIOError("no more processes")
+
+Nursery(socket.socket(fileno=int(sys.argv[1])), start=NoRoom(), wanted_spares=1).serve()
+"""
+
+
+def test_a_child_that_cannot_be_started_fails_its_call_and_nothing_else() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-c", _NO_ROOM, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+    with ours:
+        for call in (1, 2):
+            here, there = socket.socketpair()
+            with here, there:
+                socket.send_fds(ours, [fork_frame(call)], [there.fileno()])
+                assert receive_frame(ours) == (FrameKind.EXITED, Exited(call=call, pid=0, status=1 << 8).encode())
+        # A frame that came without its descriptor, as when this process may have no more of them.
+        ours.sendall(fork_frame(3))
+        assert receive_frame(ours) == (FrameKind.EXITED, Exited(call=3, pid=0, status=1 << 8).encode())
     assert process.wait(10) == 0
 
 

@@ -55,7 +55,7 @@ def test_another_spec_is_another_server(change: dict[str, Any]) -> None:
     [
         instruction.CodeSource(module="a.b", attribute="defs", working_directory="/srv"),
         instruction.CodeSource(python_file="defs.py", python_executable="/opt/python"),
-        instruction.CodeSource(package="pkg"),
+        instruction.CodeSource(package="pkg", leave_children=True),
     ],
 )
 def test_a_source_survives_the_way_in_and_out(message: instruction.CodeSource) -> None:

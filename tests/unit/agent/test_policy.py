@@ -16,9 +16,18 @@ def spec(
     folder: str = "",
     file: str = "",
     env: tuple[tuple[str, str], ...] = (),
+    current: str = "",
+    env_file: str = "",
 ) -> LocationSpec:
     kind, target = (TargetKind.PYTHON_FILE, file) if file else (TargetKind.MODULE, "definitions")
-    source = CodeSource(kind, target, working_directory=folder, python_executable=python)
+    source = CodeSource(
+        kind,
+        target,
+        working_directory=folder,
+        python_executable=python,
+        current_directory=current,
+        env_files=(env_file,) if env_file else (),
+    )
     return LocationSpec("sales", 1, source, env=env)
 
 
@@ -49,6 +58,19 @@ NAMES = Policy(env_names=("DATA_*", "REGION"))
         (FOLDERS, spec(folder="/srv/code", file="../../etc/defs.py"), "working_directories"),
         (FOLDERS, spec(file="/srv/code/defs.py"), None),
         (FOLDERS, spec(file="/tmp/defs.py"), "working_directories"),
+        (FOLDERS, spec(current="/srv/code"), None),
+        (FOLDERS, spec(current="/tmp"), "working_directories"),
+        (FOLDERS, spec(folder="/srv/code", current="/tmp"), "working_directories"),
+        (FOLDERS, spec(current="/srv/code", folder="sales"), None),
+        (FOLDERS, spec(current="/srv/code", file="sales/defs.py"), None),
+        (FOLDERS, spec(current="/srv/code", file="../defs.py"), "working_directories"),
+        (FOLDERS, spec(folder="/srv/code", env_file=".env"), None),
+        (FOLDERS, spec(folder="/srv/code", env_file="/etc/secrets.env"), "working_directories"),
+        (FOLDERS, spec(env_file="../secrets.env"), "working_directories"),
+        (FOLDERS, spec(env=(("PYTHONPATH", "/srv/code/lib:/srv/code"),)), None),
+        (FOLDERS, spec(env=(("PYTHONPATH", "/srv/code/lib:/tmp/lib"),)), "working_directories"),
+        (FOLDERS, spec(env=(("LD_PRELOAD", "/tmp/evil.so"),)), "working_directories"),
+        (OPEN, spec(current="/any", env_file="/any/.env"), None),
         (NAMES, spec(env=(("DATA_ROOT", "1"), ("REGION", "eu"))), None),
         (NAMES, spec(env=(("LD_PRELOAD", "x"),)), "env_names"),
         (NAMES, spec(env=(("data_root", "x"),)), "env_names"),

@@ -46,6 +46,14 @@ def read(tmp_path: Path, text: str) -> LocationSettings:
     return read_location_file(file)[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "leaves"), [("leave_children: true", True), ("leave_children: false", False), ("", False)]
+)
+def test_who_means_it_may_leave_processes(tmp_path: Path, line: str, *, leaves: bool) -> None:
+    text = f"locations:\n  - name: etl\n    module: etl.definitions\n    {line}\n"
+    assert read(tmp_path, text).source.leave_children is leaves
+
+
 def test_every_field_of_a_container_reaches_the_contract(tmp_path: Path) -> None:
     settings = read(tmp_path, WHOLE)
     assert settings.container == ContainerSpec(

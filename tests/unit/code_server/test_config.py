@@ -35,6 +35,12 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
     assert settings.home == Path("/var/lib/isthmus/sales")
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_who_means_it_may_leave_processes(tmp_path: Path, *, leaves: bool) -> None:
+    source = {"module": "sales.definitions", "leaveChildren": leaves}
+    assert read_settings(write(tmp_path, source=source)).load_order.leaves_children is leaves
+
+
 def test_the_secret_is_not_in_the_representation(tmp_path: Path) -> None:
     assert "secret" not in repr(read_settings(write(tmp_path)))
 

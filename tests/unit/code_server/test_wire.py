@@ -48,6 +48,7 @@ def test_a_fork_frame_brings_a_descriptor_each() -> None:
             received = receive_fork(theirs)
             assert received is not None
             assert received[0] == call
+            assert received[1] is not None
             os.write(received[1], str(call).encode())
             os.close(received[1])
             assert os.read(reader, 10) == str(call).encode()
@@ -59,7 +60,7 @@ def test_a_fork_frame_brings_a_descriptor_each() -> None:
 @given(st.integers(0, 2**64 - 1), st.integers(-(2**31), 2**31 - 1), st.integers(0, 65535))
 def test_reports_survive(call: int, pid: int, status: int) -> None:
     forked = Forked(call=call, pid=pid)
-    exited = Exited(call=call, pid=pid, status=status)
+    exited = Exited(call=call, pid=pid, status=status, left=call % 2**32, left_names="sleep\nsh")
     assert Forked.decode(forked.encode()) == forked
     assert Exited.decode(exited.encode()) == exited
 

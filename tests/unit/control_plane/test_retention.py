@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_control_plane.retention.pace import Pace
+from isthmus_control_plane.retention.pace import POSTGRESQL_S, SQLITE_S, Pace
 from isthmus_control_plane.retention.rules import Rules
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_store.retention.runs import DueRun
@@ -48,6 +48,13 @@ def test_parts_grow_while_they_are_quick_and_shrink_at_once_when_they_are_not() 
     assert pace.budget < first
 
 
+def test_where_nobody_waits_parts_are_larger() -> None:
+    patient, hasty = Pace(target_s=POSTGRESQL_S), Pace(target_s=SQLITE_S)
+    for pace in (patient, hasty):
+        pace.learn(weight=pace.budget, held_s=0.05)
+    assert patient.budget > hasty.budget
+
+
 def test_a_small_part_says_nothing_of_large_ones() -> None:
     pace = Pace()
     before = pace.budget
@@ -60,7 +67,7 @@ def test_a_part_is_never_empty_nor_without_bound(parts: list[tuple[int, float]])
     pace = Pace()
     for weight, held_s in parts:
         pace.learn(weight=weight, held_s=held_s)
-        assert 20 <= pace.budget <= 5_000
+        assert 50 <= pace.budget <= 5_000
 
 
 @given(st.lists(st.integers(1, 200)))

@@ -72,3 +72,15 @@ async def test_a_loop_that_pauses_after_a_failure_stops_at_once() -> None:
 
     async with asyncio.timeout(5):
         await keep_going_until(stopping, step=step, name="upkeep")
+
+
+async def test_what_must_come_about_is_tried_again() -> None:
+    boundary, tries = Boundary("server"), iter([OSError(), ValueError(), None])
+
+    async def end() -> str:
+        if (error := next(tries)) is not None:
+            raise error
+        return "gone"
+
+    assert await boundary.persist(end, server="a") == "gone"
+    assert boundary.caught == 2

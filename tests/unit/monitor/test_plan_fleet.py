@@ -34,6 +34,38 @@ def test_a_doubtful_batch_is_dropped_whole(one: Bulletin, rows: Known, why: str)
     assert plan.events == []
 
 
+TWO_ACCOUNTS = agent(code_server_broker_user="runs-of-lab")
+
+
+def test_the_account_of_code_servers_says_what_runs_do_and_that_they_live() -> None:
+    vouching = Event(run_heartbeat=wire.RunHeartbeat(active_runs=[RunRef(run_id="r1", attempt=1)]))
+    plan = planned(known(agents=[TWO_ACCOUNTS]), bulletin(said(1), vouching, sender="runs-of-lab", location="etl"))
+    assert seqs(plan) == [1]
+    assert plan.vouched == {AttemptRef("r1", 1)}
+    assert plan.tally == {}
+
+
+@pytest.mark.parametrize("location", ["", "etl"])
+def test_the_account_of_code_servers_says_nothing_else_whoever_it_claims_to_be(location: str) -> None:
+    rows = known(agents=[TWO_ACCOUNTS], instructions=[instruction()], placements=[placement()])
+    claims = (
+        heartbeat(revision=9),
+        Event(agent_stopped=wire.AgentStopped()),
+        report(wire.LOCATION_PHASE_FAILED),
+        result(wire.InstructionResult.OUTCOME_SUCCEEDED),
+    )
+    plan = planned(rows, bulletin(*claims, sender="runs-of-lab", location=location))
+    assert (plan.heard, plan.stopped, plan.placements, plan.outcomes, plan.runs) == ({}, set(), {}, {}, [])
+    assert plan.speakers == set()
+    assert plan.tally == {"not_allowed": 4}
+
+
+def test_the_agent_s_own_account_may_say_everything_beside_a_second_one() -> None:
+    assert planned(known(agents=[TWO_ACCOUNTS]), bulletin(heartbeat())).heard.keys() == {LAB}
+    shared = agent(code_server_broker_user="agent-lab")
+    assert planned(known(agents=[shared]), bulletin(heartbeat())).heard.keys() == {LAB}
+
+
 def test_an_agent_without_an_account_shares_the_monitor_s() -> None:
     plan = planned(known(agents=[agent(broker_user="")]), bulletin(said(1), sender="isthmus"))
     assert seqs(plan) == [1]

@@ -42,7 +42,8 @@ class Remains:
 
     #: False for one that was created and never started.
     has_run: bool
-    exit_code: int
+    #: None where the engine tells none.
+    exit_code: int | None
     #: Seconds since it ended, or since it was created if it never ran.
     age_s: float
 

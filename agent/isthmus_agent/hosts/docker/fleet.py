@@ -1,13 +1,17 @@
 """The containers that are watched: who lives, whose end is being proven, and what is swept up."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.errors import AgentError, EngineUnavailableError
+from isthmus_agent.errors import AgentError
 from isthmus_agent.hosts.docker import events
 from isthmus_agent.hosts.docker.ending import Fate, Remains, exit_of, fate_of
 from isthmus_agent.hosts.docker.launch import Dock
@@ -15,14 +19,16 @@ from isthmus_agent.hosts.docker.life import ContainerLife
 from isthmus_agent.hosts.docker.places import clear_shared
 from isthmus_agent.hosts.docker.replies import Container, EngineEvent
 from isthmus_agent.hosts.host import Server, ServerExit
-from isthmus_agent.hosts.server_folder import remove_old_folders
+from isthmus_agent.hosts.server_folder import folders_in, remove_old_folders
 
 log = get_logger(__name__)
 
 #: How often all containers are looked at though nothing was told, seconds.
 _SWEEP_EVERY_S = 30.0
-#: Wait before an engine that is away is asked again, seconds.
-_RETRY_S = 0.5
+#: First and longest wait before an engine that did not answer is asked again, seconds.
+_RETRY_S, _RETRY_MAX_S = 0.5, 5.0
+
+T = TypeVar("T")
 
 
 class Fleet:
@@ -38,11 +44,12 @@ class Fleet:
         #: Servers that are being started: their folders are not swept up.
         self._expected: set[str] = set()
         self._has_adopted = False
+        self._boundary = Boundary("container")
         stream = events.EventStream(
             dock.engine, labels=dock.owner.labels, on_event=self._on_event, reconcile=self._reconcile
         )
         tasks.create_task(stream.run(), name="engine events")
-        tasks.create_task(self._sweep_often(), name="engine sweep")
+        tasks.create_task(keep_going(self._sweep_and_rest, name="engine sweep"), name="engine sweep")
 
     def find(self, server: str) -> ContainerLife | None:
         """Return the life of a server whose end was not told."""
@@ -74,7 +81,8 @@ class Fleet:
         for listed in await self._dock.engine.list(self._dock.owner.labels):
             life = self._by_container.get(listed.id)
             if listed.is_running and life is None:
-                await self._adopt(listed.id)
+                with self._boundary.guard(container=listed.id[:12]):
+                    await self._adopt(listed.id)
             elif not listed.is_running and life is not None:
                 self._begin_end(life, code=None)
         if not self._has_adopted:
@@ -85,7 +93,8 @@ class Fleet:
         """See for ourselves whether a container still runs."""
         try:
             container = await self._dock.engine.inspect(life.container)
-        except EngineUnavailableError:
+        except AgentError as error:
+            log.warning("container_not_looked_at", server=life.server.name, problem=str(error))
             await asyncio.sleep(_RETRY_S)
             return
         if container is None or not container.state.is_running:
@@ -106,8 +115,14 @@ class Fleet:
         running = {container.id for container in listed if container.is_running}
         for life in list(self._lives.values()):
             # One that is being started does not run yet.
-            if life.container not in running and life.launched.is_set():
-                await self.look_after(life)
+            if life.container not in running and life.launched.is_set() and not life.is_looked_after:
+                life.is_looked_after = True
+                self._tasks.create_task(self._look(life), name=f"look {life.server.name}")
+
+    async def _look(self, life: ContainerLife) -> None:
+        with self._boundary.guard(server=life.server.name):
+            await self.look_after(life)
+        life.is_looked_after = False
 
     async def _adopt(self, container: str) -> None:
         found = await self._dock.engine.inspect(container)
@@ -130,35 +145,48 @@ class Fleet:
         if self._by_container.get(life.container) is not life:
             # Its start failed; whoever wanted it was told so.
             return
-        container, output = await self._look_back(life)
-        code = life.exit_code
-        if container is not None and not container.state.is_running:
-            code = container.state.exit_code
-        was_memory_short = life.was_memory_short or (container is not None and container.state.was_memory_short)
-        try:
-            await asyncio.to_thread(life.keep_output, output)
-        except OSError as error:
-            log.warning("output_not_kept", server=life.server.name, problem=error.strerror or str(error))
-        life.places.clear()
-        self._forget(life)
-        ending = exit_of(life.server, code=code, was_memory_short=was_memory_short)
-        life.ended.set()
-        self._on_exit(ending)
+        container: Container | None = None
+        with self._boundary.guard(server=life.server.name):
+            container = await self._look_back(life)
+        self._tell_end(life, container=container)
         if container is not None:
-            is_wanted = bool(code) and not life.is_stopping and not container.state.is_running
-            with suppress(AgentError):
+            is_wanted = bool(life.exit_code) and not life.is_stopping and not container.state.is_running
+            with self._boundary.guard(server=life.server.name), suppress(AgentError):
                 # What stays behind is swept up.
                 await self._dock.put_aside(container, is_wanted=is_wanted)
         life.cleared.set()
 
-    async def _look_back(self, life: ContainerLife) -> tuple[Container | None, str]:
-        """Return what the engine still knows of a container that died, and the last that it wrote."""
+    def _tell_end(self, life: ContainerLife, *, container: Container | None) -> None:
+        if container is not None and not container.state.is_running:
+            life.exit_code = container.state.exit_code
+        was_memory_short = life.was_memory_short or (container is not None and container.state.was_memory_short)
+        life.places.clear()
+        self._forget(life)
+        life.ended.set()
+        self._on_exit(exit_of(life.server, code=life.exit_code, was_memory_short=was_memory_short))
+
+    async def _look_back(self, life: ContainerLife) -> Container | None:
+        """Return what the engine still knows of a container that died, and keep the last that it wrote.
+
+        Its death was told or seen: an engine that says no more in the end keeps nobody from hearing of it.
+        """
+        container: Container | None = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._dock.options.look_back_s):
+                container = await self._ask_until_told(partial(self._dock.engine.inspect, life.container))
+                output = await self._ask_until_told(partial(self._dock.engine.output, life.container))
+                with suppress(OSError):
+                    await asyncio.to_thread(life.keep_output, output)
+        return container
+
+    async def _ask_until_told(self, ask: Callable[[], Awaitable[T]]) -> T:
+        backoff = Backoff(_RETRY_S, _RETRY_MAX_S)
         while True:
             try:
-                container = await self._dock.engine.inspect(life.container)
-                return container, await self._dock.engine.output(life.container)
-            except EngineUnavailableError:
-                await asyncio.sleep(_RETRY_S)
+                return await ask()
+            except AgentError as error:
+                log.warning("engine_asked_again", problem=str(error))
+                await asyncio.sleep(backoff.next_wait_s())
 
     def _forget(self, life: ContainerLife) -> None:
         del self._by_container[life.container]
@@ -169,13 +197,12 @@ class Fleet:
 
     # ------------------------------------------------------------------------------------------------- what is left over
 
-    async def _sweep_often(self) -> None:
-        while True:
-            try:
-                await self._sweep()
-            except AgentError as error:
-                log.warning("engine_sweep_failed", problem=str(error))
-            await asyncio.sleep(min(_SWEEP_EVERY_S, max(1.0, self._dock.options.failed_kept_s)))
+    async def _sweep_and_rest(self) -> None:
+        try:
+            await self._sweep()
+        except AgentError as error:
+            log.warning("engine_sweep_failed", problem=str(error))
+        await asyncio.sleep(min(_SWEEP_EVERY_S, max(1.0, self._dock.options.failed_kept_s)))
 
     async def _sweep(self) -> None:
         await self._reconcile()
@@ -184,11 +211,15 @@ class Fleet:
             return
         for listed in await self._dock.engine.list(self._dock.owner.labels):
             if listed.id not in self._by_container:
-                container = await self._dock.engine.inspect(listed.id)
-                if container is not None and listed.id not in self._by_container:
-                    await self._sweep_up(container)
+                with self._boundary.guard(container=listed.id[:12]):
+                    await self._sweep_up_unknown(listed.id)
         keep = frozenset(self._folder(server) for server in (*self._lives, *self._expected))
-        remove_old_folders(self._dock.places.servers_dir, keep=keep)
+        await asyncio.to_thread(remove_old_folders, self._dock.places.servers_dir, keep=keep)
+
+    async def _sweep_up_unknown(self, container: str) -> None:
+        found = await self._dock.engine.inspect(container)
+        if found is not None and container not in self._by_container:
+            await self._sweep_up(found)
 
     async def _sweep_up(self, container: Container) -> None:
         options, now = self._dock.options, datetime.now(UTC)
@@ -205,7 +236,7 @@ class Fleet:
     def _clear_folders(self) -> None:
         """Remove the passwords in the folders of servers that ended while no agent was there."""
         keep = {self._folder(server) for server in (*self._lives, *self._expected)}
-        for folder in self._dock.places.servers_dir.iterdir():
+        for folder in folders_in(self._dock.places.servers_dir):
             if folder.name not in keep:
                 clear_shared(folder)
 

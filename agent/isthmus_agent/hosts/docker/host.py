@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
+from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.desired.container import Limits
@@ -30,16 +31,19 @@ from isthmus_agent.hosts.docker.life import ContainerLife, output_path
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import find_places, own_container
 from isthmus_agent.hosts.docker.replies import ContainerLimits
-from isthmus_agent.hosts.docker.tasks import OwnTasks
 from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_folder import read_tail
+from isthmus_agent.hosts.tasks import OwnTasks
 
 log = get_logger(__name__)
 
 #: How long a kill may take to show before the engine is asked again, seconds.
 _KILL_PATIENCE_S = 2.0
+#: How often the engine is asked for all containers before it is given up, and the waits in between, seconds.
+_LIST_TRIES = 5
+_LIST_RETRY_MIN_S, _LIST_RETRY_MAX_S = 0.2, 5.0
 _NANO = 1_000_000_000
 
 
@@ -67,7 +71,9 @@ class DockerHost:
             DataFolderUnfitError: containers cannot be given what lies in the data folder.
         """
         async with AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(Engine.open(self._options.url))
+            engine = await stack.enter_async_context(
+                Engine.open(self._options.url, call_timeout_s=self._options.call_timeout_s)
+            )
             container = self._options.container or own_container()
             places = await find_places(engine, data_dir=self._data_dir, container=container)
             places.prepare()
@@ -125,7 +131,16 @@ class DockerHost:
 
     async def list(self) -> Sequence[Server]:
         """Return the servers that run; see `Host.list`."""
-        await self._fleet.adopt_all()
+        backoff = Backoff(_LIST_RETRY_MIN_S, _LIST_RETRY_MAX_S)
+        for tries_left in reversed(range(_LIST_TRIES)):
+            try:
+                await self._fleet.adopt_all()
+                break
+            except AgentError as error:
+                if not tries_left:
+                    raise
+                log.warning("containers_not_listed", problem=str(error))
+                await asyncio.sleep(backoff.next_wait_s())
         return self._fleet.running()
 
     async def watch(self) -> AsyncGenerator[ServerExit, None]:
@@ -179,8 +194,11 @@ class DockerHost:
 
     async def _signal(self, life: ContainerLife, signal: str, *, patience_s: float) -> bool:
         """Send a signal and wait; True when the container is gone."""
-        with suppress(EngineUnavailableError):
+        try:
             await self._dock.engine.kill(life.container, signal=signal)
+        except AgentError as error:
+            # Whatever it says, the container is gone when that is seen, and not before.
+            log.warning("container_not_signaled", server=life.server.name, signal=signal, problem=str(error))
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await life.ended.wait()

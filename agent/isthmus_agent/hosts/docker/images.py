@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.desired.container import PullPolicy
@@ -45,8 +46,13 @@ class _Pull:
     done: "asyncio.Future[None]"
     listeners: list[OnProgress] = field(default_factory=list)
 
+    def fail(self, error: AgentError) -> None:
+        self.done.set_exception(error)
+        # Everybody who waited may be gone.
+        self.done.exception()
+
     def tell(self, progress: str) -> None:
-        for listener in self.listeners:
+        for listener in tuple(self.listeners):
             listener(progress)
 
 
@@ -59,6 +65,7 @@ class Images:
         self._options = options
         self._tasks = tasks
         self._pulls: dict[str, _Pull] = {}
+        self._boundary = Boundary("image")
 
     async def ensure(self, reference: str, *, policy: PullPolicy, on_progress: OnProgress) -> Image:
         """Return an image, pulling it first if that is the policy; `on_progress` is told only when it is pulled.
@@ -90,17 +97,17 @@ class Images:
 
     async def _carry_out(self, reference: str, pull: _Pull) -> None:
         try:
-            await self._try_to_pull(reference, pull)
-        except AgentError as error:
-            pull.done.set_exception(error)
-            # Everybody who waited may be gone.
-            pull.done.exception()
-        except asyncio.CancelledError:
-            pull.done.cancel()
-            raise
-        else:
-            pull.done.set_result(None)
+            with self._boundary.guard(image=reference) as fate:
+                try:
+                    await self._try_to_pull(reference, pull)
+                except AgentError as error:
+                    pull.fail(error)
+            if fate.error is not None:
+                pull.fail(ImageUnavailableError(image=reference, problem=f"the agent failed at it: {fate.error}"))
+            elif not pull.done.done():
+                pull.done.set_result(None)
         finally:
+            pull.done.cancel()
             del self._pulls[reference]
 
     async def _try_to_pull(self, reference: str, pull: _Pull) -> None:

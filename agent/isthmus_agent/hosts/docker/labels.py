@@ -25,6 +25,8 @@ CREATED_BY = f"{_PREFIX}created-by"
 STOP_TIMEOUT = f"{_PREFIX}stop-timeout-s"
 
 _SYSTEM_NAME = "isthmus"
+#: Longest time that a container may be given to end, seconds.
+MOST_STOP_TIMEOUT_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,12 @@ def server_of(labels: Mapping[str, str]) -> Server | None:
         )
     except (KeyError, ValueError):
         return None
+
+
+def stop_timeout_of(labels: Mapping[str, str]) -> float:
+    """Read how long a container may take to end, seconds; 0 where it does not say so in earnest."""
+    try:
+        seconds = float(labels.get(STOP_TIMEOUT, "0"))
+    except ValueError:
+        return 0.0
+    return seconds if 0 < seconds <= MOST_STOP_TIMEOUT_S else 0.0

@@ -17,6 +17,7 @@ from isthmus_agent.hosts.docker.life import ContainerLife
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import LISTEN, RUNS_DIR, Places
 from isthmus_agent.hosts.docker.replies import Container, Image
+from isthmus_agent.hosts.docker.usable import check_usable
 from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import OnStep, Server, ServerSpec, StartStep
 from isthmus_agent.hosts.naming import server_name
@@ -70,6 +71,7 @@ class Dock:
         if (running := await self._find(name)) and (adopted := self.adopt(running)):
             register(adopted)
             return adopted
+        await check_usable(spec, server=name, engine=self.engine, options=self.options)
         image = await self._image(spec, name=name, on_step=on_step)
         on_step(StartStep.STARTING, "")
         for _ in range(_NAME_TRIES):
@@ -89,9 +91,9 @@ class Dock:
             log.warning("container_labels_unreadable", container=container.name)
             return None
         places = self.places.of(server.name, location=server.location)
-        timeout = container.labels.get(labels.STOP_TIMEOUT, "")
         server = Server(**{**vars(server), "address": places.address})
-        life = ContainerLife(server, container=container.id, places=places, stop_timeout_s=float(timeout or 0))
+        timeout = labels.stop_timeout_of(container.labels)
+        life = ContainerLife(server, container=container.id, places=places, stop_timeout_s=timeout)
         life.launched.set()
         log.info("server_adopted", server=server.name, location=server.location, container=container.id[:12])
         return life

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from isthmus_agent.hosts.docker.places import ServerPlaces
 from isthmus_agent.hosts.host import Server
+from isthmus_agent.hosts.server_folder import changed_at
 
 #: How much of what a container wrote is kept when it ends, characters.
 _KEPT_OUTPUT = 64 * 1024
@@ -32,6 +33,8 @@ class ContainerLife:
         #: Whether nothing is left to do about it.
         self.cleared = asyncio.Event()
         self.is_stopping = False
+        #: Whether it is being looked at, as it was missing among those that run.
+        self.is_looked_after = False
         self.was_memory_short = False
 
     @property
@@ -48,7 +51,7 @@ class ContainerLife:
         folder = self.places.folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         output_path(self.places, self.server).write_text(text[-_KEPT_OUTPUT:], encoding="utf-8")
-        older = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT_LIVES:]
+        older = sorted(folder.glob("*.log"), key=changed_at, reverse=True)[_KEPT_LIVES:]
         for path in older:
             path.unlink(missing_ok=True)
 

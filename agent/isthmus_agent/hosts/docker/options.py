@@ -16,10 +16,17 @@ class DockerOptions:
     """What holds for all containers of an agent unless their location says otherwise."""
 
     url: str = DEFAULT_URL
+    #: Longest wait for an answer of the engine, seconds: creating and starting take long on a busy machine.
+    call_timeout_s: float = 120.0
+    #: How long the engine is asked what became of a container that died, seconds; then its end is told without.
+    look_back_s: float = 60.0
     #: The agent's own container, by id or name; found by itself where that is possible.
     container: str = ""
     #: Where containers find the broker; the engine's default bridge when empty.
     network: str = ""
+    #: Whether the owner's policy lists the volumes and the networks that containers may have: then it has judged them.
+    are_volumes_listed: bool = False
+    are_networks_listed: bool = False
     limits: Limits = field(default_factory=lambda: Limits(pids=DEFAULT_PIDS))
     #: Seconds that a container may take to end when it is not the agent that stops it.
     stop_timeout_s: float = 30.0

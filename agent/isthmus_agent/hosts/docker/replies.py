@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
+#: What a size or a number of the engine is held to, with room for arithmetic in 64 bits.
+_LARGEST = 2**60
+#: An exit code has fewer digits.
+_MOST_DIGITS = 12
 
 
 def _or_empty(value: object) -> object:
@@ -18,6 +22,16 @@ def _or_none(value: object) -> object:
     return () if value is None else value
 
 
+def _bounded(value: int) -> int:
+    return min(max(value, 0), _LARGEST)
+
+
+def _exit_code(value: int | None) -> int | None:
+    """Return an exit code; None for what no process can end with."""
+    return value if value is not None and -(2**31) <= value < 2**31 else None
+
+
+Size = Annotated[int, AfterValidator(_bounded)]
 Words = Annotated[Mapping[str, str], BeforeValidator(_or_empty)]
 
 
@@ -30,9 +44,9 @@ class ContainerState(_Reply):
 
     status: str = Field(alias="Status")
     is_running: bool = Field(alias="Running")
-    exit_code: int = Field(alias="ExitCode")
+    exit_code: Annotated[int | None, AfterValidator(_exit_code)] = Field(alias="ExitCode")
     was_memory_short: bool = Field(alias="OOMKilled", default=False)
-    finished_at: datetime = Field(alias="FinishedAt", default=_NEVER)
+    finished_at: AwareDatetime = Field(alias="FinishedAt", default=_NEVER)
 
     @property
     def has_run(self) -> bool:
@@ -47,8 +61,8 @@ class _ContainerConfig(_Reply):
 class ContainerLimits(_Reply):
     """What a container may use, as the engine has it; 0 for no limit."""
 
-    memory: int = Field(alias="Memory", default=0)
-    nano_cpus: int = Field(alias="NanoCpus", default=0)
+    memory: Size = Field(alias="Memory", default=0)
+    nano_cpus: Size = Field(alias="NanoCpus", default=0)
     pids: int | None = Field(alias="PidsLimit", default=None)
 
 
@@ -66,7 +80,7 @@ class Container(_Reply):
 
     id: str = Field(alias="Id")
     name: str = Field(alias="Name")
-    created_at: datetime = Field(alias="Created")
+    created_at: AwareDatetime = Field(alias="Created")
     state: ContainerState = Field(alias="State")
     config: _ContainerConfig = Field(alias="Config")
     limits: ContainerLimits = Field(alias="HostConfig")
@@ -107,6 +121,12 @@ class Info(_Reply):
         return self.is_rootless or any("name=userns" in option for option in self.security)
 
 
+class Labelled(_Reply):
+    """A volume or a network."""
+
+    labels: Words = Field(alias="Labels", default_factory=dict)
+
+
 class Created(_Reply):
     """The answer to a creation."""
 
@@ -123,13 +143,13 @@ class EngineEvent(_Reply):
 
     action: str = Field(alias="Action")
     actor: _Actor = Field(alias="Actor")
-    time_ns: int = Field(alias="timeNano")
+    time_ns: Size = Field(alias="timeNano")
 
     @property
     def exit_code(self) -> int | None:
         """The exit code that came with it, where one did."""
         code = self.actor.attributes.get("exitCode", "")
-        return int(code) if code.isdigit() else None
+        return _exit_code(int(code)) if code.isdecimal() and len(code) < _MOST_DIGITS else None
 
 
 class _ImageConfig(_Reply):
@@ -143,8 +163,8 @@ class Image(_Reply):
 
 
 class _LayerProgress(_Reply):
-    current: int = 0
-    total: int = 0
+    current: Size = 0
+    total: Size = 0
 
 
 class PullStep(_Reply):
@@ -157,8 +177,8 @@ class PullStep(_Reply):
 
 
 class _MemoryStats(_Reply):
-    usage: int = 0
-    stats: Annotated[Mapping[str, int], BeforeValidator(_or_empty)] = Field(default_factory=dict)
+    usage: Size = 0
+    stats: Annotated[Mapping[str, Size], BeforeValidator(_or_empty)] = Field(default_factory=dict)
 
 
 class Stats(_Reply):

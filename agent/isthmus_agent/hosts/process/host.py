@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 import uuid
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from types import TracebackType
 from typing import Self
 
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.desired.container import Limits
@@ -17,15 +20,15 @@ from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import launch, procfs, sockets
+from isthmus_agent.hosts.process.launch import USUAL, Launching
 from isthmus_agent.hosts.process.life import ServerLife
 from isthmus_agent.hosts.process.record import ServerRecord, load_record, remove_record
 from isthmus_agent.hosts.server_config import CONFIG_FILE
-from isthmus_agent.hosts.server_folder import read_tail, remove_old_folders
+from isthmus_agent.hosts.server_folder import folders_in, read_tail, remove_old_folders
+from isthmus_agent.hosts.tasks import OwnTasks
 
 log = get_logger(__name__)
 
-#: What a code server is, after the interpreter.
-CODE_SERVER_COMMAND = ("-m", "isthmus_code_server.main", "serve")
 #: How old the count of the kernel's memory kills may be, seconds: a kill -9 this soon after one is taken for one.
 _MEMORY_SAMPLE_S = 5.0
 
@@ -40,7 +43,7 @@ class ProcessHost:
         runtime_dir: Path,
         deployment: str,
         agent: str,
-        command: tuple[str, ...] = CODE_SERVER_COMMAND,
+        launching: Launching = USUAL,
     ) -> None:
         """Keep servers' folders in `servers_dir` and their sockets in `runtime_dir`.
 
@@ -49,24 +52,35 @@ class ProcessHost:
             runtime_dir: short, and private to this user.
             deployment: whose servers these are, together with the agent.
             agent: the name of the agent.
-            command: what to start, after the interpreter; `--config FILE` is added.
+            launching: how code servers are started.
         """
         self._servers_dir = servers_dir
         self._runtime_dir = runtime_dir
         self._owner = (deployment, agent)
-        self._command = command
+        self._launching = launching
         self._lives: dict[str, ServerLife] = {}
-        self._exits: asyncio.Queue[ServerLife] = asyncio.Queue()
+        self._exits: asyncio.Queue[ServerExit] = asyncio.Queue()
         self._memory_kills = procfs.out_of_memory_kills()
+        self._boundary = Boundary("process")
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._servers_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._servers_dir.chmod(0o700)
         sockets.prepare_runtime_dir(self._runtime_dir)
+        async with AsyncExitStack() as stack:
+            self._tasks = (await stack.enter_async_context(OwnTasks())).group
+            self._tasks.create_task(keep_going(self._sample_memory_kills, name="memory kills"), name="memory kills")
+            stack.callback(self._let_go)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    def _let_go(self) -> None:
         for life in self._lives.values():
             life.close()
         self._lives.clear()
@@ -91,7 +105,7 @@ class ProcessHost:
             return life.server
         if life is not None:
             # Its successor takes over the name only when nothing of it is left.
-            await life.settle(memory_kills_before=self._memory_kills)
+            await life.settle()
         earlier = load_record(self._servers_dir / name)
         if earlier is not None and (adopted := self._watch(earlier)):
             return adopted
@@ -110,30 +124,21 @@ class ProcessHost:
             log.warning("server_killed", server=server.name, grace_s=grace_s)
             life.signal(SIGKILL)
             await life.exited.wait()
-        await life.settle(memory_kills_before=self._memory_kills)
+        await life.settle()
         self._forget(life)
 
     async def list(self) -> Sequence[Server]:
         """Return the servers that run; see `Host.list`."""
-        for folder in sorted(self._servers_dir.iterdir()):
-            if folder.name in self._lives:
-                continue
-            record = load_record(folder)
-            if record is None or (record.deployment, record.agent) != self._owner:
-                continue
-            if self._watch(record) is None:
-                await asyncio.to_thread(procfs.end_tagged, record.incarnation)
-                remove_record(folder)
+        for folder in folders_in(self._servers_dir):
+            if folder.name not in self._lives:
+                with self._boundary.guard(folder=folder.name):
+                    await self._adopt(folder)
         return [life.server for life in self._lives.values() if not life.exited.is_set()]
 
     async def watch(self) -> AsyncGenerator[ServerExit, None]:
         """Tell of each exit once; see `Host.watch`."""
         while True:
-            life = await self._next_exit()
-            ending = await life.settle(memory_kills_before=self._memory_kills)
-            self._memory_kills = procfs.out_of_memory_kills()
-            self._forget(life)
-            yield ending
+            yield await self._exits.get()
 
     async def set_limits(self, server: Server, limits: Limits) -> bool:
         """A process has no limits of its own; see `Host.set_limits`."""
@@ -149,27 +154,46 @@ class ProcessHost:
         path = self._servers_dir / server.name / launch.OUTPUT_FILE
         return await asyncio.to_thread(read_tail, path, max_bytes=max_bytes)
 
+    async def _adopt(self, folder: Path) -> None:
+        """Watch the server of a folder, or end what it left if it died unseen."""
+        record = load_record(folder)
+        if record is None or (record.deployment, record.agent) != self._owner:
+            return
+        if self._watch(record) is None:
+            await asyncio.to_thread(procfs.end_tagged, record.incarnation)
+            remove_record(folder)
+
+    def _note_end(self, life: ServerLife) -> None:
+        """See to the end of a process, each in a task of its own: one that takes long delays no other."""
+        with self._boundary.guard(server=life.server.name):
+            life.reap(memory_kills_before=self._memory_kills)
+            self._memory_kills = procfs.out_of_memory_kills()
+        self._tasks.create_task(self._tell_end(life), name=f"end {life.server.name}")
+
+    async def _tell_end(self, life: ServerLife) -> None:
+        ending = await self._boundary.persist(life.settle, server=life.server.name)
+        self._forget(life)
+        self._exits.put_nowait(ending)
+
     def _forget(self, life: ServerLife) -> None:
         """Remove what told of a server whose end is proven, unless its name lives again already."""
         name = life.server.name
-        if self._lives.get(name) is life:
-            del self._lives[name]
+        if self._lives.get(name) is not life:
+            return
+        del self._lives[name]
+        with self._boundary.guard(server=name):
             remove_record(self._servers_dir / name)
             # It holds the broker's password; what stays is the output, for a person to read.
             (self._servers_dir / name / CONFIG_FILE).unlink(missing_ok=True)
             sockets.socket_path(self._runtime_dir, server=name).unlink(missing_ok=True)
 
-    async def _next_exit(self) -> ServerLife:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_MEMORY_SAMPLE_S):
-                    return await self._exits.get()
-            self._memory_kills = procfs.out_of_memory_kills()
+    async def _sample_memory_kills(self) -> None:
+        await asyncio.sleep(_MEMORY_SAMPLE_S)
+        self._memory_kills = procfs.out_of_memory_kills()
 
     def _launch(self, spec: ServerSpec, *, name: str) -> Server:
         folder = self._servers_dir / name
         socket = sockets.socket_path(self._runtime_dir, server=name)
-        socket.unlink(missing_ok=True)
         address = f"unix:{socket}"
         record = ServerRecord(
             name=name,
@@ -183,15 +207,18 @@ class ProcessHost:
             boot_id=procfs.boot_id(),
         )
         try:
+            socket.unlink(missing_ok=True)
             launch.prepare_folder(folder, spec=spec, server=name, address=address)
             # Written before the start and again after it: dying in between must not lose the process.
             record.save(folder)
         except OSError as error:
             raise ServerStartError(server=name, problem=f"{folder}: {error.strerror or error}") from error
-        pid = launch.spawn(folder, spec=spec, server=name, tag=record.incarnation, command=self._command)
-        self._lives[name] = ServerLife(record.server, pid=pid, on_exit=self._exits.put_nowait)
-        record.started(pid).save(folder)
-        remove_old_folders(self._servers_dir, keep=frozenset(self._lives))
+        pid = launch.spawn(folder, spec=spec, server=name, tag=record.incarnation, how=self._launching)
+        self._lives[name] = self._follow(record.server, pid=pid)
+        with self._boundary.guard(server=name):
+            # Without it, the tag of its processes tells the server.
+            record.started(pid).save(folder)
+            remove_old_folders(self._servers_dir, keep=frozenset(self._lives))
         log.info("server_started", server=name, location=spec.location, generation=spec.generation, pid=pid)
         return record.server
 
@@ -201,7 +228,7 @@ class ProcessHost:
         if pid is None:
             return None
         try:
-            life = ServerLife(record.server, pid=pid, on_exit=self._exits.put_nowait)
+            life = ServerLife(record.server, pid=pid, on_exit=self._note_end)
         except ProcessLookupError:
             return None
         if record.find_pid() != pid:
@@ -211,3 +238,12 @@ class ProcessHost:
         self._lives[record.name] = life
         log.info("server_adopted", server=record.name, location=record.location, pid=pid)
         return record.server
+
+    def _follow(self, server: Server, *, pid: int) -> ServerLife:
+        """Watch a process that was started just now; one that cannot be watched is ended."""
+        try:
+            return ServerLife(server, pid=pid, on_exit=self._note_end)
+        except OSError as error:
+            os.kill(pid, SIGKILL)
+            os.waitpid(pid, 0)
+            raise ServerStartError(server=server.name, problem=error.strerror or str(error)) from error

@@ -4,17 +4,32 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import ServerSpec
+from isthmus_agent.hosts.process.environment import passed_on
 from isthmus_agent.hosts.process.procfs import TAG_VARIABLE
 from isthmus_agent.hosts.server_config import CONFIG_FILE, config_text
 
-#: The agent's own settings, the broker's password among them, are not the user code's business.
-_PRIVATE_PREFIXES = ("ISTHMUS_AGENT_", "ISTHMUS_BROKER_")
-
+#: What a code server is, after the interpreter. Without -P, whoever chooses the working directory would choose its modules.
+CODE_SERVER_COMMAND = ("-P", "-m", "isthmus_code_server.main", "serve")
 OUTPUT_FILE = "output.log"
+
+
+@dataclass(frozen=True)
+class Launching:
+    """How the code servers of a host are started."""
+
+    #: What to start, after the interpreter; `--config FILE` is added.
+    command: tuple[str, ...] = CODE_SERVER_COMMAND
+    #: Names of the agent's environment variables that user code gets beside the usual ones, with shell wildcards.
+    passed_env: tuple[str, ...] = ()
+
+
+#: As the code servers of an agent are started whose owner names nothing.
+USUAL = Launching()
 
 
 def prepare_folder(folder: Path, *, spec: ServerSpec, server: str, address: str) -> None:
@@ -26,7 +41,7 @@ def prepare_folder(folder: Path, *, spec: ServerSpec, server: str, address: str)
         file.write(text)
 
 
-def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, command: tuple[str, ...]) -> int:
+def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, how: Launching) -> int:
     """Start the process in a session of its own, so that it outlives the agent; return its pid.
 
     Raises:
@@ -40,9 +55,9 @@ def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, command: tup
     try:
         with open(folder / OUTPUT_FILE, "wb", opener=_open_private) as output:
             process = subprocess.Popen(
-                (python, *command, "--config", str(folder / CONFIG_FILE)),
+                (python, *how.command, "--config", str(folder / CONFIG_FILE)),
                 cwd=folders[0] if folders else None,
-                env=_environment(spec, tag=tag),
+                env=_environment(spec, tag=tag, how=how),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -55,8 +70,8 @@ def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, command: tup
     return process.pid
 
 
-def _environment(spec: ServerSpec, *, tag: str) -> Mapping[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_PREFIXES)}
+def _environment(spec: ServerSpec, *, tag: str, how: Launching) -> Mapping[str, str]:
+    own = passed_on(os.environ, patterns=how.passed_env)
     return {**own, **_search_path(spec.source.python_executable), **spec.env, TAG_VARIABLE: tag}
 
 

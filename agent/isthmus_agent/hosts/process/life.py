@@ -17,7 +17,7 @@ class ServerLife:
         """Watch a process that lives; `on_exit` is called once, on the event loop, when it no longer does.
 
         Raises:
-            ProcessLookupError: it has ended and was reaped meanwhile.
+            OSError: it has ended and was reaped meanwhile, or cannot be watched.
         """
         self.server = server
         self.pid = pid
@@ -25,6 +25,7 @@ class ServerLife:
         self._on_exit = on_exit
         self._exit: ServerExit | None = None
         self._settling = asyncio.Lock()
+        self._is_settled = False
         self._fd: int | None = os.pidfd_open(pid)
         asyncio.get_running_loop().add_reader(self._fd, self._on_readable)
 
@@ -38,19 +39,23 @@ class ServerLife:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._fd, number)
 
-    async def settle(self, *, memory_kills_before: int) -> ServerExit:
-        """Return how the process ended, once everything that it started is gone too; call after `exited`.
+    def reap(self, *, memory_kills_before: int) -> None:
+        """Take down how the process ended; call once, after `exited`.
 
         Args:
             memory_kills_before: the kernel's count of such kills at a time when the process was alive.
         """
+        if self._exit is None:
+            self._exit = self._reap(memory_kills_before=memory_kills_before)
+
+    async def settle(self) -> ServerExit:
+        """Return how the process ended, once everything that it started is gone too; call after `reap`."""
         async with self._settling:
-            if self._exit is None:
-                ending = self._reap(memory_kills_before=memory_kills_before)
+            if not self._is_settled:
                 await asyncio.to_thread(procfs.end_tagged, self.server.incarnation)
                 self.close()
-                self._exit = ending
-            return self._exit
+                self._is_settled = True
+        return self._exit or ServerExit(self.server)
 
     def close(self) -> None:
         """Stop watching; the process goes on."""

@@ -23,8 +23,8 @@ def start_ticks(pid: int) -> int | None:
     Together with the pid it names one process for as long as the machine is up, however often the pid is reused.
     """
     try:
-        text = (_PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
         return None
     # The second field is the command in parentheses, and may hold spaces and parentheses itself.
     state, *fields = text.rpartition(")")[2].split()

@@ -69,7 +69,7 @@ def load_record(folder: Path) -> ServerRecord | None:
         return TypeAdapter(ServerRecord).validate_json((folder / _FILE).read_bytes())
     except FileNotFoundError:
         return None
-    except ValidationError as error:
+    except (OSError, ValidationError) as error:
         log.warning("server_record_unreadable", folder=str(folder), error=str(error))
         return None
 

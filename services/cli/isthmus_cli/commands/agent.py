@@ -31,6 +31,12 @@ class CreateOptions(OneAgentOptions):
         str,
         typer.Option(metavar="USER", help="The broker account that its messages carry.", show_default=False),
     ] = ""
+    code_server_broker_user: Annotated[
+        str,
+        typer.Option(
+            metavar="USER", help="The broker account of its code servers, if they have their own.", show_default=False
+        ),
+    ] = ""
 
 
 @command(app, "create", options=CreateOptions)
@@ -45,7 +51,12 @@ async def _create(options: CreateOptions) -> int:
     from isthmus_cli.view.paint import Paint
 
     async with connected(options) as client:
-        agent = await client.create_agent(options.name, pool=options.pool, broker_user=options.broker_user)
+        agent = await client.create_agent(
+            options.name,
+            pool=options.pool,
+            broker_user=options.broker_user,
+            code_server_broker_user=options.code_server_broker_user,
+        )
     if options.is_json:
         print_document(agent)
     else:

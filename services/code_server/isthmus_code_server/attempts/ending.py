@@ -5,7 +5,7 @@ import os
 import signal
 from dataclasses import dataclass
 
-from isthmus.v1.telemetry_pb2 import Event, ProcessExit, RunReason
+from isthmus.v1.telemetry_pb2 import Event, ProcessExit, RunCanceled, RunFailed, RunReason, RunSucceeded
 
 from isthmus_code_server.definitions.clock import now
 
@@ -18,13 +18,15 @@ class ChildExit:
     exit_code: int | None
     #: 0 when no signal did.
     signal: int
+    #: How many processes it had left behind, which were ended.
+    left: int = 0
 
     @classmethod
-    def from_status(cls, status: int) -> "ChildExit":
+    def from_status(cls, status: int, *, left: int = 0) -> "ChildExit":
         """Read a status as waitpid gives it."""
         if os.WIFSIGNALED(status):
-            return cls(exit_code=None, signal=os.WTERMSIG(status))
-        return cls(exit_code=os.waitstatus_to_exitcode(status), signal=0)
+            return cls(exit_code=None, signal=os.WTERMSIG(status), left=left)
+        return cls(exit_code=os.waitstatus_to_exitcode(status), signal=0, left=left)
 
     @property
     def is_known(self) -> bool:
@@ -95,6 +97,17 @@ def terminal_event(
     if child_exit.is_known:
         event.run_failed.exit.CopyFrom(child_exit.to_proto(is_out_of_memory=is_out_of_memory))
     return event
+
+
+def tell_left(event: Event, *, left: int) -> None:
+    """Add to a terminal event how many processes the run had left behind, which were ended."""
+    if left:
+        body: RunSucceeded | RunFailed | RunCanceled = getattr(event, event.WhichOneof("body") or "run_failed")
+        body.ended_processes = left
+        what = (
+            "A process that it had left behind was" if left == 1 else f"{left} processes that it had left behind were"
+        )
+        event.message = f"{event.message} {what} ended.".lstrip()
 
 
 def broken_off(fault: str, child_exit: ChildExit) -> Event:

@@ -11,6 +11,8 @@ import weakref
 from pathlib import Path
 from typing import NoReturn
 
+from isthmus_code_server.kernel.threads import ending_in_time
+
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -111,7 +113,23 @@ def end(exit_code: int) -> NoReturn:
     for step in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined] # noqa: SLF001
         with contextlib.suppress(BaseException):
             step()
+    flush_output()
+    os._exit(exit_code)
+
+
+def end_in_time(exit_code: int) -> NoReturn:
+    """End a child as `end` does, whether or not what its code left running comes to an end."""
+    with ending_in_time(_complain, exit_code=exit_code):
+        end(exit_code)
+
+
+def _complain(report: str) -> None:
+    sys.stderr.write(f"{report}\n")
+    flush_output()
+
+
+def flush_output() -> None:
+    """Write what was printed and stands in a buffer."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    os._exit(exit_code)

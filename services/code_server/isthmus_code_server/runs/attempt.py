@@ -5,6 +5,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
 from isthmus.v1.code_server_pb2 import StartRunResponse
 from isthmus.v1.telemetry_pb2 import Event, RunReason
@@ -17,7 +18,14 @@ from isthmus_spool.backlog import JournalBacklog
 from isthmus_spool.journal import JournalWriter, Repair, is_terminal, repair
 
 from isthmus_code_server.attempts.cancel_marker import cancel_reason, request_cancel
-from isthmus_code_server.attempts.ending import UNSEEN_EXIT, ChildExit, broken_off, cancel_ladder, terminal_event
+from isthmus_code_server.attempts.ending import (
+    UNSEEN_EXIT,
+    ChildExit,
+    broken_off,
+    cancel_ladder,
+    tell_left,
+    terminal_event,
+)
 from isthmus_code_server.attempts.memory import MemoryWatch
 from isthmus_code_server.errors import AttemptFailedError
 from isthmus_code_server.runs.group import signal_group, signal_run
@@ -124,7 +132,7 @@ class LiveAttempt:
                 event = broken_off(fault, child_exit)
             log.info("run_ended_by_its_process", run_id=self.folder.run_id, how=event.message)
             await self._append(event)
-        self._backlog.release_end()
+        self._backlog.release_end(partial(tell_left, left=child_exit.left))
         self.is_over.set()
 
     async def _repaired(self) -> Repair:

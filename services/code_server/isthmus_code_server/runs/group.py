@@ -4,11 +4,14 @@ import contextlib
 import os
 import signal
 
+from isthmus_code_server.kernel.family import children_of, session_of
+
 
 def signal_run(pid: int, number: signal.Signals) -> None:
     """Send a signal to a run's process and to all of its group."""
-    if pid > 0 and not signal_group(pid, number):
-        # Before its setsid the child is in the zygote's group still.
+    # Before its setsid a child is in the session of the zygote, which is ours; any other process that has this id by now
+    # is a stranger.
+    if not signal_group(pid, number) and session_of(pid) in children_of(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 

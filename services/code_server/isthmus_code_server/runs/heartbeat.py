@@ -37,6 +37,6 @@ class Heartbeat:
             return
         event = Event(occurred_at=now(), run_heartbeat=RunHeartbeat(active_runs=active))
         try:
-            await self.telemetry.publish(TelemetryKind.HEARTBEAT, [event])
+            await self.telemetry.publish(TelemetryKind.RUN, [event])
         except BrokerError as error:
             log.debug("heartbeat_left_out", error=str(error))

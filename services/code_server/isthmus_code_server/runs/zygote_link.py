@@ -14,6 +14,7 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.attempts.ending import UNSEEN_EXIT, ChildExit
 from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
+from isthmus_code_server.kernel.family import end_children
 from isthmus_code_server.runs.group import signal_run
 from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import (
@@ -93,6 +94,8 @@ class ZygoteLink:
     """One zygote's life. `run` is its loop: it returns when the zygote is gone, however that came about."""
 
     zygote: ZygoteProcess
+    #: Whether every process below this one goes with the zygote: its orphans come to us.
+    ends_orphans: bool = False
     _children: dict[int, Child] = field(default_factory=dict, init=False)
     _calls: int = field(default=0, init=False)
     _channel: socket.socket | None = field(default=None, init=False)
@@ -141,8 +144,10 @@ class ZygoteLink:
                 self._channel = None
                 if not self._described.done():
                     self._described.set_result(None)
-                self._lose_children()
         await asyncio.to_thread(_reap, self.zygote.process)
+        if self.ends_orphans and (left := await asyncio.to_thread(end_children)):
+            log.warning("processes_left_behind_were_ended", count=left)
+        self._lose_children()
 
     def close(self) -> None:
         """Tell the zygote to go: it does when it reads the end of the channel. Children die with it."""
@@ -224,8 +229,11 @@ class ZygoteLink:
                     child.tell_forked(forked.pid)
             case FrameKind.EXITED:
                 exited = Exited.decode(payload)
+                if exited.left:
+                    names = exited.left_names.split("\n")
+                    log.warning("processes_left_behind_were_ended", pid=exited.pid, count=exited.left, names=names)
                 if (child := self._children.pop(exited.call, None)) is not None:
-                    child.tell_ended(ChildExit.from_status(exited.status))
+                    child.tell_ended(ChildExit.from_status(exited.status, left=exited.left))
             case _:
                 log.error("zygote_said_nonsense", kind=kind)
 

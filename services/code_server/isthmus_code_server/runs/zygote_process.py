@@ -31,7 +31,7 @@ class ZygoteProcess:
         channel, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, ADDRESS_VARIABLE: address},
                 stdin=subprocess.DEVNULL,

@@ -85,6 +85,7 @@ class Servicer(CodeServerServicer):
     ) -> pb.EvaluateScheduleResponse:
         """Ask a schedule what to run."""
         del context
+        self._check_location(request.location)
         try:
             answer = await self.supervisor.ask(FrameKind.SCHEDULE, request, question="evaluate the schedule")
         except ChildLostError as error:
@@ -96,6 +97,7 @@ class Servicer(CodeServerServicer):
     async def EvaluateSensor(self, request: pb.EvaluateSensorRequest, context: _Context) -> pb.EvaluateSensorResponse:
         """Ask a sensor what to run."""
         del context
+        self._check_location(request.location)
         try:
             answer = await self.supervisor.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
         except ChildLostError as error:

@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> NoReturn:
             channel,
             load=load,
             choose_start=lambda order, definitions: (
-                Spawning(order) if order.is_spawned else Forking(definitions, child_main=child.main)
+                Spawning(order)
+                if order.is_spawned
+                else Forking(definitions, child_main=child.main, leaves_children=order.leaves_children)
             ),
         )
         exit_code = zygote.serve()

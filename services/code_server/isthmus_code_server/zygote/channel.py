@@ -31,15 +31,19 @@ def receive_frame(channel: socket.socket) -> tuple[FrameKind, bytes] | None:
     return None if payload is None else (kind, payload)
 
 
-def receive_fork(channel: socket.socket) -> tuple[int, int] | None:
-    """Receive a FORK frame: the call's number and the child's file descriptor; None when the other side closed."""
+def receive_fork(channel: socket.socket) -> tuple[int, int | None] | None:
+    """Receive a FORK frame; None when the other side closed.
+
+    Returns:
+        The call's number, and the child's file descriptor: None when this process may have no more of them.
+    """
     data, fds, _, _ = socket.recv_fds(channel, FORK_FRAME_SIZE, 1)
     while data and len(data) < FORK_FRAME_SIZE:
         more = channel.recv(FORK_FRAME_SIZE - len(data))
         data = data + more if more else b""
-    if not data or not fds:
+    if not data:
         return None
-    return read_fork_frame(data), fds[0]
+    return read_fork_frame(data), fds[0] if fds else None
 
 
 def _receive_exactly(channel: socket.socket, size: int) -> bytes | None:

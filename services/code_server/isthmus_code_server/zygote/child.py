@@ -1,9 +1,7 @@
 """A forked child's work: it reads one request from its channel, answers it, and for a run goes on to execute it."""
 
-import contextlib
 import os
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -18,9 +16,11 @@ from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_code_server.attempts.cancel_marker import is_cancel_requested
 from isthmus_code_server.attempts.death import StepDeaths
 from isthmus_code_server.attempts.log_offsets import redirect_to_step
+from isthmus_code_server.definitions.late import late_event
 from isthmus_code_server.definitions.port import Definitions, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
-from isthmus_code_server.kernel.process import redirect_output
+from isthmus_code_server.kernel.process import flush_output, redirect_output
+from isthmus_code_server.kernel.threads import finish
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
 from isthmus_code_server.zygote.journal_sink import JournalSink
 from isthmus_code_server.zygote.spawning import spawn_step
@@ -128,8 +128,14 @@ class Child:
         _answer(channel, pb.StartRunResponse(accepted=pb.RunAccepted(pid=os.getpid())))
         channel.setblocking(False)
         run.execute(sink.take, place=self._place(attempt, written=lambda: sink.written))
+
+        def end_late(report: str) -> None:
+            sink.take(late_event(report))
+            sink.close()
+            flush_output()
+
+        finish(end_late, exit_code=0)
         sink.close()
-        _flush_output()
         return 0
 
     def _place(self, attempt: AttemptFolder, *, written: Callable[[], int] = lambda: 0) -> RunPlace:
@@ -157,13 +163,6 @@ class Child:
 
 def _answer(channel: socket.socket, message: Message) -> None:
     send_frame(channel, FrameKind.ANSWER, message.SerializeToString())
-
-
-def _flush_output() -> None:
-    """Write what user code printed: the log is to be whole before the run's end is told."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
 
 
 def _sensor_tick(request: pb.EvaluateSensorRequest) -> SensorTick:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from isthmus_code_server.definitions.port import Definitions
-from isthmus_code_server.kernel.process import die_with_parent, disown_finalizers, end, reseed, reset_signals
+from isthmus_code_server.kernel.family import adopt_orphans
+from isthmus_code_server.kernel.process import die_with_parent, disown_finalizers, end_in_time, reseed, reset_signals
 from isthmus_code_server.zygote.spare import Spare, wait_for_channel
 
 #: Does a child's work and returns its exit code.
@@ -18,8 +19,9 @@ ChildMain = Callable[[socket.socket, Definitions], int]
 class Forking:
     """Children that have the definitions because the zygote has them."""
 
-    def __init__(self, definitions: Definitions, *, child_main: ChildMain) -> None:
+    def __init__(self, definitions: Definitions, *, child_main: ChildMain, leaves_children: bool = False) -> None:
         self._definitions = definitions
+        self._leaves_children = leaves_children
         self._child_main = child_main
 
     def start(self, fd: int, *, inherited: Iterable[socket.socket]) -> int:
@@ -31,6 +33,7 @@ class Forking:
         """
 
         def serve() -> int:
+            self._adopt()
             with socket.socket(fileno=fd) as channel:
                 return self._child_main(channel, self._definitions)
 
@@ -41,6 +44,7 @@ class Forking:
         ours, theirs = socket.socketpair()
 
         def serve() -> int:
+            self._adopt()
             self._definitions.warm_up()
             # What the warming left behind stays: collecting it would copy more pages.
             gc.freeze()
@@ -54,6 +58,10 @@ class Forking:
 
         with theirs:
             return Spare(pid=_fork(serve, inherited=(*inherited, ours)), channel=ours)
+
+    def _adopt(self) -> None:
+        if not self._leaves_children:
+            adopt_orphans()
 
 
 def _fork(serve: Callable[[], int], *, inherited: Iterable[socket.socket]) -> int:
@@ -79,4 +87,4 @@ def _be_child(serve: Callable[[], int], *, inherited: Iterable[socket.socket], z
     except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
         traceback.print_exc()
     finally:
-        end(exit_code)
+        end_in_time(exit_code)

@@ -6,7 +6,7 @@ import threading
 
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_spool.attempt_folder import AttemptFolder
-from isthmus_spool.journal import JournalWriter
+from isthmus_spool.journal import JournalWriter, is_terminal
 
 from isthmus_code_server.attempts.log_offsets import LogOffsetBook
 from isthmus_code_server.zygote.wire import fault_byte
@@ -31,6 +31,7 @@ class JournalSink:
         self._lock = threading.Lock()
         self._written = 0
         self._fault: OSError | None = None
+        self._end: Event | None = None
 
     @property
     def written(self) -> int:
@@ -39,26 +40,40 @@ class JournalSink:
             return self._written
 
     def take(self, event: Event) -> None:
-        """Append an event.
+        """Append an event; the one that ends the run is kept for `close`, so that nothing comes after it.
 
         Raises:
             OSError: The event, or one before it, could not be written.
         """
         event.run.CopyFrom(self._ref)
         with self._lock:
-            if self._fault is not None:
-                raise self._fault
-            self._offsets.note(event)
-            try:
-                self._journal.append(event)
-            except OSError as error:
-                self._fault = error
-                with contextlib.suppress(OSError):
-                    self._channel.send(fault_byte(error))
-                raise
-            self._written += 1
+            if is_terminal(event):
+                self._end = event
+            else:
+                self._append(event)
 
     def close(self) -> None:
-        """Close the journal; closing twice is fine."""
-        self._journal.close()
-        self._offsets.close()
+        """Append the event that ends the run, if there is one, and close the journal; closing twice is fine.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        with self._lock:
+            event, self._end = self._end, None
+            if event is not None:
+                self._append(event)
+            self._journal.close()
+            self._offsets.close()
+
+    def _append(self, event: Event) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self._offsets.note(event)
+        try:
+            self._journal.append(event)
+        except OSError as error:
+            self._fault = error
+            with contextlib.suppress(OSError):
+                self._channel.send(fault_byte(error))
+            raise
+        self._written += 1

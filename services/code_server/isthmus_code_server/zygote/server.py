@@ -5,6 +5,7 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,8 +16,10 @@ from isthmus.v1.code_server_pb2 import DescribeResponse
 
 from isthmus_code_server.definitions.port import Definitions, LoadDefinitions
 from isthmus_code_server.errors import DefinitionsLoadError
+from isthmus_code_server.kernel.family import adopt_orphans
 from isthmus_code_server.kernel.process import other_threads
 from isthmus_code_server.zygote.channel import receive_fork, receive_frame, send_frame
+from isthmus_code_server.zygote.orphans import Orphans
 from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
 
@@ -25,6 +28,8 @@ from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder
 SPARE_DELAY_S = 0.06
 #: The same while one child at the most serves a call: on two processors it is ready when the next of a row of runs comes.
 LONELY_SPARE_DELAY_S = 0.02
+#: The status, as waitpid would give it, of a child that could not be started: exit code 1.
+_NOT_STARTED = 1 << 8
 
 
 class ChildStart(Protocol):
@@ -70,11 +75,14 @@ class Zygote:
         # What is alive now lives for ever: the collector of a child must not touch, and so copy, its pages.
         gc.collect()
         gc.freeze()
+        if not order.leaves_children:
+            adopt_orphans()
         nursery = Nursery(
             self._channel,
             start=self._choose_start(order, definitions),
             wanted_spares=order.spares,
             refills=not order.is_for_one_run,
+            orphans=None if order.leaves_children else Orphans(),
         )
         nursery.serve()
         return 0
@@ -102,11 +110,21 @@ class Zygote:
 class Nursery:
     """The children of a zygote: those that serve a call, and the spares that wait for one."""
 
-    def __init__(self, channel: socket.socket, *, start: ChildStart, wanted_spares: int, refills: bool = True) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        *,
+        start: ChildStart,
+        wanted_spares: int,
+        refills: bool = True,
+        orphans: Orphans | None = None,
+    ) -> None:
         self._channel = channel
         self._start = start
         self._wanted_spares = wanted_spares
         self._refills = refills
+        #: What ends the processes that runs leave behind; None where they live on.
+        self._orphans = orphans
         self._calls: dict[int, int] = {}
         self._spares: dict[int, Spare] = {}
         self._selector = selectors.DefaultSelector()
@@ -131,7 +149,7 @@ class Nursery:
 
     def _serve_events(self) -> bool:
         """Wait for something and see to it; False when the supervisor closed the channel."""
-        for key, _ in self._selector.select(self._idle_for_s()):
+        for key, _ in self._selector.select(self._quiet_for_s()):
             if key.fileobj is self._wakeup_in:
                 self._wakeup_in.recv(4096)
             elif isinstance(key.data, Spare):
@@ -147,15 +165,26 @@ class Nursery:
         if received is None:
             return False
         call, fd = received
-        try:
-            pid = self._hand_to_spare(fd) or self._start.start(fd, inherited=self._own_sockets())
-        finally:
-            os.close(fd)
-        self._calls[pid] = call
-        send_frame(self._channel, FrameKind.FORKED, Forked(call=call, pid=pid).encode())
+        pid = self._start_child(fd) if fd is not None else 0
+        if pid:
+            self._calls[pid] = call
+            send_frame(self._channel, FrameKind.FORKED, Forked(call=call, pid=pid).encode())
+        else:
+            # As if it had exited at once: the call fails, and those that have their children go on.
+            self._tell(Exited(call=call, pid=0, status=_NOT_STARTED))
         self._asked_at = time.monotonic()
         self._may_start_spares = self._refills
         return True
+
+    def _start_child(self, fd: int) -> int:
+        """Give a channel a child; returns its process id, 0 when the system has no room for one."""
+        try:
+            return self._hand_to_spare(fd) or self._start.start(fd, inherited=self._own_sockets())
+        except OSError as error:
+            sys.stderr.write(f"A process could not be started: {error}.\n")
+            return 0
+        finally:
+            os.close(fd)
 
     def _own_sockets(self) -> list[socket.socket]:
         return [
@@ -178,6 +207,11 @@ class Nursery:
             self._calls[spare.pid] = 0
         return 0
 
+    def _quiet_for_s(self) -> float | None:
+        """Return how long there is nothing to do but listen, seconds; None for ever."""
+        waits = (self._idle_for_s(), self._orphans.wait_s() if self._orphans is not None else None)
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
+
     def _idle_for_s(self) -> float | None:
         """Return how long to wait for a call before a spare is started, seconds; None for ever."""
         if not self._is_spare_wanted():
@@ -193,7 +227,12 @@ class Nursery:
 
     def _start_spare_if_idle(self) -> None:
         if self._is_spare_wanted() and self._idle_for_s() == 0.0:
-            spare = self._start.start_ahead(inherited=self._own_sockets())
+            try:
+                spare = self._start.start_ahead(inherited=self._own_sockets())
+            except OSError:
+                # No room for another process: one is started after the next call, if there is room then.
+                self._may_start_spares = False
+                return
             self._spares[spare.pid] = spare
             self._selector.register(spare.channel, selectors.EVENT_READ, spare)
 
@@ -207,13 +246,24 @@ class Nursery:
     # ------------------------------------------------------------------------------------------------------- reap
 
     def _reap(self) -> None:
-        """Reap our own children only: what user code started at import is not ours to wait for."""
+        """Reap our own children, and what they left behind: what user code started at import is not ours to wait for."""
         for pid, call in list(self._calls.items()):
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped == pid:
                 del self._calls[pid]
-                if call:
-                    send_frame(self._channel, FrameKind.EXITED, Exited(call=call, pid=pid, status=status).encode())
+                exited = Exited(call=call, pid=pid, status=status)
+                if self._orphans is None:
+                    self._tell(exited)
+                else:
+                    self._orphans.note(exited)
+        if self._orphans is not None:
+            for exited in self._orphans.look(ours={*self._calls, *self._spares}):
+                self._tell(exited)
+
+    def _tell(self, exited: Exited) -> None:
+        """Tell the supervisor of an exit; a spare that served no call concerns nobody."""
+        if exited.call:
+            send_frame(self._channel, FrameKind.EXITED, exited.encode())
 
 
 def _wake(signal_number: int, stack: FrameType | None) -> None:

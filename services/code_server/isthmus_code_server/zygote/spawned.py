@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from isthmus_code_server.kernel.process import die_with_parent, end, exit_code_of
+from isthmus_code_server.kernel.process import die_with_parent, end_in_time, exit_code_of
 from isthmus_code_server.zygote.collector import collector_at_rest
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ def main(arguments: list[str]) -> NoReturn:
         exit_code = exit_code_of(exit_request)
     except BaseException:  # noqa: BLE001  # the process ends here, and its stderr is where that can be told
         traceback.print_exc()
-    end(exit_code)
+    end_in_time(exit_code)
 
 
 def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
     from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
     from isthmus_code_server.errors import DefinitionsLoadError
+    from isthmus_code_server.kernel.family import adopt_orphans
     from isthmus_code_server.zygote.channel import receive_frame
     from isthmus_code_server.zygote.child import Child
     from isthmus_code_server.zygote.spare import wait_for_channel
@@ -51,6 +52,8 @@ def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
     if received is None:
         return 0
     order = LoadOrder.decode(received[1])
+    if not order.leaves_children:
+        adopt_orphans()
     child = Child(failure_from_exception, spawn_order=order)
     try:
         definitions = load(order.source, Path(order.home))

@@ -45,7 +45,7 @@ _FAULT = 100
 
 _FORK = struct.Struct(">Q")
 _FORKED = struct.Struct(">Qi")
-_EXITED = struct.Struct(">Qii")
+_EXITED = struct.Struct(">QiiI")
 
 #: The size of a FORK frame: it is read together with its file descriptor, in one call.
 FORK_FRAME_SIZE = HEAD.size + _FORK.size
@@ -75,6 +75,8 @@ class LoadOrder:
     is_spawned: bool = False
     #: Whether the definitions are for one run alone: a spare that was used is not replaced.
     is_for_one_run: bool = False
+    #: Whether what a run leaves behind lives on.
+    leaves_children: bool = False
 
     def encode(self) -> bytes:
         """Write the payload of a LOAD frame."""
@@ -135,16 +137,21 @@ class Exited:
     pid: int
     #: As waitpid gave it.
     status: int
+    #: How many processes it had left behind, which were ended.
+    left: int = 0
+    #: The names of their programs, a line each, as far as they are told.
+    left_names: str = ""
 
     def encode(self) -> bytes:
         """Write the payload of an EXITED frame."""
-        return _EXITED.pack(self.call, self.pid, self.status)
+        return _EXITED.pack(self.call, self.pid, self.status, self.left) + self.left_names.encode()
 
     @classmethod
     def decode(cls, payload: bytes) -> "Exited":
         """Read the payload of an EXITED frame."""
-        call, pid, status = _EXITED.unpack(payload)
-        return cls(call=call, pid=pid, status=status)
+        call, pid, status, left = _EXITED.unpack_from(payload)
+        names = payload[_EXITED.size :].decode(errors="replace")
+        return cls(call=call, pid=pid, status=status, left=left, left_names=names)
 
 
 def fault_byte(error: OSError) -> bytes:

@@ -61,6 +61,7 @@ class AgentDesk:
             name=key.name,
             pool=request.pool or DEFAULT,
             broker_user=request.broker_user or self._core.broker.user,
+            code_server_broker_user=request.code_server_broker_user,
             created_at=clock.now(),
         )
         async with self._core.database.write() as tx:

@@ -20,7 +20,7 @@ async def remove_runs(work: Work) -> int:
     before, removed = work.rules.runs_ended_before, 0
     if before is None:
         return 0
-    while not work.stopping.is_set():
+    while not work.stopping.is_set():  # pauses: each part leaves the writer to others for a while
         async with work.database.read() as tx:
             due = await runs.due(tx, ended_before=before, limit=_LOOK)
         if not due:
@@ -50,7 +50,7 @@ async def _remove_large(work: Work, run_id: str, *, before: datetime) -> None:
 async def finish_runs(work: Work) -> int:
     """Remove the events of large runs that are gone."""
     finished = 0
-    while not work.stopping.is_set():
+    while not work.stopping.is_set():  # pauses: each part leaves the writer to others for a while
         weight = work.pace.budget
         async with work.database.read() as tx:
             run_id = await runs.half_removed(tx)

@@ -8,20 +8,24 @@ from isthmus_store.retention.runs import DueRun
 #: How long others may be made to wait at the most, seconds.
 LIMIT_S: Final = 0.020
 #: How long SQLite's write lock is to be held, seconds: half of that, since the next part may cost twice what the last one did.
-_TARGET_S: Final = LIMIT_S / 2
+SQLITE_S: Final = LIMIT_S / 2
+#: How long a part may take on PostgreSQL, where it locks nothing but runs that ended long ago, seconds.
+POSTGRESQL_S: Final = 0.1
 #: Bounds of a part, in events of ordinary size. Below the least, the commit alone is what costs.
-_LEAST: Final = 20
+_LEAST: Final = 50
 _MOST: Final = 5_000
 _FIRST: Final = 100
 #: By how much the next part may be larger, or smaller, than the last one.
 _MOST_GROWTH: Final = 1.5
-_MOST_SHRINKING: Final = 0.2
+_MOST_SHRINKING: Final = 0.5
 
 
 class Pace:
     """Knows how large the next part may be."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, target_s: float = SQLITE_S) -> None:
+        """Let a part take about `target_s`."""
+        self._target_s = target_s
         self.budget = _FIRST
         self.forget()
 
@@ -35,7 +39,7 @@ class Pace:
         self.parts += 1
         self.longest_s = max(self.longest_s, held_s)
         self.late += held_s > LIMIT_S
-        factor = min(max(_TARGET_S / max(held_s, 1e-6), _MOST_SHRINKING), _MOST_GROWTH)
+        factor = min(max(self._target_s / max(held_s, 1e-6), _MOST_SHRINKING), _MOST_GROWTH)
         # A small part that was quick does not tell what a large one costs.
         if factor < 1 or weight * 2 >= self.budget:
             self.budget = min(max(int(self.budget * factor), _LEAST), _MOST)

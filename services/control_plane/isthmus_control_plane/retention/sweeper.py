@@ -12,7 +12,7 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.retention.chore import CHORES, Chore
-from isthmus_control_plane.retention.pace import Pace
+from isthmus_control_plane.retention.pace import POSTGRESQL_S, SQLITE_S, Pace
 from isthmus_control_plane.retention.rules import Rules
 from isthmus_control_plane.retention.work import SHARE, Work
 from isthmus_control_plane.wake import wait_for
@@ -43,7 +43,7 @@ class Sweeper:
         self._at = at
         self._share = share
         self._boundary = Boundary("retention")
-        self.pace: Final = pace or Pace()
+        self.pace: Final = pace or Pace(target_s=POSTGRESQL_S if core.database.is_postgresql else SQLITE_S)
 
     async def run(self) -> None:
         """Go round until the hub stops."""

@@ -58,7 +58,7 @@ class Work:
     async def clear(self, *, find: _Find, remove: _Remove, at_once: int | None = None) -> int:
         """Remove all that is found, as many at a time as the pace allows, or fewer; returns how many."""
         total = 0
-        while not self.stopping.is_set():
+        while not self.stopping.is_set():  # pauses: each part leaves the writer to others for a while
             rows = min(self.pace.budget, at_once or self.pace.budget)
             async with self.database.read() as tx:
                 keys = await find(tx, rows)

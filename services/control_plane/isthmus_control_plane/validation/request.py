@@ -38,6 +38,7 @@ def create_agent(request: api.CreateAgentRequest) -> list[Violation]:
         *field.name(request.name, field="name"),
         *field.optional_name(request.pool, field="pool"),
         *field.text(request.broker_user, field="broker_user", max_chars=MAX_TEXT),
+        *field.text(request.code_server_broker_user, field="code_server_broker_user", max_chars=MAX_TEXT),
     ]
 
 

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus_code_server.definitions.dagster.executed.step_channel import StepHearer, StepSpeaker
 from isthmus_code_server.definitions.dagster.executed.step_site import RunOfSteps
+from isthmus_code_server.definitions.late import late_event
 from isthmus_code_server.definitions.port import ExplainDeath
 from isthmus_code_server.kernel.process import (
     die_with_parent,
     disown_finalizers,
-    end,
+    end_in_time,
     exit_code_of,
     reseed,
     reset_signals,
 )
+from isthmus_code_server.kernel.threads import finish
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -146,7 +148,7 @@ def _be_step(serve: Callable[[], None], *, run_pid: int) -> NoReturn:
     except BaseException:  # noqa: BLE001  # nothing may return into the run's loop
         traceback.print_exc()
     finally:
-        end(exit_code)
+        end_in_time(exit_code)
 
 
 def serve_step(channel: socket.socket, order: StepOrder, *, run: RunOfSteps, context: StepContext) -> None:
@@ -168,6 +170,7 @@ def serve_step(channel: socket.socket, order: StepOrder, *, run: RunOfSteps, con
             speaker.done()
         except (Exception, KeyboardInterrupt, DagsterExecutionInterruptedError):  # noqa: BLE001  # it is told
             speaker.error(serializable_error_info_from_exc_info(sys.exc_info()))
+    finish(lambda report: speaker.event(late_event(report, step_key=order.step_key)), exit_code=0)
 
 
 def _execute(order: StepOrder, context: StepContext) -> "Iterator[DagsterEvent]":
