@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest fuzz unit oldest pythons bench soak images up down protos lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest fuzz unit oldest pythons bench soak images up down protos release-contract lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 suites := tests/conformance tests/contract tests/fuzz tests/integration tests/unit tests/e2e
@@ -35,6 +35,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
+	@.venv/bin/mypy --no-error-summary scripts/release-contract
 	@.venv/bin/mypy --no-error-summary scripts/pythons
 	@.venv/bin/mypy --no-error-summary scripts/stack
 
@@ -90,6 +91,9 @@ down: ## end what make up started, runs included (VOLUMES=1: forget the data too
 
 protos: .venv-codegen/.ready ## generate the contract's code from protos/isthmus/v1/*.proto
 	@protos/generate.sh $(CURDIR)/.venv-codegen/bin/python
+
+release-contract: .venv/.ready ## take the contract as it stands as the one that later ones must keep; for a release's commit alone
+	@.venv/bin/python scripts/release-contract
 
 lock: .venv-uv/installed ## resolve dependencies anew (UPGRADE=1: to the newest) and write the locks
 	@scripts/lock $(if $(UPGRADE),--upgrade)
