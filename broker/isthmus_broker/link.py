@@ -54,6 +54,13 @@ async def connect(settings: BrokerSettings) -> AbstractConnection:
         return await aio_pika.connect(url, client_properties={"connection_name": settings.connection_name})
 
 
+def _heed_cancellation() -> None:
+    """End a task that was cancelled and was not told: aiormq closes a dying connection and swallows what comes meanwhile."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class LossWatch:
     """Becomes true when a connection, one of its channels, or a consumer on them is gone, by whosever hand."""
 
@@ -112,6 +119,7 @@ class Link:
                     await self._connect_and_work()
                 except (*LINK_ERRORS, QueueHeldError) as error:
                     self._complain(error, now=clock())
+            _heed_cancellation()
             await asyncio.sleep(self._backoff.next_wait_s())
 
     async def _connect_and_work(self) -> None:

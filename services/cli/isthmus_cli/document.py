@@ -12,6 +12,8 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from isthmus_cli.terminal import json_text
+
 Document = dict[str, Any]
 
 #: descriptor.proto's number for it.
@@ -43,7 +45,7 @@ def enum_text(value: int, *, descriptor: EnumDescriptor) -> str:
 
 def dump(document: Document | list[Document], *, is_line: bool = False) -> str:
     """Write a document: indented, or on one line for streams."""
-    return json.dumps(document, ensure_ascii=False, indent=None if is_line else 2)
+    return json_text(json.dumps(document, ensure_ascii=False, indent=None if is_line else 2))
 
 
 def _field(field: FieldDescriptor, *, value: Any) -> Any:

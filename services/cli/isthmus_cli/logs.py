@@ -1,15 +1,17 @@
 """Prints a run's output as it comes: stdout to stdout, stderr to stderr, and what is missing marked."""
 
 import codecs
-import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import TextIO
 
 from isthmus.v1.telemetry_pb2 import LogChunk, LogGap, LogStream
 
+from isthmus_cli.document import dump
 from isthmus_cli.errors import InputError
-from isthmus_cli.view.output import note
+from isthmus_cli.terminal import OutputFilter, terminal_line
+from isthmus_cli.view.output import note, print_json
 
 _STREAMS = {"stdout": LogStream.LOG_STREAM_STDOUT, "stderr": LogStream.LOG_STREAM_STDERR}
 _NAMES = {stream: name for name, stream in _STREAMS.items()}
@@ -79,8 +81,7 @@ class _JsonPrinter:
             "text": text,
             "gap": gap,
         }
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        print_json(dump(line, is_line=True))
 
 
 @dataclass
@@ -88,16 +89,17 @@ class _TextPrinter:
     has_labels: bool
     #: What steps that write side by side began a line with: whole lines alone are printed.
     begun: dict[_File, bytes] = field(default_factory=dict)
+    outlets: "dict[int, _Outlet]" = field(default_factory=dict)
 
     def data(self, chunk: LogChunk) -> None:
         if not chunk.step_key:
-            _write(chunk.stream, chunk.data)
+            self._write(chunk.stream, chunk.data)
             return
         whole, newline, rest = (self.begun.pop(_file(chunk), b"") + chunk.data).rpartition(b"\n")
         if rest:
             self.begun[_file(chunk)] = rest
         if newline:
-            _write(chunk.stream, self._labeled(whole, chunk.step_key) + newline)
+            self._write(chunk.stream, self._labeled(whole, chunk.step_key) + newline)
 
     def gap(self, chunk: LogChunk) -> None:
         self.begun.pop(_file(chunk), None)
@@ -105,13 +107,43 @@ class _TextPrinter:
 
     def end(self) -> None:
         for (stream, step_key), rest in self.begun.items():
-            _write(stream, self._labeled(rest, step_key))
+            self._write(stream, self._labeled(rest, step_key))
+        for outlet in self.outlets.values():
+            outlet.end()
 
     def _labeled(self, text: bytes, step_key: str) -> bytes:
         if not self.has_labels:
             return text
-        label = f"{step_key} │ ".encode()
+        label = f"{terminal_line(step_key, is_colored=False)} │ ".encode()
         return label + text.replace(b"\n", b"\n" + label)
+
+    def _write(self, stream: int, data: bytes) -> None:
+        outlet = self.outlets.get(stream)
+        if outlet is None:
+            target = sys.stderr if stream == LogStream.LOG_STREAM_STDERR else sys.stdout
+            outlet = self.outlets[stream] = _Outlet(target, OutputFilter() if target.isatty() else None)
+        outlet.write(data)
+
+
+@dataclass
+class _Outlet:
+    """Where one of a run's streams goes: as it is into a file or a pipe, fit for reading onto a terminal."""
+
+    target: TextIO
+    filter: OutputFilter | None
+
+    def write(self, data: bytes) -> None:
+        if self.filter is None:
+            self.target.buffer.write(data)
+            self.target.buffer.flush()
+        else:
+            self.target.write(self.filter.feed(data))
+            self.target.flush()
+
+    def end(self) -> None:
+        if self.filter is not None:
+            self.target.write(self.filter.feed(b"", is_last=True))
+            self.target.flush()
 
 
 def _gap_text(chunk: LogChunk) -> str:
@@ -120,12 +152,6 @@ def _gap_text(chunk: LogChunk) -> str:
     if chunk.gap.reason == LogGap.REASON_REMOVED:
         return f"── {place} is gone: the agent removed the files of this run ──"
     return f"── {place} is missing: the file was cut; it goes on from byte {chunk.offset} ──"
-
-
-def _write(stream: int, data: bytes) -> None:
-    target = sys.stderr if stream == LogStream.LOG_STREAM_STDERR else sys.stdout
-    target.buffer.write(data)
-    target.buffer.flush()
 
 
 def _file(chunk: LogChunk) -> _File:

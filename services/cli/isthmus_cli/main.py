@@ -8,6 +8,7 @@ import typer
 
 from isthmus_cli.commands import agent, location, root, run
 from isthmus_cli.options import ServerOptions
+from isthmus_cli.terminal import tolerate_encodings
 
 app = typer.Typer(
     name="isthmus",
@@ -43,6 +44,7 @@ def main() -> NoReturn:
     """Run the command line and exit; docs/cli.md states the exit codes."""
     # gRPC's core writes warnings of its own to stderr, as of each refused connection.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    tolerate_encodings(sys.stdout, sys.stderr)
     from isthmus_client.errors import ClientError
 
     from isthmus_cli.exit_code import ExitCode, exit_code_of
@@ -75,6 +77,8 @@ def _run() -> None:
 def _complain(error: Exception) -> None:
     from isthmus_client.errors import ClientError
 
-    sys.stderr.write(f"Error: {error}\n")
+    from isthmus_cli.view.output import note
+
+    note(f"Error: {error}")
     if isinstance(error, ClientError) and error.remedy:
-        sys.stderr.write(f"{error.remedy}\n")
+        note(error.remedy)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from isthmus.v1.control_plane_pb2 import Run, RunState, RunUpdate
 
 from isthmus_cli.exit_code import ExitCode
-from isthmus_cli.timeline import RunTimeline
+from isthmus_cli.terminal import terminal_line
 from isthmus_cli.view.event import event_lines
 from isthmus_cli.view.output import print_document_line, print_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.run import ending_lines
 from isthmus_cli.view.text import count_text, duration_text, epoch_s
+from isthmus_cli.view.timeline import RunTimeline
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -38,17 +39,31 @@ async def show_run(updates: AsyncIterator[RunUpdate], *, is_json: bool) -> ExitC
     timeline = RunTimeline()
     if is_json:
         async for update in updates:
-            timeline.apply(update)
+            told_lines(update, timeline=timeline, paint=Paint(), is_live=False)
             print_document_line(update)
         return exit_code_of_run(timeline.run)
     paint, is_live = Paint.of(), sys.stdout.isatty()
     with _screen(timeline, is_live=is_live) as write:
         async for update in updates:
-            lines = update_lines(update, timeline=timeline, paint=paint, is_live=is_live)
+            lines = told_lines(update, timeline=timeline, paint=paint, is_live=is_live)
             if lines:
                 write(lines)
-    print_lines(ending_lines(timeline, paint=paint))
+    print_lines(shown("how it ended", lambda: ending_lines(timeline, paint=paint)))
     return exit_code_of_run(timeline.run)
+
+
+def shown(what: str, tell: Callable[[], list[str]]) -> list[str]:
+    """Tell something, or that it cannot be told: what nobody foresaw concerns these lines and neither the watch nor its end."""
+    try:
+        return tell()
+    except Exception as error:  # noqa: BLE001 - the boundary of what is shown at a time
+        return [f"{what} cannot be shown: {type(error).__name__}: {error}"]
+
+
+def told_lines(update: RunUpdate, *, timeline: RunTimeline, paint: Paint, is_live: bool) -> list[str]:
+    """Tell an update within a boundary of its own."""
+    what = f"event {update.position} ({update.event.WhichOneof('body') or 'of an unknown kind'})"
+    return shown(what, lambda: update_lines(update, timeline=timeline, paint=paint, is_live=is_live))
 
 
 def update_lines(update: RunUpdate, *, timeline: RunTimeline, paint: Paint, is_live: bool) -> list[str]:
@@ -83,7 +98,11 @@ def _screen(timeline: RunTimeline, *, is_live: bool) -> Iterator[_Print]:
 
     console = Console(highlight=False, soft_wrap=True)
     with Live(_LivePart(timeline), console=console, refresh_per_second=1 / _FRAME_S, transient=True):
-        yield lambda lines: console.print(Text.from_ansi("\n".join(lines)))
+        yield lambda lines: console.print(Text.from_ansi(_painted(lines)))
+
+
+def _painted(lines: list[str]) -> str:
+    return "\n".join(terminal_line(line, is_colored=True) for line in lines)
 
 
 class _LivePart:
@@ -95,7 +114,8 @@ class _LivePart:
     def __rich_console__(self, _console: "Console", _options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        yield Text.from_ansi("\n".join(live_lines(self._timeline, now=datetime.now(UTC))))
+        lines = shown("what runs", lambda: live_lines(self._timeline, now=datetime.now(UTC)))
+        yield Text.from_ansi(_painted(lines))
 
 
 def live_lines(timeline: RunTimeline, *, now: datetime) -> list[str]:

@@ -14,6 +14,7 @@ from isthmus_cli.view.text import duration_text, seconds_between
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.errors import ClientError, NotFoundError
 from isthmus_client.resume import is_ended
+from isthmus_lifecycle.boundary import Boundary
 
 from isthmus_dev.screen import Screen, loaded_text
 
@@ -46,6 +47,7 @@ class Follower:
         self._client = client
         self._screen = screen
         self._deployment = deployment
+        self._boundary = Boundary("line about a change")
         self._states: dict[str, int] = {}
         self._locations: dict[str, tuple[int, int]] = {}
 
@@ -59,15 +61,18 @@ class Follower:
         async with asyncio.TaskGroup() as group:
             group.create_task(NoticeListener(broker, on_notice=changes.add).run())
             while True:
-                await self._look(await changes.take())
+                await self.look(await changes.take())
 
-    async def _look(self, notice: Notice) -> None:
+    async def look(self, notice: Notice) -> None:
+        """Tell of each thing that changed; what cannot be told concerns its own line."""
         for run_id in sorted(notice.runs):
-            await self._look_at_run(run_id)
+            with self._boundary.guard(run_id=run_id):
+                await self._look_at_run(run_id)
         for place in sorted(notice.locations):
             deployment, _, name = place.partition("/")
             if deployment == self._deployment:
-                await self._look_at_location(name)
+                with self._boundary.guard(location=name):
+                    await self._look_at_location(name)
 
     async def _look_at_run(self, run_id: str) -> None:
         try:

@@ -2,14 +2,56 @@
 
 import logging
 import sys
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import structlog
+from isthmus_cli.view.output import note
+
+#: Bytes of one log file, and how many older ones are kept beside it.
+LOG_BYTES = 10 * 1024 * 1024
+KEPT_LOGS = 3
+
+
+class LogFile(RotatingFileHandler):
+    """A log that stays below its bound, and that nothing else ends with: what cannot be written is left out."""
+
+    def __init__(self, path: Path, *, max_bytes: int = LOG_BYTES) -> None:
+        super().__init__(path, maxBytes=max_bytes, backupCount=KEPT_LOGS, encoding="utf-8")
+        self._is_told = False
+        self._faults: list[OSError] = []
+        if path.is_file() and path.stat().st_size:
+            self.doRollover()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; the first of a row that cannot be written is told, on stderr."""
+        self._faults.clear()
+        super().emit(record)
+        if not self._faults:
+            self._is_told = False
+        elif not self._is_told:
+            self._is_told = True
+            with suppress(OSError):
+                note(f"The log {self.baseFilename} cannot be written: {self._faults[0].strerror}. All else goes on.")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Take note of a full disk instead of printing a traceback for each record."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self._faults.append(error)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file; what the disk has no room for is left out."""
+        with suppress(OSError):
+            super().close()
 
 
 def log_to(path: Path, *, is_verbose: bool) -> None:
     """Send all logs to a file that is begun anew, and with `is_verbose` to stderr too."""
-    handlers: list[logging.Handler] = [logging.FileHandler(path, mode="w", encoding="utf-8")]
+    handlers: list[logging.Handler] = [LogFile(path)]
     if is_verbose:
         handlers.append(logging.StreamHandler(sys.stderr))
     for handler in handlers:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from isthmus_cli.options import Options, command
+from isthmus_cli.terminal import tolerate_encodings
 from isthmus_client.discovery import STATE_FOLDER
 
 from isthmus_dev.descendant import kill_descendants
@@ -103,6 +104,7 @@ def dev(options: DevOptions) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 stopped by a person, 1 failed, 2 wrong options."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    tolerate_encodings(sys.stdout, sys.stderr)
     try:
         app(prog_name="isthmus dev")
     except BaseExceptionGroup as group:
@@ -176,13 +178,14 @@ def _settings_of(options: DevOptions) -> "DevSettings":
 
 
 def _complain(error: BaseException) -> NoReturn:
+    from isthmus_cli.view.output import note
     from isthmus_client.errors import ClientError
 
     from isthmus_dev.part import innermost
 
     cause = innermost(error)
     text = str(cause) or type(cause).__name__
-    sys.stderr.write(f"Error: {text}\n")
+    note(f"Error: {text}")
     if isinstance(cause, DevError | ClientError) and cause.remedy:
-        sys.stderr.write(f"{cause.remedy}\n")
+        note(cause.remedy)
     sys.exit(1)

@@ -9,7 +9,9 @@ from time import monotonic
 
 from isthmus.v1.control_plane_pb2 import Location
 from isthmus.v1.telemetry_pb2 import JobSnapshot, LocationSnapshot
+from isthmus_cli.terminal import terminal_line
 from isthmus_cli.view.location import contents_text, load_failure_lines
+from isthmus_cli.view.output import print_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.text import asset_text, duration_text
 
@@ -31,8 +33,7 @@ class Screen:
 
     def say(self, *lines: str) -> None:
         """Write lines."""
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+        print_lines(lines)
 
     def happened(self, text: str) -> None:
         """Write a line with the time of day."""
@@ -44,7 +45,7 @@ class Screen:
         """Show that something is under way, then how it went and how long it took."""
         began, step = monotonic(), Step()
         if self.is_terminal:
-            sys.stdout.write(f"{self.paint.dim('…')} {name}")
+            sys.stdout.write(terminal_line(f"{self.paint.dim('…')} {name}", is_colored=self.paint.is_colored))
             sys.stdout.flush()
         is_done = False
         try:
@@ -53,11 +54,9 @@ class Screen:
         finally:
             mark = self.paint.green("✓") if is_done and step.is_good else self.paint.red("✗")
             took = self.paint.dim(duration_text(monotonic() - began))
-            self.say(f"{self._start_of_line}{mark} {name:14}{step.facts}  {took}")
-
-    @property
-    def _start_of_line(self) -> str:
-        return "\r\x1b[K" if self.is_terminal else ""
+            if self.is_terminal:
+                sys.stdout.write("\r\x1b[K")
+            self.say(f"{mark} {name:14}{step.facts}  {took}")
 
 
 def ready_lines(locations: Sequence[Location], *, address: str, server_option: str, paint: Paint) -> list[str]:

@@ -24,10 +24,11 @@ from isthmus.v1.telemetry_pb2 import (
     StepSucceeded,
     StepUpForRetry,
 )
-from isthmus_cli.timeline import RunTimeline
+from isthmus_cli.terminal import terminal_line
 from isthmus_cli.view.event import event_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.run import ending_lines
+from isthmus_cli.view.timeline import RunTimeline
 from isthmus_cli.watch import live_lines, update_lines
 
 PLAIN = Paint(is_colored=False)
@@ -153,7 +154,9 @@ def test_of_many_failed_steps_three_are_told_whole_and_the_others_named() -> Non
 
 
 def test_colours_are_for_terminals_only() -> None:
-    assert Paint(is_colored=True).run_state(RunState.RUN_STATE_FAILED) == "\x1b[31mFAILED\x1b[0m"
+    painted = Paint(is_colored=True).run_state(RunState.RUN_STATE_FAILED)
+    assert terminal_line(painted, is_colored=True) == "\x1b[31mFAILED\x1b[0m"
+    assert terminal_line(painted, is_colored=False) == "FAILED"
     assert PLAIN.run_state(RunState.RUN_STATE_FAILED) == "FAILED"
 
 

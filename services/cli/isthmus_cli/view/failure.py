@@ -41,7 +41,7 @@ def _failure_lines(failure: Failure, *, paint: Paint, is_short: bool) -> list[st
     lines.append(paint.red(": ".join(part for part in (failure.error_class, head) if part)))
     lines += rest
     if failure.description and failure.description != failure.message:
-        lines.append(failure.description)
+        lines += failure.description.split("\n")
     if failure.metadata:
         lines.append(metadata_text(failure.metadata))
     return lines

@@ -17,7 +17,7 @@ from isthmus.v1.telemetry_pb2 import (
 from isthmus_cli.view.container import container_facts
 from isthmus_cli.view.failure import failure_lines
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.text import age_text, asset_text, columns, count_text, moment_text, size_text
+from isthmus_cli.view.text import age_text, asset_text, columns, count_text, moment_text, padded, size_text, width_of
 
 
 def location_table(locations: Iterable[Location], *, paint: Paint) -> list[str]:
@@ -144,8 +144,12 @@ def _asset_lines(assets: Sequence[AssetSnapshot], *, paint: Paint) -> list[str]:
 def _section(title: str, rows: "list[tuple[str, str]]", *, paint: Paint) -> list[str]:
     if not rows:
         return []
-    width = max(len(name) for name, _ in rows)
-    return ["", paint.dim(title), *(f"  {name:{width}}  {paint.dim(facts)}".rstrip() for name, facts in rows)]
+    width = max(width_of(name) for name, _ in rows)
+    return [
+        "",
+        paint.dim(title),
+        *(f"  {padded(name, width=width)}  {paint.dim(facts)}".rstrip() for name, facts in rows),
+    ]
 
 
 def _job_row(job: JobSnapshot) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from isthmus.v1.control_plane_pb2 import AgentState, RunState
 from isthmus.v1.telemetry_pb2 import LocationPhase
 
 from isthmus_cli.document import enum_text
+from isthmus_cli.terminal import MARKS, UNMARK
 
 _RUN_STATES = {
     RunState.RUN_STATE_SUCCEEDED: "32",
@@ -36,7 +37,7 @@ _PHASES = {
 
 @dataclass(frozen=True)
 class Paint:
-    """Wraps text in ANSI colours, or leaves it alone."""
+    """Marks text with colours, which `isthmus_cli.terminal` turns into ANSI codes, or leaves it alone."""
 
     is_colored: bool = False
 
@@ -84,4 +85,4 @@ class Paint:
         return self._wrap(enum_text(phase, descriptor=LocationPhase.DESCRIPTOR), code=_PHASES.get(phase, ""))
 
     def _wrap(self, text: str, *, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.is_colored and code else text
+        return f"{MARKS[code]}{text}{UNMARK}" if self.is_colored and code else text

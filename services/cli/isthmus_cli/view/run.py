@@ -6,7 +6,6 @@ from isthmus.v1.control_plane_pb2 import Run, RunState
 from isthmus.v1.telemetry_pb2 import RunReason
 
 from isthmus_cli.document import enum_text
-from isthmus_cli.timeline import RunTimeline
 from isthmus_cli.view.failure import failure_headline, failure_lines, violation_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.text import (
@@ -18,6 +17,7 @@ from isthmus_cli.view.text import (
     moment_text,
     seconds_between,
 )
+from isthmus_cli.view.timeline import RunTimeline
 
 #: Failures of steps that are told whole; of more, only the names.
 _TOLD_FAILURES = 3

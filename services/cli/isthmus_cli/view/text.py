@@ -1,13 +1,14 @@
 """Small values as people read them: durations, ages, asset keys, metadata."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.telemetry_pb2 import AssetKey, MetadataEntry, MetadataValue
+
+from isthmus_cli.terminal import visible
 
 _MINUTE_S = 60
 _HOUR_S = 3600
@@ -16,7 +17,6 @@ _KILO = 1000
 #: Below this a size has a digit behind the point.
 _SHORT = 10
 _METADATA_CHARS = 80
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def duration_text(seconds: float) -> str:
@@ -112,13 +112,13 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     table = [tuple(head), *(tuple(row) for row in rows)]
     widths = [max(width_of(row[column]) for row in table) for column in range(len(head))]
     return [
-        "  ".join(_pad(cell, width=width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+        "  ".join(padded(cell, width=width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
     ]
 
 
 def width_of(text: str) -> int:
     """Count the characters that a terminal shows."""
-    return len(_ANSI.sub("", text))
+    return len(visible(text))
 
 
 def count_text(count: int, noun: str) -> str:
@@ -128,7 +128,8 @@ def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}es" if noun.endswith(("s", "ch")) else f"{count} {noun}s"
 
 
-def _pad(text: str, *, width: int) -> str:
+def padded(text: str, *, width: int) -> str:
+    """Fill a text up to a width, as a person sees it."""
     return text + " " * (width - width_of(text))
 
 

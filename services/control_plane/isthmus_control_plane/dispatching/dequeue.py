@@ -28,7 +28,7 @@ from isthmus_control_plane.key import LocationKey
 log = get_logger(__name__)
 
 #: Runs that leave the queue in one round, in one transaction: it holds SQLite's only write lock meanwhile.
-ROOM: Final = 50
+ROOM: Final = 25
 _UNFORESEEN: Final = "the control plane could not dispatch the run; its log has the details under the run's id"
 
 

@@ -18,6 +18,9 @@ from isthmus_dev.rabbitmq.process import ProcessIdentity
 _USER = "isthmus"
 #: Below the range that Linux hands to outgoing connections, so that none of those takes a port between two starts.
 _PORTS = range(21_000, 32_000)
+#: Bytes that the processes may have printed before the next start begins a new file, and those of a crash dump.
+_OUTPUT_BYTES = 1024 * 1024
+_CRASH_DUMP_BYTES = 10 * 1024 * 1024
 _PROGRAM_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/usr/sbin")
 _PLUGINS = "[rabbitmq_consistent_hash_exchange]."
 _CONFIGURATION = """\
@@ -28,6 +31,8 @@ default_user_tags.administrator = true
 loopback_users = none
 log.console = false
 log.file.level = info
+log.file.rotation.size = 10485760
+log.file.rotation.count = 3
 # A small node: the default write-ahead log of quorum queues takes up to 512 MB of memory before it is rolled over.
 raft.wal_max_size_bytes = 33554432
 """
@@ -185,9 +190,15 @@ class NodeLayout:
         _write_private(self.data_dir / "etc/enabled_plugins", _PLUGINS)
         configuration = _CONFIGURATION.format(amqp_port=record.amqp_port, user=record.user, password=record.password)
         _write_private(self.data_dir / "etc/rabbitmq.conf", configuration)
-        self.output.touch()
+        self._begin_output()
         account.own(self.data_dir)
         self.write(record)
+
+    def _begin_output(self) -> None:
+        """Keep what the processes of the last starts printed, and of those before nothing."""
+        if self.output.exists() and self.output.stat().st_size > _OUTPUT_BYTES:
+            self.output.replace(self.output.with_suffix(".old"))
+        self.output.touch()
 
     def environment(self, record: NodeRecord) -> dict[str, str]:
         """Make the environment of the node's processes; nothing is inherited but PATH, for RABBITMQ_* would leak in."""
@@ -214,6 +225,8 @@ class NodeLayout:
             "ERL_FLAGS": "-start_epmd false",
             "ERL_EPMD_PORT": str(record.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # The dump of a node that crashes is as large as its memory was.
+            "ERL_CRASH_DUMP_BYTES": str(_CRASH_DUMP_BYTES),
         }
 
     def tail(self, *, lines: int = 15) -> str:
