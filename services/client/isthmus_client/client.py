@@ -99,6 +99,9 @@ class ControlPlaneClient:
             await self._channel.close()
             detail = f"no connection within {self._connect_timeout_s:g} s"
             raise UnavailableError.unreachable(self._callee.address, detail=detail) from error
+        if not self._metadata:
+            # Who was waited for announced its token when it began to listen.
+            self._callee, self._metadata = _credentials(self._callee.address, token=None)
         return self
 
     async def __aexit__(self, *_exc_info: object) -> None:

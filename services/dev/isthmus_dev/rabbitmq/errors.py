@@ -50,3 +50,8 @@ class NodeCommandError(NodeError):
         self.command = command
         self.output = output
         super().__init__(f"rabbitmqctl {command} failed: {output}")
+
+    @property
+    def is_still_starting(self) -> bool:
+        """Whether the node is not there yet: the same command may work in a moment."""
+        return "requires the 'rabbit' app to be running" in self.output
