@@ -14,8 +14,9 @@ from integration.control_plane_stand import Stand, control_plane, violations_of
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import instance_pb2 as pb
 from isthmus.v1.telemetry_pb2 import LocationSnapshot
+from isthmus_broker.consumer import Consumer
 from isthmus_broker.publisher import Publisher
-from isthmus_broker.queries import QueryAnswerConsumer, QueryPublisher
+from isthmus_broker.queries import QueryAnswers, QueryPublisher
 from isthmus_control_plane.core import DefinitionCache
 from isthmus_control_plane.instance.answerer import MAX_QUERIES_EACH
 from isthmus_store import snapshots
@@ -82,8 +83,9 @@ async def asking(
     stand: Stand, agent: str, answers: "asyncio.Queue[pb.InstanceAnswer]"
 ) -> AsyncIterator[QueryPublisher]:
     """Be an agent that passes queries on, and hears the answers."""
-    consumer = QueryAnswerConsumer(stand.broker, deployment="default", agent=agent, on_answer=answers.put_nowait)
     async with asyncio.TaskGroup() as tasks, Publisher(stand.broker) as publisher:
+        heard = QueryAnswers(deployment="default", agent=agent, on_answer=answers.put_nowait, tasks=tasks)
+        consumer = Consumer(stand.broker, (heard.intake,))
         listening = tasks.create_task(consumer.run())
         await consumer.wait_consuming()
         await publisher.wait_connected()
