@@ -106,7 +106,7 @@ def load(context, config: Settings) -> str:
 
 @dg.op(out=dg.Out(int))
 def mistyped():
-    return "STAYS-mistyped-value"
+    return "LEAVES-mistyped-value"
 
 
 @dg.op(ins={"number": dg.In(int)})
@@ -116,7 +116,7 @@ def take(number):
 
 @dg.op(out=dg.Out(dg.Any))
 def untyped():
-    return "STAYS-mistyped-input"
+    return "LEAVES-mistyped-input"
 
 
 @dg.op

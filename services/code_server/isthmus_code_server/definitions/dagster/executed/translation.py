@@ -13,7 +13,6 @@ from isthmus_code_server.definitions.dagster.values.failure import (
     failure_from_plain_exception,
     failure_from_step,
     user_failure,
-    without_value,
 )
 from isthmus_code_server.definitions.dagster.values.metadata import asset_key, metadata_entries
 
@@ -126,7 +125,7 @@ def _fill_type_check(body: pb.StepInput | pb.StepOutput, data: Any) -> None:
     if data is None:
         return
     body.is_type_check_ok = data.success
-    body.type_check_description = without_value(data.description or "")
+    body.type_check_description = data.description or ""
     body.type_check_metadata.extend(metadata_entries(data.metadata))
 
 

@@ -1,6 +1,5 @@
 """Exceptions, as Dagster or Python tells them, to Failure messages."""
 
-import re
 import traceback
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,6 @@ if TYPE_CHECKING:
 
 #: Dagster's SerializableErrorInfo, which has moved between its modules: message, stack, cls_name, cause, context.
 _ErrorInfo = Any
-
-#: How Dagster's own scalar types say that a value is not of them.
-_MISMATCH_MARK = '" of python type "'
-_MISMATCH = re.compile(r'Value ".*" of python type( "[^"]*" must be an? )', re.DOTALL)
 
 #: Causes nested deeper than this are left out: a cycle of causes must not end the translation.
 MAX_DEPTH = 20
@@ -40,19 +35,12 @@ def failure_from_error_info(error: _ErrorInfo, *, depth: int = 0) -> Failure:
 
 
 def _bare_message(message: str, *, error_class: str) -> str:
-    """Return the message without the class name that Dagster puts before it, and without the values in it."""
-    text = without_value(message.removesuffix("\n"))
+    """Return the message without the class name that Dagster puts before it."""
+    text = message.removesuffix("\n")
     head, separator, tail = text.partition(": ")
     if separator and head.rpartition(".")[2] == error_class:
         return tail
     return "" if text.rpartition(".")[2] == error_class else text
-
-
-def without_value(text: str) -> str:
-    """Return what Dagster says of a value of a wrong type without the value: it may be what the step works with."""
-    if _MISMATCH_MARK not in text:
-        return text
-    return _MISMATCH.sub(r"A value of python type\1", text)
 
 
 def user_failure(error: _ErrorInfo | None) -> Failure:
