@@ -240,9 +240,11 @@ async def test_a_run_is_vouched_for_listed_and_canceled(tmp_path: Path, broker_u
         assert listed[0].HasField("started_at")
 
         def beats() -> list[ReceivedBatch]:
-            return [batch for batch in tap.batches if batch.routing_key == "prod.a1.heartbeat"]
+            return [received for received in tap.batches if received.batch.events[0].HasField("run_heartbeat")]
 
-        (beat,) = (await eventually(beats, within=5))[0].batch.events
+        told = (await eventually(beats, within=5))[0]
+        assert told.routing_key == "prod.a1.run"
+        (beat,) = told.batch.events
         assert [run.run_id for run in beat.run_heartbeat.active_runs] == ["r"]
 
         cancel = pb.CancelRunRequest(run=RunRef(run_id="r", attempt=1))

@@ -84,12 +84,12 @@ def origin() -> dict[str, Any]:
     tags={"tag": "LEAVES-asset-tag"},
     description="LEAVES-description",
 )
-def table(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+def table(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Output[Any]:
     secret = warehouse.query() + PASSWORD + CLOSED_OVER
     context.log.info("LEAVES-log-line")
     print("STAYS-printed", secret)
-    return dg.MaterializeResult(
-        value=Hidden("STAYS-io-value"),
+    return dg.Output(
+        Hidden("STAYS-io-value"),
         metadata={
             "text": "LEAVES-event-metadata",
             "json": dg.MetadataValue.json({"object": "LEAVES-json", "number": 1}),
