@@ -119,6 +119,10 @@ class BlockingClient:
         """Tell one location, with what it defines."""
         return self._wait(self._client.get_location(name))
 
+    def with_snapshot(self, location: Location) -> Location:
+        """Return a location with what it defines, which is asked for where it was too large to come along."""
+        return self._wait(self._client.with_snapshot(location))
+
     def watch_location(self, name: str) -> Iterator[Location]:
         """Tell the location now and after each change, until it is removed; reconnects by itself."""
         return self._pulled(self._client.watch_location(name))
@@ -164,9 +168,14 @@ class BlockingClient:
         streams: Sequence["LogStream.ValueType"],
         follow: bool = False,
         step_key: str = "",
+        value: str = "",
     ) -> "Iterator[LogChunk]":
-        """Tell a run's output, or one step's, from its beginning; with `follow`, until it has ended."""
-        return self._pulled(self._client.stream_logs(run_id, streams=streams, follow=follow, step_key=step_key))
+        """Tell a run's output, or one step's, from its beginning; with `follow`, until it has ended.
+
+        With `value`, one value that was cut out of an event, by its SHA-256, in place of output.
+        """
+        chunks = self._client.stream_logs(run_id, streams=streams, follow=follow, step_key=step_key, value=value)
+        return self._pulled(chunks)
 
     # --------------------------------------------------------------------------------------------------------- private
 
