@@ -45,6 +45,9 @@ class DockerKit:
     def open(self) -> AbstractAsyncContextManager[Host]:
         return self.host()
 
+    def open_patient(self) -> AbstractAsyncContextManager[Host]:
+        return self.host(replace(IMPATIENT, beginning_s=60.0))
+
     def host(self, options: DockerOptions | None = None) -> DockerHost:
         return DockerHost(options or IMPATIENT, data_dir=self.data_dir, deployment="test", agent="edge")
 

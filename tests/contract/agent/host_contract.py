@@ -36,6 +36,10 @@ class HostKit(Protocol):
         """A host as an agent makes it; a second one afterwards is the agent's next life, on the same servers."""
         ...
 
+    def open_patient(self) -> AbstractAsyncContextManager[Host]:
+        """A host that looks at a server's beginning for as long as a busy machine may take."""
+        ...
+
     def spec(self, *, generation: int = 1, **behaviour: str) -> ServerSpec:
         """A spec of a small server that behaves so."""
         ...
@@ -188,7 +192,7 @@ class HostContract:
 
     async def test_what_cannot_be_started_says_why(self, kit: HostKit) -> None:
         spec, words = kit.command_is_missing
-        async with kit.open() as host:
+        async with kit.open_patient() as host:
             with pytest.raises(ServerStartError, match=words):
                 await host.start(spec)
             assert not await host.list()

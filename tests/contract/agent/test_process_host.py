@@ -38,6 +38,9 @@ class ProcessKit:
     def open(self) -> AbstractAsyncContextManager[Host]:
         return self.host()
 
+    def open_patient(self) -> AbstractAsyncContextManager[Host]:
+        return self.host()
+
     def host(self) -> ProcessHost:
         return ProcessHost(
             servers_dir=self.folder / "servers",

@@ -28,8 +28,6 @@ log = get_logger(__name__)
 #: How often a name that is taken is looked at again: who holds it may be on the way out.
 _NAME_TRIES = 5
 _CONFLICT = 409
-#: How long a container is looked at after its start, seconds: less than any import takes, so that nobody waits for it.
-_BEGINNING_S = 0.2
 #: Exit codes of shells and init processes for a command that is not there, or cannot be executed.
 _NO_COMMAND = frozenset({126, 127})
 
@@ -162,7 +160,7 @@ class Dock:
     async def _see_it_begin(self, life: ContainerLife) -> None:
         """Give the init process a moment to find that there is no such command: the engine itself does not look."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_BEGINNING_S):
+            async with asyncio.timeout(self.options.beginning_s):
                 await life.dying.wait()
         if life.exit_code in _NO_COMMAND:
             output = (await self.engine.output(life.container)).strip()

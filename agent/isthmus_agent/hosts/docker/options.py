@@ -20,6 +20,8 @@ class DockerOptions:
     call_timeout_s: float = 120.0
     #: How long the engine is asked what became of a container that died, seconds; then its end is told without.
     look_back_s: float = 60.0
+    #: How long a container is looked at after its start, seconds: less than any import takes, so that nobody waits for it.
+    beginning_s: float = 0.2
     #: The agent's own container, by id or name; found by itself where that is possible.
     container: str = ""
     #: Where containers find the broker; the engine's default bridge when empty.
