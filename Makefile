@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest fuzz unit oldest pythons bench soak images up down protos release-contract lock servers clean
+.PHONY: help install demo test lint format types layers tree generated pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 suites := tests/conformance tests/contract tests/fuzz tests/integration tests/unit tests/e2e
@@ -19,7 +19,7 @@ install: .venv/.ready ## make .venv, with every part and every tool in it
 demo: .venv/.ready ## start everything, run a job of the example on it, show the outcome, stop everything
 	@.venv/bin/python scripts/demo
 
-test: lint types layers tree generated pytest oldest pythons ## every check and every test, on real servers
+test: lint types layers tree generated pytest oldest newest ## every check and every test, on real servers
 
 lint: .venv/.ready ## ruff: rules and format
 	@echo "· ruff"
@@ -69,6 +69,9 @@ unit: .venv/.ready ## the tests that need no server
 oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the oldest Dagster
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
 	@.venv-dagster-oldest/bin/python -m pytest -q --confcutdir=tests/contract tests/contract/code_server
+
+newest: ## the same on the newest Python; every other test runs on this machine's
+	@$(MAKE) pythons VERSIONS=3.14
 
 pythons: .venv/.ready servers ## the unit and contract tests on every other Python that is supported and can be had (VERSIONS="3.14")
 	@scripts/engine run .venv/bin/python scripts/pythons $(VERSIONS)

@@ -5,10 +5,13 @@ imports wherever it is installed, to paint tracebacks for people. That is 4 MiB 
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+
+#: The descriptor of standard error.
+_STDERR = 2
 
 
 @contextmanager
@@ -32,19 +35,18 @@ get_logger = structlog.get_logger
 
 
 class _Unfailing:
-    """A stream that drops what it cannot write: a log on a full disk must not end the work that it tells of."""
+    """Standard error without a buffer, which drops what it cannot write.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    A log on a full disk must not end the work that it tells of. A buffer would keep what could not be written, grow with each
+    line, and fail once more when the interpreter ends.
+    """
 
     def write(self, text: str) -> None:
-        # ValueError: whoever reads us has closed the stream.
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
+        with suppress(OSError):
+            os.write(_STDERR, text.encode(errors="backslashreplace"))
 
     def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+        """Have nothing to flush."""
 
 
 def to_stderr() -> None:
@@ -58,5 +60,5 @@ def to_stderr() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(sys.stderr)),  # type: ignore[arg-type] # all that it uses,
+        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing()),  # type: ignore[arg-type] # all that it uses,
     )

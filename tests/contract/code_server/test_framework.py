@@ -100,7 +100,7 @@ def test_each_load_tells_why_dagster_cannot_be_imported(tmp_path: Path) -> None:
         text=True,
         check=False,
         timeout=60,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
     )
     assert done.stdout.splitlines() == ["ImportError no core"] * 2, done.stderr
 
