@@ -70,7 +70,7 @@ oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the o
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
 	@.venv-dagster-oldest/bin/python -m pytest -q --confcutdir=tests/contract tests/contract/code_server
 
-newest: ## the same on the newest Python; every other test runs on this machine's
+newest: ## the unit and contract tests on the newest Python
 	@$(MAKE) pythons VERSIONS=3.14
 
 pythons: .venv/.ready servers ## the unit and contract tests on every other Python that is supported and can be had (VERSIONS="3.14")
