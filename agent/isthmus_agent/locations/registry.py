@@ -114,11 +114,6 @@ class LocationRegistry:
         self._desired_file.save(desired)
         return self._apply(desired)
 
-    def serving_now(self, location: str) -> HeldServer | None:
-        """Return the server that answers for a location at this moment."""
-        keeper = self._keepers.get(location)
-        return keeper.shared.serving if keeper is not None else None
-
     def load_timeout_s(self, location: str) -> float:
         """Return how long an import of a location may take; 0 for one that is not known."""
         keeper = self._keepers.get(location)

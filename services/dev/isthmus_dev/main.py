@@ -180,10 +180,9 @@ def _settings_of(options: DevOptions) -> "DevSettings":
 def _complain(error: BaseException) -> NoReturn:
     from isthmus_cli.view.output import note
     from isthmus_client.errors import ClientError
+    from isthmus_lifecycle.service import leaves
 
-    from isthmus_dev.part import innermost
-
-    cause = innermost(error)
+    cause = leaves(error)[0]
     text = str(cause) or type(cause).__name__
     note(f"Error: {text}")
     if isinstance(cause, DevError | ClientError) and cause.remedy:

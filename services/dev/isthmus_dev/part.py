@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.service import leaves
 
 from isthmus_dev.errors import DevError, PartDiedError
 
@@ -45,7 +46,7 @@ class Part:
         try:
             await service(self.stop, self.started)
         except Exception as error:
-            cause = innermost(error)
+            cause = leaves(error)[0]
             if isinstance(cause, DevError):
                 raise cause from error
             log.exception("part_died", part=self.name)
@@ -55,10 +56,3 @@ class Part:
             self._ended.set()
         if not self.stop.is_set():
             raise PartDiedError(self.name, reason="it ended by itself", log_file=self.log_file)
-
-
-def innermost(error: BaseException) -> BaseException:
-    """Find the first error within groups of errors."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

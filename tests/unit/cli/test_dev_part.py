@@ -11,8 +11,8 @@ import pytest
 from isthmus_client.discovery import find_server
 from isthmus_dev.errors import AlreadyRunningError, DevError, PartDiedError
 from isthmus_dev.folder import DataFolder
-from isthmus_dev.part import Part, innermost
-from isthmus_lifecycle.service import until_stopped
+from isthmus_dev.part import Part
+from isthmus_lifecycle.service import leaves, until_stopped
 
 
 def test_a_folder_has_one_owner_who_is_named(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ async def test_a_part_that_dies_ends_the_whole_with_its_reason(fault: Exception 
     with pytest.raises(ExceptionGroup) as caught:
         async with asyncio.TaskGroup() as group:
             await Part.start(group, service, name="agent", log_file="x.log")
-    error = innermost(caught.value)
+    error = leaves(caught.value)[0]
     assert isinstance(error, PartDiedError)
     assert str(error) == message
     assert "x.log" in error.remedy
