@@ -23,7 +23,8 @@ async def account(rabbitmq: Rabbit, broker: BrokerSettings, *, name: str, topic_
     """Make an account that may write telemetry under some routing keys alone."""
     url, password = URL(broker.url), secrets.token_urlsafe(9)
     vhost = url.path[1:]
-    await rabbitmq.node.control("add_user", name, password)
+    # On standard input: as a word of the command, a password that begins with a dash is read as an option.
+    await rabbitmq.node.control("add_user", name, stdin=password)
     await rabbitmq.node.control("set_permissions", "--vhost", vhost, name, "^$", r"^isthmus\.telemetry$", "^$")
     await rabbitmq.node.control("set_topic_permissions", "--vhost", vhost, name, TELEMETRY, topic_write, "^$")
     return replace(broker, url=str(url.with_user(name).with_password(password)))
