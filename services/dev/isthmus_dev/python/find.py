@@ -81,10 +81,10 @@ def _of_project(folder: Path) -> Iterator[Interpreter]:
             python = place / name / "bin" / "python"
             if python.exists():
                 yield Interpreter(python, "the project's environment")
-        if (python := _of_pdm(place)) is not None:
-            yield Interpreter(python, "the project's environment, of PDM")
-        if (place / "poetry.lock").is_file() and (python := _of_poetry(place)) is not None:
-            yield Interpreter(python, "the project's environment, of Poetry")
+        if (of_pdm := _of_pdm(place)) is not None:
+            yield Interpreter(of_pdm, "the project's environment, of PDM")
+        if (place / "poetry.lock").is_file() and (of_poetry := _of_poetry(place)) is not None:
+            yield Interpreter(of_poetry, "the project's environment, of Poetry")
         if (place / ".git").exists() or place == Path.home():
             return
 
