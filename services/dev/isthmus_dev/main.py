@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -52,6 +52,14 @@ class DevOptions(Options):
         ),
     ] = None
     name: Annotated[str, Option("-n --name", metavar="NAME", help="The location's name.", show_default=False)] = ""
+    python: Annotated[
+        str,
+        Option(
+            metavar="PATH",
+            help="The Python that the definitions are for; else the active environment's, or the project's own.",
+            show_default=False,
+        ),
+    ] = ""
     port: Annotated[int, Option(metavar="PORT", help="Where the API listens; 0 for any.", min=0, max=65535)] = 7070
     data_dir: Annotated[Path, Option(metavar="PATH", help="Runs and locations are kept here.")] = Path(STATE_FOLDER)
     broker_url: Annotated[
@@ -75,11 +83,12 @@ def dev(options: DevOptions) -> None:
     from isthmus_dev.log import log_to
     from isthmus_dev.screen import Screen
 
-    settings = _settings_of(options)
+    settings, screen = _settings_of(options), Screen()
     with settings.folder.owned():
         log_to(settings.folder.log_file, is_verbose=options.verbose)
+        settings = _equipped(settings, options, screen=screen)
         try:
-            asyncio.run(_run(settings, screen=Screen()))
+            asyncio.run(_run(settings, screen=screen))
         finally:
             kill_descendants()
 
@@ -158,6 +167,18 @@ def _settings_of(options: DevOptions) -> "DevSettings":
         port=options.port,
         broker_url=options.broker_url,
     )
+
+
+def _equipped(settings: "DevSettings", options: DevOptions, *, screen: "Screen") -> "DevSettings":
+    """Find the Python of each location, and lend it the code server where it has none."""
+    from isthmus_dev.python.equip import equip
+    from isthmus_dev.python.find import find_python
+
+    with screen.step("python") as step:
+        chosen = find_python(options.python, folder=Path.cwd() / (options.working_directory or ""))
+        equipment = equip(settings.targets, chosen=chosen, folder=settings.folder.lent_dir)
+        step.facts = "\n  ".join(equipment.lines)
+    return replace(settings, lent=equipment.lent)
 
 
 def _complain(error: BaseException) -> NoReturn:
