@@ -36,11 +36,13 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListAgentsRequest,
         isthmus.v1.control_plane_pb2.ListAgentsResponse,
     ]
+    """Every agent of the deployment."""
 
     GetAgent: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetAgentRequest,
         isthmus.v1.control_plane_pb2.Agent,
     ]
+    """One agent: how it fares, what it serves, and which runs live on it."""
 
     RemoveAgent: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveAgentRequest,
@@ -64,11 +66,13 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListLocationsRequest,
         isthmus.v1.control_plane_pb2.ListLocationsResponse,
     ]
+    """Every location of the deployment, without snapshots."""
 
     GetLocation: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetLocationRequest,
         isthmus.v1.control_plane_pb2.Location,
     ]
+    """One location, with what it defines where that is small."""
 
     WatchLocation: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchLocationRequest,
@@ -86,6 +90,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
     ]
+    """Takes the location off its agents. Runs and their history stay."""
 
     LaunchRun: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
@@ -111,11 +116,13 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """One run: what was asked for, how it stands, and why."""
 
     ListRuns: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
+    """Runs, the newest first, by state, job, location, tags and age."""
 
     WatchRun: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -127,6 +134,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.TerminateRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
 
     StreamLogs: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
@@ -151,11 +159,13 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListAgentsRequest,
         isthmus.v1.control_plane_pb2.ListAgentsResponse,
     ]
+    """Every agent of the deployment."""
 
     GetAgent: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetAgentRequest,
         isthmus.v1.control_plane_pb2.Agent,
     ]
+    """One agent: how it fares, what it serves, and which runs live on it."""
 
     RemoveAgent: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveAgentRequest,
@@ -179,11 +189,13 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListLocationsRequest,
         isthmus.v1.control_plane_pb2.ListLocationsResponse,
     ]
+    """Every location of the deployment, without snapshots."""
 
     GetLocation: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetLocationRequest,
         isthmus.v1.control_plane_pb2.Location,
     ]
+    """One location, with what it defines where that is small."""
 
     WatchLocation: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchLocationRequest,
@@ -201,6 +213,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
     ]
+    """Takes the location off its agents. Runs and their history stay."""
 
     LaunchRun: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
@@ -226,11 +239,13 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """One run: what was asked for, how it stands, and why."""
 
     ListRuns: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
+    """Runs, the newest first, by state, job, location, tags and age."""
 
     WatchRun: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -242,6 +257,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.TerminateRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
 
     StreamLogs: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
@@ -269,14 +285,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.ListAgentsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAgentsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAgentsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAgentsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAgentsResponse]]:
+        """Every agent of the deployment."""
 
     @abc.abstractmethod
     def GetAgent(
         self,
         request: isthmus.v1.control_plane_pb2.GetAgentRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Agent, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Agent]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Agent, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Agent]]:
+        """One agent: how it fares, what it serves, and which runs live on it."""
 
     @abc.abstractmethod
     def RemoveAgent(
@@ -307,14 +325,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.ListLocationsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListLocationsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListLocationsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListLocationsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListLocationsResponse]]:
+        """Every location of the deployment, without snapshots."""
 
     @abc.abstractmethod
     def GetLocation(
         self,
         request: isthmus.v1.control_plane_pb2.GetLocationRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Location, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Location]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Location, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Location]]:
+        """One location, with what it defines where that is small."""
 
     @abc.abstractmethod
     def WatchLocation(
@@ -337,7 +357,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.RemoveLocationResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RemoveLocationResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.RemoveLocationResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RemoveLocationResponse]]:
+        """Takes the location off its agents. Runs and their history stay."""
 
     @abc.abstractmethod
     def LaunchRun(
@@ -370,14 +391,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.GetRunRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """One run: what was asked for, how it stands, and why."""
 
     @abc.abstractmethod
     def ListRuns(
         self,
         request: isthmus.v1.control_plane_pb2.ListRunsQuery,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListRunsPage]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListRunsPage]]:
+        """Runs, the newest first, by state, job, location, tags and age."""
 
     @abc.abstractmethod
     def WatchRun(
@@ -392,7 +415,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.TerminateRunRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
 
     @abc.abstractmethod
     def StreamLogs(
