@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from isthmus_cli.command import Group, command
 from isthmus_cli.commands.run_options import (
     LaunchOptions,
     ListOptions,
@@ -14,14 +13,13 @@ from isthmus_cli.commands.run_options import (
     TerminateOptions,
     WatchOptions,
 )
-from isthmus_cli.options import command
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run
     from isthmus_client.client import ControlPlaneClient
 
-app = typer.Typer(name="run", help="Launch runs, watch them, look at them, end them.", no_args_is_help=True)
+app = Group("run", help="Launch runs, watch them, look at them, end them.")
 
 
 @command(app, "launch", options=LaunchOptions)
