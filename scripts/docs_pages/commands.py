@@ -4,11 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
-import typer.main
+import click
 from isthmus_cli.main import app as isthmus
-from isthmus_dev.main import app as isthmus_dev
 
 _WIDTH = 100
 
@@ -20,38 +18,40 @@ def commands_page() -> str:
 
 def _page() -> Iterator[str]:
     yield "# Commands\n\nEvery command with its options. [The command line](../cli.md) tells what they do, with examples.\n"
-    root: Any = typer.main.get_command(isthmus)
-    dev: Any = typer.main.get_command(isthmus_dev)
-    yield _help(root, "isthmus")
-    for path, command in _tree(root, "isthmus"):
+    yield _section("isthmus", _help(isthmus, "isthmus"))
+    for path, command in _tree(isthmus, "isthmus"):
         # `isthmus dev` hands all its options on to a program of its own.
-        yield _help(dev if path == "isthmus dev" else command, path)
+        yield _section(path, _help_of_module("isthmus_dev") if path == "isthmus dev" else _help(command, path))
     yield (
         "## isthmus-control-plane, isthmus-monitor, isthmus-agent\n\n"
         "They take no options: everything comes from the [environment](settings.md).\n"
     )
-    for arguments in ((), ("serve",), ("check",)):
-        path = " ".join(("isthmus-code-server", *arguments))
-        yield f"## {path}\n\n```text\n{_help_of_code_server(*arguments)}```\n"
+    for arguments in ("", "serve", "check"):
+        text = _help_of_module("isthmus_code_server.main", *arguments.split())
+        yield _section(f"isthmus-code-server {arguments}".strip(), text.replace("main.py", "isthmus-code-server"))
 
 
-def _help_of_code_server(*arguments: str) -> str:
-    command = [sys.executable, "-m", "isthmus_code_server.main", *arguments, "--help"]
+def _section(path: str, text: str) -> str:
+    return f"{'#' * min(4, path.count(' ') + 2)} {path}\n\n```text\n{text.strip()}\n```\n"
+
+
+def _help_of_module(module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments, "--help"]
     environment = {**os.environ, "COLUMNS": str(_WIDTH)}
-    text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    return text.replace("main.py", "isthmus-code-server")
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def _tree(group: Any, path: str) -> Iterator[tuple[str, Any]]:
-    for name, command in group.commands.items():
-        if command.hidden:
+def _tree(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group, info_name=path)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
             continue
         yield f"{path} {name}", command
-        if hasattr(command, "commands"):
+        if isinstance(command, click.Group):
             yield from _tree(command, f"{path} {name}")
 
 
-def _help(command: Any, path: str) -> str:
-    """Return the section of a command: its help, as people see it."""
+def _help(command: click.Command, path: str) -> str:
     context = command.make_context(path, [], resilient_parsing=True, terminal_width=_WIDTH, max_content_width=_WIDTH)
-    return f"{'#' * min(4, path.count(' ') + 1)}# {path}\n\n```text\n{command.get_help(context)}\n```\n"
+    return command.get_help(context)

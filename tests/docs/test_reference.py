@@ -89,4 +89,4 @@ def test_every_command_is_on_the_page_with_its_options() -> None:
     page = commands_page()
     assert "## isthmus run launch\n" in page
     assert "--data-dir" in page
-    assert "## isthmus-code-server check\n" in page
+    assert "### isthmus-code-server check\n" in page
