@@ -1,6 +1,7 @@
 """The agent's settings: environment variables `ISTHMUS_AGENT_*`, and `ISTHMUS_BROKER_URL`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,6 +74,8 @@ class AgentSettings(BaseSettings):
     #: Names of the agent's environment variables that user code in processes gets beside the usual ones: with shell
     #: wildcards, divided by commas.
     passed_env: str = ""
+    #: Folders from which an interpreter that has no code server is lent one, by the interpreter; they come last on its path.
+    lent_paths: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     #: The owner's allow-lists, as TOML. Without one all is allowed but what gives away the engine's machine.
     policy_file: Path | None = None
     #: The broker account that instructions must come from; any when empty.

@@ -112,6 +112,12 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.Run,
     ]
 
+    FindRun: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.FindRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
+
     ListRuns: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
@@ -226,6 +232,12 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+
+    FindRun: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.FindRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
 
     ListRuns: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
@@ -371,6 +383,14 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         request: isthmus.v1.control_plane_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]: ...
+
+    @abc.abstractmethod
+    def FindRun(
+        self,
+        request: isthmus.v1.control_plane_pb2.FindRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
 
     @abc.abstractmethod
     def ListRuns(
