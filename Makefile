@@ -63,7 +63,7 @@ pytest: .venv/.ready servers ## all tests: those of the whole system by themselv
   && ISTHMUS_TEST_BROKER=container .venv/bin/pytest -q --numprocesses 2 --dist loadfile $(on_both_brokers) \
 	  && .venv/bin/pytest -q tests/e2e'
 
-fuzz: .venv/.ready ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
+fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
 	  timeout 3600 .venv/bin/pytest -q --numprocesses 2 --dist load tests/fuzz
 

@@ -94,6 +94,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
                 )
+        self.FindRun = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/FindRun',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.FindRunRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
+                )
         self.ListRuns = channel.unary_unary(
                 '/isthmus.v1.ControlPlane/ListRuns',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.SerializeToString,
@@ -229,6 +234,13 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindRun(self, request, context):
+        """The run that a person means. INVALID_ARGUMENT names the candidates when there are several.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRuns(self, request, context):
         """Runs, the newest first, by state, job, location, tags and age.
         """
@@ -333,6 +345,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.GetRunRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Run.SerializeToString,
+            ),
+            'FindRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindRun,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.FindRunRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Run.SerializeToString,
             ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
@@ -620,6 +637,23 @@ class ControlPlane(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetRun',
             isthmus_dot_v1_dot_control__plane__pb2.GetRunRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def FindRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/FindRun',
+            isthmus_dot_v1_dot_control__plane__pb2.FindRunRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -118,6 +118,12 @@ class ControlPlaneStub:
     ]
     """One run: what was asked for, how it stands, and why."""
 
+    FindRun: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.FindRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
+
     ListRuns: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
@@ -240,6 +246,12 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.Run,
     ]
     """One run: what was asked for, how it stands, and why."""
+
+    FindRun: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.FindRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
 
     ListRuns: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
@@ -393,6 +405,14 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
         """One run: what was asked for, how it stands, and why."""
+
+    @abc.abstractmethod
+    def FindRun(
+        self,
+        request: isthmus.v1.control_plane_pb2.FindRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
 
     @abc.abstractmethod
     def ListRuns(

@@ -12,6 +12,8 @@ class Argument:
     _: KW_ONLY
     metavar: str
     help: str = ""
+    #: Whether `-1` and the like are values here, not options.
+    takes_places: bool = False
 
 
 @dataclass(frozen=True)

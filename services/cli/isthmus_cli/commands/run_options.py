@@ -5,7 +5,14 @@ from typing import Annotated
 
 from isthmus_cli.options import Argument, Option, PrintOptions
 
-RunId = Annotated[str, Argument(metavar="RUN", help="The run's id.")]
+RunName = Annotated[
+    str,
+    Argument(
+        metavar="RUN",
+        help="The run's id, or the beginning of it; latest or -1 for the newest, -2 for the one before.",
+        takes_places=True,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +68,7 @@ class LaunchOptions(RequestOptions):
 class OneRunOptions(PrintOptions):
     """A command about one run."""
 
-    run_id: RunId
+    run: RunName
 
 
 @dataclass(frozen=True, kw_only=True)
