@@ -231,6 +231,13 @@ class AttemptFailedError(PermanentCodeServerError):
         super().__init__(f"Attempt {attempt} of run {run_id} could not be started: the code server's log says why.")
 
 
+class MalformedRequestError(PermanentCodeServerError):
+    """The bytes of a request are no message of the contract."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The bytes are no request of this call: {problem}.")
+
+
 class OtherLocationError(PermanentCodeServerError):
     """A request is for another location than the one that is served here.
 

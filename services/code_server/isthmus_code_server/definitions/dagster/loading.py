@@ -122,11 +122,33 @@ def _definitions(
 
 
 def _load_failure(error: BaseException) -> Any:
+    failure = _bare_failure(error)
+    if not failure.description and (missing := _missing_module(error)):
+        failure.description = (
+            f"{sys.executable} has no module {missing}, and none is in {sys.path[0]}."
+            " Install what the project needs into that Python, or load the project with the Python that has it."
+        )
+    return failure
+
+
+def _bare_failure(error: BaseException) -> Any:
     if "dagster" in sys.modules:
         from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
 
         return failure_from_exception(error)
     return failure_from_plain_exception(error)
+
+
+def _missing_module(error: BaseException) -> str:
+    """Return the package that an error, or what caused it, could not find; empty when none was missing."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            return cause.name.partition(".")[0]
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _enter(source: DefinitionsSource) -> None:
