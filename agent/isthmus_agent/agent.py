@@ -117,7 +117,7 @@ def _host(settings: AgentSettings, folder: Path, *, policy: Policy) -> Host:
         runtime_dir=settings.runtime_dir or default_runtime_dir(folder),
         deployment=settings.deployment,
         agent=settings.name,
-        launching=Launching(passed_env=settings.passed_env_names + policy.passed_env),
+        launching=Launching(passed_env=settings.passed_env_names + policy.passed_env, lent_paths=settings.lent_paths),
     )
 
 

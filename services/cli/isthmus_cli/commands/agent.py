@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
-from isthmus_cli.options import PrintOptions, command
+from isthmus_cli.command import Group, command
+from isthmus_cli.options import Argument, Option, PrintOptions
 from isthmus_cli.session import connected, run_to_end
 
-app = typer.Typer(name="agent", help="Make places for agents, look at them, drain them.", no_args_is_help=True)
+app = Group("agent", help="Make places for agents, look at them, drain them.")
 
-AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.", show_default=False)]
+AgentName = Annotated[str, Argument(metavar="AGENT", help="The agent's name.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +23,14 @@ class OneAgentOptions(PrintOptions):
 class CreateOptions(OneAgentOptions):
     """`agent create`."""
 
-    pool: Annotated[
-        str, typer.Option(metavar="POOL", help="Locations of this pool may come to it.", show_default=False)
-    ] = ""
+    pool: Annotated[str, Option(metavar="POOL", help="Locations of this pool may come to it.", show_default=False)] = ""
     broker_user: Annotated[
         str,
-        typer.Option(metavar="USER", help="The broker account that its messages carry.", show_default=False),
+        Option(metavar="USER", help="The broker account that its messages carry.", show_default=False),
     ] = ""
     code_server_broker_user: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="USER", help="The broker account of its code servers, if they have their own.", show_default=False
         ),
     ] = ""
