@@ -55,7 +55,7 @@ class ApplyOptions(PrintOptions):
     start: Annotated[
         str,
         typer.Option(
-            metavar="fork|spawn", help="How runs start; spawn where an import starts threads.", show_default=False
+            metavar="auto|fork|spawn", help="How runs get their processes, if not as is found safe.", show_default=False
         ),
     ] = ""
     env_files: Annotated[
