@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
+.PHONY: help install demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
-suites := tests/conformance tests/contract tests/fuzz tests/integration tests/unit tests/e2e
+suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/unit tests/e2e
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
   monitor/test_accounts.py monitor/test_ingest.py)
@@ -19,7 +19,7 @@ install: .venv/.ready ## make .venv, with every part and every tool in it
 demo: .venv/.ready ## start everything, run a job of the example on it, show the outcome, stop everything
 	@.venv/bin/python scripts/demo
 
-test: lint types layers tree generated pytest oldest newest ## every check and every test, on real servers
+test: lint types layers tree generated docs pytest oldest newest ## every check and every test, on real servers
 
 lint: .venv/.ready ## ruff: rules and format
 	@echo "· ruff"
@@ -31,7 +31,7 @@ format: .venv/.ready ## let ruff format the tree and mend what it can
 
 types: .venv/.ready ## mypy, strict, over packages and tests
 	@echo "· mypy"
-	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share
+	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share scripts/docs_hook.py scripts/docs_pages
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
@@ -51,6 +51,10 @@ generated: .venv-codegen/.ready ## generating the contract's code anew changes n
 	@echo "· generated code"
 	@scripts/check-generated
 
+docs: .venv/.ready ## build the documentation as a site into build/site, and check every link in it
+	@echo "· documentation: build/site/index.html"
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+
 pytest: .venv/.ready servers ## all tests: those of the whole system by themselves, the others side by side (STRESS=1: beside busy loops)
 	@echo "· pytest"
 	@scripts/engine run $(if $(STRESS),scripts/stressed) sh -c '.venv-uv/bin/python scripts/images \
@@ -59,7 +63,7 @@ pytest: .venv/.ready servers ## all tests: those of the whole system by themselv
   && ISTHMUS_TEST_BROKER=container .venv/bin/pytest -q --numprocesses 2 --dist loadfile $(on_both_brokers) \
 	  && .venv/bin/pytest -q tests/e2e'
 
-fuzz: .venv/.ready ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
+fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
 	  timeout 3600 .venv/bin/pytest -q --numprocesses 2 --dist load tests/fuzz
 

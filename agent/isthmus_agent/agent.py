@@ -32,9 +32,9 @@ from isthmus_agent.identity import Holder, IdentityPublisher
 from isthmus_agent.instance.relay import InstanceRelay
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.dispatch import InstructionDesk, routes
-from isthmus_agent.instructions.intake import IntakeFolder
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.instructions.waiting import WaitingLaunches
+from isthmus_agent.intake.journal import IntakeJournal
 from isthmus_agent.locations.registry import Listeners, LocationRegistry
 from isthmus_agent.locations.reporter import LocationReporter
 from isthmus_agent.locations.settings import RegistrySettings
@@ -117,7 +117,7 @@ def _host(settings: AgentSettings, folder: Path, *, policy: Policy) -> Host:
         runtime_dir=settings.runtime_dir or default_runtime_dir(folder),
         deployment=settings.deployment,
         agent=settings.name,
-        launching=Launching(passed_env=settings.passed_env_names + policy.passed_env),
+        launching=Launching(passed_env=settings.passed_env_names + policy.passed_env, lent_paths=settings.lent_paths),
     )
 
 
@@ -275,7 +275,7 @@ class _Agent:
             await asyncio.sleep(_QUEUE_REMINDER_S)
 
     def _instructions(self, desk: AttemptDesk, *, tasks: asyncio.TaskGroup) -> InstructionDesk:
-        intake = IntakeFolder(self.folder / "intake")
+        intake = IntakeJournal(self.folder / "intake")
         return InstructionDesk(routes(desk), publisher=self.publisher, tasks=tasks, intake=intake, waiting=desk.waiting)
 
     def _consumer(self, instructions: InstructionDesk, *, lock: Intake) -> InstructionConsumer:

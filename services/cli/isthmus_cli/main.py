@@ -2,42 +2,42 @@
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Any, NoReturn
 
-import typer
+import click
 
-from isthmus_cli.commands import agent, location, root, run
+from isthmus_cli.command import Group
 from isthmus_cli.options import ServerOptions
 from isthmus_cli.terminal import tolerate_encodings
 
-app = typer.Typer(
-    name="isthmus",
-    help="Orchestrate Dagster projects across environments: the control plane decides, agents execute.",
-    no_args_is_help=True,
-    # Rich's help costs more start-up time than all else that --help does.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+
+def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click calls it so
+    if is_asked and not context.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"isthmus {version('isthmus-cli')}")
+        context.exit()
+
+
+@click.command(
+    "isthmus",
+    cls=Group,
+    places={
+        "dev": "isthmus_cli.commands.root:dev",
+        "run": "isthmus_cli.commands.run:app",
+        "location": "isthmus_cli.commands.location:app",
+        "agent": "isthmus_cli.commands.agent:app",
+        "completion": "isthmus_cli.commands.root:completion",
+        "version": "isthmus_cli.commands.root:version",
+    },
 )
-app.add_typer(run.app)
-app.add_typer(location.app)
-app.add_typer(agent.app)
-app.command(
-    "dev",
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
-    add_help_option=False,
-)(root.dev)
-app.command("version")(root.version)
-
-
-@app.callback()
-def _global_options(
-    context: typer.Context,
-    *,
-    server: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Address of the control plane.")] = None,
-    deployment: Annotated[str | None, typer.Option(metavar="NAME", help="The deployment.")] = None,
-) -> None:
-    context.obj = ServerOptions(server=server, deployment=deployment)
+@click.option("--server", metavar="HOST:PORT", help="Address of the control plane.")
+@click.option("--deployment", metavar="NAME", help="The deployment.")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Tell the version.")
+@click.pass_context
+def app(context: click.Context, /, **shared: Any) -> None:
+    """Orchestrate Dagster projects across environments: the control plane decides, agents execute."""
+    context.obj = ServerOptions(**shared)
 
 
 def main() -> NoReturn:
@@ -45,28 +45,37 @@ def main() -> NoReturn:
     # gRPC's core writes warnings of its own to stderr, as of each refused connection.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     tolerate_encodings(sys.stdout, sys.stderr)
+    try:
+        sys.exit(_run_app())
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as in `| head`; nothing must be flushed into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _run_app() -> int:
+    """Run the command line and return its exit code: what went wrong is told, and what to do about it."""
     from isthmus_client.errors import ClientError
 
     from isthmus_cli.exit_code import ExitCode, exit_code_of
 
     try:
-        _run()
+        ended = _run()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except ClientError as error:
         _complain(error)
-        sys.exit(exit_code_of(error))
-    except BrokenPipeError:
-        # Whoever read our output has seen enough, as in `| head`; nothing must be flushed into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
-    sys.exit(ExitCode.OK)
+        return exit_code_of(error)
+    except (KeyboardInterrupt, click.Abort):
+        return ExitCode.INTERRUPTED
+    return ended if isinstance(ended, int) else ExitCode.OK
 
 
-def _run() -> None:
+def _run() -> Any:
     """Run the app; of several errors that came together, as from locations that load side by side, raise the first."""
     try:
-        app()
+        return app.main(prog_name="isthmus", standalone_mode=False)
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):

@@ -1,30 +1,50 @@
-"""Commands whose options are one frozen dataclass, and the options that commands share.
+"""Options as annotations: a command takes one frozen dataclass whose fields say how they are written on the command line."""
 
-Typer wants one parameter per option; a command here takes a dataclass, whose fields are annotated as Typer's parameters
-would be. Options that all commands share come last in the help.
-"""
-
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+if TYPE_CHECKING:
+    from isthmus_cli.view.table import Room
 
-_Options = TypeVar("_Options", bound="Options")
+
+@dataclass(frozen=True)
+class Argument:
+    """A field that is written by its place."""
+
+    _: KW_ONLY
+    metavar: str
+    help: str = ""
+    #: Whether `-1` and the like are values here, not options.
+    takes_places: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """A field that is written by a name."""
+
+    #: As in `-o --output`, `--wait/--no-wait`; none: the field's own name.
+    flags: str = ""
+    _: KW_ONLY
+    metavar: str | None = None
+    help: str = ""
+    min: float | None = None
+    max: float | None = None
+    envvar: str | None = None
+    show_default: bool = True
 
 
 class OutputFormat(StrEnum):
     """How results are printed."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """A command's options. Subclasses are frozen dataclasses; their fields carry Typer's annotations."""
+    """A command's options. Subclasses are frozen dataclasses; their fields are annotated with `Argument` or `Option`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +53,7 @@ class ServerOptions(Options):
 
     server: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--server",
             metavar="HOST:PORT",
             help="Address of the control plane [env: ISTHMUS_SERVER; else a running `isthmus dev`; else 127.0.0.1:7070].",
@@ -41,7 +61,7 @@ class ServerOptions(Options):
     ] = None
     deployment: Annotated[
         str | None,
-        typer.Option("--deployment", metavar="NAME", help="The deployment [env: ISTHMUS_DEPLOYMENT; else default]."),
+        Option("--deployment", metavar="NAME", help="The deployment [env: ISTHMUS_DEPLOYMENT; else default]."),
     ] = None
 
 
@@ -51,59 +71,27 @@ class PrintOptions(ServerOptions):
 
     output: Annotated[
         OutputFormat,
-        typer.Option("-o", "--output", help="table is for people; json has stable field names."),
+        Option(
+            "-o --output", help="table fits the window, wide has all columns and cuts nothing, json has stable names."
+        ),
     ] = OutputFormat.TABLE
+    json: Annotated[bool, Option("--json", help="The same as -o json.")] = False
 
     @property
     def is_json(self) -> bool:
         """Whether to print for scripts."""
-        return self.output is OutputFormat.JSON
+        return self.json or self.output is OutputFormat.JSON
 
 
-def command(app: typer.Typer, name: str, *, options: type[_Options]) -> Callable[[Callable[[_Options], None]], None]:
-    """Register a function of one options object as a command; its docstring is the help."""
+@dataclass(frozen=True, kw_only=True)
+class ListingOptions(PrintOptions):
+    """The options of a command that prints a table."""
 
-    def register(function: Callable[[_Options], None]) -> None:
-        def run(**values: Any) -> None:
-            context: typer.Context = values.pop("context")
-            function(options(**_with_defaults_of(context, values=values)))
+    no_headers: Annotated[bool, Option("--no-headers", help="Leave the table's head out.")] = False
 
-        run.__doc__ = function.__doc__
-        parameters = [_parameter("context", annotation=typer.Context), *_parameters(options)]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name)(run)
+    @property
+    def room(self) -> "Room":
+        """The room that the table has."""
+        from isthmus_cli.view.table import Room
 
-    return register
-
-
-def _with_defaults_of(context: typer.Context, *, values: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what was said before the command's name, as in `isthmus --server X run list`."""
-    said = context.find_object(ServerOptions)
-    if said is None or "server" not in values:
-        return values
-    shared = {key: getattr(said, key) for key in ("server", "deployment") if values[key] is None}
-    return {**values, **shared}
-
-
-def _parameters(options: type[_Options]) -> list[inspect.Parameter]:
-    hints = get_type_hints(options, include_extras=True)
-    shared = {field.name for field in fields(PrintOptions)}
-    ordered = sorted(fields(options), key=lambda field: field.name in shared)
-    return [
-        _parameter(
-            field.name,
-            annotation=hints[field.name],
-            default=field.default_factory() if field.default_factory is not MISSING else field.default,
-        )
-        for field in ordered
-    ]
-
-
-def _parameter(name: str, *, annotation: Any, default: Any = MISSING) -> inspect.Parameter:
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if default is MISSING else default,
-        annotation=annotation,
-    )
+        return Room.of(is_wide=self.output is OutputFormat.WIDE, has_head=not self.no_headers)

@@ -36,6 +36,11 @@ class DataFolder:
         return self.path / "agent"
 
     @property
+    def lent_dir(self) -> Path:
+        """What interpreters without a code server are lent."""
+        return self.path / "python"
+
+    @property
     def log_file(self) -> Path:
         """What the services log."""
         return self.path / "log" / "isthmus.log"

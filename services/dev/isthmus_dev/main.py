@@ -4,12 +4,12 @@ import asyncio
 import os
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import typer
-from isthmus_cli.options import Options, command
+from isthmus_cli.command import built
+from isthmus_cli.options import Option, Options
 from isthmus_cli.terminal import tolerate_encodings
 from isthmus_client.discovery import STATE_FOLDER
 
@@ -24,65 +24,56 @@ if TYPE_CHECKING:
 #: 128 + SIGINT.
 _INTERRUPTED = 130
 
-app = typer.Typer(
-    name="isthmus dev",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class DevOptions(Options):
     """`isthmus dev`."""
 
     workspaces: Annotated[
-        list[Path], typer.Option("-w", "--workspace", metavar="PATH", help="A workspace.yaml.", show_default=False)
+        list[Path], Option("-w --workspace", metavar="PATH", help="A workspace.yaml.", show_default=False)
     ] = field(default_factory=list)
-    modules: Annotated[list[str], typer.Option("-m", "--module", metavar="MODULE", show_default=False)] = field(
+    modules: Annotated[list[str], Option("-m --module", metavar="MODULE", show_default=False)] = field(
         default_factory=list
     )
-    files: Annotated[
-        list[str], typer.Option("-f", "--file", metavar="PATH", help="A Python file.", show_default=False)
-    ] = field(default_factory=list)
-    packages: Annotated[list[str], typer.Option("-p", "--package", metavar="PACKAGE", show_default=False)] = field(
+    files: Annotated[list[str], Option("-f --file", metavar="PATH", help="A Python file.", show_default=False)] = field(
+        default_factory=list
+    )
+    packages: Annotated[list[str], Option("-p --package", metavar="PACKAGE", show_default=False)] = field(
         default_factory=list
     )
     attribute: Annotated[
         str,
-        typer.Option(
-            "-a", "--attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False
-        ),
+        Option("-a --attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False),
     ] = ""
     working_directory: Annotated[
         Path | None,
-        typer.Option(
-            "-d", "--working-directory", metavar="PATH", help="Where the definitions are imported.", show_default=False
+        Option(
+            "-d --working-directory", metavar="PATH", help="Where the definitions are imported.", show_default=False
         ),
     ] = None
-    name: Annotated[
-        str, typer.Option("-n", "--name", metavar="NAME", help="The location's name.", show_default=False)
+    name: Annotated[str, Option("-n --name", metavar="NAME", help="The location's name.", show_default=False)] = ""
+    python: Annotated[
+        str,
+        Option(
+            metavar="PATH",
+            help="The Python that the definitions are for; else the active environment's, or the project's own.",
+            show_default=False,
+        ),
     ] = ""
-    port: Annotated[int, typer.Option(metavar="PORT", help="Where the API listens; 0 for any.", min=0, max=65535)] = (
-        7070
-    )
-    data_dir: Annotated[Path, typer.Option(metavar="PATH", help="Runs and locations are kept here.")] = Path(
-        STATE_FOLDER
-    )
+    port: Annotated[int, Option(metavar="PORT", help="Where the API listens; 0 for any.", min=0, max=65535)] = 7070
+    data_dir: Annotated[Path, Option(metavar="PATH", help="Runs and locations are kept here.")] = Path(STATE_FOLDER)
     broker_url: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="URL",
             envvar="ISTHMUS_BROKER_URL",
             help="A RabbitMQ of your own instead of a private one.",
             show_default=False,
         ),
     ] = ""
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the services' logs.")] = False
+    verbose: Annotated[bool, Option("-v --verbose", help="Show the services' logs.")] = False
 
 
-@command(app, "dev", options=DevOptions)
 def dev(options: DevOptions) -> None:
     """Run everything on this machine: broker, control plane, monitor, and an agent with your definitions.
 
@@ -92,11 +83,12 @@ def dev(options: DevOptions) -> None:
     from isthmus_dev.log import log_to
     from isthmus_dev.screen import Screen
 
-    settings = _settings_of(options)
+    settings, screen = _settings_of(options), Screen()
     with settings.folder.owned():
         log_to(settings.folder.log_file, is_verbose=options.verbose)
+        settings = _equipped(settings, options, screen=screen)
         try:
-            asyncio.run(_run(settings, screen=Screen()))
+            asyncio.run(_run(settings, screen=screen))
         finally:
             kill_descendants()
 
@@ -104,9 +96,11 @@ def dev(options: DevOptions) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 stopped by a person, 1 failed, 2 wrong options."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # As `dagster dev` says it: integrations then prepare their projects at each load, as dbt's writes its manifest.
+    os.environ.setdefault("DAGSTER_IS_DEV_CLI", "1")
     tolerate_encodings(sys.stdout, sys.stderr)
     try:
-        app(prog_name="isthmus dev")
+        sys.exit(built("dev", dev, options=DevOptions).main(prog_name="isthmus dev"))
     except BaseExceptionGroup as group:
         _complain(group)
     except Exception as error:  # noqa: BLE001 - the outermost boundary: everything becomes a line and an exit code
@@ -175,6 +169,18 @@ def _settings_of(options: DevOptions) -> "DevSettings":
         port=options.port,
         broker_url=options.broker_url,
     )
+
+
+def _equipped(settings: "DevSettings", options: DevOptions, *, screen: "Screen") -> "DevSettings":
+    """Find the Python of each location, and lend it the code server where it has none."""
+    from isthmus_dev.python.equip import equip
+    from isthmus_dev.python.find import find_python
+
+    with screen.step("python") as step:
+        chosen = find_python(options.python, folder=Path.cwd() / (options.working_directory or ""))
+        equipment = equip(settings.targets, chosen=chosen, folder=settings.folder.lent_dir)
+        step.facts = "\n  ".join(equipment.lines)
+    return replace(settings, lent=equipment.lent)
 
 
 def _complain(error: BaseException) -> NoReturn:

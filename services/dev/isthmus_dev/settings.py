@@ -1,7 +1,7 @@
 """How one `isthmus dev` works."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
@@ -25,4 +25,6 @@ class DevSettings:
     broker_url: str = ""
     #: The file that named the targets; None when the options did.
     origin: Path | None = None
+    #: Folders for the end of an interpreter's path, from which it has the code server; by the interpreter.
+    lent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     load_timeout_s: float = 300.0

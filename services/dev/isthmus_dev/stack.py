@@ -180,6 +180,7 @@ class _Stack:
                 "stops_servers_on_exit": True,
                 # The terminal's own environment, as with `dagster dev`; what is ours in it stays out all the same.
                 "passed_env": "*",
+                "lent_paths": self.settings.lent,
             },
         )
         return await self._start("agent", lambda stop, started: run_agent(settings, stop=stop, started=started))

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import procfs, sockets
 from isthmus_agent.hosts.process.host import ProcessHost
-from isthmus_agent.hosts.process.launch import Launching
+from isthmus_agent.hosts.process.launch import USUAL, Launching
 
 _SMALL_SERVER = Path(__file__).with_name("small_server.py")
 
@@ -41,13 +42,13 @@ class ProcessKit:
     def open_patient(self) -> AbstractAsyncContextManager[Host]:
         return self.host()
 
-    def host(self) -> ProcessHost:
+    def host(self, *, launching: Launching | None = None) -> ProcessHost:
         return ProcessHost(
             servers_dir=self.folder / "servers",
             runtime_dir=self.folder / "run",
             deployment="test",
             agent="edge",
-            launching=Launching((str(_SMALL_SERVER),), passed_env=("WANTED_*",)),
+            launching=launching or Launching((str(_SMALL_SERVER),), passed_env=("WANTED_*",)),
         )
 
     def spec(self, *, generation: int = 1, **behaviour: str) -> ServerSpec:
@@ -252,3 +253,37 @@ async def test_user_code_gets_the_usual_variables_and_those_that_the_owner_names
     assert env["PATH"].endswith(os.environ["PATH"])
     assert (env["LC_TIME"], env["WANTED_REGION"]) == ("C", "eu")
     assert "AWS_SECRET_ACCESS_KEY" not in env
+
+
+def bare_python(folder: Path) -> str:
+    """An interpreter in whose environment nothing is installed."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "bare"], check=True)
+    return str(folder / "bare" / "bin" / "python")
+
+
+async def test_an_interpreter_without_a_code_server_is_told_with_the_line_that_installs_it(tmp_path: Path) -> None:
+    kit, python = ProcessKit(tmp_path), bare_python(tmp_path)
+    source = CodeSource(TargetKind.MODULE, "definitions", python_executable=python)
+    async with kit.host(launching=USUAL) as host:
+        server = await host.start(replace(kit.spec(), source=source))
+        assert (await next_exit(host)).exit_code == 1
+        told = await host.tail(server, max_bytes=10_000)
+    assert f"{python} -m pip install isthmus-code-server" in told
+
+
+async def test_a_lent_path_comes_last_and_is_told_to_the_server(tmp_path: Path) -> None:
+    kit, lent = ProcessKit(tmp_path), tmp_path / "lent"
+    package = lent / "isthmus_code_server"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    note = tmp_path / "note"
+    (package / "main.py").write_text(
+        f"import os, pathlib, sys; pathlib.Path({str(note)!r}).write_text("
+        "repr((sys.path[-1], __name__, sys.argv[1:3], os.environ['ISTHMUS_LENT_PATH'])))"
+    )
+    python = bare_python(tmp_path)
+    source = CodeSource(TargetKind.MODULE, "definitions", python_executable=python)
+    async with kit.host(launching=Launching(lent_paths={python: (str(lent),)})) as host:
+        await host.start(replace(kit.spec(), source=source))
+        assert (await next_exit(host)).exit_code == 0
+    assert note.read_text() == repr((str(lent), "__main__", ["serve", "--config"], str(lent)))

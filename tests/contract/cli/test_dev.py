@@ -1,94 +1,15 @@
 """`isthmus dev` as a person runs it: a private broker, every service, a real Dagster project, and its end."""
 
-import asyncio
 import json
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from contract.cli.dev_kit import DEFINITIONS, isthmus, name_of, running_dev
 from isthmus_dev.descendant import descendants
-from support.eventually import PATIENCE, eventually, patiently
 
 pytestmark = pytest.mark.timeout(240)
-
-DEFINITIONS = """
-import dagster as dg
-
-@dg.op
-def greet():
-    print("hello from the run")
-
-@dg.job(executor_def=dg.in_process_executor)
-def greeting():
-    greet()
-
-defs = dg.Definitions(jobs=[greeting])
-"""
-
-
-@dataclass
-class Dev:
-    """A running `isthmus dev`."""
-
-    process: asyncio.subprocess.Process
-    folder: Path
-
-    async def read_until(self, text: str, *, within: float = 90) -> str:
-        """Read what it prints up to the line with a text."""
-        assert self.process.stdout is not None
-        seen = ""
-        async with patiently(within):
-            while text not in seen:
-                line = (await self.process.stdout.readline()).decode()
-                assert line, f"it ended without saying {text!r}:\n{seen}"
-                seen += line
-        return seen
-
-    async def end(self, how: signal.Signals = signal.SIGINT) -> int:
-        """Signal it; returns its exit code. Nothing that it started may be left."""
-        family = descendants(self.process.pid)
-        assert family
-        self.process.send_signal(how)
-        code = await asyncio.wait_for(self.process.wait(), 30 * PATIENCE)
-        await eventually(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()], within=5)
-        return code
-
-
-@asynccontextmanager
-async def running_dev(folder: Path, *words: str) -> AsyncIterator[Dev]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus_cli", "dev", "-f", "definitions.py", "--port", "0", *words),
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("ISTHMUS_")},
-    )
-    try:
-        yield Dev(process, folder)
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-            await process.wait()
-
-
-async def isthmus(folder: Path, *words: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus_cli", *words),
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
-
-
-def name_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 @pytest.fixture
@@ -109,7 +30,10 @@ async def test_a_project_runs_and_everything_ends_and_comes_back(project: Path) 
         assert (code, "SUCCEEDED" in out) == (0, True), out + err
         run_id = err.split()[1]
         await dev.read_until(f"{run_id}  greeting  SUCCEEDED")
-        assert "hello from the run" in (await isthmus(project, "run", "logs", run_id))[1]
+        logged = (await isthmus(project, "run", "logs", run_id))[1]
+        assert "hello from the run" in logged
+        # Integrations prepare their projects while they are developed: dbt's writes its manifest.
+        assert "developed: 1" in logged
 
         code, _, err = await isthmus(project, "dev", "-f", "definitions.py")
         assert (code, f"process {dev.process.pid}" in err) == (1, True), err

@@ -1,5 +1,7 @@
 """Loading finds what `dagster dev` finds, in every form in which a source can be named."""
 
+import sys
+
 import dagster
 import pytest
 from isthmus_code_server.definitions.port import Definitions
@@ -80,3 +82,9 @@ def test_a_load_failure_keeps_its_cause_and_its_place(load: Load) -> None:
     failure = caught.value.failure
     assert failure.cause.error_class == "KeyError"
     assert any("broken.py" in frame for frame in failure.stack)
+
+
+def test_a_module_that_is_missing_is_told_with_the_python_that_lacks_it(load: Load) -> None:
+    with pytest.raises(DefinitionsLoadError) as caught:
+        load(module="no_such_module.definitions")
+    assert f"{sys.executable} has no module no_such_module" in caught.value.failure.description

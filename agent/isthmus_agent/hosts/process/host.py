@@ -152,7 +152,7 @@ class ProcessHost:
     async def tail(self, server: Server, *, max_bytes: int) -> str:
         """Return the end of what the server wrote; see `Host.tail`."""
         path = self._servers_dir / server.name / launch.OUTPUT_FILE
-        return await asyncio.to_thread(read_tail, path, max_bytes=max_bytes)
+        return launch.explained(await asyncio.to_thread(read_tail, path, max_bytes=max_bytes))
 
     async def _adopt(self, folder: Path) -> None:
         """Watch the server of a folder, or end what it left if it died unseen."""

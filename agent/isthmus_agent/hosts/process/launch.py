@@ -1,10 +1,11 @@
 """Starts a code server's process: its folder, its configuration, its environment."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus_agent.errors import ServerStartError
@@ -15,6 +16,17 @@ from isthmus_agent.hosts.server_config import CONFIG_FILE, config_text
 
 #: What a code server is, after the interpreter. Without -P, whoever chooses the working directory would choose its modules.
 CODE_SERVER_COMMAND = ("-P", "-m", "isthmus_code_server.main", "serve")
+#: Runs a module as -m does, with what is lent on the path.
+_WITH_LENT_PATH = (
+    "import os, runpy, sys; sys.path += os.environ['ISTHMUS_LENT_PATH'].split(os.pathsep);"
+    " runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+#: The same for an interpreter that is lent the code server: what is lent comes last, so that nothing of its own is hidden.
+LENT_CODE_SERVER_COMMAND = ("-P", "-c", _WITH_LENT_PATH, "isthmus_code_server.main", "serve")
+#: Names the folders that are lent; the code server reads it for the interpreters that it starts itself.
+LENT_PATH_VARIABLE = "ISTHMUS_LENT_PATH"
+#: What Python says of a module that it does not have, where that is ours.
+_WITHOUT_US = re.compile(r"^(?P<python>\S+): .*No module named '?isthmus_code_server\b", re.MULTILINE)
 OUTPUT_FILE = "output.log"
 
 
@@ -26,6 +38,12 @@ class Launching:
     command: tuple[str, ...] = CODE_SERVER_COMMAND
     #: Names of the agent's environment variables that user code gets beside the usual ones, with shell wildcards.
     passed_env: tuple[str, ...] = ()
+    #: Folders from which an interpreter that has no code server is lent one, by the interpreter.
+    lent_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def command_of(self, python: str) -> tuple[str, ...]:
+        """Return what starts a code server on an interpreter."""
+        return (python, *(LENT_CODE_SERVER_COMMAND if python in self.lent_paths else self.command))
 
 
 #: As the code servers of an agent are started whose owner names nothing.
@@ -55,7 +73,7 @@ def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, how: Launchi
     try:
         with open(folder / OUTPUT_FILE, "wb", opener=_open_private) as output:
             process = subprocess.Popen(
-                (python, *how.command, "--config", str(folder / CONFIG_FILE)),
+                (*how.command_of(python), "--config", str(folder / CONFIG_FILE)),
                 cwd=folders[0] if folders else None,
                 env=_environment(spec, tag=tag, how=how),
                 stdin=subprocess.DEVNULL,
@@ -72,15 +90,29 @@ def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, how: Launchi
 
 def _environment(spec: ServerSpec, *, tag: str, how: Launching) -> Mapping[str, str]:
     own = passed_on(os.environ, patterns=how.passed_env)
-    return {**own, **_search_path(spec.source.python_executable), **spec.env, TAG_VARIABLE: tag}
+    python = spec.source.python_executable
+    lent = {LENT_PATH_VARIABLE: os.pathsep.join(how.lent_paths[python])} if python in how.lent_paths else {}
+    return {**own, **_activated(python), **spec.env, **lent, TAG_VARIABLE: tag}
 
 
-def _search_path(python: str) -> Mapping[str, str]:
-    """Put the commands of an interpreter's virtual environment first, as activating it would."""
+def _activated(python: str) -> Mapping[str, str]:
+    """Put the commands of an interpreter's environment first, and name it, as activating it would."""
     folder = Path(python).parent
-    if not python or not (folder.parent / "pyvenv.cfg").is_file():
+    environment = folder.parent
+    is_virtual = (environment / "pyvenv.cfg").is_file()
+    if not python or not (is_virtual or (environment / "conda-meta").is_dir()):
         return {}
-    return {"PATH": os.pathsep.join(part for part in (str(folder), os.environ.get("PATH", "")) if part)}
+    path = os.pathsep.join(part for part in (str(folder), os.environ.get("PATH", "")) if part)
+    return {"PATH": path, "VIRTUAL_ENV" if is_virtual else "CONDA_PREFIX": str(environment)}
+
+
+def explained(output: str) -> str:
+    """Return what a server wrote, with the remedy where its interpreter does not have us."""
+    lacking = _WITHOUT_US.search(output)
+    if lacking is None:
+        return output
+    python = lacking["python"]
+    return f"{output.rstrip()}\nInstall it there: {python} -m pip install isthmus-code-server\n"
 
 
 def _open_private(path: str, flags: int) -> int:

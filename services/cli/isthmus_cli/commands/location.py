@@ -5,17 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from isthmus_cli.options import PrintOptions, command
+from isthmus_cli.command import Group, command
+from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import LocationSettings
 
-app = typer.Typer(name="location", help="Add code locations, change them, look at them.", no_args_is_help=True)
+app = Group("location", help="Add code locations, change them, look at them.")
 
-LocationName = Annotated[str, typer.Argument(metavar="LOCATION", help="The location's name.", show_default=False)]
+LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,67 +30,57 @@ class ApplyOptions(PrintOptions):
 
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE.yaml]", help="A file with `locations:`; or -w, or describe one with options."),
+        Argument(metavar="[FILE.yaml]", help="A file with `locations:`; or -w, or describe one with options."),
     ] = None
     workspaces: Annotated[
         list[Path],
-        typer.Option("-w", "--workspace", metavar="PATH", help="Dagster's workspace.yaml.", show_default=False),
+        Option("-w --workspace", metavar="PATH", help="Dagster's workspace.yaml.", show_default=False),
     ] = field(default_factory=list)
-    name: Annotated[str, typer.Option(metavar="NAME", help="The location's name.", show_default=False)] = ""
-    module: Annotated[str, typer.Option("-m", "--module", metavar="MODULE", show_default=False)] = ""
-    file: Annotated[str, typer.Option("-f", "--file", metavar="PATH", help="A Python file.", show_default=False)] = ""
-    package: Annotated[str, typer.Option("-p", "--package", metavar="PACKAGE", show_default=False)] = ""
+    name: Annotated[str, Option(metavar="NAME", help="The location's name.", show_default=False)] = ""
+    module: Annotated[str, Option("-m --module", metavar="MODULE", show_default=False)] = ""
+    file: Annotated[str, Option("-f --file", metavar="PATH", help="A Python file.", show_default=False)] = ""
+    package: Annotated[str, Option("-p --package", metavar="PACKAGE", show_default=False)] = ""
     attribute: Annotated[
         str,
-        typer.Option(
-            "-a", "--attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False
-        ),
+        Option("-a --attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False),
     ] = ""
     working_directory: Annotated[
         str,
-        typer.Option("-d", "--working-directory", metavar="PATH", help="Where the agent imports.", show_default=False),
+        Option("-d --working-directory", metavar="PATH", help="Where the agent imports.", show_default=False),
     ] = ""
-    python: Annotated[str, typer.Option(metavar="PATH", help="The interpreter on the agent.", show_default=False)] = ""
+    python: Annotated[str, Option(metavar="PATH", help="The interpreter on the agent.", show_default=False)] = ""
     start: Annotated[
         str,
-        typer.Option(
-            metavar="auto|fork|spawn", help="How runs get their processes, if not as is found safe.", show_default=False
-        ),
+        Option(metavar="auto|fork|spawn", help="How runs start, if not as is found safe.", show_default=False),
     ] = ""
     env_files: Annotated[
         list[str],
-        typer.Option(
-            "--env-file", metavar="PATH", help="A .env on the agent's side, read at each load.", show_default=False
-        ),
+        Option("--env-file", metavar="PATH", help="A .env on the agent's side, read at each load.", show_default=False),
     ] = field(default_factory=list)
     env: Annotated[
         list[str],
-        typer.Option("--env", metavar="K=V", help="A variable for its code.", show_default=False),
+        Option("--env", metavar="K=V", help="A variable for its code.", show_default=False),
     ] = field(default_factory=list)
-    pool: Annotated[str, typer.Option(metavar="POOL", help="Agents of this pool may serve it.", show_default=False)] = (
-        ""
-    )
+    pool: Annotated[str, Option(metavar="POOL", help="Agents of this pool may serve it.", show_default=False)] = ""
     load_timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="How long importing may take; 0 for the agent's default.", min=0.0),
+        Option(metavar="SECONDS", help="How long importing may take; 0 for the agent's default.", min=0.0),
     ] = 0.0
     image: Annotated[
-        str, typer.Option(metavar="IMAGE", help="The image that its code runs in, on Docker.", show_default=False)
+        str, Option(metavar="IMAGE", help="The image that its code runs in, on Docker.", show_default=False)
     ] = ""
     isolation: Annotated[
         str,
-        typer.Option(
-            metavar="shared|dedicated", help="Where runs execute, if not the agent's way.", show_default=False
-        ),
+        Option(metavar="shared|dedicated", help="Where runs execute, if not the agent's way.", show_default=False),
     ] = ""
-    standby: Annotated[int, typer.Option(metavar="N", help="How many containers wait, loaded, for a run.", min=0)] = 0
+    standby: Annotated[int, Option(metavar="N", help="How many containers wait, loaded, for a run.", min=0)] = 0
     memory: Annotated[
-        str, typer.Option(metavar="SIZE", help="What a container may use, as in 512MB.", show_default=False)
+        str, Option(metavar="SIZE", help="What a container may use, as in 512MB.", show_default=False)
     ] = ""
-    cpus: Annotated[float, typer.Option(metavar="N", help="Processors that it may use, as in 1.5.", min=0.0)] = 0.0
-    reload: Annotated[bool, typer.Option("--reload", help="Import again though the settings are the same.")] = False
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it serves, or failed to load.")] = True
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
+    cpus: Annotated[float, Option(metavar="N", help="Processors that it may use, as in 1.5.", min=0.0)] = 0.0
+    reload: Annotated[bool, Option("--reload", help="Import again though the settings are the same.")] = False
+    wait: Annotated[bool, Option("--wait/--no-wait", help="Return when it serves, or failed to load.")] = True
+    timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
 
 
 @command(app, "apply", options=ApplyOptions)
@@ -123,8 +112,8 @@ async def _apply(options: ApplyOptions) -> int:
 class ReloadOptions(OneLocationOptions):
     """`location reload`."""
 
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it serves, or failed to load.")] = True
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
+    wait: Annotated[bool, Option("--wait/--no-wait", help="Return when it serves, or failed to load.")] = True
+    timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
 
 
 @command(app, "reload", options=ReloadOptions)
@@ -150,13 +139,13 @@ async def _reload(options: ReloadOptions) -> int:
         )
 
 
-@command(app, "list", options=PrintOptions)
-def list_locations(options: PrintOptions) -> None:
+@command(app, "list", options=ListingOptions)
+def list_locations(options: ListingOptions) -> None:
     """List the code locations."""
     run_to_end(_list(options))
 
 
-async def _list(options: PrintOptions) -> int:
+async def _list(options: ListingOptions) -> int:
     from isthmus_cli.view.location import location_table
     from isthmus_cli.view.output import note, print_documents, print_lines
     from isthmus_cli.view.paint import Paint
@@ -166,7 +155,7 @@ async def _list(options: PrintOptions) -> int:
     if options.is_json:
         print_documents(locations)
     elif locations:
-        print_lines(location_table(locations, paint=Paint.of()))
+        print_lines(location_table(locations, paint=Paint.of(), room=options.room))
     else:
         note("There are no code locations. Add one: isthmus location apply --name NAME --module MODULE")
     return 0

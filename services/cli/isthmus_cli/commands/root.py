@@ -1,13 +1,15 @@
-"""Commands without a group: `isthmus dev` and `isthmus version`."""
+"""Commands without a group: `isthmus dev`, `isthmus version` and `isthmus completion`."""
 
 import os
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
-import typer
+import click
 
-from isthmus_cli.options import OutputFormat
+from isthmus_cli.command import built
+from isthmus_cli.options import Argument, Option, Options, OutputFormat
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class _Part:
     version: str
 
 
-def dev(context: typer.Context) -> None:
+def _dev() -> None:
     """Run everything on this machine: broker, control plane, monitor, and an agent with your definitions.
 
     Options are those of `isthmus dev --help`.
@@ -30,14 +32,28 @@ def dev(context: typer.Context) -> None:
     if find_spec("isthmus_dev") is None:
         raise InputError("isthmus dev is not installed here.", remedy="Install the distribution isthmus-dev.")
     sys.stdout.flush()
+    arguments = click.get_current_context().args
     # The same process goes on as the all-in-one: signals and exit code need no relay.
-    os.execv(sys.executable, [sys.executable, "-m", "isthmus_dev", *context.args])  # noqa: S606 - our own module
+    os.execv(sys.executable, [sys.executable, "-m", "isthmus_dev", *arguments])  # noqa: S606 - our own module
 
 
-def version(
-    *,
-    output: Annotated[OutputFormat, typer.Option("-o", "--output", help="table or json.")] = OutputFormat.TABLE,
-) -> None:
+dev = click.Command(
+    "dev",
+    callback=_dev,
+    help=_dev.__doc__,
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionOptions(Options):
+    """`version`."""
+
+    output: Annotated[OutputFormat, Option("-o --output", help="table or json.")] = OutputFormat.TABLE
+
+
+def _version(options: VersionOptions) -> None:
     """Tell the versions of what is installed here."""
     import json
     import platform
@@ -46,11 +62,51 @@ def version(
         *_parts(("isthmus-cli", "isthmus-client", "isthmus-protos", "isthmus-dev", "dagster", "grpcio", "protobuf"))
     ]
     versions = {part.name: part.version for part in parts} | {"python": platform.python_version()}
-    if output is OutputFormat.JSON:
+    if options.output is OutputFormat.JSON:
         sys.stdout.write(json.dumps(versions, indent=2) + "\n")
         return
     width = max(len(name) for name in versions)
     sys.stdout.write("".join(f"{name:{width}}  {number}\n" for name, number in versions.items()))
+
+
+version = built("version", _version, options=VersionOptions)
+
+
+class Shell(StrEnum):
+    """A shell that can complete words."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionOptions(Options):
+    """`completion`."""
+
+    shell: Annotated[Shell, Argument(metavar="bash|zsh|fish", help="Your shell.")]
+
+
+def _completion(options: CompletionOptions) -> None:
+    """Print a script that makes your shell complete commands, options, and the names of runs, jobs and locations."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(options.shell.value)
+    root = click.get_current_context().find_root().command
+    if found is not None:
+        sys.stdout.write(found(root, {}, "isthmus", "_ISTHMUS_COMPLETE").source())
+
+
+completion = built(
+    "completion",
+    _completion,
+    options=CompletionOptions,
+    examples=(
+        "source <(isthmus completion bash)                # in ~/.bashrc",
+        "source <(isthmus completion zsh)                 # in ~/.zshrc",
+        "isthmus completion fish > ~/.config/fish/completions/isthmus.fish",
+    ),
+)
 
 
 def _parts(names: tuple[str, ...]) -> list[_Part]:

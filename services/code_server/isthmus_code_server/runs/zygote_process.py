@@ -6,11 +6,11 @@ For the same reason this module imports next to nothing.
 import os
 import socket
 import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
 from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
+from isthmus_code_server.kernel.interpreter import own_python
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder, frame
 
 
@@ -31,7 +31,7 @@ class ZygoteProcess:
         channel, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
+                [*own_python("isthmus_code_server.zygote", "-P"), str(theirs.fileno()), str(os.getpid())],
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, ADDRESS_VARIABLE: address},
                 stdin=subprocess.DEVNULL,

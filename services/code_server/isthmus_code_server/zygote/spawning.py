@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from isthmus_code_server.kernel.interpreter import own_python
 from isthmus_code_server.kernel.memory_room import has_room_for_another
 from isthmus_code_server.zygote.channel import send_frame
 from isthmus_code_server.zygote.spare import Spare
@@ -66,7 +67,7 @@ def _spawn(task: str, channel: socket.socket, *, is_leader: bool) -> int:
     """Execute Python anew with one socket of ours; a leader gets a session, and so a process group, of its own."""
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", _MODULE, task, str(_FD), str(os.getpid())],
+        [*own_python(_MODULE), task, str(_FD), str(os.getpid())],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, channel.fileno(), _FD)],
         setsid=is_leader,
