@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus_code_server.definitions.dagster.loaded.sources import keep_sources
 from isthmus_code_server.definitions.dagster.values.failure import failure_from_plain_exception
 from isthmus_code_server.definitions.port import Definitions
 from isthmus_code_server.definitions.source import DefinitionsSource
@@ -33,7 +34,9 @@ def load_definitions(source: DefinitionsSource, home: Path, *, is_for_one_run: b
     """
     try:
         _enter(source)
-        return _definitions(find_repositories(source, is_lazy=is_for_one_run), home, is_for_one_run=is_for_one_run)
+        repositories = find_repositories(source, is_lazy=is_for_one_run)
+        keep_sources(sys.path[0], os.getcwd())  # noqa: PTH109  # sys.path holds text
+        return _definitions(repositories, home, is_for_one_run=is_for_one_run)
     except DefinitionsLoadError:
         raise
     except (Exception, SystemExit) as error:
