@@ -31,7 +31,7 @@ format: .venv/.ready ## let ruff format the tree and mend what it can
 
 types: .venv/.ready ## mypy, strict, over packages and tests
 	@echo "· mypy"
-	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share scripts/docs_pages
+	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share scripts/docs_hook.py scripts/docs_pages
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
@@ -63,7 +63,7 @@ pytest: .venv/.ready servers ## all tests: those of the whole system by themselv
   && ISTHMUS_TEST_BROKER=container .venv/bin/pytest -q --numprocesses 2 --dist loadfile $(on_both_brokers) \
 	  && .venv/bin/pytest -q tests/e2e'
 
-fuzz: .venv/.ready ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
+fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
 	  timeout 3600 .venv/bin/pytest -q --numprocesses 2 --dist load tests/fuzz
 

@@ -84,7 +84,7 @@ async def test_what_does_not_exist_is_named(broker_url: str, sqlite_url: str) ->
             "google.rpc.ErrorInfo",
             "google.rpc.ResourceInfo",
         ]
-        assert "there is no agent 'nobody' in deployment 'default'" in str(missing.value.details())
+        assert "there is no agent 'nobody'; there is none" in str(missing.value.details())
 
 
 async def test_a_request_beyond_the_size_limit_is_refused(broker_url: str, sqlite_url: str) -> None:

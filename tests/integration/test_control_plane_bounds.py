@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -21,6 +22,7 @@ from isthmus_control_plane.core import DefinitionCache
 from isthmus_control_plane.instance.answerer import MAX_QUERIES_EACH
 from isthmus_store import snapshots
 from isthmus_store.database import Database
+from support.caller import as_it_is, channel_to
 from support.eventually import eventually
 
 
@@ -47,6 +49,22 @@ async def test_hostile_numbers_are_refused_by_the_name_of_their_field(broker_url
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stand.stub.ListRuns(query)
         assert set(violations_of(refused.value)) == {"page_size", "states[0]"}
+
+
+async def test_bytes_that_are_no_request_are_refused_as_such(broker_url: str, sqlite_url: str) -> None:
+    async with control_plane(broker_url, sqlite_url) as stand, channel_to(stand.address) as channel:
+        calls: list[Any] = [
+            channel.unary_unary(
+                "/isthmus.v1.ControlPlane/GetRun", request_serializer=as_it_is, response_deserializer=as_it_is
+            )(b"\xff"),
+            channel.unary_stream(
+                "/isthmus.v1.ControlPlane/WatchRun", request_serializer=as_it_is, response_deserializer=as_it_is
+            )(b"\xff").read(),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_streams_of_one_connection_have_an_end(broker_url: str, sqlite_url: str) -> None:

@@ -97,6 +97,10 @@ class CannedControlPlane(ControlPlaneServicer):
         await self._take(request, context)
         return self.runs[request.run_id]
 
+    async def FindRun(self, request: Any, context: Context) -> Run:
+        await self._take(request, context)
+        return self.runs.get(request.name) or a_run(request.name)
+
     async def ListRuns(self, request: Any, context: Context) -> ListRunsPage:
         await self._take(request, context)
         return ListRunsPage(runs=self.runs.values(), next_page_token=self.next_page_token)

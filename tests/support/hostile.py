@@ -14,6 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 REALS: Final = (math.nan, math.inf, -math.inf, -1.0, -0.0, 0.5, 5e-324, 1e18, 1.8e308, -1e308)
 SIGNED: Final = (0, 1, -1, 1000, 2**31, 2**53, 2**62, 2**63 - 1, -(2**63), 253_402_300_800, 1_790_000_000_000)
@@ -117,6 +118,14 @@ class Hostile:
     def number(self, field: FieldDescriptor) -> float:
         """Return an odd number that the field can hold."""
         return self._random.choice(_NUMBERS[field.type])
+
+    def chance(self, share: float) -> bool:
+        """Say yes so often."""
+        return self._random.random() < share
+
+    def one_of(self, choices: Sequence[T]) -> T:
+        """Choose one."""
+        return self._random.choice(choices)
 
     def _fill(self, message: Any, *, depth: int) -> None:
         random = self._random

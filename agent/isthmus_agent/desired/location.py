@@ -8,6 +8,9 @@ from isthmus.v1 import instruction_pb2 as instruction
 from isthmus_agent.desired.container import ContainerSpec
 from isthmus_agent.desired.source import CodeSource
 
+#: So many dedicated servers of a location stand by at the most, whatever is asked for: each holds the imported project.
+MOST_STANDBY = 100
+
 
 class Isolation(Enum):
     """Where a run executes: off a location's long-lived code server, or in one of its own."""
@@ -54,6 +57,6 @@ class LocationSpec:
             load_timeout_s=message.load_timeout_s,
             container=ContainerSpec.from_proto(message.container),
             isolation=_ISOLATIONS.get(message.isolation),
-            standby=message.standby,
+            standby=min(message.standby, MOST_STANDBY),
             idle_ttl_s=message.idle_ttl_s,
         )

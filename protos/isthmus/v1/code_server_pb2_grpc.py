@@ -106,7 +106,8 @@ class CodeServerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The attempts that live on this server.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -120,13 +121,15 @@ class CodeServerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Asks a schedule which runs it wants at a moment; nothing is started.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateSensor(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Asks a sensor which runs it wants; nothing is started.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -58,6 +58,7 @@ class CodeServerStub:
         isthmus.v1.code_server_pb2.ListRunsRequest,
         isthmus.v1.code_server_pb2.ListRunsResponse,
     ]
+    """The attempts that live on this server."""
 
     ReadLogs: grpc.UnaryStreamMultiCallable[
         isthmus.v1.code_server_pb2.ReadLogsRequest,
@@ -71,11 +72,13 @@ class CodeServerStub:
         isthmus.v1.code_server_pb2.EvaluateScheduleRequest,
         isthmus.v1.code_server_pb2.EvaluateScheduleResponse,
     ]
+    """Asks a schedule which runs it wants at a moment; nothing is started."""
 
     EvaluateSensor: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         isthmus.v1.code_server_pb2.EvaluateSensorResponse,
     ]
+    """Asks a sensor which runs it wants; nothing is started."""
 
     Attach: grpc.StreamStreamMultiCallable[
         isthmus.v1.code_server_pb2.AttachRequest,
@@ -124,6 +127,7 @@ class CodeServerAsyncStub:
         isthmus.v1.code_server_pb2.ListRunsRequest,
         isthmus.v1.code_server_pb2.ListRunsResponse,
     ]
+    """The attempts that live on this server."""
 
     ReadLogs: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.code_server_pb2.ReadLogsRequest,
@@ -137,11 +141,13 @@ class CodeServerAsyncStub:
         isthmus.v1.code_server_pb2.EvaluateScheduleRequest,
         isthmus.v1.code_server_pb2.EvaluateScheduleResponse,
     ]
+    """Asks a schedule which runs it wants at a moment; nothing is started."""
 
     EvaluateSensor: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         isthmus.v1.code_server_pb2.EvaluateSensorResponse,
     ]
+    """Asks a sensor which runs it wants; nothing is started."""
 
     Attach: grpc.aio.StreamStreamMultiCallable[
         isthmus.v1.code_server_pb2.AttachRequest,
@@ -199,7 +205,8 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.code_server_pb2.ListRunsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.code_server_pb2.ListRunsResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.ListRunsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.code_server_pb2.ListRunsResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.ListRunsResponse]]:
+        """The attempts that live on this server."""
 
     @abc.abstractmethod
     def ReadLogs(
@@ -216,14 +223,16 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.code_server_pb2.EvaluateScheduleRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateScheduleResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateScheduleResponse]]: ...
+    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateScheduleResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateScheduleResponse]]:
+        """Asks a schedule which runs it wants at a moment; nothing is started."""
 
     @abc.abstractmethod
     def EvaluateSensor(
         self,
         request: isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateSensorResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateSensorResponse]]: ...
+    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateSensorResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateSensorResponse]]:
+        """Asks a sensor which runs it wants; nothing is started."""
 
     @abc.abstractmethod
     def Attach(

@@ -813,6 +813,27 @@ class GetRunRequest(google.protobuf.message.Message):
 global___GetRunRequest = GetRunRequest
 
 @typing.final
+class FindRunRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    """A run's id, or the beginning of one that no other run's id has, with or without its hyphens; "latest" or "-1" for the
+    newest run, "-2" for the one before, and so on.
+    """
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "name", b"name"]) -> None: ...
+
+global___FindRunRequest = FindRunRequest
+
+@typing.final
 class ListRunsQuery(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

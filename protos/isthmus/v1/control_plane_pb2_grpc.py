@@ -94,6 +94,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
                 )
+        self.FindRun = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/FindRun',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.FindRunRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
+                )
         self.ListRuns = channel.unary_unary(
                 '/isthmus.v1.ControlPlane/ListRuns',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.SerializeToString,
@@ -131,13 +136,15 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAgents(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Every agent of the deployment.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAgent(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One agent: how it fares, what it serves, and which runs live on it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -164,13 +171,15 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListLocations(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Every location of the deployment, without snapshots.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLocation(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One location, with what it defines where that is small.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -190,7 +199,8 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RemoveLocation(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Takes the location off its agents. Runs and their history stay.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -218,13 +228,22 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One run: what was asked for, how it stands, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindRun(self, request, context):
+        """The run that a person means. INVALID_ARGUMENT names the candidates when there are several.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Runs, the newest first, by state, job, location, tags and age.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -237,7 +256,8 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def TerminateRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -325,6 +345,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
             'GetRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRun,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.GetRunRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Run.SerializeToString,
+            ),
+            'FindRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindRun,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.FindRunRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Run.SerializeToString,
             ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
@@ -612,6 +637,23 @@ class ControlPlane(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetRun',
             isthmus_dot_v1_dot_control__plane__pb2.GetRunRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def FindRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/FindRun',
+            isthmus_dot_v1_dot_control__plane__pb2.FindRunRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

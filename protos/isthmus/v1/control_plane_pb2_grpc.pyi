@@ -36,11 +36,13 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListAgentsRequest,
         isthmus.v1.control_plane_pb2.ListAgentsResponse,
     ]
+    """Every agent of the deployment."""
 
     GetAgent: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetAgentRequest,
         isthmus.v1.control_plane_pb2.Agent,
     ]
+    """One agent: how it fares, what it serves, and which runs live on it."""
 
     RemoveAgent: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveAgentRequest,
@@ -64,11 +66,13 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListLocationsRequest,
         isthmus.v1.control_plane_pb2.ListLocationsResponse,
     ]
+    """Every location of the deployment, without snapshots."""
 
     GetLocation: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetLocationRequest,
         isthmus.v1.control_plane_pb2.Location,
     ]
+    """One location, with what it defines where that is small."""
 
     WatchLocation: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchLocationRequest,
@@ -86,6 +90,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
     ]
+    """Takes the location off its agents. Runs and their history stay."""
 
     LaunchRun: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
@@ -111,11 +116,19 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """One run: what was asked for, how it stands, and why."""
+
+    FindRun: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.FindRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
 
     ListRuns: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
+    """Runs, the newest first, by state, job, location, tags and age."""
 
     WatchRun: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -127,6 +140,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.TerminateRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
 
     StreamLogs: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
@@ -151,11 +165,13 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListAgentsRequest,
         isthmus.v1.control_plane_pb2.ListAgentsResponse,
     ]
+    """Every agent of the deployment."""
 
     GetAgent: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetAgentRequest,
         isthmus.v1.control_plane_pb2.Agent,
     ]
+    """One agent: how it fares, what it serves, and which runs live on it."""
 
     RemoveAgent: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveAgentRequest,
@@ -179,11 +195,13 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListLocationsRequest,
         isthmus.v1.control_plane_pb2.ListLocationsResponse,
     ]
+    """Every location of the deployment, without snapshots."""
 
     GetLocation: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetLocationRequest,
         isthmus.v1.control_plane_pb2.Location,
     ]
+    """One location, with what it defines where that is small."""
 
     WatchLocation: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchLocationRequest,
@@ -201,6 +219,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
     ]
+    """Takes the location off its agents. Runs and their history stay."""
 
     LaunchRun: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
@@ -226,11 +245,19 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """One run: what was asked for, how it stands, and why."""
+
+    FindRun: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.FindRunRequest,
+        isthmus.v1.control_plane_pb2.Run,
+    ]
+    """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
 
     ListRuns: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
+    """Runs, the newest first, by state, job, location, tags and age."""
 
     WatchRun: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -242,6 +269,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.TerminateRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
 
     StreamLogs: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
@@ -269,14 +297,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.ListAgentsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAgentsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAgentsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAgentsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAgentsResponse]]:
+        """Every agent of the deployment."""
 
     @abc.abstractmethod
     def GetAgent(
         self,
         request: isthmus.v1.control_plane_pb2.GetAgentRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Agent, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Agent]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Agent, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Agent]]:
+        """One agent: how it fares, what it serves, and which runs live on it."""
 
     @abc.abstractmethod
     def RemoveAgent(
@@ -307,14 +337,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.ListLocationsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListLocationsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListLocationsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListLocationsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListLocationsResponse]]:
+        """Every location of the deployment, without snapshots."""
 
     @abc.abstractmethod
     def GetLocation(
         self,
         request: isthmus.v1.control_plane_pb2.GetLocationRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Location, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Location]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Location, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Location]]:
+        """One location, with what it defines where that is small."""
 
     @abc.abstractmethod
     def WatchLocation(
@@ -337,7 +369,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.RemoveLocationResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RemoveLocationResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.RemoveLocationResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RemoveLocationResponse]]:
+        """Takes the location off its agents. Runs and their history stay."""
 
     @abc.abstractmethod
     def LaunchRun(
@@ -370,14 +403,24 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.GetRunRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """One run: what was asked for, how it stands, and why."""
+
+    @abc.abstractmethod
+    def FindRun(
+        self,
+        request: isthmus.v1.control_plane_pb2.FindRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """The run that a person means. INVALID_ARGUMENT names the candidates when there are several."""
 
     @abc.abstractmethod
     def ListRuns(
         self,
         request: isthmus.v1.control_plane_pb2.ListRunsQuery,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListRunsPage]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListRunsPage]]:
+        """Runs, the newest first, by state, job, location, tags and age."""
 
     @abc.abstractmethod
     def WatchRun(
@@ -392,7 +435,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.TerminateRunRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
 
     @abc.abstractmethod
     def StreamLogs(

@@ -1,6 +1,7 @@
 """Builds the tree of commands from functions of one options object each."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
@@ -15,15 +16,27 @@ import click
 from isthmus_cli.options import Argument, Option, Options, PrintOptions, ServerOptions
 
 _Options = TypeVar("_Options", bound=Options)
+
+_PLACE = re.compile(r"-[0-9]{1,9}")
+#: Stands before a place such as -1 while options are told from arguments.
+_SHIELD = "\N{WORD JOINER}"
+
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Command(click.Command):
-    """A command that shows examples."""
+    """A command that shows examples, and that takes `-1` for an argument where it may be one."""
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, examples: Sequence[str] = (), takes_places: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._examples = examples
+        self._takes_places = takes_places
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Tell options from arguments."""
+        if self._takes_places:
+            args = [_SHIELD + word if _PLACE.fullmatch(word) else word for word in args]
+        return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples as they are typed."""
@@ -99,18 +112,26 @@ def built(
         help=inspect.getdoc(function),
         params=[_parameter(field, annotation=hint, written=how) for field, hint, how in written],
         examples=examples,
+        takes_places=any(isinstance(how, Argument) and how.takes_places for _, _, how in written),
         context_settings=CONTEXT,
     )
 
 
 def _with_defaults_of(context: click.Context, *, values: dict[str, Any]) -> dict[str, Any]:
     """Fill in what was said before the command's name, as in `isthmus --server X run list`."""
-    given = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    given = {key: _plain(value) for key, value in values.items()}
     said = context.find_object(ServerOptions)
     if said is None or "server" not in given:
         return given
     shared = {key: getattr(said, key) for key in ("server", "deployment") if given[key] is None}
     return {**given, **shared}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as options classes have it: a list of several, and a place without its shield."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.removeprefix(_SHIELD) if type(value) is str else value
 
 
 def _written_of(options: type[Options]) -> list[tuple[Field[Any], Any, Argument | Option]]:

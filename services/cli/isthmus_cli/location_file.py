@@ -29,26 +29,37 @@ class LocationEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    #: What it is called: 1 to 63 lower-case letters, digits, - and _, with a letter or digit at both ends.
     name: Annotated[str, Field(pattern=_NAME)]
+    #: The module that holds the definitions. Exactly one of the four targets is given.
     module: str = ""
+    #: The Python file that holds the definitions.
     file: str = ""
+    #: The package that holds the definitions.
     package: str = ""
+    #: The module below which a `dg` project has its definitions.
     autoload_defs_module: str = ""
+    #: The name of the definitions object; without it, the only one there.
     attribute: str = ""
+    #: Where relative paths start, and what comes first on `sys.path`.
     working_directory: str = ""
     #: The process's current directory; empty for the working directory.
     current_directory: str = ""
     #: Files of variables that the code server reads where they lie.
     env_files: list[str] = Field(default_factory=list)
+    #: The interpreter, where code servers are processes; without it, the agent's own.
     python: str = ""
     #: How a run's process comes about: forked off one that has the project imported, or an interpreter of its own.
     start: Literal["fork", "spawn"] = "fork"
     #: Whether what a run leaves running when it ends lives on.
     leave_children: bool = False
+    #: Agents of this pool may serve it; `default` without it.
     pool: str = ""
+    #: Variables for its code. Not for secrets: the control plane stores them.
     env: dict[str, str] = Field(default_factory=dict)
     #: Seconds that importing may take; 0 for the agent's default.
     load_timeout_s: Annotated[float, Field(ge=0)] = 0.0
+    #: What its containers are made from, on an agent whose host is Docker.
     container: ContainerEntry = Field(default_factory=ContainerEntry)
     #: Where runs execute; empty for the way of the agent's host.
     isolation: Literal["", "shared", "dedicated"] = ""

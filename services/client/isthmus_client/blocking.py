@@ -145,6 +145,10 @@ class BlockingClient:
         """Tell one run."""
         return self._wait(self._client.get_run(run_id))
 
+    def find_run(self, name: str) -> Run:
+        """Tell the run that a person's name for it means: its id or the beginning of it, `latest`, `-1`, `-2` and so on."""
+        return self._wait(self._client.find_run(name))
+
     def list_runs(self, query: ListRunsQuery) -> ListRunsPage:
         """Tell a page of runs, newest first."""
         return self._wait(self._client.list_runs(query))

@@ -17,6 +17,7 @@ from isthmus.v1.control_plane_pb2 import (
     ApplyLocationRequest,
     CreateAgentRequest,
     DrainAgentRequest,
+    FindRunRequest,
     GetAgentRequest,
     GetLocationRequest,
     GetRunRequest,
@@ -212,6 +213,10 @@ class ControlPlaneClient:
     async def get_run(self, run_id: str) -> Run:
         """Tell one run."""
         return await self._call(self._stub.GetRun, GetRunRequest(deployment=self._deployment, run_id=run_id))
+
+    async def find_run(self, name: str) -> Run:
+        """Tell the run that a person's name for it means: its id or the beginning of it, `latest`, `-1`, `-2` and so on."""
+        return await self._call(self._stub.FindRun, FindRunRequest(deployment=self._deployment, name=name))
 
     async def list_runs(self, query: ListRunsQuery) -> ListRunsPage:
         """Tell a page of runs, newest first."""

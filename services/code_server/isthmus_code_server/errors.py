@@ -64,6 +64,20 @@ class EnvFileError(PermanentCodeServerError):
         super().__init__(f"The variables cannot be loaded: {text}.")
 
 
+class InstanceFileError(PermanentCodeServerError):
+    """The project's dagster.yaml cannot be used.
+
+    Attributes:
+        path: The file.
+        problems: What is wrong with it.
+    """
+
+    def __init__(self, path: str, *, problems: Sequence[str]) -> None:
+        self.path = path
+        self.problems = list(problems)
+        super().__init__(f"{path} cannot be used: {' '.join(self.problems)} Mend or remove it.")
+
+
 class DagsterTooOldError(PermanentCodeServerError):
     """The project uses a way of loading that the installed Dagster does not have.
 
@@ -215,6 +229,13 @@ class AttemptFailedError(PermanentCodeServerError):
         self.run_id = run_id
         self.attempt = attempt
         super().__init__(f"Attempt {attempt} of run {run_id} could not be started: the code server's log says why.")
+
+
+class MalformedRequestError(PermanentCodeServerError):
+    """The bytes of a request are no message of the contract."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The bytes are no request of this call: {problem}.")
 
 
 class OtherLocationError(PermanentCodeServerError):

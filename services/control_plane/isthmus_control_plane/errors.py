@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from isthmus_control_plane.key import DEFAULT
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -18,7 +20,13 @@ class Violation:
 
 
 class ControlPlaneError(Exception):
-    """Root of this package's errors."""
+    """Root of this package's errors.
+
+    Attributes:
+        remedy: What a person does now, in words of the command line; may be empty.
+    """
+
+    remedy: str = ""
 
 
 class TransientControlPlaneError(ControlPlaneError):
@@ -33,23 +41,19 @@ class LocationUnavailableError(TransientControlPlaneError):
     """No agent can answer for the location at this moment."""
 
     def __init__(self, location: str, *, why: str) -> None:
-        super().__init__(
-            f"nobody answers for location {location!r}: {why}. "
-            "Start an agent of its pool, or look at the location's placements with GetLocation."
-        )
+        super().__init__(f"nobody answers for location {location!r}: {why}.")
         self.location = location
+        self.remedy = f"Look at it: isthmus location show {location}"
 
 
 class AnswerTimeoutError(TransientControlPlaneError):
     """An agent was asked and stayed silent."""
 
     def __init__(self, agent: str, *, timeout_s: float) -> None:
-        super().__init__(
-            f"agent {agent!r} did not answer within {timeout_s:g} s. "
-            "Ask again with a longer deadline, or look at the agent with GetAgent."
-        )
+        super().__init__(f"agent {agent!r} did not answer within {timeout_s:g} s.")
         self.agent = agent
         self.timeout_s = timeout_s
+        self.remedy = f"Try again, or look at the agent: isthmus agent show {agent}"
 
 
 class BrokerAwayError(TransientControlPlaneError):
@@ -99,11 +103,13 @@ class InvalidRequestError(PermanentControlPlaneError):
 class NotFoundError(PermanentControlPlaneError):
     """What the request names does not exist."""
 
-    def __init__(self, kind: str, *, name: str, deployment: str, remedy: str = "") -> None:
-        text = f"there is no {kind} {name!r} in deployment {deployment!r}"
-        super().__init__(f"{text}. {remedy}" if remedy else f"{text}.")
+    def __init__(self, kind: str, *, name: str, deployment: str, hint: str = "", remedy: str = "") -> None:
+        # A deployment that nobody had to choose would only be one word more.
+        where = "" if deployment == DEFAULT else f" in deployment {deployment!r}"
+        super().__init__(f"there is no {kind} {name!r}{where}{'; ' if hint else '.'}{hint}")
         self.kind = kind
         self.name = name
+        self.remedy = remedy
 
 
 class ConflictError(PermanentControlPlaneError):

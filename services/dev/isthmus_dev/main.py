@@ -97,6 +97,8 @@ def dev(options: DevOptions) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 stopped by a person, 1 failed, 2 wrong options."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # As `dagster dev` says it: integrations then prepare their projects at each load, as dbt's writes its manifest.
+    os.environ.setdefault("DAGSTER_IS_DEV_CLI", "1")
     tolerate_encodings(sys.stdout, sys.stderr)
     try:
         sys.exit(built("dev", dev, options=DevOptions).main(prog_name="isthmus dev"))

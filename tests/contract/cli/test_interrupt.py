@@ -30,7 +30,7 @@ async def test_ctrl_c_leaves_the_run_and_tells_how_to_come_back(canned: CannedSe
     assert process.returncode == 130
     assert "isthmus run watch r1" in err.decode()
     assert "Traceback" not in err.decode()
-    assert [type(message).__name__ for message in canned.plane.asked] == ["WatchRunRequest"]
+    assert [type(message).__name__ for message in canned.plane.asked] == ["FindRunRequest", "WatchRunRequest"]
     canned.plane.hold.set()
 
 

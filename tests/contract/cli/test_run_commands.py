@@ -330,7 +330,7 @@ async def test_terminate_and_wait_exits_with_3_when_the_run_is_canceled(canned: 
     canned.plane.updates = told(end=a_run("r1", state=CANCELED))
     outcome = await isthmus("run", "terminate", "r1", "--grace", "2.5", "--wait")
     assert outcome.code == 3, outcome.err
-    assert canned.plane.asked[0].grace_s == 2.5  # type: ignore[attr-defined]
+    assert canned.plane.asked[1].grace_s == 2.5  # type: ignore[attr-defined]
 
 
 async def test_the_server_may_be_named_before_the_command_and_usage_errors_exit_with_2(
@@ -351,3 +351,20 @@ async def test_the_address_of_a_running_dev_is_found_from_a_folder_below(
     (tmp_path / ".isthmus" / "server.json").write_text(json.dumps(facts))
     outcome = await isthmus("agent", "list", environment={"ISTHMUS_SERVER": ""})
     assert (outcome.code, len(canned.plane.asked)) == (0, 1), outcome.err
+
+
+@pytest.mark.parametrize("name", ["latest", "-1", "-12", "5d34c8"])
+async def test_a_run_is_named_by_its_place_or_the_beginning_of_its_id(
+    canned: CannedServer, isthmus: Isthmus, name: str
+) -> None:
+    outcome = await isthmus("run", "show", name, "--json")
+    assert outcome.code == 0, outcome.err
+    assert [request.name for request in canned.plane.asked] == [name]  # type: ignore[attr-defined]
+
+
+async def test_a_whole_id_needs_no_question(canned: CannedServer, isthmus: Isthmus) -> None:
+    run_id = "0f6b3c1e-8c1e-4f43-a4a8-6f4f5f3c9d11"
+    canned.plane.runs[run_id] = a_run(run_id)
+    outcome = await isthmus("run", "terminate", run_id)
+    assert outcome.code == 0, outcome.err
+    assert [type(request).__name__ for request in canned.plane.asked] == ["TerminateRunRequest"]

@@ -83,3 +83,11 @@ def test_nobody_listening_is_told_and_the_client_can_be_entered_again(unused_tcp
 def test_a_call_outside_of_the_with_statement_says_what_to_do() -> None:
     with pytest.raises(RuntimeError, match="with BlockingClient"):
         BlockingClient("127.0.0.1:1").list_agents()
+
+
+async def test_a_run_is_found_by_what_a_person_calls_it(canned: CannedServer) -> None:
+    def script() -> str:
+        with BlockingClient(canned.address) as client:
+            return client.find_run("latest").request.run.run_id
+
+    assert await elsewhere(script) == "latest"

@@ -190,3 +190,8 @@ async def test_a_client_speaks_for_its_deployment(canned: CannedServer) -> None:
     async with ControlPlaneClient(canned.address, deployment="staging") as client:
         assert [location.settings.name for location in await client.list_locations()] == ["etl"]
     assert canned.plane.asked[0].deployment == "staging"  # type: ignore[attr-defined]
+
+
+async def test_a_run_is_found_by_what_a_person_calls_it(canned: CannedServer, client: ControlPlaneClient) -> None:
+    assert (await client.find_run("-2")).request.run.run_id == "-2"
+    assert canned.plane.asked[0].name == "-2"  # type: ignore[attr-defined]

@@ -9,10 +9,11 @@ import pytest
 from isthmus.v1.code_server_pb2 import AttachRequest
 from isthmus.v1.instance_pb2 import Changed, InstanceAnswer, InstanceQuery, QueryFailure
 from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
-from isthmus_code_server.definitions.instance_client import InstanceClient
+from isthmus_code_server.definitions.instance_client import FRAME_HEAD, InstanceClient
 from isthmus_code_server.definitions.port import Definitions, SensorTick
 from isthmus_code_server.errors import InstanceUnavailableError, QueryRefusedError, UnsupportedInstanceCallError
 from isthmus_code_server.runs.instance_gate import InstanceGate
+from support.eventually import eventually
 
 Answer = Callable[[InstanceQuery], InstanceAnswer]
 
@@ -111,3 +112,26 @@ async def test_after_a_question_without_an_answer_the_framework_is_not_made_to_w
         answer = await gate.ask(InstanceQuery(id="q-2", timeout_s=5, is_optional=True))
     assert answer.failure.kind == QueryFailure.KIND_UNAVAILABLE
     assert [it.id for it in asked] == ["q-1"]
+
+
+async def test_an_asker_that_hangs_up_takes_its_question_along(gate: InstanceGate) -> None:
+    query = InstanceQuery(id="q-1", timeout_s=3600)
+    async with gate.listening():
+        _, asker = await asyncio.open_unix_connection("\0" + gate.address[1:])
+        body = query.SerializeToString()
+        asker.write(FRAME_HEAD.pack(len(body)) + body)
+
+        async def silence() -> AsyncIterator[AttachRequest]:
+            await asyncio.Event().wait()
+            yield AttachRequest()
+
+        attending = gate.attach(silence())
+        assert (await anext(attending)).query == query
+        again = InstanceQuery(id="q-1", timeout_s=0.01)
+        assert "under way" in (await gate.ask(again)).failure.message
+        asker.close()
+
+        async def is_forgotten() -> bool:
+            return "under way" not in (await gate.ask(again)).failure.message
+
+        await eventually(is_forgotten, within=5)

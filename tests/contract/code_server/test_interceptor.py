@@ -77,3 +77,23 @@ async def test_our_own_errors_keep_their_meaning(tmp_path: Path, error: Exceptio
     async with failing_with(error, tmp_path) as stub:
         for caught in await status_of(stub):
             assert (caught.code(), caught.details()) == (code, str(error))
+
+
+def as_it_is(body: bytes) -> bytes:
+    return body
+
+
+async def test_bytes_that_are_no_request_are_refused_as_such(tmp_path: Path) -> None:
+    async with failing_with(ValueError(), tmp_path), grpc.aio.insecure_channel(f"unix:{tmp_path}/s.sock") as channel:
+        calls: list[Any] = [
+            channel.unary_unary(
+                "/isthmus.v1.CodeServer/Describe", request_serializer=as_it_is, response_deserializer=as_it_is
+            )(b"\xff"),
+            channel.unary_stream(
+                "/isthmus.v1.CodeServer/ReadLogs", request_serializer=as_it_is, response_deserializer=as_it_is
+            )(b"\xff").read(),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

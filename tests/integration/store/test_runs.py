@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from isthmus.v1.telemetry_pb2 import Event, LogMessage, RunQueued
-from isthmus_store import events, run_page, runs
+from isthmus_store import events, run_name, run_page, runs
 from isthmus_store.database import Database
 from isthmus_store.errors import InvalidCursorError, UnknownRunError
 from isthmus_store.events import PlacedEvent, new_event
@@ -299,3 +299,29 @@ async def test_a_page_of_events_is_bounded_in_bytes_and_has_one_at_least(databas
         backwards = await events.of_run(tx, events.RunEventQuery(run_id=run.run_id, limit=2, is_descending=True))
     assert pages == [[1, 2, 3], [4], [5], [6]]
     assert ([it.position for it in backwards.events], backwards.has_more) == ([6], True)
+
+
+async def test_a_run_is_found_by_the_beginning_of_its_id_and_by_its_place(database: Database, now: datetime) -> None:
+    ids = [
+        "0f6b3c1e-8c1e-4f43-a4a8-6f4f5f3c9d11",
+        "0f6b3c1e-8c1e-5f43-a4a8-6f4f5f3c9d11",
+        "0f7b3c1e-8c1e-4f43-a4a8-6f4f5f3c9d11",
+    ]
+    for age, run_id in enumerate(ids):
+        await queue(database, new_run(now, run_id=run_id, age_s=age))
+    async with database.read() as tx:
+
+        async def beginning(prefix: str, *, deployment: str = "prod") -> list[str]:
+            found = await run_name.beginning_with(tx, prefix, deployment=deployment, limit=5)
+            return [run.run_id for run in found]
+
+        assert await beginning("0f6b3c1e") == ids[:2]
+        assert await beginning("0f6b3c1e-8c1e-5") == [ids[1]]
+        assert await beginning("0f7") == [ids[2]]
+        assert await beginning("0f8") == []
+        assert await beginning("0f7", deployment="qa") == []
+        assert [(await run_name.nth_newest(tx, place, deployment="prod")) for place in (1, 3, 4)] == [
+            await runs.get(tx, ids[0]),
+            await runs.get(tx, ids[2]),
+            None,
+        ]

@@ -33,7 +33,7 @@ def on_alpha(*, generation: int = 0, serving: int = 0, failure: str | None = Non
             fleet((ALPHA, AgentState.ONLINE), is_removed=True),
             "location sales was removed; apply it again or terminate the run",
         ),
-        (fleet(), "pool default has no agent; create one with CreateAgent"),
+        (fleet(), "pool default has no agent; create one: isthmus agent create NAME"),
         (
             fleet((ALPHA, AgentState.LOST), (BETA, AgentState.NEW), holding=on_alpha()),
             "no agent of pool default is online (agent alpha is silent, agent beta was never started)",

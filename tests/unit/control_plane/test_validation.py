@@ -170,7 +170,7 @@ def test_a_stream_of_output_is_asked_for_once() -> None:
         ("nihgtly", ["nightly", "weekly"], "unknown job 'nihgtly'; did you mean 'nightly'?"),
         ("x", [], "unknown job 'x'; there is none"),
         ("x", ["nightly"], "unknown job 'x'; there is only 'nightly'"),
-        ("x", ["b", "a"], "unknown job 'x'; there are 'a' or 'b'"),
+        ("x", ["b", "a"], "unknown job 'x'; there are 'a' and 'b'"),
         ("x", [f"job{n}" for n in range(20)], "unknown job 'x'; none of the 20 that exist has a name like it"),
     ],
 )
@@ -207,7 +207,7 @@ DEFINITIONS = Definitions.of(
     [
         (launch(), {}),
         (launch(job_name="nightl"), {"job_name": "did you mean 'nightly'?"}),
-        (launch(job_name="zzz"), {"job_name": "there are 'daily', 'nightly', 'only_raw' or 'regions'"}),
+        (launch(job_name="zzz"), {"job_name": "there are 'daily', 'nightly', 'only_raw' and 'regions'"}),
         (launch(job_name="", asset_selection=[asset("raw"), asset("mart", "a")]), {}),
         (launch(job_name="", asset_selection=[asset("mart/a")]), {"asset_selection[0]": "did you mean 'mart/a'?"}),
         (launch(job_name="", asset_selection=[asset("raww")]), {"asset_selection[0]": "did you mean 'raw'?"}),

@@ -92,8 +92,11 @@ def watch(options: WatchOptions) -> None:
 
 
 async def _watch_one(options: WatchOptions) -> int:
+    from isthmus_cli.run_name import id_of
+
     async with connected(options) as client:
-        return await _watch(client, run_id=options.run_id, is_json=options.is_json, after_position=options.after)
+        run_id = await id_of(client, options.run)
+        return await _watch(client, run_id=run_id, is_json=options.is_json, after_position=options.after)
 
 
 async def _watch(client: "ControlPlaneClient", *, run_id: str, is_json: bool, after_position: int = 0) -> int:
@@ -121,7 +124,7 @@ async def _show(options: OneRunOptions) -> int:
     from isthmus_cli.view.run import run_lines
 
     async with connected(options) as client:
-        run = await client.get_run(options.run_id)
+        run = await client.find_run(options.run)
     if options.is_json:
         print_document(run)
     else:
@@ -154,7 +157,7 @@ async def _list(options: ListOptions) -> int:
     if options.is_json:
         print_document(page)
     elif page.runs:
-        print_lines(run_table(page.runs, paint=Paint.of()))
+        print_lines(run_table(page.runs, paint=Paint.of(), room=options.room))
         if page.next_page_token:
             note(f"There are more: --page {page.next_page_token}")
     else:
@@ -173,11 +176,16 @@ def logs(options: LogsOptions) -> None:
 
 async def _logs(options: LogsOptions) -> int:
     from isthmus_cli.logs import print_logs, streams_of
+    from isthmus_cli.run_name import id_of
 
     async with connected(options) as client:
         streams = streams_of("stdout" if options.value else options.stream)
         chunks = client.stream_logs(
-            options.run_id, streams=streams, follow=options.follow, step_key=options.step, value=options.value
+            await id_of(client, options.run),
+            streams=streams,
+            follow=options.follow,
+            step_key=options.step,
+            value=options.value,
         )
         await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
     return 0
@@ -193,16 +201,17 @@ def reexecute(options: ReexecuteOptions) -> None:
 
 
 async def _reexecute(options: ReexecuteOptions) -> int:
+    from isthmus_cli.run_name import id_of
     from isthmus_cli.run_request import reexecution
 
-    request = reexecution(
-        options.run_id,
-        is_from_failure=options.from_failure,
-        steps=options.steps,
-        tags=options.tags,
-        run_id=options.new_run_id,
-    )
     async with connected(options) as client:
+        request = reexecution(
+            await id_of(client, options.run),
+            is_from_failure=options.from_failure,
+            steps=options.steps,
+            tags=options.tags,
+            run_id=options.new_run_id,
+        )
         run = await client.reexecute_run(request)
         return await _after_launch(client, run, options=options)
 
@@ -217,16 +226,18 @@ def terminate(options: TerminateOptions) -> None:
 
 
 async def _terminate(options: TerminateOptions) -> int:
+    from isthmus_cli.run_name import id_of
     from isthmus_cli.run_request import person
     from isthmus_cli.view.output import print_document, print_lines
     from isthmus_cli.view.paint import Paint
 
     async with connected(options) as client:
-        run = await client.terminate_run(options.run_id, grace_s=options.grace, requested_by=person())
+        run_id = await id_of(client, options.run)
+        run = await client.terminate_run(run_id, grace_s=options.grace, requested_by=person())
         if options.wait:
             return await _watch(
                 client,
-                run_id=options.run_id,
+                run_id=run_id,
                 is_json=options.is_json,
                 after_position=run.last_position,
             )

@@ -3,9 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from isthmus_cli.options import Argument, Option, PrintOptions
+from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 
-RunId = Annotated[str, Argument(metavar="RUN", help="The run's id.")]
+RunName = Annotated[
+    str,
+    Argument(
+        metavar="RUN",
+        help="The run's id, or the beginning of it; latest or -1 for the newest, -2 for the one before.",
+        takes_places=True,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +68,7 @@ class LaunchOptions(RequestOptions):
 class OneRunOptions(PrintOptions):
     """A command about one run."""
 
-    run_id: RunId
+    run: RunName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +120,7 @@ class TerminateOptions(OneRunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(PrintOptions):
+class ListOptions(ListingOptions):
     """`run list`."""
 
     states: Annotated[

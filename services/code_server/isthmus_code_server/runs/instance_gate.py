@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
@@ -21,6 +21,7 @@ from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_code_server.definitions.instance_client import FRAME_HEAD, MAX_FRAME_BYTES
+from isthmus_code_server.errors import MalformedRequestError
 
 log = get_logger(__name__)
 
@@ -53,8 +54,11 @@ class InstanceGate:
     _away_until: float = field(default=0.0, init=False)
     _is_closed: bool = field(default=False, init=False)
     _tasks: asyncio.TaskGroup | None = field(default=None, init=False)
+    _connections: "set[asyncio.Task[None]]" = field(default_factory=set, init=False)
     _hearing: "asyncio.Task[None] | None" = field(default=None, init=False)
-    _boundary: Boundary = field(default_factory=lambda: Boundary("instance connection"), init=False)
+    _boundary: Boundary = field(
+        default_factory=lambda: Boundary("instance connection", passes=(MalformedRequestError,)), init=False
+    )
 
     @property
     def is_attached(self) -> bool:
@@ -66,7 +70,7 @@ class InstanceGate:
         """Take queries while the context is entered."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind("\0" + self.address[1:])
-        server = await asyncio.start_unix_server(self._serve, sock=listener)
+        server = await asyncio.start_unix_server(self._take, sock=listener)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
@@ -74,6 +78,8 @@ class InstanceGate:
             finally:
                 self.close()
                 server.close()
+                for connection in self._connections:
+                    connection.cancel()
 
     def close(self) -> None:
         """End the agent's call, and take none any more: a call that is open would hold up the server's end."""
@@ -105,6 +111,8 @@ class InstanceGate:
                     pending = self._pending.get(request.answer.query_id)
                     if pending is not None and not pending.answer.done():
                         pending.answer.set_result(request.answer)
+        except MalformedRequestError as error:
+            log.warning("instance_answer_malformed", problem=str(error))
         finally:
             # Here and not in the generator, which may be left standing when the call is cancelled.
             outgoing.put_nowait(None)
@@ -143,19 +151,39 @@ class InstanceGate:
         self._away_until = time.monotonic() + AWAY_S if is_away else 0.0
         return answer
 
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._tasks is None or self._is_closed:
+            writer.close()
+            return
+        task = self._tasks.create_task(self._serve(reader, writer), name="instance connection")
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the queries of one connection, one after another."""
+        """Serve one connection to its end."""
         try:
             if _peer_user(writer) != os.getuid():
                 log.warning("instance_asked_by_another_user")
                 return
-            with self._boundary.guard(), suppress(asyncio.IncompleteReadError, ConnectionError):
-                while (query := await _read_query(reader)) is not None:
-                    body = (await self.ask(query)).SerializeToString()
-                    writer.write(FRAME_HEAD.pack(len(body)) + body)
-                    await writer.drain()
+            with self._boundary.guard():
+                try:
+                    await self._answer_all(reader, writer)
+                except* (asyncio.IncompleteReadError, ConnectionError):
+                    log.debug("instance_asker_gone")
         finally:
             writer.close()
+
+    async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the queries of one connection, one after another."""
+        query = await _read_query(reader)
+        while query is not None:
+            async with asyncio.TaskGroup() as both:
+                # What comes next is read meanwhile: an asker that hangs up takes its query along, and its place.
+                following = both.create_task(_read_query(reader))
+                body = (await self.ask(query)).SerializeToString()
+                writer.write(FRAME_HEAD.pack(len(body)) + body)
+                await writer.drain()
+            query = following.result()
 
 
 async def _read_query(reader: asyncio.StreamReader) -> InstanceQuery | None:

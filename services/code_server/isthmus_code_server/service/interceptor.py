@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from isthmus_lifecycle.boundary import Boundary, Fate
 
 from isthmus_code_server.errors import (
@@ -14,6 +16,7 @@ from isthmus_code_server.errors import (
     ChildLostError,
     CodeServerError,
     DedicatedElsewhereError,
+    MalformedRequestError,
     NotLoadedError,
     OtherLocationError,
     ZygoteLostError,
@@ -27,6 +30,7 @@ _CODES: tuple[tuple[type[CodeServerError], grpc.StatusCode], ...] = (
     (DedicatedElsewhereError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (ZygoteLostError, grpc.StatusCode.UNAVAILABLE),
     (ChildLostError, grpc.StatusCode.INTERNAL),
+    (MalformedRequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (OtherLocationError, grpc.StatusCode.INVALID_ARGUMENT),
     (AttemptFilesError, grpc.StatusCode.INTERNAL),
     (AttemptFailedError, grpc.StatusCode.INTERNAL),
@@ -34,6 +38,7 @@ _CODES: tuple[tuple[type[CodeServerError], grpc.StatusCode], ...] = (
 
 #: grpc.RpcMethodHandler: generic to the type checker, not so when it runs.
 _Handler = Any
+_Read = Callable[[bytes], Any]
 _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]]
 
 
@@ -48,41 +53,59 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         method = str(handler_call_details.method)
         if handler is None:
             return handler
+        # Decoded by the guards: gRPC itself would answer bytes that are no message with an error that nobody foresaw.
+        read = partial(_read, decode=handler.request_deserializer)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
-                _guard_unary(handler.unary_unary, method),
-                request_deserializer=handler.request_deserializer,
+                _guard_unary(handler.unary_unary, method, read),
                 response_serializer=handler.response_serializer,
             )
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
-                _guard_stream(handler.unary_stream, method),
-                request_deserializer=handler.request_deserializer,
+                _guard_stream(handler.unary_stream, method, read),
                 response_serializer=handler.response_serializer,
             )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
-                _guard_stream(handler.stream_stream, method),
-                request_deserializer=handler.request_deserializer,
+                _guard_stream(handler.stream_stream, method, partial(_read_all, read=read)),
                 response_serializer=handler.response_serializer,
             )
         return handler
 
 
-def _guard_unary(serve: Callable[..., Any], method: str) -> Callable[..., Any]:
-    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+def _read(body: bytes, *, decode: Callable[[bytes], Any]) -> Any:
+    """Return the request that the bytes are.
+
+    Raises:
+        MalformedRequestError: They are none.
+    """
+    try:
+        return decode(body)
+    except DecodeError as error:
+        raise MalformedRequestError(str(error)) from error
+
+
+async def _read_all(bodies: AsyncIterator[bytes], *, read: _Read) -> AsyncIterator[Any]:
+    async for body in bodies:
+        yield read(body)
+
+
+def _guard_unary(serve: Callable[..., Any], method: str, read: _Read) -> Callable[..., Any]:
+    async def guarded(body: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         answer: Any = None
         with _stopped(method) as fate:
-            answer = await serve(request, context)
+            answer = await serve(read(body), context)
         return answer if fate.error is None else await _refuse(context, fate.error)
 
     return guarded
 
 
-def _guard_stream(serve: Callable[..., AsyncIterator[Any]], method: str) -> Callable[..., AsyncIterator[Any]]:
-    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+def _guard_stream(
+    serve: Callable[..., AsyncIterator[Any]], method: str, read: Callable[[Any], Any]
+) -> Callable[..., AsyncIterator[Any]]:
+    async def guarded(said: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         with _stopped(method) as fate:
-            async for message in serve(request, context):
+            async for message in serve(read(said), context):
                 yield message
         if fate.error is not None:
             await _refuse(context, fate.error)

@@ -23,6 +23,8 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]"
 _Wrap: TypeAlias = "Callable[[Callable[..., Any]], Callable[..., Any]]"
+#: How a call ends that has its status, or whose caller hung up while it was told: gRPC knows both.
+_ENDED = (grpc.aio.AbortError, grpc.aio.InternalError)
 #: Gives the status for an exception, or None to let it pass.
 _Judge = Callable[[Exception, str], status.Status | None]
 
@@ -46,18 +48,22 @@ def unexpected_error(error: Exception, method: str) -> status.Status:
     return status.unexpected(error_id)
 
 
-def rewrapped(handler: _Handler, *, unary: _Wrap, stream: _Wrap) -> _Handler:
-    """Return a handler with its behaviour wrapped; calls that no service of ours has are left as they are."""
+def rewrapped(handler: _Handler, *, unary: _Wrap, stream: _Wrap, takes_bytes: bool = False) -> _Handler:
+    """Return a handler with its behaviour wrapped; calls that no service of ours has are left as they are.
+
+    With `takes_bytes` the wrapping is given each request as it arrived, and decodes it.
+    """
+    decode = None if takes_bytes else handler.request_deserializer
     if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(
             unary(handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=decode,
             response_serializer=handler.response_serializer,
         )
     if handler.unary_stream is not None:
         return grpc.unary_stream_rpc_method_handler(
             stream(handler.unary_stream),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=decode,
             response_serializer=handler.response_serializer,
         )
     return handler
@@ -85,7 +91,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: object, context: _Context) -> object:
             try:
                 return await behaviour(request, context)
-            except grpc.aio.AbortError:
+            except _ENDED:
                 raise
             except Exception as error:  # noqa: BLE001 - the one boundary of every call
                 await self._abort(error, context=context, method=method)
@@ -99,7 +105,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 async with aclosing(behaviour(request, context)) as messages:
                     async for message in messages:
                         yield message
-            except grpc.aio.AbortError:
+            except _ENDED:
                 raise
             except Exception as error:  # noqa: BLE001 - the one boundary of every call
                 await self._abort(error, context=context, method=method)

@@ -104,6 +104,9 @@ class ControlPlaneService(ControlPlaneServicer):
     async def GetRun(self, request: api.GetRunRequest, context: _Context) -> api.Run:
         return message.run(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
 
+    async def FindRun(self, request: api.FindRunRequest, context: _Context) -> api.Run:
+        return message.run(await self._desks.runs.find(request))
+
     async def ListRuns(self, request: api.ListRunsQuery, context: _Context) -> api.ListRunsPage:
         page = await self._desks.runs.page(request)
         token = page.next.encode() if page.next is not None else ""

@@ -55,7 +55,8 @@ _KINDS: dict[type[ControlPlaneError], _Kind] = {
 def status_of(error: ControlPlaneError) -> Status:
     """Describe an error of this package."""
     kind = _KINDS.get(type(error), _Kind(grpc.StatusCode.INTERNAL, "INTERNAL"))
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=kind.reason, domain=DOMAIN)]
+    remedy = {"remedy": error.remedy} if error.remedy else {}
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=kind.reason, domain=DOMAIN, metadata=remedy)]
     match error:
         case InvalidRequestError():
             details.append(_bad_request(error))

@@ -21,10 +21,11 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.key import DEFAULT, AgentKey
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
+from isthmus_control_plane.validation.suggestion import meant
 
 log = get_logger(__name__)
 
-_REMEDY = "Create it with CreateAgent, or list the agents with ListAgents."
+_REMEDY = "Make a place for it: isthmus agent create {name}. All agents: isthmus agent list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,9 @@ class AgentDesk:
 async def _view(tx: Transaction, key: AgentKey) -> AgentView:
     agent = await agents.get(tx, deployment=key.deployment, name=key.name)
     if agent is None:
-        raise NotFoundError("agent", name=key.name, deployment=key.deployment, remedy=_REMEDY)
+        hint = meant(key.name, known=[it.name for it in await agents.all_of(tx, deployment=key.deployment)])
+        remedy = _REMEDY.format(name=key.name)
+        raise NotFoundError("agent", name=key.name, deployment=key.deployment, hint=hint, remedy=remedy)
     return AgentView(agent, await placements.all_of(tx, deployment=key.deployment, agent=key.name))
 
 

@@ -15,14 +15,14 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import NotFoundError, StoppingError
 from isthmus_control_plane.fleet import world
+from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
 
-_SNAPSHOT_REMEDY = "Ask GetLocation for the snapshot_hash that is served now."
-_REMEDY = "Add it with ApplyLocation, or list the locations with ListLocations."
+_SNAPSHOT_REMEDY = "The location serves something else by now: ask for it again."
 #: A location is told with what it defines up to this size, bytes: below what gRPC's clients take by default.
 _WHOLE_SNAPSHOT_BYTES = 2 * 1024**2
 #: A piece of what a location defines, bytes.
@@ -140,7 +140,7 @@ class LocationDesk:
         at = clock.now()
         async with self._core.change_fleet() as tx:
             if not await locations.remove(tx, deployment=key.deployment, name=key.name, at=at):
-                raise NotFoundError("location", name=key.name, deployment=key.deployment, remedy=_REMEDY)
+                raise await no_such_location(tx, key)
             seen = await world.read(tx, memory=self._memory, at=at, deployment=key.deployment)
             await world.settle_fleet(tx, seen, memory=self._memory, at=at)
         log.info("location_removed", deployment=key.deployment, location=key.name)
@@ -151,7 +151,7 @@ class LocationDesk:
 async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = False) -> LocationView:
     location = await locations.get(tx, deployment=key.deployment, name=key.name)
     if location is None or (location.removed_at is not None and not is_removed_shown):
-        raise NotFoundError("location", name=key.name, deployment=key.deployment, remedy=_REMEDY)
+        raise await no_such_location(tx, key)
     held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
     serving = next((it.snapshot_hash for it in held if it.serving_generation and it.snapshot_hash), "")
     there = await agents.get_many(tx, {(key.deployment, it.agent) for it in held})

@@ -13,10 +13,10 @@ from isthmus_control_plane.desk.runs import run_request
 from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.errors import (
     LocationUnavailableError,
-    NotFoundError,
     Violation,
 )
 from isthmus_control_plane.fleet import world
+from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, AgentKey, LocationKey
 from isthmus_control_plane.questions import Questions, Respondent
 from isthmus_control_plane.validation import request as rules
@@ -55,6 +55,8 @@ class QuestionDesk:
         key = LocationKey(request.deployment or DEFAULT, request.location)
         async with self._core.database.read() as tx:
             seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
+            if key not in seen.locations:
+                raise await no_such_location(tx, key)
             respondent = _serving(key, seen=seen)
             definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
         if definitions is not None:
@@ -77,9 +79,6 @@ class QuestionDesk:
 
 def _serving(key: LocationKey, *, seen: world.World) -> Respondent:
     """Return who can answer for a location: the agent that would get its runs."""
-    if key not in seen.locations:
-        remedy = "Add it with ApplyLocation, or list the locations with ListLocations."
-        raise NotFoundError("location", name=key.name, deployment=key.deployment, remedy=remedy)
     verdict = queue.decide(key, fleet=seen.fleet)
     if isinstance(verdict, queue.Wait):
         raise LocationUnavailableError(key.name, why=verdict.reason)

@@ -17,9 +17,9 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
+from isthmus_control_plane.desk.run_names import find_named, no_such_run
 from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch
 from isthmus_control_plane.dispatching.waits import Waits
-from isthmus_control_plane.errors import NotFoundError
 from isthmus_control_plane.key import DEFAULT, AgentKey
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
@@ -57,6 +57,12 @@ class RunDesk:
         refuse(rules.of_run(deployment=deployment, run_id=run_id))
         async with self._core.database.read() as tx:
             run = await find(tx, deployment=deployment or DEFAULT, run_id=run_id.lower())
+        return self._waits.explained(run)
+
+    async def find(self, request: api.FindRunRequest) -> Run:
+        """Return the run that a person's name for it means."""
+        async with self._core.database.read() as tx:
+            run = await find_named(tx, request)
         return self._waits.explained(run)
 
     async def page(self, query: api.ListRunsQuery) -> RunPage:
@@ -108,7 +114,7 @@ async def find(tx: Transaction, *, deployment: str, run_id: str) -> Run:
     """
     run = await runs.get(tx, run_id)
     if run is None or run.deployment != deployment:
-        raise NotFoundError("run", name=run_id, deployment=deployment, remedy="List the runs with ListRuns.")
+        raise no_such_run(run_id, deployment=deployment)
     return run
 
 

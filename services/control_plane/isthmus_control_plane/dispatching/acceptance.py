@@ -18,8 +18,9 @@ from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.queue import Wait
-from isthmus_control_plane.errors import ConflictError, ControlPlaneError, NotFoundError
+from isthmus_control_plane.errors import ConflictError, ControlPlaneError
 from isthmus_control_plane.fleet import world
+from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import launch_violations, resolve_job
 from isthmus_control_plane.validation.refusal import refuse
@@ -104,8 +105,7 @@ class Acceptor:
         key = LocationKey(deployment, built.location)
         seen = await world.read_location(tx, key, memory=self._memory, at=at)
         if key not in seen.locations:
-            remedy = "Add it with ApplyLocation, or list the locations with ListLocations."
-            raise NotFoundError("location", name=key.name, deployment=deployment, remedy=remedy)
+            raise await no_such_location(tx, key)
         definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
         if definitions is not None:
             asked = _as_launch(built)

@@ -93,7 +93,7 @@ def _pool_has_live_agent(key: LocationKey, fleet: Fleet) -> str | None:
     if any(is_live(agent) for agent in agents):
         return None
     if not agents:
-        return f"pool {location.pool} has no agent; create one with CreateAgent"
+        return f"pool {location.pool} has no agent; create one: isthmus agent create NAME"
     return f"no agent of pool {location.pool} is online ({', '.join(_described(agent) for agent in agents)})"
 
 

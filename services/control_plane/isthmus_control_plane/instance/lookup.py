@@ -191,11 +191,17 @@ def _check_query(deployment: str, query: pb.CheckExecutionsQuery, *, check: Asse
         deployment=deployment,
         asset=asset_text(check.asset.path),
         check_name=check.check_name,
-        outcomes=frozenset(_Status.Name(it).removeprefix("STATUS_") for it in query.statuses),
+        outcomes=frozenset(_outcome(it) for it in query.statuses),
         partition=query.partition if query.HasField("partition") else None,
         before_id=query.before_id,
         limit=limit,
     )
+
+
+def _outcome(number: int) -> str:
+    """Return a status as the index has it; one that a newer code server knows is a word that the index does not have."""
+    known = _Status.DESCRIPTOR.values_by_number.get(number)
+    return known.name.removeprefix("STATUS_") if known is not None else str(number)
 
 
 def _execution(check: AssetCheckRef, it: check_index.CheckExecution) -> pb.CheckExecution:

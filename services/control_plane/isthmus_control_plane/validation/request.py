@@ -27,6 +27,8 @@ MAX_STATES: Final = 50
 #: Two files for each step of a large run.
 MAX_CURSORS: Final = 20_000
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What may name a run: its place from the newest, or the beginning of its id.
+_RUN_NAME: Final = re.compile(r"latest|-[1-9][0-9]{0,4}|(?:[0-9a-f]-?){0,31}[0-9a-f]")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -50,6 +52,15 @@ def named(*, deployment: str, name: str) -> list[Violation]:
 def of_run(*, deployment: str, run_id: str) -> list[Violation]:
     """List the faults of a request that names one run."""
     return [*field.optional_name(deployment, field="deployment"), *field.run_id(run_id)]
+
+
+def find_run(request: api.FindRunRequest) -> list[Violation]:
+    """List the faults of a FindRun request."""
+    violations = field.optional_name(request.deployment, field="deployment")
+    if not _RUN_NAME.fullmatch(request.name.lower()):
+        rule = "write a run's id, its beginning, 'latest', or '-1' for the newest, '-2' for the one before"
+        violations.append(Violation("name", f"{field.shown(request.name)} names no run: {rule}"))
+    return violations
 
 
 def apply_location(request: api.ApplyLocationRequest) -> list[Violation]:
