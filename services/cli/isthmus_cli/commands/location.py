@@ -51,7 +51,7 @@ class ApplyOptions(PrintOptions):
     python: Annotated[str, Option(metavar="PATH", help="The interpreter on the agent.", show_default=False)] = ""
     start: Annotated[
         str,
-        Option(metavar="fork|spawn", help="How runs start; spawn where an import starts threads.", show_default=False),
+        Option(metavar="auto|fork|spawn", help="How runs start, if not as is found safe.", show_default=False),
     ] = ""
     env_files: Annotated[
         list[str],
