@@ -392,3 +392,24 @@ async def test_the_location_that_alone_has_the_job_is_found(canned: CannedServer
     assert canned.plane.asked[-1].location == "b"  # type: ignore[attr-defined]
     outcome = await isthmus("run", "launch", "nigthly")
     assert (outcome.code, outcome.err) == (2, "Error: There is no job or location 'nigthly'. Did you mean 'nightly'?\n")
+
+
+async def test_runs_are_deleted_only_when_somebody_says_so(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.runs = {name: a_run(name, state=FAILED) for name in ("r1", "r2", "r3")}
+    outcome = await isthmus("run", "delete", "r1")
+    assert (outcome.code, len(canned.plane.runs)) == (2, 3)
+    assert "--yes" in outcome.err
+    outcome = await isthmus("run", "delete", "r1", "r2", "--yes")
+    assert outcome.code == 0, outcome.err
+    assert list(canned.plane.runs) == ["r3"]
+
+
+async def test_a_list_of_ids_alone_can_be_handed_on(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.runs = {name: a_run(name, state=FAILED) for name in ("r1", "r2")}
+    assert (await isthmus("run", "list", "-q")).out.split() == ["r1", "r2"]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "terminate"])
+async def test_cancelling_has_two_names(canned: CannedServer, isthmus: Isthmus, verb: str) -> None:
+    canned.plane.runs["r1"] = a_run("r1", state=CANCELED)
+    assert (await isthmus("run", verb, "r1")).out == "CANCELED\n"
