@@ -15,7 +15,7 @@ from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.drain import DrainSwitch
-from isthmus_agent.errors import AgentFolderError
+from isthmus_agent.errors import AgentFolderError, FilesError
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.lanes import Lanes, Taken
@@ -233,7 +233,7 @@ class InstructionDesk:
         with self._commands.guard(instruction_id=envelope.id) as fate:
             try:
                 return await self._tried(route, body, envelope=envelope)
-            except AgentFolderError as error:
+            except FilesError as error:
                 log.error("instruction_not_done", instruction_id=envelope.id, error=str(error))  # noqa: TRY400 (the message says it all)
                 failed = Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, error)
         if fate.error is not None:
@@ -246,10 +246,13 @@ class InstructionDesk:
         clock = asyncio.get_running_loop().time
         deadline = clock() + envelope.left_s(at_most=_FOLDER_PATIENCE_S)
         while True:
+            trouble: FilesError
             try:
                 return await route.handle(body, envelope)
             except OSError as error:
                 trouble = AgentFolderError(cause=error)
+            except FilesError as error:
+                trouble = error
             wait_s = backoff.next_wait_s()
             if envelope.is_question or clock() + wait_s >= deadline:
                 raise trouble

@@ -14,7 +14,7 @@ from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
-from isthmus_agent.errors import AgentError, DedicatedElsewhereError, RunEndedError
+from isthmus_agent.errors import AgentError, DedicatedElsewhereError, FilesError, RunEndedError
 from isthmus_agent.instructions import fence
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
@@ -46,7 +46,7 @@ class LaunchHandler:
         An attempt that is told to have failed is fenced before: whatever is delivered later starts nothing.
 
         Raises:
-            OSError: The agent's folder takes no more files. Nothing was decided: handle it again.
+            OSError, FilesError: The agent's folder takes no more files. Nothing was decided: handle it again.
         """
         request = body.request
         if violations := request_violations(request):
@@ -64,6 +64,8 @@ class LaunchHandler:
             tries += 1
             try:
                 outcome = await self._try(request, patience=patience)
+            except FilesError:
+                raise
             except AgentError as error:
                 decision = after_failure(error, tries=tries, left_s=patience.location_s)
                 if not isinstance(decision, Retry):
@@ -222,7 +224,10 @@ class LaunchHandler:
         folder = desk.folder(request.location, key)
         # Not while another delivery asks a server: it would find its own attempt claimed, and take it for started.
         async with desk.locks.holding(key.run_id):
-            desk.fence(key, folder=folder, outcome=failed)
+            is_first = not folder.is_claimed
+            if desk.fence(key, folder=folder, outcome=failed) and is_first:
+                # Not what can be read back: on a full disk there is a mark without its text.
+                return failed
             return self._recall(key, folder=folder) or failed
 
 
