@@ -16,7 +16,6 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.errors import AgentFolderError, FilesError
-from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.lanes import Lanes, Taken
 from isthmus_agent.instructions.launch import LaunchHandler
@@ -33,6 +32,7 @@ from isthmus_agent.instructions.outcome import (
 from isthmus_agent.instructions.questions import QuestionHandler
 from isthmus_agent.instructions.results import ResultPublisher
 from isthmus_agent.instructions.terminate import TerminateHandler
+from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.instructions.waiting import WaitingLaunches
 from isthmus_agent.intake.journal import Entry, IntakeJournal
 from isthmus_agent.locations.registry import LocationRegistry
@@ -59,19 +59,19 @@ class Route:
     is_taken_down: bool = False
 
 
-def routes(desk: AttemptDesk) -> Mapping[str, Route]:
+def routes(tools: RunTools) -> Mapping[str, Route]:
     """Return the table: the name of each body in the contract, and its handler."""
-    launch = LaunchHandler(desk)
-    questions = QuestionHandler(desk.registry, location_wait_s=desk.location_wait_s)
+    launch = LaunchHandler(tools)
+    questions = QuestionHandler(tools.registry, location_wait_s=tools.location_wait_s)
     return {
-        "sync_locations": Route(SyncHandler(desk.registry).handle),
+        "sync_locations": Route(SyncHandler(tools.registry).handle),
         "launch_run": Route(launch.handle, recall=launch.recall, give_up=launch.give_up, is_taken_down=True),
-        "terminate_run": Route(TerminateHandler(desk).handle, is_taken_down=True),
+        "terminate_run": Route(TerminateHandler(tools).handle, is_taken_down=True),
         "validate_run": Route(questions.validate),
         "evaluate_schedule": Route(questions.schedule),
         "evaluate_sensor": Route(questions.sensor),
-        "fetch_logs": Route(LogHandler(desk).handle),
-        "drain_agent": Route(DrainHandler(desk.drain).handle),
+        "fetch_logs": Route(LogHandler(tools).handle),
+        "drain_agent": Route(DrainHandler(tools.drain).handle),
     }
 
 
