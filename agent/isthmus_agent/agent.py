@@ -32,9 +32,9 @@ from isthmus_agent.identity import Holder, IdentityPublisher
 from isthmus_agent.instance.relay import InstanceRelay
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.dispatch import InstructionDesk, routes
-from isthmus_agent.instructions.intake import IntakeFolder
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.instructions.waiting import WaitingLaunches
+from isthmus_agent.intake.journal import IntakeJournal
 from isthmus_agent.locations.registry import Listeners, LocationRegistry
 from isthmus_agent.locations.reporter import LocationReporter
 from isthmus_agent.locations.settings import RegistrySettings
@@ -275,7 +275,7 @@ class _Agent:
             await asyncio.sleep(_QUEUE_REMINDER_S)
 
     def _instructions(self, desk: AttemptDesk, *, tasks: asyncio.TaskGroup) -> InstructionDesk:
-        intake = IntakeFolder(self.folder / "intake")
+        intake = IntakeJournal(self.folder / "intake")
         return InstructionDesk(routes(desk), publisher=self.publisher, tasks=tasks, intake=intake, waiting=desk.waiting)
 
     def _consumer(self, instructions: InstructionDesk, *, lock: Intake) -> InstructionConsumer:

@@ -85,7 +85,7 @@ class AgentSettings(BaseSettings):
     policy_file: Path | None = None
     #: The broker account that instructions must come from; any when empty.
     allowed_sender: str = ""
-    #: How many instructions may be in hand, per queue. A launch that waits for its location is one of them.
+    #: How many instructions may be in hand, per queue. One that waits for a location or a server is none of them.
     prefetch: int = Field(default=100, ge=1, le=1000)
     #: Seconds between two signs of life.
     heartbeat_s: float = Field(default=5.0, gt=0)

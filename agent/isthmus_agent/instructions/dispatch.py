@@ -18,7 +18,6 @@ from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.errors import AgentFolderError
 from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
-from isthmus_agent.instructions.intake import Entry, IntakeFolder
 from isthmus_agent.instructions.lanes import Lanes, Taken
 from isthmus_agent.instructions.launch import LaunchHandler
 from isthmus_agent.instructions.logs import LogHandler
@@ -35,6 +34,7 @@ from isthmus_agent.instructions.questions import QuestionHandler
 from isthmus_agent.instructions.results import ResultPublisher
 from isthmus_agent.instructions.terminate import TerminateHandler
 from isthmus_agent.instructions.waiting import WaitingLaunches
+from isthmus_agent.intake.journal import Entry, IntakeJournal
 from isthmus_agent.locations.registry import LocationRegistry
 
 log = get_logger(__name__)
@@ -117,7 +117,7 @@ class InstructionDesk:
         *,
         publisher: TelemetryPublisher,
         tasks: asyncio.TaskGroup,
-        intake: IntakeFolder,
+        intake: IntakeJournal,
         waiting: WaitingLaunches,
     ) -> None:
         """Handle by `table`, publish results over `publisher`, and let what takes its time go on in `tasks`.
@@ -179,14 +179,19 @@ class InstructionDesk:
     async def _is_taken_down(self, message: instruction.Instruction) -> bool:
         """Take an instruction down, once; False where the folder takes no files, and its delivery has to hold it."""
         await self._intake.wait_room()
-        if message.id in self._intake:
-            return True
+        if message.id not in self._intake:
+            try:
+                entry = self._intake.put(message)
+            except OSError as error:
+                log.warning("instruction_not_taken_down", instruction_id=message.id, error=str(error))
+                return False
+            # It begins at once: were it lost with the machine now, its delivery would come again.
+            self._lanes.add(Taken.of(entry, message))
         try:
-            entry = self._intake.put(message)
+            await self._intake.synced()
         except OSError as error:
-            log.warning("instruction_not_taken_down", instruction_id=message.id, error=str(error))
-            return False
-        self._lanes.add(Taken.of(entry, message))
+            # It outlives this process all the same.
+            log.error("intake_not_synced", instruction_id=message.id, error=str(error))  # noqa: TRY400 (the message says it all)
         return True
 
     async def _work_off(self, entry: Entry) -> None:

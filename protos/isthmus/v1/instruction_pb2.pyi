@@ -72,7 +72,7 @@ class _StartMethod:
 class _StartMethodEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_StartMethod.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     START_METHOD_UNSPECIFIED: _StartMethod.ValueType  # 0
-    """The same as FORK."""
+    """The code server finds out, once the definitions are imported: FORK where that is safe, else SPAWN."""
     START_METHOD_FORK: _StartMethod.ValueType  # 1
     """Off a process that has the definitions imported: the quickest by far."""
     START_METHOD_SPAWN: _StartMethod.ValueType  # 2
@@ -83,7 +83,7 @@ class _StartMethodEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
 class StartMethod(_StartMethod, metaclass=_StartMethodEnumTypeWrapper): ...
 
 START_METHOD_UNSPECIFIED: StartMethod.ValueType  # 0
-"""The same as FORK."""
+"""The code server finds out, once the definitions are imported: FORK where that is safe, else SPAWN."""
 START_METHOD_FORK: StartMethod.ValueType  # 1
 """Off a process that has the definitions imported: the quickest by far."""
 START_METHOD_SPAWN: StartMethod.ValueType  # 2

@@ -541,9 +541,12 @@ class RunFailed(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     EXIT_FIELD_NUMBER: builtins.int
     ENDED_PROCESSES_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     reason: global___RunReason.ValueType
     ended_processes: builtins.int
     """As for RunSucceeded."""
+    step_key: builtins.str
+    """The step whose failure is the run's; empty when it failed by itself."""
     @property
     def failure(self) -> global___Failure: ...
     @property
@@ -557,9 +560,10 @@ class RunFailed(google.protobuf.message.Message):
         failure: global___Failure | None = ...,
         exit: global___ProcessExit | None = ...,
         ended_processes: builtins.int = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["exit", b"exit", "failure", b"failure"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ended_processes", b"ended_processes", "exit", b"exit", "failure", b"failure", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ended_processes", b"ended_processes", "exit", b"exit", "failure", b"failure", "reason", b"reason", "step_key", b"step_key"]) -> None: ...
 
 global___RunFailed = RunFailed
 

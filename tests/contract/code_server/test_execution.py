@@ -93,6 +93,7 @@ def test_a_failure_tells_exception_cause_and_what_was_skipped(jobs: Definitions)
     end = events[-1].run_failed
     assert end.reason == pb.RUN_REASON_USER_ERROR
     assert (end.failure.error_class, end.failure.message) == ("ValueError", "outer")
+    assert end.step_key == "never"
 
 
 def test_a_raised_failure_keeps_description_and_metadata(jobs: Definitions) -> None:

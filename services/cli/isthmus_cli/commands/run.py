@@ -157,7 +157,7 @@ async def _list(options: ListOptions) -> int:
     if options.is_json:
         print_document(page)
     elif page.runs:
-        print_lines(run_table(page.runs, paint=Paint.of()))
+        print_lines(run_table(page.runs, paint=Paint.of(), room=options.room))
         if page.next_page_token:
             note(f"There are more: --page {page.next_page_token}")
     else:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from isthmus_cli.options import Argument, Option, PrintOptions
+from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 
 RunName = Annotated[
     str,
@@ -125,7 +125,7 @@ class TerminateOptions(OneRunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(PrintOptions):
+class ListOptions(ListingOptions):
     """`run list`."""
 
     states: Annotated[
