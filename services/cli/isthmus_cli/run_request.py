@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, ReexecuteRunRequest
 
@@ -34,7 +35,7 @@ class RunChoices:
 
 
 def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequence[Location]) -> RunTarget:
-    """Read `[LOCATION] JOB`: the location may be left out when there is one, the job when assets are selected.
+    """Read `[LOCATION] JOB`: the location may be left out when one alone has the job, the job when assets are selected.
 
     Raises:
         InputError: When the words leave a choice open; its remedy lists the choices.
@@ -47,9 +48,14 @@ def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequenc
     job_name = words[0] if words else ""
     if not job_name and not has_assets:
         raise InputError("Which job?", remedy=_job_hint(locations))
-    if len(locations) != 1:
-        raise InputError(_why_no_location(locations), remedy=_location_hint(job_name, locations=locations))
-    return RunTarget(location=locations[0].settings.name, job_name=job_name)
+    if len(locations) == 1:
+        return RunTarget(location=locations[0].settings.name, job_name=job_name)
+    holders = [location.settings.name for location in locations if job_name and job_name in _jobs(location)]
+    if len(holders) == 1:
+        return RunTarget(location=holders[0], job_name=job_name)
+    if job_name and locations and not holders:
+        raise InputError(f"There is no job or location {job_name!r}.{_near(job_name, locations=locations)}")
+    raise InputError(_why_no_location(locations), remedy=_location_hint(job_name, locations=locations))
 
 
 def needs_locations(words: Sequence[str]) -> bool:
@@ -126,6 +132,12 @@ def _why_no_location(locations: Sequence[Location]) -> str:
     if not locations:
         return "There is no code location yet."
     return f"There are {len(locations)} code locations, so say which one."
+
+
+def _near(word: str, *, locations: Sequence[Location]) -> str:
+    names = {location.settings.name for location in locations} | {job for each in locations for job in _jobs(each)}
+    near = get_close_matches(word, sorted(names), n=3)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _location_hint(job_name: str, *, locations: Sequence[Location]) -> str:

@@ -63,6 +63,13 @@ class LaunchOptions(RequestOptions):
     """`run launch`."""
 
     watch: Annotated[bool, Option("-w --watch", help="Show the run to its end; exit with its state.")] = False
+    validate: Annotated[
+        bool,
+        Option(
+            "--validate/--no-validate",
+            help="Ask the location's definitions first, when they serve; start nothing wrong.",
+        ),
+    ] = True
     run_id: Annotated[
         str,
         Option(metavar="UUID", help="An id of your own: the same launch twice starts one run.", show_default=False),
