@@ -17,6 +17,7 @@ from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
+from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
@@ -62,6 +63,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         locations=LocationDesk(core, memory=memory),
         runs=RunDesk(core, acceptor=acceptor, waits=waits),
         watch=WatchDesk(core, waits=waits),
+        reloads=ReloadGate(core),
         questions=QuestionDesk(core, questions=questions, memory=memory),
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),

@@ -60,6 +60,9 @@ class ControlPlaneSettings(BaseSettings):
     question_timeout_s: float = Field(default=10.0, gt=0)
     #: How long ValidateRun waits, which runs the definitions' own code.
     validate_timeout_s: float = Field(default=30.0, gt=0)
+    #: How long a launch, or the question whether one is valid, waits for a location that serves and is being loaded anew;
+    #: 0 to use the code that serves meanwhile.
+    reload_wait_s: float = Field(default=0.0, ge=0, le=300)
     #: How often the queue and the outbox are looked through when nothing wakes them.
     sweep_interval_s: float = Field(default=2.0, gt=0)
     #: How often what is old is removed. What is kept is said in days, and 0 keeps for ever; docs/retention.md has the table.

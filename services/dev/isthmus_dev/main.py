@@ -71,6 +71,7 @@ class DevOptions(Options):
             show_default=False,
         ),
     ] = ""
+    no_watch: Annotated[bool, Option(help="Do not load the project anew when its files change.")] = False
     verbose: Annotated[bool, Option("-v --verbose", help="Show the services' logs.")] = False
 
 
@@ -168,6 +169,7 @@ def _settings_of(options: DevOptions) -> "DevSettings":
         origin=targets.origin,
         port=options.port,
         broker_url=options.broker_url,
+        is_watching=not options.no_watch,
     )
 
 

@@ -180,9 +180,18 @@ def _failed(event: Event) -> AttemptSignal:
     return Failed(
         attempt=event.run.attempt,
         reason=_reason(body.reason),
-        message=_line(event.message) or summary(body.failure),
+        message=_why(event),
         failure=_failure(body.failure) if body.HasField("failure") else b"",
     )
+
+
+def _why(event: Event) -> str:
+    """Tell in one line why a run failed: the step and its error say more than that steps failed."""
+    body = event.run_failed
+    told = summary(body.failure)
+    if body.step_key and told:
+        return _line(f"step {body.step_key}: {told}")
+    return _line(event.message) or told
 
 
 def _canceled(event: Event) -> AttemptSignal:
@@ -263,7 +272,7 @@ def _settled(event: Event, _now: datetime) -> News:
         instruction_id=_line(body.instruction_id),
         outcome=wire.OUTCOMES.from_wire(body.outcome, otherwise=InstructionOutcome.FAILED),
         reason=_reason(body.reason),
-        message=_line(event.message) or summary(body.failure),
+        message=_why(event),
         failure=_failure(body.failure) if body.HasField("failure") else b"",
         violations=wire.violations_from_wire(body.violations[:MAX_VIOLATIONS]),
         server=_line(body.launch.server),

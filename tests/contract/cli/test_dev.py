@@ -54,7 +54,7 @@ async def test_a_project_runs_and_everything_ends_and_comes_back(project: Path) 
 
 async def test_definitions_that_do_not_load_are_shown_mended_and_reloaded(project: Path) -> None:
     (project / "definitions.py").write_text("import a_module_that_is_not_there\n")
-    async with running_dev(project) as dev:
+    async with running_dev(project, "--no-watch") as dev:
         screen = await dev.read_until("Mend it, then: isthmus location reload greetings")
         assert "No module named 'a_module_that_is_not_there'" in screen
         (project / "definitions.py").write_text(DEFINITIONS)

@@ -93,6 +93,7 @@ def test_a_failure_tells_exception_cause_and_what_was_skipped(jobs: Definitions)
     end = events[-1].run_failed
     assert end.reason == pb.RUN_REASON_USER_ERROR
     assert (end.failure.error_class, end.failure.message) == ("ValueError", "outer")
+    assert end.step_key == "never"
 
 
 def test_a_raised_failure_keeps_description_and_metadata(jobs: Definitions) -> None:
@@ -200,6 +201,16 @@ def test_checks_tell_their_result(assets: Definitions) -> None:
     assert (small.is_passed, small.is_blocking, small.description) == (False, False, "it is not")
     assert small.severity == pb.CHECK_SEVERITY_WARN
     assert positive.metadata[0].value.int == 6
+
+
+@pytest.mark.parametrize("selected", [("source", "summed"), ()])
+def test_assets_are_made_without_their_checks(assets: Definitions, selected: tuple[str, ...]) -> None:
+    request = run_request("numbers", assets=selected)
+    request.has_check_selection = True
+    events = execute(assets, request)
+    made = {"/".join(e.asset_materialized.asset.path) for e in of_body(events, "asset_materialized")}
+    assert made == (set(selected) or {"source", "summed"})
+    assert not [*of_body(events, "asset_check_planned"), *of_body(events, "asset_check_evaluated")]
 
 
 def test_selected_checks_alone_are_executed(assets: Definitions) -> None:

@@ -1,5 +1,6 @@
 """`isthmus run …`: ask for runs, look at them, end them."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from isthmus_cli.command import Group, command
@@ -13,6 +14,7 @@ from isthmus_cli.commands.run_options import (
     TerminateOptions,
     WatchOptions,
 )
+from isthmus_cli.run_name import brief_id
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
@@ -32,10 +34,20 @@ def launch(options: LaunchOptions) -> None:
 
 
 async def _launch(options: LaunchOptions) -> int:
-    request = _config_of(options)
+    from isthmus_cli.exit_code import ExitCode
+    from isthmus_cli.launch import launch_run, refusal_lines
+    from isthmus_cli.view.output import note
+    from isthmus_cli.view.paint import Paint
+
+    config = _config_of(options)
     async with connected(options) as client:
-        run = await client.launch_run(await _request(client, options=options, run_config_json=request))
-        return await _after_launch(client, run, options=options)
+        request = await _request(client, options=options, run_config_json=config)
+        launched = await launch_run(client, request, is_validated=options.validate)
+        if launched.run is None:
+            faults = refusal_lines(launched.verdict, paint=Paint.of(sys.stderr))
+            note("\n".join(["Error: the launch is not valid, and nothing was started:", *faults]))
+            return ExitCode.INVALID
+        return await _after_launch(client, launched.run, options=options)
 
 
 async def _after_launch(client: "ControlPlaneClient", run: "Run", *, options: LaunchOptions | ReexecuteOptions) -> int:
@@ -49,8 +61,15 @@ async def _after_launch(client: "ControlPlaneClient", run: "Run", *, options: La
         print_document(run)
     else:
         print_lines([run_id])
-        note(f"Watch it: isthmus run watch {run_id}")
+        note("\n".join([*_waits(run), f"Watch it: isthmus run watch {brief_id(run_id)}"]))
     return 0
+
+
+def _waits(run: "Run") -> list[str]:
+    """Say why a run waits, when there is more to it than its turn."""
+    from isthmus.v1.control_plane_pb2 import RunState
+
+    return [f"It waits: {run.message}"] if run.state == RunState.RUN_STATE_QUEUED and run.message else []
 
 
 @command(app, "validate", options=RequestOptions)
@@ -64,22 +83,22 @@ def validate(options: RequestOptions) -> None:
 
 async def _validate(options: RequestOptions) -> int:
     from isthmus_cli.exit_code import ExitCode
-    from isthmus_cli.view.failure import failure_lines, violation_lines
+    from isthmus_cli.launch import is_valid, refusal_lines
     from isthmus_cli.view.output import print_document, print_lines
     from isthmus_cli.view.paint import Paint
 
     config = _config_of(options)
     async with connected(options) as client:
         answer = await client.validate_run(await _request(client, options=options, run_config_json=config))
-    paint, is_valid = Paint.of(), not answer.violations and not answer.HasField("failure")
+    is_good = is_valid(answer)
     if options.is_json:
         print_document(answer)
-    elif is_valid:
-        print_lines([paint.green("✓") + " valid"])
+    elif is_good:
+        print_lines([Paint.of().green("✓") + " valid"])
     else:
-        print_lines([paint.red("not valid"), *violation_lines(answer.violations, paint=paint)])
-        print_lines(failure_lines(answer.failure, paint=paint) if answer.HasField("failure") else [])
-    return ExitCode.OK if is_valid else ExitCode.INVALID
+        paint = Paint.of()
+        print_lines([paint.red("not valid"), *refusal_lines(answer, paint=paint)])
+    return ExitCode.OK if is_good else ExitCode.INVALID
 
 
 @command(app, "watch", options=WatchOptions)
@@ -108,7 +127,8 @@ async def _watch(client: "ControlPlaneClient", *, run_id: str, is_json: bool, af
     try:
         return await show_run(client.watch_run(run_id, after_position=after_position), is_json=is_json)
     except asyncio.CancelledError:
-        note(f"\nThe run goes on. Come back: isthmus run watch {run_id}\nEnd it:    isthmus run terminate {run_id}")
+        short = brief_id(run_id)
+        note(f"\nThe run goes on. Come back: isthmus run watch {short}\nEnd it:    isthmus run terminate {short}")
         raise
 
 
@@ -157,7 +177,7 @@ async def _list(options: ListOptions) -> int:
     if options.is_json:
         print_document(page)
     elif page.runs:
-        print_lines(run_table(page.runs, paint=Paint.of()))
+        print_lines(run_table(page.runs, paint=Paint.of(), room=options.room))
         if page.next_page_token:
             note(f"There are more: --page {page.next_page_token}")
     else:
@@ -269,6 +289,7 @@ async def _request(
     choices = RunChoices(
         run_config_json=run_config_json,
         assets=tuple(options.assets),
+        is_without_checks=options.no_checks,
         ops=tuple(options.ops),
         partition=options.partition,
         tags=tuple(options.tags),

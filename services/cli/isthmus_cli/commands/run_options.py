@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from isthmus_cli.options import Argument, Option, PrintOptions
+from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 
 RunName = Annotated[
     str,
@@ -40,8 +40,13 @@ class RequestOptions(PrintOptions):
     ] = field(default_factory=list)
     assets: Annotated[
         list[str],
-        Option(metavar="KEYS", help="Assets to materialize: a,b/c", show_default=False),
+        Option(
+            metavar="ASSETS",
+            help="Assets to materialize: keys, as in a,b/c, or Dagster's selection language: 'a+', 'group:sales', '*'.",
+            show_default=False,
+        ),
     ] = field(default_factory=list)
+    no_checks: Annotated[bool, Option("--no-checks", help="Leave the checks of the assets out.")] = False
     ops: Annotated[
         list[str],
         Option(metavar="OPS", help="Ops to execute, in the framework's selection syntax.", show_default=False),
@@ -58,6 +63,13 @@ class LaunchOptions(RequestOptions):
     """`run launch`."""
 
     watch: Annotated[bool, Option("-w --watch", help="Show the run to its end; exit with its state.")] = False
+    validate: Annotated[
+        bool,
+        Option(
+            "--validate/--no-validate",
+            help="Ask the location's definitions first, when they serve; start nothing wrong.",
+        ),
+    ] = True
     run_id: Annotated[
         str,
         Option(metavar="UUID", help="An id of your own: the same launch twice starts one run.", show_default=False),
@@ -120,7 +132,7 @@ class TerminateOptions(OneRunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(PrintOptions):
+class ListOptions(ListingOptions):
     """`run list`."""
 
     states: Annotated[

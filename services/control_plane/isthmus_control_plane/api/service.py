@@ -18,8 +18,10 @@ from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
+from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
+from isthmus_control_plane.key import DEFAULT, LocationKey
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -32,6 +34,7 @@ class Desks:
     locations: LocationDesk
     runs: RunDesk
     watch: WatchDesk
+    reloads: ReloadGate
     questions: QuestionDesk
     logs: LogDesk
     reexecution: ReexecutionDesk
@@ -87,9 +90,11 @@ class ControlPlaneService(ControlPlaneServicer):
         return api.RemoveLocationResponse()
 
     async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
+        await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
         return message.run(await self._desks.runs.launch(request))
 
     async def ValidateRun(self, request: api.LaunchRunRequest, context: _Context) -> api.ValidateLaunchResponse:
+        await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
         found = await self._desks.questions.validate(request, time_left_s=context.time_remaining())
         return api.ValidateLaunchResponse(violations=found.violations, failure=found.failure)
 

@@ -1,5 +1,6 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -24,6 +25,7 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import launch_violations, resolve_job
+from isthmus_control_plane.validation.query_resolution import with_selected_assets
 from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
@@ -38,6 +40,8 @@ class Launch:
     requested_by: str
     #: Whether the caller chose the run's id, and so may have sent the same before.
     is_id_given: bool
+    #: What is to be selected besides, by what the location defines.
+    asset_queries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,10 @@ class Acceptor:
         if key not in seen.locations:
             raise await no_such_location(tx, key)
         definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
+        asked = with_selected_assets(_as_launch(built, launch.asset_queries), definitions=definitions)
+        del built.asset_selection[:]
+        built.asset_selection.extend(asked.asset_selection)
         if definitions is not None:
-            asked = _as_launch(built)
             refuse(launch_violations(asked, definitions=definitions))
             built.job_name = resolve_job(asked, definitions=definitions)
         lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
@@ -161,7 +167,7 @@ def _ref(new: NewRun) -> AttemptRef:
     return AttemptRef(new.run_id, new.attempt)
 
 
-def _as_launch(request: RunRequest) -> api.LaunchRunRequest:
+def _as_launch(request: RunRequest, asset_queries: Iterable[str] = ()) -> api.LaunchRunRequest:
     """Return the part of a request that the definitions can be asked about."""
     return api.LaunchRunRequest(
         location=request.location,
@@ -170,6 +176,7 @@ def _as_launch(request: RunRequest) -> api.LaunchRunRequest:
         asset_selection=request.asset_selection,
         check_selection=request.check_selection,
         partition_key=request.partition_key,
+        asset_queries=asset_queries,
     )
 
 
@@ -177,6 +184,10 @@ def _same(existing: Run, launch: Launch) -> Run:
     """Return the run of a repeated call; refuse a call that wants another run under its id."""
     stored, wanted = RunRequest.FromString(existing.request), launch.request
     stored.run.CopyFrom(wanted.run)
+    if launch.asset_queries:
+        # They were resolved when the run was accepted, and may select something else by now.
+        del stored.asset_selection[:]
+        stored.asset_selection.extend(wanted.asset_selection)
     if not wanted.job_name:
         # It was resolved when the run was accepted.
         stored.job_name = ""

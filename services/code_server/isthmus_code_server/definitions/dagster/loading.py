@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus_code_server.definitions.dagster.loaded.sources import keep_sources
 from isthmus_code_server.definitions.dagster.surrounding.instance_file import InstanceFile, read_instance_file
 from isthmus_code_server.definitions.dagster.surrounding.surroundings import Surroundings
 from isthmus_code_server.definitions.dagster.values.failure import failure_from_plain_exception
@@ -48,6 +49,7 @@ def load_definitions(source: DefinitionsSource, home: Path, *, is_for_one_run: b
         _enter(source)
         file = _instance_file()
         found = find_repositories(source, is_lazy=is_for_one_run)
+        keep_sources(sys.path[0], os.getcwd())  # noqa: PTH109  # sys.path holds text
         return _definitions(found, Surroundings(home=home, file=file), is_for_one_run=is_for_one_run)
     except DefinitionsLoadError:
         raise

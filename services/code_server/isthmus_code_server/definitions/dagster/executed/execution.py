@@ -270,6 +270,7 @@ def _fill_failure(body: pb.RunFailed, event: "DagsterEvent | None", *, death: pb
     first = getattr(data, "first_step_failure_event", None)
     if first is not None:
         body.failure.CopyFrom(failure_from_step(first.step_failure_data))
+        body.step_key = first.step_key or ""
     elif getattr(data, "error", None) is not None:
         body.failure.CopyFrom(user_failure(data.error))
 
