@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, ReexecuteRunRequest
-from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_cli.errors import InputError
 
@@ -31,6 +30,8 @@ class RunChoices:
     partition: str = ""
     tags: tuple[str, ...] = ()
     run_id: str = ""
+    #: The checks of the assets are left out.
+    is_without_checks: bool = False
 
 
 def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequence[Location]) -> RunTarget:
@@ -74,7 +75,9 @@ def launch_request(target: RunTarget, *, choices: RunChoices) -> LaunchRunReques
         job_name=target.job_name,
         run_config_json=choices.run_config_json,
         op_selection=[op for option in choices.ops for op in split_list(option)],
-        asset_selection=[parse_asset(asset) for option in choices.assets for asset in split_list(option)],
+        # Left as it was typed: only who knows the keys can tell which of their characters mean something.
+        asset_queries=choices.assets,
+        has_check_selection=choices.is_without_checks,
         partition_key=choices.partition,
         tags=parse_tags(choices.tags),
         requested_by=person(),
@@ -118,18 +121,6 @@ def parse_tags(options: Sequence[str]) -> dict[str, str]:
             raise InputError(f"--tag {option} is no tag.", remedy="Write --tag key=value")
         tags[key] = value
     return tags
-
-
-def parse_asset(text: str) -> AssetKey:
-    """Read an asset key, its parts joined by slashes.
-
-    Raises:
-        InputError: When a part is empty.
-    """
-    parts = text.split("/")
-    if not all(parts):
-        raise InputError(f"--assets: {text!r} is no asset key.", remedy="Write keys as a/b, several as a/b,c")
-    return AssetKey(path=parts)
 
 
 def split_list(option: str) -> list[str]:

@@ -203,6 +203,16 @@ def test_checks_tell_their_result(assets: Definitions) -> None:
     assert positive.metadata[0].value.int == 6
 
 
+@pytest.mark.parametrize("selected", [("source", "summed"), ()])
+def test_assets_are_made_without_their_checks(assets: Definitions, selected: tuple[str, ...]) -> None:
+    request = run_request("numbers", assets=selected)
+    request.has_check_selection = True
+    events = execute(assets, request)
+    made = {"/".join(e.asset_materialized.asset.path) for e in of_body(events, "asset_materialized")}
+    assert made == (set(selected) or {"source", "summed"})
+    assert not [*of_body(events, "asset_check_planned"), *of_body(events, "asset_check_evaluated")]
+
+
 def test_selected_checks_alone_are_executed(assets: Definitions) -> None:
     execute(assets, run_request("numbers", run_id="before"))
     events = execute(assets, run_request("numbers", checks=[("summed", "is_small")]))

@@ -64,9 +64,11 @@ def test_a_tag_needs_key_and_value(tag: str) -> None:
         launch_request(RunTarget("etl", "nightly"), choices=RunChoices(tags=(tag,)))
 
 
-def test_an_asset_key_has_no_empty_part() -> None:
-    with pytest.raises(InputError, match="is no asset key"):
-        launch_request(RunTarget("etl", ""), choices=RunChoices(assets=("a//b",)))
+def test_assets_are_sent_as_they_were_typed() -> None:
+    choices = RunChoices(assets=("has,comma", "s3://bucket/x", "group:raw and not key:a*"), is_without_checks=True)
+    request = launch_request(RunTarget("etl", ""), choices=choices)
+    assert list(request.asset_queries) == ["has,comma", "s3://bucket/x", "group:raw and not key:a*"]
+    assert request.has_check_selection
 
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)

@@ -316,6 +316,7 @@ async def _request(
     choices = RunChoices(
         run_config_json=run_config_json,
         assets=tuple(options.assets),
+        is_without_checks=options.no_checks,
         ops=tuple(options.ops),
         partition=options.partition,
         tags=tuple(options.tags),

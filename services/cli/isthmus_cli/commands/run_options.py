@@ -40,8 +40,13 @@ class RequestOptions(PrintOptions):
     ] = field(default_factory=list)
     assets: Annotated[
         list[str],
-        Option(metavar="KEYS", help="Assets to materialize: a,b/c", show_default=False),
+        Option(
+            metavar="ASSETS",
+            help="Assets to materialize: keys, as in a,b/c, or Dagster's selection language: 'a+', 'group:sales', '*'.",
+            show_default=False,
+        ),
     ] = field(default_factory=list)
+    no_checks: Annotated[bool, Option("--no-checks", help="Leave the checks of the assets out.")] = False
     ops: Annotated[
         list[str],
         Option(metavar="OPS", help="Ops to execute, in the framework's selection syntax.", show_default=False),

@@ -21,6 +21,7 @@ from isthmus_control_plane.key import DEFAULT, AgentKey, LocationKey
 from isthmus_control_plane.questions import Questions, Respondent
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.definition import launch_violations
+from isthmus_control_plane.validation.query_resolution import with_selected_assets
 from isthmus_control_plane.validation.refusal import refuse
 
 
@@ -59,6 +60,7 @@ class QuestionDesk:
                 raise await no_such_location(tx, key)
             respondent = _serving(key, seen=seen)
             definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
+        request = with_selected_assets(request, definitions=definitions)
         if definitions is not None:
             known = launch_violations(request, definitions=definitions)
             if known:

@@ -49,6 +49,7 @@ class RunDesk:
                 request=run_request(request),
                 requested_by=request.requested_by,
                 is_id_given=bool(request.run_id),
+                asset_queries=tuple(request.asset_queries),
             )
         )
 
@@ -128,6 +129,7 @@ def run_request(request: api.LaunchRunRequest) -> RunRequest:
         op_selection=request.op_selection,
         asset_selection=request.asset_selection,
         check_selection=request.check_selection,
+        has_check_selection=request.has_check_selection,
         partition_key=request.partition_key,
         tags=request.tags,
     )
