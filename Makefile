@@ -35,6 +35,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
+	@.venv/bin/mypy --no-error-summary scripts/record-tutorial
 	@.venv/bin/mypy --no-error-summary scripts/release-contract
 	@.venv/bin/mypy --no-error-summary scripts/pythons
 	@.venv/bin/mypy --no-error-summary scripts/stack
