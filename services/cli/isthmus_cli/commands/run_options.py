@@ -104,8 +104,8 @@ class LogsOptions(OneRunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReexecuteOptions(OneRunOptions):
-    """`run reexecute`."""
+class RerunOptions(OneRunOptions):
+    """`run rerun`."""
 
     from_failure: Annotated[bool, Option("--from-failure", help="Only the steps that failed or never ran.")] = False
     steps: Annotated[
@@ -124,11 +124,22 @@ class ReexecuteOptions(OneRunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TerminateOptions(OneRunOptions):
-    """`run terminate`."""
+class CancelOptions(OneRunOptions):
+    """`run cancel`."""
 
     wait: Annotated[bool, Option("-w --wait", help="Return when the run has ended; exit with its state.")] = False
     grace: Annotated[float, Option(metavar="SECONDS", help="How long it may clean up.", min=0.0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteOptions(PrintOptions):
+    """`run delete`."""
+
+    runs: Annotated[
+        list[str],
+        Argument(metavar="RUN...", help="Ids or beginnings of them, latest, -1 and so on.", takes_places=True),
+    ]
+    yes: Annotated[bool, Option("-y --yes", help="Do not ask.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +160,7 @@ class ListOptions(ListingOptions):
         str,
         Option(metavar="WHEN", help="Queued after: 30m, 2h, 7d, or a date and time.", show_default=False),
     ] = ""
+    quiet: Annotated[bool, Option("-q --quiet", help="The runs' ids alone.")] = False
     limit: Annotated[int, Option(metavar="N", help="At the most so many.", min=1, max=500)] = 20
     page: Annotated[
         str, Option(metavar="TOKEN", help="The next page, as the last one named it.", show_default=False)

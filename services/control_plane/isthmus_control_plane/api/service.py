@@ -14,6 +14,7 @@ from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -38,6 +39,7 @@ class Desks:
     questions: QuestionDesk
     logs: LogDesk
     reexecution: ReexecutionDesk
+    deletion: DeletionDesk
 
 
 class ControlPlaneService(ControlPlaneServicer):
@@ -124,6 +126,10 @@ class ControlPlaneService(ControlPlaneServicer):
 
     async def _described(self, run: Run) -> api.Run:
         return message.run(run, tags=(await self._desks.runs.tags([run])).get(run.run_id))
+
+    async def DeleteRun(self, request: api.DeleteRunRequest, context: _Context) -> api.DeleteRunResponse:
+        await self._desks.deletion.delete(request)
+        return api.DeleteRunResponse()
 
     async def StreamLogs(
         self, request: api.StreamLogsRequest, context: _Context

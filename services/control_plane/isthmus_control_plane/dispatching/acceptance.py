@@ -18,6 +18,7 @@ from isthmus_control_plane.commands import command
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.dispatching.queue import Wait
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError
 from isthmus_control_plane.fleet import world
@@ -53,6 +54,8 @@ class _Plan:
     request: RunRequest
     requested_by: str
     verdict: queue.Verdict
+    #: How long after its dispatch its launch expires.
+    lifetime: timedelta
     #: What its job is tagged with.
     job_tags: Mapping[str, str]
 
@@ -122,8 +125,9 @@ class Acceptor:
             refuse(launch_violations(asked, definitions=definitions))
             built.job_name = resolve_job(asked, definitions=definitions)
         job = definitions.jobs.get(built.job_name) if definitions is not None else None
+        lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
         verdict = queue.decide(key, fleet=seen.fleet)
-        return _Plan(deployment, built, launch.requested_by, verdict, job.tags if job is not None else {})
+        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, job.tags if job is not None else {})
 
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
@@ -131,8 +135,7 @@ class Acceptor:
         if isinstance(plan.verdict, Wait):
             return await _queue(tx, replace(new, message=plan.verdict.reason))
         agent = plan.verdict.agent
-        lifetime = timedelta(seconds=self._core.settings.launch_timeout_s)
-        instruction = command.launch(agent, request=plan.request, at=at, lifetime=lifetime)
+        instruction = command.launch(agent, request=plan.request, at=at, lifetime=plan.lifetime)
         news = [
             history.queued(_ref(new), requested_by=new.requested_by, at=at),
             history.dispatched(_ref(new), agent=agent.name, instruction_id=instruction.id, at=at),
