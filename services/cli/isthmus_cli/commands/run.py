@@ -190,27 +190,38 @@ async def _list(options: ListOptions) -> int:
 
 @command(app, "logs", options=LogsOptions)
 def logs(options: LogsOptions) -> None:
-    """Print what the run wrote to stdout and stderr, each to where it belongs.
+    """Print what the run wrote: on a terminal merged by time, with the steps' names, without DEBUG.
 
-    The output is fetched from the user's environment; the control plane keeps none of it.
+    In a pipe the bytes come as they are, stdout to stdout and stderr to stderr, unless --level, --since or --tail choose
+    among the lines. The output is fetched from the user's environment; the control plane keeps none of it.
     """
     run_to_end(_logs(options))
 
 
 async def _logs(options: LogsOptions) -> int:
+    import asyncio
+
+    from isthmus_cli.log_view import Wanted, print_merged
     from isthmus_cli.logs import print_logs, streams_of
     from isthmus_cli.run_name import id_of
+    from isthmus_cli.view.output import note
 
+    streams = streams_of("stdout" if options.value else options.stream)
+    wanted = Wanted.of(level=options.level, since=options.since, tail=options.tail)
     async with connected(options) as client:
-        streams = streams_of("stdout" if options.value else options.stream)
+        run_id = await id_of(client, options.run)
         chunks = client.stream_logs(
-            await id_of(client, options.run),
-            streams=streams,
-            follow=options.follow,
-            step_key=options.step,
-            value=options.value,
+            run_id, streams=streams, follow=options.follow, step_key=options.step, value=options.value
         )
-        await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
+        try:
+            if options.is_read_by_a_person(sys.stdout):
+                await print_merged(chunks, wanted=wanted, is_following=options.follow)
+            else:
+                await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
+        except asyncio.CancelledError:
+            if options.follow:
+                note(f"\nNothing was cancelled. Come back: isthmus run logs -f {brief_id(run_id)}")
+            raise
     return 0
 
 
