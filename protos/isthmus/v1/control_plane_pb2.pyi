@@ -1030,6 +1030,37 @@ class TerminateRunRequest(google.protobuf.message.Message):
 global___TerminateRunRequest = TerminateRunRequest
 
 @typing.final
+class DeleteRunRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    RUN_ID_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    run_id: builtins.str
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        run_id: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "requested_by", b"requested_by", "run_id", b"run_id"]) -> None: ...
+
+global___DeleteRunRequest = DeleteRunRequest
+
+@typing.final
+class DeleteRunResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___DeleteRunResponse = DeleteRunResponse
+
+@typing.final
 class StreamLogsRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -13,6 +13,7 @@ from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -67,6 +68,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         questions=QuestionDesk(core, questions=questions, memory=memory),
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
+        deletion=DeletionDesk(core),
     )
     leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
     return Parts(

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 from isthmus_cli.command import Group, command
 from isthmus_cli.commands.run_options import (
+    CancelOptions,
+    DeleteOptions,
     LaunchOptions,
     ListOptions,
     LogsOptions,
     OneRunOptions,
-    ReexecuteOptions,
     RequestOptions,
-    TerminateOptions,
+    RerunOptions,
     WatchOptions,
 )
 from isthmus_cli.run_name import brief_id
@@ -50,7 +51,7 @@ async def _launch(options: LaunchOptions) -> int:
         return await _after_launch(client, launched.run, options=options)
 
 
-async def _after_launch(client: "ControlPlaneClient", run: "Run", *, options: LaunchOptions | ReexecuteOptions) -> int:
+async def _after_launch(client: "ControlPlaneClient", run: "Run", *, options: LaunchOptions | RerunOptions) -> int:
     from isthmus_cli.view.output import note, print_document, print_lines
 
     run_id = run.request.run.run_id
@@ -128,7 +129,7 @@ async def _watch(client: "ControlPlaneClient", *, run_id: str, is_json: bool, af
         return await show_run(client.watch_run(run_id, after_position=after_position), is_json=is_json)
     except asyncio.CancelledError:
         short = brief_id(run_id)
-        note(f"\nThe run goes on. Come back: isthmus run watch {short}\nEnd it:    isthmus run terminate {short}")
+        note(f"\nThe run goes on.\nCome back:   isthmus run watch {short}\nEnd it:      isthmus run cancel {short}")
         raise
 
 
@@ -176,6 +177,8 @@ async def _list(options: ListOptions) -> int:
         page = await client.list_runs(query)
     if options.is_json:
         print_document(page)
+    elif options.quiet:
+        print_lines([run.request.run.run_id for run in page.runs])
     elif page.runs:
         print_lines(run_table(page.runs, paint=Paint.of(), room=options.room))
         if page.next_page_token:
@@ -187,40 +190,51 @@ async def _list(options: ListOptions) -> int:
 
 @command(app, "logs", options=LogsOptions)
 def logs(options: LogsOptions) -> None:
-    """Print what the run wrote to stdout and stderr, each to where it belongs.
+    """Print what the run wrote: on a terminal merged by time, with the steps' names, without DEBUG.
 
-    The output is fetched from the user's environment; the control plane keeps none of it.
+    In a pipe the bytes come as they are, stdout to stdout and stderr to stderr, unless --level, --since or --tail choose
+    among the lines. The output is fetched from the user's environment; the control plane keeps none of it.
     """
     run_to_end(_logs(options))
 
 
 async def _logs(options: LogsOptions) -> int:
+    import asyncio
+
+    from isthmus_cli.log_view import Wanted, print_merged
     from isthmus_cli.logs import print_logs, streams_of
     from isthmus_cli.run_name import id_of
+    from isthmus_cli.view.output import note
 
+    streams = streams_of("stdout" if options.value else options.stream)
+    wanted = Wanted.of(level=options.level, since=options.since, tail=options.tail)
     async with connected(options) as client:
-        streams = streams_of("stdout" if options.value else options.stream)
+        run_id = await id_of(client, options.run)
         chunks = client.stream_logs(
-            await id_of(client, options.run),
-            streams=streams,
-            follow=options.follow,
-            step_key=options.step,
-            value=options.value,
+            run_id, streams=streams, follow=options.follow, step_key=options.step, value=options.value
         )
-        await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
+        try:
+            if options.is_read_by_a_person(sys.stdout):
+                await print_merged(chunks, wanted=wanted, is_following=options.follow)
+            else:
+                await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
+        except asyncio.CancelledError:
+            if options.follow:
+                note(f"\nNothing was cancelled. Come back: isthmus run logs -f {brief_id(run_id)}")
+            raise
     return 0
 
 
-@command(app, "reexecute", options=ReexecuteOptions)
-def reexecute(options: ReexecuteOptions) -> None:
+@command(app, "rerun", options=RerunOptions)
+def rerun(options: RerunOptions) -> None:
     """Launch a run that does again what an ended run did, or the part of it that failed.
 
     Exit code with --watch: 0 succeeded, 1 failed, 3 canceled.
     """
-    run_to_end(_reexecute(options))
+    run_to_end(_rerun(options))
 
 
-async def _reexecute(options: ReexecuteOptions) -> int:
+async def _rerun(options: RerunOptions) -> int:
     from isthmus_cli.run_name import id_of
     from isthmus_cli.run_request import reexecution
 
@@ -236,16 +250,16 @@ async def _reexecute(options: ReexecuteOptions) -> int:
         return await _after_launch(client, run, options=options)
 
 
-@command(app, "terminate", options=TerminateOptions)
-def terminate(options: TerminateOptions) -> None:
+@command(app, "cancel", options=CancelOptions)
+def cancel(options: CancelOptions) -> None:
     """Ask for a run's end: it may clean up, then it is killed.
 
     A run is CANCELED only when its process is proven gone.
     """
-    run_to_end(_terminate(options))
+    run_to_end(_cancel(options))
 
 
-async def _terminate(options: TerminateOptions) -> int:
+async def _cancel(options: CancelOptions) -> int:
     from isthmus_cli.run_name import id_of
     from isthmus_cli.run_request import person
     from isthmus_cli.view.output import print_document, print_lines
@@ -266,6 +280,30 @@ async def _terminate(options: TerminateOptions) -> int:
     else:
         print_lines([Paint.of().run_state(run.state)])
     return 0
+
+
+@command(app, "delete", options=DeleteOptions)
+def delete(options: DeleteOptions) -> None:
+    """Delete runs that have ended, with their history.
+
+    What assets are asked about stays: the newest materialization, the newest evaluation of a check. A run that goes on is
+    not deleted: cancel it first.
+    """
+    run_to_end(_delete(options))
+
+
+async def _delete(options: DeleteOptions) -> int:
+    from isthmus_cli.deletion import confirm, delete_runs
+
+    async with connected(options) as client:
+        runs = [await client.find_run(name) for name in options.runs]
+        if not options.yes:
+            confirm(runs)
+        return await delete_runs(client, runs, is_json=options.is_json)
+
+
+app.alias("terminate", of="cancel")
+app.alias("reexecute", of="rerun")
 
 
 def _config_of(options: RequestOptions) -> str:

@@ -1,7 +1,7 @@
 """The options of `isthmus run …`."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TextIO
 
 from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 
@@ -97,15 +97,32 @@ class LogsOptions(OneRunOptions):
     follow: Annotated[bool, Option("-f --follow", help="Go on until the run has ended.")] = False
     stream: Annotated[str | None, Option(metavar="stdout|stderr", help="One of the two; both otherwise.")] = None
     step: Annotated[str, Option("-s --step", metavar="STEP", help="One step's.", show_default=False)] = ""
+    level: Annotated[
+        str,
+        Option(
+            metavar="LEVEL", help="Records from this level up; info, unless debug is asked for.", show_default=False
+        ),
+    ] = ""
+    since: Annotated[
+        str, Option(metavar="WHEN", help="What was written after: 30m, 2h, or a date and time.", show_default=False)
+    ] = ""
+    tail: Annotated[int | None, Option("-n --tail", metavar="N", help="The last N lines.", min=0)] = None
+    raw: Annotated[bool, Option("--raw", help="The bytes as they are, as in a pipe.")] = False
     value: Annotated[
         str,
         Option(metavar="SHA256", help="A value that was cut out of an event, by its hash.", show_default=False),
     ] = ""
 
+    def is_read_by_a_person(self, stream: TextIO) -> bool:
+        """Tell whether lines are wanted rather than bytes."""
+        if self.is_json or self.value or self.raw:
+            return False
+        return stream.isatty() or bool(self.level or self.since or self.tail is not None)
+
 
 @dataclass(frozen=True, kw_only=True)
-class ReexecuteOptions(OneRunOptions):
-    """`run reexecute`."""
+class RerunOptions(OneRunOptions):
+    """`run rerun`."""
 
     from_failure: Annotated[bool, Option("--from-failure", help="Only the steps that failed or never ran.")] = False
     steps: Annotated[
@@ -124,11 +141,22 @@ class ReexecuteOptions(OneRunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TerminateOptions(OneRunOptions):
-    """`run terminate`."""
+class CancelOptions(OneRunOptions):
+    """`run cancel`."""
 
     wait: Annotated[bool, Option("-w --wait", help="Return when the run has ended; exit with its state.")] = False
     grace: Annotated[float, Option(metavar="SECONDS", help="How long it may clean up.", min=0.0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteOptions(PrintOptions):
+    """`run delete`."""
+
+    runs: Annotated[
+        list[str],
+        Argument(metavar="RUN...", help="Ids or beginnings of them, latest, -1 and so on.", takes_places=True),
+    ]
+    yes: Annotated[bool, Option("-y --yes", help="Do not ask.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +177,7 @@ class ListOptions(ListingOptions):
         str,
         Option(metavar="WHEN", help="Queued after: 30m, 2h, 7d, or a date and time.", show_default=False),
     ] = ""
+    quiet: Annotated[bool, Option("-q --quiet", help="The runs' ids alone.")] = False
     limit: Annotated[int, Option(metavar="N", help="At the most so many.", min=1, max=500)] = 20
     page: Annotated[
         str, Option(metavar="TOKEN", help="The next page, as the last one named it.", show_default=False)

@@ -12,6 +12,7 @@ _WRITTEN = {
     "parent_run_id": "",
     "run_config": "config",
     "run_config_json": "config",
+    "asset_queries": "--assets",
     "asset_selection": "--assets",
     "check_selection": "--assets",
     "op_selection": "--ops",

@@ -187,6 +187,14 @@ def list_runs(request: api.ListRunsQuery) -> list[Violation]:
     return violations
 
 
+def delete_run(request: api.DeleteRunRequest) -> list[Violation]:
+    """List the faults of a DeleteRun request."""
+    return [
+        *of_run(deployment=request.deployment, run_id=request.run_id),
+        *field.text(request.requested_by, field="requested_by", max_chars=MAX_TEXT),
+    ]
+
+
 def terminate_run(request: api.TerminateRunRequest) -> list[Violation]:
     """List the faults of a TerminateRun request."""
     return [
