@@ -127,6 +127,22 @@ async def test_assets_without_a_job_run_in_the_implicit_job_also_when_it_is_know
             assert late.request.job_name == "__ASSET_JOB"
 
 
+async def test_a_run_has_the_tags_of_its_job_and_its_partition_under_its_own(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        run = await stand.launch(partition_key="north", tags={"tier": "2", "why": "x"})
+        tags = {"team": "core", "tier": "2", "why": "x", "dagster/partition": "north"}
+        assert dict(run.tags) == tags
+        assert dict((await stand.run(run.request.run.run_id)).tags) == tags
+        # What was asked for stays apart.
+        assert dict(run.request.tags) == {"tier": "2", "why": "x"}
+        await stand.launch()
+        (found,) = (await stand.stub.ListRuns(api.ListRunsQuery(tags={"team": "core", "tier": "2"}))).runs
+        assert (found.request.run.run_id, dict(found.tags)) == (run.request.run.run_id, tags)
+
+
 async def test_asset_queries_select_by_what_the_location_defines(broker_url: str, database_url: str) -> None:
     async with control_plane(broker_url, database_url) as stand:
         await stand.create_agent()

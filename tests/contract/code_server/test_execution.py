@@ -100,6 +100,8 @@ def test_a_raised_failure_keeps_description_and_metadata(jobs: Definitions) -> N
     events = execute(jobs, run_request("failing_with_metadata"))
     failure = of_body(events, "step_failed")[0].step_failed.failure
     assert failure.description == "too few rows"
+    # Dagster's own word for a failure that is raised on purpose.
+    assert (failure.label, failure.source) == ("intentional-failure", "FRAMEWORK_ERROR")
     metadata = {entry.label: entry.value for entry in failure.metadata}
     assert metadata["rows"].int == 3
     assert metadata["where"].url == "https://example.com"

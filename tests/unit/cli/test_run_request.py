@@ -30,6 +30,7 @@ TWO = [location("etl", "nightly"), location("ml", "train")]
         ([], True, ONE, RunTarget("etl", "")),
         (["ml"], True, TWO, RunTarget("ml", "")),
         (["nightly"], True, ONE, RunTarget("etl", "nightly")),
+        (["train"], False, TWO, RunTarget("ml", "train")),
     ],
 )
 def test_the_words_name_location_and_job(
@@ -43,8 +44,6 @@ def test_the_words_name_location_and_job(
     [
         ([], False, ONE, "etl nightly"),
         ([], False, [], "isthmus location apply"),
-        (["train"], False, TWO, "one of: ml"),
-        (["unknown"], False, TWO, "one of: etl, ml"),
         ([], True, TWO, "one of: etl, ml"),
         (["nightly"], False, [], "isthmus location apply"),
     ],
@@ -56,6 +55,11 @@ def test_an_open_choice_is_an_error_that_lists_the_choices(
         resolve_target(words, has_assets=has_assets, locations=locations)
     assert remedy in caught.value.remedy
     assert "__ASSET_JOB" not in caught.value.remedy
+
+
+def test_a_job_that_no_location_has_is_told_with_near_ones() -> None:
+    with pytest.raises(InputError, match=r"There is no job or location 'trein'.*train"):
+        resolve_target(["trein"], has_assets=False, locations=TWO)
 
 
 @pytest.mark.parametrize("tag", ["x", "=x", ""])

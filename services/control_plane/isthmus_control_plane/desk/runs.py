@@ -1,5 +1,6 @@
 """Runs: launched, shown, listed and ended."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -65,6 +66,13 @@ class RunDesk:
         async with self._core.database.read() as tx:
             run = await find_named(tx, request)
         return self._waits.explained(run)
+
+    async def tags(self, those: Sequence[Run]) -> Mapping[str, Mapping[str, str]]:
+        """Return the tags that runs have now, by their ids."""
+        if not those:
+            return {}
+        async with self._core.database.read() as tx:
+            return await runs.tags(tx, [run.run_id for run in those])
 
     async def page(self, query: api.ListRunsQuery) -> RunPage:
         """Return a page of runs, newest first."""

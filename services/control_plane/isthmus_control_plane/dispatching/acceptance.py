@@ -1,6 +1,6 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -30,6 +30,8 @@ from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
 
+_PARTITION_TAG = "dagster/partition"
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -54,6 +56,8 @@ class _Plan:
     verdict: queue.Verdict
     #: How long after its dispatch its launch expires.
     lifetime: timedelta
+    #: What its job is tagged with.
+    job_tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,10 @@ class Acceptor:
         if definitions is not None:
             refuse(launch_violations(asked, definitions=definitions))
             built.job_name = resolve_job(asked, definitions=definitions)
+        job = definitions.jobs.get(built.job_name) if definitions is not None else None
         lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
-        return _Plan(deployment, built, launch.requested_by, queue.decide(key, fleet=seen.fleet), lifetime)
+        verdict = queue.decide(key, fleet=seen.fleet)
+        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, job.tags if job is not None else {})
 
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
@@ -159,8 +165,12 @@ def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
         request=request.SerializeToString(),
         queued_at=at,
         requested_by=plan.requested_by,
-        tags=dict(request.tags),
+        tags={**plan.job_tags, **_partition_tag(request), **request.tags},
     )
+
+
+def _partition_tag(request: RunRequest) -> dict[str, str]:
+    return {_PARTITION_TAG: request.partition_key} if request.partition_key else {}
 
 
 def _ref(new: NewRun) -> AttemptRef:
