@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import age, dedicated, job, launch, machine, memory, queue, table, telemetry, throughput
+from benchmarks import age, dedicated, head_of_line, job, launch, machine, memory, queue, table, telemetry, throughput
 from benchmarks.figure import Result
 from benchmarks.option import RUNS, Options
 from benchmarks.stand import Servers, servers
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "job": job.measure,
     "dedicated": dedicated.measure,
     "queue": queue.measure,
+    "head_of_line": head_of_line.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,
     "age": age.measure,

@@ -39,12 +39,14 @@ class AgentSettings(BaseSettings):
 
     #: Who this agent is, as in `isthmus agent create NAME`.
     name: Name
+    #: The deployment that it belongs to.
     deployment: Name = "default"
     #: AMQP address of the broker with the agent's account.
     broker_url: SecretStr = Field(validation_alias=_BROKER_VARIABLE)
     #: AMQP address that code servers are given; the agent's own when empty.
     code_server_broker_url: SecretStr = SecretStr("")
-    #: Everything that must survive a restart: servers, runs, the desired set. See `folder` for the default.
+    #: Everything that must survive a restart: servers, runs, the desired set. A folder among the
+    #: user's state without it.
     data_dir: Path | None = None
     #: Where the sockets lie: short and private. A folder of this data_dir's own when not set.
     runtime_dir: Path | None = None
@@ -56,16 +58,19 @@ class AgentSettings(BaseSettings):
     container: str = ""
     #: The network of containers whose location names none: the broker must be reachable there.
     network: str = ""
-    #: Limits of containers whose location says nothing: memory like "2GB", processors, processes; 0 for none.
+    #: Memory of containers whose location says nothing of it; 0 for no limit.
     container_memory: ByteSize = ByteSize(0)
+    #: Processors of containers whose location says nothing of them, as in 1.5; 0 for no limit.
     container_cpus: float = Field(default=0.0, ge=0)
+    #: Processes and threads of containers whose location says nothing of them; 0 for no limit.
     container_pids: int = Field(default=DEFAULT_PIDS, ge=0)
     #: Seconds that a container may take to end before the engine kills it, when it is not the agent that stops it.
     container_stop_timeout_s: float = Field(default=30.0, ge=0)
     #: Seconds for which a container that failed is kept to be looked at.
     failed_containers_kept_s: float = Field(default=3600.0, ge=0)
-    #: How large a file of a container's output gets, like "10m", and how many of them are kept.
+    #: How large a file of a container's output gets, like "10m".
     container_log_max_size: str = Field(default="10m", pattern="^[0-9]+[kmg]?$")
+    #: How many files of a container's output are kept.
     container_log_max_files: int = Field(default=3, ge=1)
     #: How often pulling an image is tried.
     pull_tries: int = Field(default=3, ge=1)
@@ -80,7 +85,7 @@ class AgentSettings(BaseSettings):
     policy_file: Path | None = None
     #: The broker account that instructions must come from; any when empty.
     allowed_sender: str = ""
-    #: How many instructions may be in hand, per queue. A launch that waits for its location is one of them.
+    #: How many instructions may be in hand, per queue. One that waits for a location or a server is none of them.
     prefetch: int = Field(default=100, ge=1, le=1000)
     #: Seconds between two signs of life.
     heartbeat_s: float = Field(default=5.0, gt=0)
@@ -93,8 +98,9 @@ class AgentSettings(BaseSettings):
     cancel_grace_s: float = Field(default=30.0, gt=0)
     #: Seconds that an instruction in hand may take to finish when the agent stops.
     drain_timeout_s: float = Field(default=20.0, ge=0)
-    #: First wait before a code server that died is started again, seconds; it doubles up to the maximum.
+    #: First wait before a code server that died is started again; it doubles up to the maximum.
     restart_min_s: float = Field(default=0.5, gt=0)
+    #: Longest wait before a code server that died is started again.
     restart_max_s: float = Field(default=60.0, gt=0)
     #: Seconds for which the files of an ended run are kept; 0 for ever.
     run_files_kept_s: float = Field(default=7 * 86_400.0, ge=0)

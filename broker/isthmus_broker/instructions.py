@@ -10,6 +10,7 @@ from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_broker.acknowledgements import Acknowledgements
 from isthmus_broker.bounds import tame
 from isthmus_broker.consumer import Consumer, Delivery, Intake
 from isthmus_broker.errors import MalformedMessageError
@@ -127,6 +128,7 @@ class InstructionConsumer:
         self._tasks: asyncio.TaskGroup | None = None
         self._working: set[asyncio.Task[None]] = set()
         self._boundary = Boundary("instruction")
+        self._settling = {intake.queue: Acknowledgements() for intake in intakes}
         self._pauses = {
             intake.queue: RetryPauses(
                 places=prefetch // 2, minimum_s=settings.retry_min_s, maximum_s=settings.retry_max_s
@@ -167,24 +169,27 @@ class InstructionConsumer:
         """Let what is in hand go: the broker delivers it again, and what a handler has still to say of it is void."""
         for task in self._working:
             task.cancel()
+        self._settling = {queue: Acknowledgements() for queue in self._settling}
         if self._holding is not None:
             self._holding.note_lost()
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if self._tasks is None:
             return
-        task = self._tasks.create_task(self._work(delivery))
+        settling = self._settling[delivery.queue]
+        settling.note(delivery)
+        task = self._tasks.create_task(self._work(delivery, settling))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
-    async def _work(self, delivery: Delivery) -> None:
+    async def _work(self, delivery: Delivery, settling: Acknowledgements) -> None:
         # What a handler raises makes the instruction come again: the delivery limit bounds how often.
         settlement = Settlement.RETRY
         with self._boundary.guard(queue=delivery.queue, earlier_failures=delivery.earlier_failures):
             settlement = await self._judge(delivery)
         if settlement is Settlement.RETRY:
             await self._pauses[delivery.queue].wait(delivery.earlier_failures)
-        await delivery.settle(settlement)
+        await settling.settle(delivery, settlement)
 
     async def _judge(self, delivery: Delivery) -> Settlement:
         if self._allowed_sender is not None and delivery.sender != self._allowed_sender:

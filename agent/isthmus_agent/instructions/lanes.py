@@ -9,7 +9,7 @@ from isthmus.v1 import instruction_pb2 as instruction
 from isthmus_lifecycle.boundary import Boundary, keep_going
 
 from isthmus_agent.instructions.envelope import Envelope
-from isthmus_agent.instructions.intake import Entry
+from isthmus_agent.intake.journal import Entry
 from isthmus_agent.run_key import RunKey
 
 #: So many instructions of one lane are in hand at once; those behind them wait in their order, as files.

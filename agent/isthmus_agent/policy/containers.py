@@ -55,9 +55,11 @@ class ContainerPolicy(BaseModel):
     capabilities: tuple[str, ...] | None = None
     #: Whether containers may be privileged: those are root on the machine.
     privileged: bool = False
-    #: The most that a container may use. One that asks for nothing gets the agent's default, or this if that is less.
+    #: The most memory that a container may use. One that asks for none gets the agent's default, or this if that is less.
     max_memory: ByteSize | None = Field(default=None, gt=0)
+    #: The most processors that a container may use; the same holds for one that asks for none.
     max_cpus: float | None = Field(default=None, gt=0)
+    #: The most processes and threads that a container may have; the same holds for one that asks for none.
     max_pids: int | None = Field(default=None, gt=0)
 
 

@@ -92,7 +92,8 @@ class CodeServerServicer(object):
     def StartRun(self, request, context):
         """Starts an attempt, once: a second call for the same attempt tells of the first.
         Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
-        RESOURCE_EXHAUSTED when the server is dedicated to another run.
+        RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
+        trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +107,8 @@ class CodeServerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The attempts that live on this server.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -120,13 +122,15 @@ class CodeServerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Asks a schedule which runs it wants at a moment; nothing is started.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateSensor(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Asks a sensor which runs it wants; nothing is started.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

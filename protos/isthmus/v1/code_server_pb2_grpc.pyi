@@ -45,7 +45,8 @@ class CodeServerStub:
     ]
     """Starts an attempt, once: a second call for the same attempt tells of the first.
     Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
-    RESOURCE_EXHAUSTED when the server is dedicated to another run.
+    RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
+    trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
     """
 
     CancelRun: grpc.UnaryUnaryMultiCallable[
@@ -58,6 +59,7 @@ class CodeServerStub:
         isthmus.v1.code_server_pb2.ListRunsRequest,
         isthmus.v1.code_server_pb2.ListRunsResponse,
     ]
+    """The attempts that live on this server."""
 
     ReadLogs: grpc.UnaryStreamMultiCallable[
         isthmus.v1.code_server_pb2.ReadLogsRequest,
@@ -71,11 +73,13 @@ class CodeServerStub:
         isthmus.v1.code_server_pb2.EvaluateScheduleRequest,
         isthmus.v1.code_server_pb2.EvaluateScheduleResponse,
     ]
+    """Asks a schedule which runs it wants at a moment; nothing is started."""
 
     EvaluateSensor: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         isthmus.v1.code_server_pb2.EvaluateSensorResponse,
     ]
+    """Asks a sensor which runs it wants; nothing is started."""
 
     Attach: grpc.StreamStreamMultiCallable[
         isthmus.v1.code_server_pb2.AttachRequest,
@@ -111,7 +115,8 @@ class CodeServerAsyncStub:
     ]
     """Starts an attempt, once: a second call for the same attempt tells of the first.
     Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
-    RESOURCE_EXHAUSTED when the server is dedicated to another run.
+    RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
+    trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
     """
 
     CancelRun: grpc.aio.UnaryUnaryMultiCallable[
@@ -124,6 +129,7 @@ class CodeServerAsyncStub:
         isthmus.v1.code_server_pb2.ListRunsRequest,
         isthmus.v1.code_server_pb2.ListRunsResponse,
     ]
+    """The attempts that live on this server."""
 
     ReadLogs: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.code_server_pb2.ReadLogsRequest,
@@ -137,11 +143,13 @@ class CodeServerAsyncStub:
         isthmus.v1.code_server_pb2.EvaluateScheduleRequest,
         isthmus.v1.code_server_pb2.EvaluateScheduleResponse,
     ]
+    """Asks a schedule which runs it wants at a moment; nothing is started."""
 
     EvaluateSensor: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         isthmus.v1.code_server_pb2.EvaluateSensorResponse,
     ]
+    """Asks a sensor which runs it wants; nothing is started."""
 
     Attach: grpc.aio.StreamStreamMultiCallable[
         isthmus.v1.code_server_pb2.AttachRequest,
@@ -183,7 +191,8 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[isthmus.v1.code_server_pb2.StartRunResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.StartRunResponse]]:
         """Starts an attempt, once: a second call for the same attempt tells of the first.
         Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
-        RESOURCE_EXHAUSTED when the server is dedicated to another run.
+        RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
+        trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
         """
 
     @abc.abstractmethod
@@ -199,7 +208,8 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.code_server_pb2.ListRunsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.code_server_pb2.ListRunsResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.ListRunsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.code_server_pb2.ListRunsResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.ListRunsResponse]]:
+        """The attempts that live on this server."""
 
     @abc.abstractmethod
     def ReadLogs(
@@ -216,14 +226,16 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.code_server_pb2.EvaluateScheduleRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateScheduleResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateScheduleResponse]]: ...
+    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateScheduleResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateScheduleResponse]]:
+        """Asks a schedule which runs it wants at a moment; nothing is started."""
 
     @abc.abstractmethod
     def EvaluateSensor(
         self,
         request: isthmus.v1.code_server_pb2.EvaluateSensorRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateSensorResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateSensorResponse]]: ...
+    ) -> typing.Union[isthmus.v1.code_server_pb2.EvaluateSensorResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.EvaluateSensorResponse]]:
+        """Asks a sensor which runs it wants; nothing is started."""
 
     @abc.abstractmethod
     def Attach(

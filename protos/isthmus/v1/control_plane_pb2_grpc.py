@@ -114,6 +114,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.TerminateRunRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
                 )
+        self.DeleteRun = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/DeleteRun',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunResponse.FromString,
+                )
         self.StreamLogs = channel.unary_stream(
                 '/isthmus.v1.ControlPlane/StreamLogs',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.SerializeToString,
@@ -136,13 +141,15 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAgents(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Every agent of the deployment.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAgent(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One agent: how it fares, what it serves, and which runs live on it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -169,13 +176,15 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListLocations(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Every location of the deployment, without snapshots.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLocation(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One location, with what it defines where that is small.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -195,7 +204,8 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RemoveLocation(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Takes the location off its agents. Runs and their history stay.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -223,7 +233,8 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One run: what was asked for, how it stands, and why.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -236,7 +247,8 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Runs, the newest first, by state, job, location, tags and age.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -249,7 +261,16 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def TerminateRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRun(self, request, context):
+        """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+        newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -358,6 +379,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.TerminateRun,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TerminateRunRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Run.SerializeToString,
+            ),
+            'DeleteRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRun,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunResponse.SerializeToString,
             ),
             'StreamLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamLogs,
@@ -698,6 +724,23 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/TerminateRun',
             isthmus_dot_v1_dot_control__plane__pb2.TerminateRunRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/DeleteRun',
+            isthmus_dot_v1_dot_control__plane__pb2.DeleteRunRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.DeleteRunResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -36,11 +36,13 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListAgentsRequest,
         isthmus.v1.control_plane_pb2.ListAgentsResponse,
     ]
+    """Every agent of the deployment."""
 
     GetAgent: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetAgentRequest,
         isthmus.v1.control_plane_pb2.Agent,
     ]
+    """One agent: how it fares, what it serves, and which runs live on it."""
 
     RemoveAgent: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveAgentRequest,
@@ -64,11 +66,13 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListLocationsRequest,
         isthmus.v1.control_plane_pb2.ListLocationsResponse,
     ]
+    """Every location of the deployment, without snapshots."""
 
     GetLocation: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetLocationRequest,
         isthmus.v1.control_plane_pb2.Location,
     ]
+    """One location, with what it defines where that is small."""
 
     WatchLocation: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchLocationRequest,
@@ -86,6 +90,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
     ]
+    """Takes the location off its agents. Runs and their history stay."""
 
     LaunchRun: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
@@ -111,6 +116,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """One run: what was asked for, how it stands, and why."""
 
     FindRun: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.FindRunRequest,
@@ -122,6 +128,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
+    """Runs, the newest first, by state, job, location, tags and age."""
 
     WatchRun: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -133,6 +140,15 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.TerminateRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
+
+    DeleteRun: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DeleteRunRequest,
+        isthmus.v1.control_plane_pb2.DeleteRunResponse,
+    ]
+    """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+    newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+    """
 
     StreamLogs: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
@@ -157,11 +173,13 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListAgentsRequest,
         isthmus.v1.control_plane_pb2.ListAgentsResponse,
     ]
+    """Every agent of the deployment."""
 
     GetAgent: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetAgentRequest,
         isthmus.v1.control_plane_pb2.Agent,
     ]
+    """One agent: how it fares, what it serves, and which runs live on it."""
 
     RemoveAgent: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.RemoveAgentRequest,
@@ -185,11 +203,13 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListLocationsRequest,
         isthmus.v1.control_plane_pb2.ListLocationsResponse,
     ]
+    """Every location of the deployment, without snapshots."""
 
     GetLocation: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.GetLocationRequest,
         isthmus.v1.control_plane_pb2.Location,
     ]
+    """One location, with what it defines where that is small."""
 
     WatchLocation: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchLocationRequest,
@@ -207,6 +227,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
     ]
+    """Takes the location off its agents. Runs and their history stay."""
 
     LaunchRun: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
@@ -232,6 +253,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.GetRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """One run: what was asked for, how it stands, and why."""
 
     FindRun: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.FindRunRequest,
@@ -243,6 +265,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
+    """Runs, the newest first, by state, job, location, tags and age."""
 
     WatchRun: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -254,6 +277,15 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.TerminateRunRequest,
         isthmus.v1.control_plane_pb2.Run,
     ]
+    """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
+
+    DeleteRun: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DeleteRunRequest,
+        isthmus.v1.control_plane_pb2.DeleteRunResponse,
+    ]
+    """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+    newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+    """
 
     StreamLogs: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
@@ -281,14 +313,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.ListAgentsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAgentsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAgentsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAgentsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAgentsResponse]]:
+        """Every agent of the deployment."""
 
     @abc.abstractmethod
     def GetAgent(
         self,
         request: isthmus.v1.control_plane_pb2.GetAgentRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Agent, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Agent]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Agent, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Agent]]:
+        """One agent: how it fares, what it serves, and which runs live on it."""
 
     @abc.abstractmethod
     def RemoveAgent(
@@ -319,14 +353,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.ListLocationsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListLocationsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListLocationsResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListLocationsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListLocationsResponse]]:
+        """Every location of the deployment, without snapshots."""
 
     @abc.abstractmethod
     def GetLocation(
         self,
         request: isthmus.v1.control_plane_pb2.GetLocationRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Location, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Location]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Location, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Location]]:
+        """One location, with what it defines where that is small."""
 
     @abc.abstractmethod
     def WatchLocation(
@@ -349,7 +385,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.RemoveLocationRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.RemoveLocationResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RemoveLocationResponse]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.RemoveLocationResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RemoveLocationResponse]]:
+        """Takes the location off its agents. Runs and their history stay."""
 
     @abc.abstractmethod
     def LaunchRun(
@@ -382,7 +419,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.GetRunRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """One run: what was asked for, how it stands, and why."""
 
     @abc.abstractmethod
     def FindRun(
@@ -397,7 +435,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.ListRunsQuery,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListRunsPage]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListRunsPage]]:
+        """Runs, the newest first, by state, job, location, tags and age."""
 
     @abc.abstractmethod
     def WatchRun(
@@ -412,7 +451,18 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.TerminateRunRequest,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
+        """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
+
+    @abc.abstractmethod
+    def DeleteRun(
+        self,
+        request: isthmus.v1.control_plane_pb2.DeleteRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.DeleteRunResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.DeleteRunResponse]]:
+        """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+        newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+        """
 
     @abc.abstractmethod
     def StreamLogs(

@@ -470,27 +470,53 @@ global___Cut = Cut
 
 @typing.final
 class RunStarted(google.protobuf.message.Message):
+    """The run's process executes the job now."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     PID_FIELD_NUMBER: builtins.int
     STEP_KEYS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
     pid: builtins.int
     @property
     def step_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The steps that this run will execute, in the plan's order."""
+
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """The run's tags: its own over those of its partition and of its job."""
 
     def __init__(
         self,
         *,
         pid: builtins.int = ...,
         step_keys: collections.abc.Iterable[builtins.str] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["pid", b"pid", "step_keys", b"step_keys"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["pid", b"pid", "step_keys", b"step_keys", "tags", b"tags"]) -> None: ...
 
 global___RunStarted = RunStarted
 
 @typing.final
 class RunSucceeded(google.protobuf.message.Message):
+    """Every step is done, and no process of the run is left."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ENDED_PROCESSES_FIELD_NUMBER: builtins.int
@@ -507,15 +533,20 @@ global___RunSucceeded = RunSucceeded
 
 @typing.final
 class RunFailed(google.protobuf.message.Message):
+    """The run ended without success."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REASON_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
     EXIT_FIELD_NUMBER: builtins.int
     ENDED_PROCESSES_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     reason: global___RunReason.ValueType
     ended_processes: builtins.int
     """As for RunSucceeded."""
+    step_key: builtins.str
+    """The step whose failure is the run's; empty when it failed by itself."""
     @property
     def failure(self) -> global___Failure: ...
     @property
@@ -529,14 +560,17 @@ class RunFailed(google.protobuf.message.Message):
         failure: global___Failure | None = ...,
         exit: global___ProcessExit | None = ...,
         ended_processes: builtins.int = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["exit", b"exit", "failure", b"failure"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ended_processes", b"ended_processes", "exit", b"exit", "failure", b"failure", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ended_processes", b"ended_processes", "exit", b"exit", "failure", b"failure", "reason", b"reason", "step_key", b"step_key"]) -> None: ...
 
 global___RunFailed = RunFailed
 
 @typing.final
 class RunCanceled(google.protobuf.message.Message):
+    """Somebody asked for the run's end, and its process is proven gone."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REASON_FIELD_NUMBER: builtins.int
@@ -586,6 +620,8 @@ global___ProcessExit = ProcessExit
 
 @typing.final
 class RunQueued(google.protobuf.message.Message):
+    """The request for the run is stored."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REQUESTED_BY_FIELD_NUMBER: builtins.int
@@ -601,6 +637,8 @@ global___RunQueued = RunQueued
 
 @typing.final
 class RunDispatched(google.protobuf.message.Message):
+    """The launch was sent to an agent."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     AGENT_FIELD_NUMBER: builtins.int
@@ -619,6 +657,8 @@ global___RunDispatched = RunDispatched
 
 @typing.final
 class RunStarting(google.protobuf.message.Message):
+    """The agent gave the launch to a code server."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     AGENT_FIELD_NUMBER: builtins.int
@@ -637,6 +677,8 @@ global___RunStarting = RunStarting
 
 @typing.final
 class RunCancelRequested(google.protobuf.message.Message):
+    """Somebody asked for the run's end."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REQUESTED_BY_FIELD_NUMBER: builtins.int
@@ -663,10 +705,18 @@ class Failure(google.protobuf.message.Message):
     CONTEXT_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    LABEL_FIELD_NUMBER: builtins.int
     error_class: builtins.str
     message: builtins.str
     description: builtins.str
     """A description and metadata that the user's code attached."""
+    source: builtins.str
+    """Who failed, in the framework's own word: "USER_CODE_ERROR", "FRAMEWORK_ERROR", "INTERRUPT" and others; empty where
+    nobody says.
+    """
+    label: builtins.str
+    """What user code's failure is called; empty for an exception."""
     @property
     def stack(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Formatted frames, outermost first."""
@@ -687,15 +737,20 @@ class Failure(google.protobuf.message.Message):
         context: global___Failure | None = ...,
         description: builtins.str = ...,
         metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
+        source: builtins.str = ...,
+        label: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["cause", b"cause", "context", b"context"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cause", b"cause", "context", b"context", "description", b"description", "error_class", b"error_class", "message", b"message", "metadata", b"metadata", "stack", b"stack"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "context", b"context", "description", b"description", "error_class", b"error_class", "label", b"label", "message", b"message", "metadata", b"metadata", "source", b"source", "stack", b"stack"]) -> None: ...
 
 global___Failure = Failure
 
 @typing.final
 class StepStarted(google.protobuf.message.Message):
-    """--------------------------------------------------------------------------------------------------------------- step"""
+    """--------------------------------------------------------------------------------------------------------------- step
+
+    A step begins.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -717,6 +772,8 @@ global___StepStarted = StepStarted
 
 @typing.final
 class StepSucceeded(google.protobuf.message.Message):
+    """A step ended well."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     DURATION_S_FIELD_NUMBER: builtins.int
@@ -737,6 +794,8 @@ global___StepSucceeded = StepSucceeded
 
 @typing.final
 class StepFailed(google.protobuf.message.Message):
+    """A step ended with an error, and is not tried again."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FAILURE_FIELD_NUMBER: builtins.int
@@ -782,6 +841,8 @@ global___LogOffsets = LogOffsets
 
 @typing.final
 class StepSkipped(google.protobuf.message.Message):
+    """A step does not run, because an output that it needs was not made."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     def __init__(
@@ -792,6 +853,8 @@ global___StepSkipped = StepSkipped
 
 @typing.final
 class StepUpForRetry(google.protobuf.message.Message):
+    """A step ended with an error, and is to be tried again."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FAILURE_FIELD_NUMBER: builtins.int
@@ -817,6 +880,8 @@ global___StepUpForRetry = StepUpForRetry
 
 @typing.final
 class StepRestarted(google.protobuf.message.Message):
+    """A step begins again after an error."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RETRY_NUMBER_FIELD_NUMBER: builtins.int
@@ -837,6 +902,8 @@ global___StepRestarted = StepRestarted
 
 @typing.final
 class StepInput(google.protobuf.message.Message):
+    """An input of a step is there, and its type was checked."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     INPUT_NAME_FIELD_NUMBER: builtins.int
@@ -865,6 +932,8 @@ global___StepInput = StepInput
 
 @typing.final
 class StepOutput(google.protobuf.message.Message):
+    """A step gave an output, and its type was checked."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     OUTPUT_NAME_FIELD_NUMBER: builtins.int
@@ -900,6 +969,8 @@ global___StepOutput = StepOutput
 
 @typing.final
 class OutputHandled(google.protobuf.message.Message):
+    """An IO manager stored an output."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     OUTPUT_NAME_FIELD_NUMBER: builtins.int
@@ -922,6 +993,8 @@ global___OutputHandled = OutputHandled
 
 @typing.final
 class InputLoaded(google.protobuf.message.Message):
+    """An IO manager loaded an input."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     INPUT_NAME_FIELD_NUMBER: builtins.int
@@ -968,6 +1041,8 @@ global___AssetKey = AssetKey
 
 @typing.final
 class AssetMaterialized(google.protobuf.message.Message):
+    """An asset, or a partition of it, was made."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     @typing.final
@@ -1015,6 +1090,8 @@ global___AssetMaterialized = AssetMaterialized
 
 @typing.final
 class AssetObserved(google.protobuf.message.Message):
+    """An asset, or a partition of it, was looked at."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     @typing.final
@@ -1062,6 +1139,8 @@ global___AssetObserved = AssetObserved
 
 @typing.final
 class AssetPlanned(google.protobuf.message.Message):
+    """The run means to make an asset."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ASSET_FIELD_NUMBER: builtins.int
@@ -1082,6 +1161,8 @@ global___AssetPlanned = AssetPlanned
 
 @typing.final
 class AssetFailed(google.protobuf.message.Message):
+    """The run ended without making an asset that it had planned."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ASSET_FIELD_NUMBER: builtins.int
@@ -1105,6 +1186,8 @@ global___AssetFailed = AssetFailed
 
 @typing.final
 class AssetCheckPlanned(google.protobuf.message.Message):
+    """The run means to evaluate a check."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ASSET_FIELD_NUMBER: builtins.int
@@ -1128,6 +1211,8 @@ global___AssetCheckPlanned = AssetCheckPlanned
 
 @typing.final
 class AssetCheckEvaluated(google.protobuf.message.Message):
+    """A check of an asset was evaluated."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ASSET_FIELD_NUMBER: builtins.int
@@ -1196,7 +1281,10 @@ global___CheckedMaterialization = CheckedMaterialization
 
 @typing.final
 class LogMessage(google.protobuf.message.Message):
-    """------------------------------------------------------------------------------------------------------- logs, engine"""
+    """------------------------------------------------------------------------------------------------------- logs, engine
+
+    User code, or the framework, logged a line.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1222,6 +1310,8 @@ global___LogMessage = LogMessage
 
 @typing.final
 class EngineEvent(google.protobuf.message.Message):
+    """The framework tells of its own work, as of a step's process that it starts."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: builtins.int
@@ -1253,6 +1343,8 @@ global___EngineEvent = EngineEvent
 
 @typing.final
 class HookCompleted(google.protobuf.message.Message):
+    """A hook of a step ran."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     HOOK_NAME_FIELD_NUMBER: builtins.int
@@ -1268,6 +1360,8 @@ global___HookCompleted = HookCompleted
 
 @typing.final
 class HookFailed(google.protobuf.message.Message):
+    """A hook of a step raised."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     HOOK_NAME_FIELD_NUMBER: builtins.int
@@ -1288,6 +1382,8 @@ global___HookFailed = HookFailed
 
 @typing.final
 class HookSkipped(google.protobuf.message.Message):
+    """A hook of a step did not apply."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     HOOK_NAME_FIELD_NUMBER: builtins.int
@@ -1303,6 +1399,8 @@ global___HookSkipped = HookSkipped
 
 @typing.final
 class ExpectationResult(google.protobuf.message.Message):
+    """User code yielded an expectation's result."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IS_PASSED_FIELD_NUMBER: builtins.int
@@ -1328,6 +1426,8 @@ global___ExpectationResult = ExpectationResult
 
 @typing.final
 class ResourceEvent(google.protobuf.message.Message):
+    """Resources are being made ready, are ready, or could not be made."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     class _Phase:
@@ -1504,15 +1604,18 @@ class JobReference(google.protobuf.message.Message):
 
     JOB_NAME_FIELD_NUMBER: builtins.int
     LOCATION_NAME_FIELD_NUMBER: builtins.int
+    REPOSITORY_NAME_FIELD_NUMBER: builtins.int
     job_name: builtins.str
     location_name: builtins.str
+    repository_name: builtins.str
     def __init__(
         self,
         *,
         job_name: builtins.str = ...,
         location_name: builtins.str = ...,
+        repository_name: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location_name", b"location_name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location_name", b"location_name", "repository_name", b"repository_name"]) -> None: ...
 
 global___JobReference = JobReference
 
@@ -1864,6 +1967,8 @@ global___SnapshotPiece = SnapshotPiece
 
 @typing.final
 class AgentHeartbeat(google.protobuf.message.Message):
+    """The agent lives, and vouches for the runs that it names."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     STARTED_AT_FIELD_NUMBER: builtins.int
@@ -1960,6 +2065,8 @@ global___RunHeartbeat = RunHeartbeat
 
 @typing.final
 class InstructionResult(google.protobuf.message.Message):
+    """What became of an instruction. Each has exactly one."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     class _Outcome:

@@ -51,37 +51,51 @@ class _Entry(BaseModel):
 class MountEntry(_Entry):
     """A volume, by name, or a folder of the engine's machine, by absolute path, and where it appears."""
 
+    #: The volume's name, or the folder's absolute path.
     source: str
+    #: Where it appears in the container.
     target: str
+    #: Whether it can only be read.
     read_only: bool = False
 
 
 class LimitsEntry(_Entry):
     """What a container may use; 0 for the agent's default."""
 
+    #: Memory, as in 512MB or 1GiB, or bytes.
     memory: Size = 0
     #: Processors, as in 1.5.
     cpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    #: Processes and threads.
     pids: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 class ContainerEntry(_Entry):
     """What containers are made from. Empty values are the agent's choice."""
 
+    #: The image that the code runs in.
     image: str = ""
+    #: When the image is pulled; `if-missing` without it.
     pull_policy: Literal["", "always", "if-missing", "never"] = ""
     #: What starts the code server, in place of `isthmus-code-server`.
     command: list[str] = Field(default_factory=list)
+    #: `uid`, `uid:gid` or a name; without it, the image's own.
     user: str = ""
+    #: The networks that it is on; without them, the agent's default.
     networks: list[str] = Field(default_factory=list)
+    #: Volumes and folders that it is given.
     mounts: list[MountEntry] = Field(default_factory=list)
+    #: What it may use.
     limits: LimitsEntry = Field(default_factory=LimitsEntry)
     #: Paths that are writable and kept in memory, beside /tmp.
     tmpfs: list[str] = Field(default_factory=list)
+    #: Whether the image's own files may be changed.
     root_writable: bool = False
+    #: Capabilities beyond none at all, as in NET_RAW.
     capabilities: list[str] = Field(default_factory=list)
+    #: Whether it is root on the engine's machine: refused unless its owner allows it.
     privileged: bool = False
-    #: Seconds; 0 for the agent's default.
+    #: Seconds that it may take to end before it is killed; 0 for the agent's default.
     stop_timeout_s: Annotated[float, Field(ge=0)] = 0.0
 
     def to_spec(self) -> ContainerSpec:

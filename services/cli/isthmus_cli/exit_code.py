@@ -10,13 +10,19 @@ from isthmus_cli.errors import InputError
 class ExitCode(IntEnum):
     """What the command's end means."""
 
+    #: It worked; where a run was watched, it SUCCEEDED; where locations were applied, each of them serves.
     OK = 0
+    #: It failed: the run FAILED, a location does not load, or the present state does not allow the call.
     FAILED = 1
+    #: The input is wrong: an unknown option, an unreadable file, a request that is not accepted.
     INVALID = 2
+    #: The run that was watched was CANCELED.
     CANCELED = 3
+    #: What was named does not exist.
     NOT_FOUND = 4
+    #: No control plane answers, no agent serves the location, or the answer did not come in time. Trying again may help.
     UNAVAILABLE = 5
-    #: 128 + SIGINT: the person stopped looking.
+    #: The person stopped looking with Ctrl-C: 128 + SIGINT.
     INTERRUPTED = 130
 
 

@@ -9,6 +9,7 @@ from isthmus.v1.instruction_pb2 import (
     ISOLATION_DEDICATED,
     ISOLATION_SHARED,
     ISOLATION_UNSPECIFIED,
+    START_METHOD_FORK,
     START_METHOD_SPAWN,
     START_METHOD_UNSPECIFIED,
     CodeSource,
@@ -21,6 +22,7 @@ from isthmus_cli.yaml_text import parse_yaml
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 _ISOLATIONS = {"": ISOLATION_UNSPECIFIED, "shared": ISOLATION_SHARED, "dedicated": ISOLATION_DEDICATED}
+_STARTS = {"auto": START_METHOD_UNSPECIFIED, "fork": START_METHOD_FORK, "spawn": START_METHOD_SPAWN}
 _TARGETS = ("module", "file", "package", "autoload_defs_module")
 
 
@@ -29,26 +31,38 @@ class LocationEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    #: What it is called: 1 to 63 lower-case letters, digits, - and _, with a letter or digit at both ends.
     name: Annotated[str, Field(pattern=_NAME)]
+    #: The module that holds the definitions. Exactly one of the four targets is given.
     module: str = ""
+    #: The Python file that holds the definitions.
     file: str = ""
+    #: The package that holds the definitions.
     package: str = ""
+    #: The module below which a `dg` project has its definitions.
     autoload_defs_module: str = ""
+    #: The name of the definitions object; without it, the only one there.
     attribute: str = ""
+    #: Where relative paths start, and what comes first on `sys.path`.
     working_directory: str = ""
     #: The process's current directory; empty for the working directory.
     current_directory: str = ""
     #: Files of variables that the code server reads where they lie.
     env_files: list[str] = Field(default_factory=list)
+    #: The interpreter, where code servers are processes; without it, the agent's own.
     python: str = ""
-    #: How a run's process comes about: forked off one that has the project imported, or an interpreter of its own.
-    start: Literal["fork", "spawn"] = "fork"
+    #: How a run's process comes about: forked off one that has the project imported, an interpreter of its own, or
+    #: whichever of the two the code server finds to be right.
+    start: Literal["auto", "fork", "spawn"] = "auto"
     #: Whether what a run leaves running when it ends lives on.
     leave_children: bool = False
+    #: Agents of this pool may serve it; `default` without it.
     pool: str = ""
+    #: Variables for its code. Not for secrets: the control plane stores them.
     env: dict[str, str] = Field(default_factory=dict)
     #: Seconds that importing may take; 0 for the agent's default.
     load_timeout_s: Annotated[float, Field(ge=0)] = 0.0
+    #: What its containers are made from, on an agent whose host is Docker.
     container: ContainerEntry = Field(default_factory=ContainerEntry)
     #: Where runs execute; empty for the way of the agent's host.
     isolation: Literal["", "shared", "dedicated"] = ""
@@ -72,7 +86,7 @@ class LocationEntry(BaseModel):
             current_directory=self.current_directory,
             env_files=self.env_files,
             python_executable=self.python,
-            start=START_METHOD_SPAWN if self.start == "spawn" else START_METHOD_UNSPECIFIED,
+            start=_STARTS[self.start],
             leave_children=self.leave_children,
         )
         if self.module:

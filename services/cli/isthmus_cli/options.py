@@ -2,7 +2,10 @@
 
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+
+if TYPE_CHECKING:
+    from isthmus_cli.view.table import Room
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,8 @@ class Argument:
     help: str = ""
     #: Whether `-1` and the like are values here, not options.
     takes_places: bool = False
+    #: What the shell completes it with: a word that `isthmus_cli.completion` knows.
+    completes: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,15 @@ class Option:
     max: float | None = None
     envvar: str | None = None
     show_default: bool = True
+    #: As an argument's.
+    completes: str = ""
 
 
 class OutputFormat(StrEnum):
     """How results are printed."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
 
 
@@ -67,7 +75,9 @@ class PrintOptions(ServerOptions):
 
     output: Annotated[
         OutputFormat,
-        Option("-o --output", help="table is for people; json has stable field names."),
+        Option(
+            "-o --output", help="table fits the window, wide has all columns and cuts nothing, json has stable names."
+        ),
     ] = OutputFormat.TABLE
     json: Annotated[bool, Option("--json", help="The same as -o json.")] = False
 
@@ -75,3 +85,17 @@ class PrintOptions(ServerOptions):
     def is_json(self) -> bool:
         """Whether to print for scripts."""
         return self.json or self.output is OutputFormat.JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingOptions(PrintOptions):
+    """The options of a command that prints a table."""
+
+    no_headers: Annotated[bool, Option("--no-headers", help="Leave the table's head out.")] = False
+
+    @property
+    def room(self) -> "Room":
+        """The room that the table has."""
+        from isthmus_cli.view.table import Room
+
+        return Room.of(is_wide=self.output is OutputFormat.WIDE, has_head=not self.no_headers)

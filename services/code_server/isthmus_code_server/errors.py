@@ -64,6 +64,20 @@ class EnvFileError(PermanentCodeServerError):
         super().__init__(f"The variables cannot be loaded: {text}.")
 
 
+class InstanceFileError(PermanentCodeServerError):
+    """The project's dagster.yaml cannot be used.
+
+    Attributes:
+        path: The file.
+        problems: What is wrong with it.
+    """
+
+    def __init__(self, path: str, *, problems: Sequence[str]) -> None:
+        self.path = path
+        self.problems = list(problems)
+        super().__init__(f"{path} cannot be used: {' '.join(self.problems)} Mend or remove it.")
+
+
 class DagsterTooOldError(PermanentCodeServerError):
     """The project uses a way of loading that the installed Dagster does not have.
 

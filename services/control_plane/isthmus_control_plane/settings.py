@@ -27,15 +27,17 @@ class ControlPlaneSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, populate_by_name=True, extra="ignore", frozen=True)
 
+    #: RabbitMQ's address, as in `amqp://user:password@host:5672/vhost`.
     broker_url: str = Field(validation_alias=AliasChoices("broker_url", "ISTHMUS_BROKER_URL"), min_length=1, repr=False)
+    #: Where the state is, as in `sqlite:////var/lib/isthmus/isthmus.db` or `postgresql://user:password@host/isthmus`.
     database_url: str = Field(
         validation_alias=AliasChoices("database_url", "ISTHMUS_DATABASE_URL"), min_length=1, repr=False
     )
     #: Where the API listens; port 0 takes any free one.
     listen: str = "127.0.0.1:7070"
-    #: What callers of the API must send; it comes before `api_token_file`.
+    #: What callers of the API must send; it comes before the token of a file.
     api_token: str = Field(default="", validation_alias=AliasChoices("api_token", "ISTHMUS_API_TOKEN"), repr=False)
-    #: The file that holds it, made when it is not there. Without both, one among the user's state, by the address.
+    #: The file that holds the token, made when it is not there. Without both, one among the user's state, by the address.
     api_token_file: Annotated[Path | None, BeforeValidator(lambda path: path or None)] = Field(
         default=None, validation_alias=AliasChoices("api_token_file", "ISTHMUS_API_TOKEN_FILE")
     )
@@ -45,7 +47,8 @@ class ControlPlaneSettings(BaseSettings):
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
     #: Watches and log streams that one connection may hold open at once.
     max_streams_per_connection: int = Field(default=500, ge=1, le=100_000)
-    #: An agent that takes a launch later than this does nothing and says so.
+    #: An agent that takes a launch later than this does nothing and says so. A location that may take longer to load has a
+    #: minute more than that.
     launch_timeout_s: float = Field(default=300.0, gt=0)
     #: How long after its deadline a command without a result is given up. Telemetry of a started run has this long to
     #: arrive once the broker is back.
@@ -55,8 +58,11 @@ class ControlPlaneSettings(BaseSettings):
     silence_limit_s: float = Field(default=1200.0, gt=0)
     #: How long FetchLogs waits for an agent, when the caller's deadline is not nearer.
     question_timeout_s: float = Field(default=10.0, gt=0)
-    #: The same for ValidateRun, which runs the definitions' own code.
+    #: How long ValidateRun waits, which runs the definitions' own code.
     validate_timeout_s: float = Field(default=30.0, gt=0)
+    #: How long a launch, or the question whether one is valid, waits for a location that serves and is being loaded anew;
+    #: 0 to use the code that serves meanwhile.
+    reload_wait_s: float = Field(default=0.0, ge=0, le=300)
     #: How often the queue and the outbox are looked through when nothing wakes them.
     sweep_interval_s: float = Field(default=2.0, gt=0)
     #: How often what is old is removed. What is kept is said in days, and 0 keeps for ever; docs/retention.md has the table.
@@ -69,7 +75,7 @@ class ControlPlaneSettings(BaseSettings):
     keep_alerts_days: float = Field(default=90.0, ge=0, le=_MOST_DAYS)
     #: Messages that nobody could use.
     keep_dead_letters_days: float = Field(default=30.0, ge=0, le=_MOST_DAYS)
-    #: So many of them at the most, whatever their age; 0 for any number.
+    #: So many messages that nobody could use at the most, whatever their age; 0 for any number.
     keep_dead_letters: int = Field(default=10_000, ge=0)
     #: So many generations of each location, the newest ones, can be rolled back to; 0 for all.
     keep_generations: int = Field(default=50, ge=0)

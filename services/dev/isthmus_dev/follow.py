@@ -1,6 +1,8 @@
 """Tells the terminal about runs and locations as they change."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from isthmus.v1.control_plane_pb2 import Location, Run, RunState
@@ -50,10 +52,29 @@ class Follower:
         self._boundary = Boundary("line about a change")
         self._states: dict[str, int] = {}
         self._locations: dict[str, tuple[int, int]] = {}
+        #: Locations of which somebody else tells for the time being.
+        self._quiet: set[str] = set()
+        #: Those that serve code of before a change that does not load.
+        self._stale: set[str] = set()
 
     def know(self, location: Location) -> None:
         """Take note of what was told about a location already."""
-        self._locations[location.settings.name] = (location.generation, location.phase)
+        name = location.settings.name
+        self._locations[name] = (location.generation, location.phase)
+        is_stale = any(it.report.serving_generation for it in location.placements)
+        if location.phase == LocationPhase.LOCATION_PHASE_FAILED and is_stale:
+            self._stale.add(name)
+        elif location.phase == LocationPhase.LOCATION_PHASE_SERVING:
+            self._stale.discard(name)
+
+    @contextmanager
+    def quiet(self, name: str) -> Iterator[None]:
+        """Say nothing of a location: whoever holds this tells of it."""
+        self._quiet.add(name)
+        try:
+            yield
+        finally:
+            self._quiet.discard(name)
 
     async def run(self, broker: BrokerSettings) -> None:
         """Follow until cancelled."""
@@ -86,7 +107,8 @@ class Follower:
             del self._states[next(iter(self._states))]
         text = run_text(run, paint=self._screen.paint)
         if text:
-            self._screen.happened(text)
+            is_begun_stale = not is_ended(run) and run.request.location in self._stale
+            self._screen.happened(text + (", the code before the change that does not load" if is_begun_stale else ""))
 
     async def _look_at_location(self, name: str) -> None:
         try:
@@ -97,7 +119,7 @@ class Follower:
             return
         except ClientError:
             return
-        if self._locations.get(name) != (location.generation, location.phase):
+        if name not in self._quiet and self._locations.get(name) != (location.generation, location.phase):
             self.know(location)
             self._tell(location)
 

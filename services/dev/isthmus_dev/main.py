@@ -71,6 +71,7 @@ class DevOptions(Options):
             show_default=False,
         ),
     ] = ""
+    no_watch: Annotated[bool, Option(help="Do not load the project anew when its files change.")] = False
     verbose: Annotated[bool, Option("-v --verbose", help="Show the services' logs.")] = False
 
 
@@ -96,6 +97,8 @@ def dev(options: DevOptions) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 stopped by a person, 1 failed, 2 wrong options."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # As `dagster dev` says it: integrations then prepare their projects at each load, as dbt's writes its manifest.
+    os.environ.setdefault("DAGSTER_IS_DEV_CLI", "1")
     tolerate_encodings(sys.stdout, sys.stderr)
     try:
         sys.exit(built("dev", dev, options=DevOptions).main(prog_name="isthmus dev"))
@@ -166,6 +169,7 @@ def _settings_of(options: DevOptions) -> "DevSettings":
         origin=targets.origin,
         port=options.port,
         broker_url=options.broker_url,
+        is_watching=not options.no_watch,
     )
 
 

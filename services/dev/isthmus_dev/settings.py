@@ -27,4 +27,6 @@ class DevSettings:
     origin: Path | None = None
     #: Folders for the end of an interpreter's path, from which it has the code server; by the interpreter.
     lent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Whether locations are loaded anew when their files change.
+    is_watching: bool = True
     load_timeout_s: float = 300.0

@@ -34,9 +34,12 @@ from isthmus_dev.part import Part, Service
 from isthmus_dev.rabbitmq.node import PrivateNode
 from isthmus_dev.screen import Screen, failure_lines, loaded_text, ready_lines
 from isthmus_dev.settings import AGENT, DEPLOYMENT, DevSettings
+from isthmus_dev.watch.reloader import Reloader, watched_folders
 
 _HOST = "127.0.0.1"
 _BROKER_TIMEOUT_S = 10.0
+#: How long a launch waits for the code that was saved before it; below what the command line allows a call.
+_RELOAD_WAIT_S = 10.0
 
 
 async def run_stack(settings: DevSettings, *, screen: Screen, stop: asyncio.Event, ready: asyncio.Event) -> None:
@@ -140,10 +143,25 @@ class _Stack:
                 follower = Follower(client, screen=self.screen, deployment=DEPLOYMENT)
                 for location in locations:
                     follower.know(location)
-                await until_stopped(follower.run(BrokerSettings(url=self.broker_url)), stop)
+                await until_stopped(self._follow(client, follower), stop)
             for part in (agent, control_plane, monitor):
                 with self.screen.step(part.name):
                     await part.finish()
+
+    async def _follow(self, client: ControlPlaneClient, follower: Follower) -> None:
+        """Tell what happens, and load anew what changes."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follower.run(BrokerSettings(url=self.broker_url)))
+            if self.settings.is_watching:
+                reloader = Reloader(
+                    client=client,
+                    screen=self.screen,
+                    follower=follower,
+                    roots={target.name: watched_folders(target) for target in self.settings.targets},
+                    ignored=[self.settings.folder.path],
+                    load_timeout_s=self.settings.load_timeout_s,
+                )
+                group.create_task(reloader.run())
 
     async def _start_control_plane(self) -> tuple[Part, str]:
         bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -152,6 +170,8 @@ class _Stack:
                 "broker_url": self.broker_url,
                 "database_url": self.settings.folder.database_url,
                 "listen": f"{_HOST}:{self.settings.port}",
+                # Who saves and then launches means what was saved.
+                "reload_wait_s": _RELOAD_WAIT_S if self.settings.is_watching else 0,
                 "api_token_file": os.environ.get(TOKEN_FILE_VARIABLE) or self.settings.folder.token_file,
             },
         )
@@ -217,6 +237,8 @@ class _Stack:
     def _tell_ready(self, locations: Sequence[Location], *, address: str) -> None:
         option, paint = self._server_option(address), self.screen.paint
         self.screen.say(*ready_lines(locations, address=address, server_option=option, paint=paint))
+        if self.settings.is_watching:
+            self.screen.say(paint.dim("Changes of the project's files are loaded as they are saved (--no-watch)."), "")
         for location in locations:
             if location.phase != LocationPhase.LOCATION_PHASE_SERVING:
                 self.screen.say(*failure_lines(location, server_option=option, paint=paint))

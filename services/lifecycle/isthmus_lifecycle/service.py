@@ -12,7 +12,7 @@ from isthmus_lifecycle import log, pulse
 _log = log.get_logger(__name__)
 
 #: sysexits.h: the configuration is at fault. Starting again would not help.
-_EXIT_CONFIGURATION = 78
+EXIT_CONFIGURATION = 78
 
 
 class Serve(Protocol):
@@ -39,7 +39,7 @@ def run_service(serve: Serve, *, name: str, faults: tuple[type[Exception], ...])
     if found:
         for fault in found:
             sys.stderr.write(f"{name}: {fault}\n")
-        sys.exit(_EXIT_CONFIGURATION)
+        sys.exit(EXIT_CONFIGURATION)
 
 
 async def _until_signaled(serve: Serve, *, name: str) -> None:

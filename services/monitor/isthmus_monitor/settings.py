@@ -28,7 +28,9 @@ class MonitorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, populate_by_name=True, extra="ignore", frozen=True)
 
+    #: RabbitMQ's address, as in `amqp://user:password@host:5672/vhost`.
     broker_url: str = Field(validation_alias=AliasChoices("broker_url", "ISTHMUS_BROKER_URL"), min_length=1, repr=False)
+    #: The control plane's database, as in `postgresql://user:password@host/isthmus`.
     database_url: str = Field(
         validation_alias=AliasChoices("database_url", "ISTHMUS_DATABASE_URL"), min_length=1, repr=False
     )
@@ -45,7 +47,7 @@ class MonitorSettings(BaseSettings):
     agent_lost_after_s: float = Field(default=30.0, gt=0)
     #: The runs of a silent agent are given up after this.
     agent_gone_after_s: float = Field(default=900.0, gt=0)
-    #: JSON list of receivers, as in [{"url": "https://…", "secret": "whsec_…", "kinds": ["run.failed"]}].
+    #: Receivers of alerts, as a JSON list: `[{"url": "https://…", "secret": "whsec_…", "kinds": ["run.failed"]}]`.
     webhooks: tuple[Webhook, ...] = Field(default=(), repr=False)
 
     @model_validator(mode="after")

@@ -27,8 +27,9 @@ class Webhook(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    #: Where alerts are posted to.
     url: HttpUrl
-    #: "whsec_" and base64, or plain text.
+    #: What alerts are signed with: "whsec_" and base64, or plain text.
     secret: SecretStr
     #: Which alerts it gets; empty for all.
     kinds: frozenset[str] = Field(default_factory=frozenset)

@@ -116,10 +116,12 @@ class AttemptFolder:
 def later_attempt(folder: AttemptFolder) -> int | None:
     """Return the number of a later attempt of the same run; None for none.
 
-    On the way of every launch: what is looked for are a few names, however many folders there are.
+    On the way of every launch: what is looked for are a few names, however many folders there are, by what costs least.
     """
+    names = f"{os.fspath(folder.path.parent)}/{folder.run_id}."
     for attempt in range(folder.attempt + 1, folder.attempt + 1 + FENCE_REACH):
-        if os.path.isdir(folder.path.with_name(f"{folder.run_id}.{attempt}")):  # noqa: PTH112  # half the time of Path's
+        # Of names that are not there, which are nearly all, this tells in a third of the time of asking for a folder.
+        if os.access(f"{names}{attempt}", os.F_OK) and os.path.isdir(f"{names}{attempt}"):  # noqa: PTH112  # as above
             return attempt
     return None
 

@@ -13,11 +13,16 @@ from isthmus_dev.descendant import descendants
 from support.eventually import PATIENCE, eventually, patiently
 
 DEFINITIONS = """
+import os
+
 import dagster as dg
+
+IS_DEVELOPED = os.environ.get("DAGSTER_IS_DEV_CLI")
 
 @dg.op
 def greet():
     print("hello from the run")
+    print("developed:", IS_DEVELOPED)
 
 @dg.job(executor_def=dg.in_process_executor)
 def greeting():

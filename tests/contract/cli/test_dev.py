@@ -30,7 +30,10 @@ async def test_a_project_runs_and_everything_ends_and_comes_back(project: Path) 
         assert (code, "SUCCEEDED" in out) == (0, True), out + err
         run_id = err.split()[1]
         await dev.read_until(f"{run_id}  greeting  SUCCEEDED")
-        assert "hello from the run" in (await isthmus(project, "run", "logs", run_id))[1]
+        logged = (await isthmus(project, "run", "logs", run_id))[1]
+        assert "hello from the run" in logged
+        # Integrations prepare their projects while they are developed: dbt's writes its manifest.
+        assert "developed: 1" in logged
 
         code, _, err = await isthmus(project, "dev", "-f", "definitions.py")
         assert (code, f"process {dev.process.pid}" in err) == (1, True), err
@@ -51,7 +54,7 @@ async def test_a_project_runs_and_everything_ends_and_comes_back(project: Path) 
 
 async def test_definitions_that_do_not_load_are_shown_mended_and_reloaded(project: Path) -> None:
     (project / "definitions.py").write_text("import a_module_that_is_not_there\n")
-    async with running_dev(project) as dev:
+    async with running_dev(project, "--no-watch") as dev:
         screen = await dev.read_until("Mend it, then: isthmus location reload greetings")
         assert "No module named 'a_module_that_is_not_there'" in screen
         (project / "definitions.py").write_text(DEFINITIONS)

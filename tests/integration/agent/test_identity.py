@@ -13,6 +13,7 @@ from isthmus.v1.instruction_pb2 import SyncLocations
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_IMPORTING, LOCATION_PHASE_SERVING, InstructionResult
 from isthmus_agent.agent import run_agent
 from isthmus_agent.errors import IdentityTakenError
+from isthmus_agent.intake.record import Kind, Record, unpack
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(240)
@@ -83,6 +84,16 @@ async def test_a_second_agent_that_may_not_stand_by_says_why_it_ends(
         assert caught.value.subgroup(IdentityTakenError)
 
 
+def taken_down(folder: Path) -> set[int]:
+    """The numbers of what an agent has taken down and not answered."""
+    numbers = set[int]()
+    for path in sorted(folder.glob("*.journal")):
+        for record in unpack(path.read_bytes()):
+            assert isinstance(record, Record)
+            (numbers.add if record.kind is Kind.TAKEN else numbers.discard)(record.number)
+    return numbers
+
+
 async def test_a_killed_agent_finds_again_what_it_had_taken(
     stand: AbstractAsyncContextManager[AgentStand], tmp_path: Path
 ) -> None:
@@ -96,7 +107,7 @@ async def test_a_killed_agent_finds_again_what_it_had_taken(
         never = await it.tell(launch_run=it.launch("quick_job", ended))
         await it.report(LOCATION_PHASE_IMPORTING)
         taken = it.data_dir / "intake"
-        await eventually(lambda: len(list(taken.glob("*.binpb"))) >= 2, within=15)
+        await eventually(lambda: len(taken_down(taken)) >= 2, within=15)
         # It was ended while it waited: at once, not when its location has loaded.
         assert (await it.terminate(ended)).terminate.was_not_running
         assert (await it.result(never)).outcome == FAILED
@@ -107,7 +118,7 @@ async def test_a_killed_agent_finds_again_what_it_had_taken(
             gate.touch()
             assert (await it.result(waiting, within=60)).outcome == SUCCEEDED
             assert (await it.end(run)).HasField("run_succeeded")
-            await eventually(lambda: not list(taken.glob("*.binpb")), within=15)
+            await eventually(lambda: not taken_down(taken), within=15)
         assert len(it.results(waiting)) == 1
         assert len(it.noted("quick")) == 1
 

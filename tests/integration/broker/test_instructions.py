@@ -146,6 +146,42 @@ async def test_drain_waits_for_what_is_in_hand_and_returns_the_rest(settings: Br
         await eventually(lambda: sorted(rest.ids) == ["never taken", "stuck"], within=5)
 
 
+async def test_what_is_acknowledged_together_takes_nothing_else_along(settings: BrokerSettings) -> None:
+    """Acknowledged in bursts and in any order, between others that are set aside, tried again, and still in hand."""
+    letters: list[DeadLetter] = []
+    tried: set[str] = set()
+
+    class Mixed(Inbox):
+        async def __call__(self, instruction: Instruction) -> Settlement:
+            self.ids.append(instruction.id)
+            kind, number = instruction.id.split()
+            for _ in range(int(number) * 7 % 5):
+                await asyncio.sleep(0)
+            if kind == "held":
+                await asyncio.Event().wait()
+            if kind == "again" and instruction.id not in tried:
+                tried.add(instruction.id)
+                return Settlement.RETRY
+            return Settlement.DEAD_LETTER if kind == "bad" else Settlement.ACK
+
+    kinds = ("good", "good", "good", "again", "good", "bad", "good", "held", "good", "good")
+    names = [f"{kinds[number % 10]} {number}" for number in range(300)]
+    inbox = Mixed()
+    async with publishing(settings) as publisher, reading_dead_letters(settings, letters):
+        async with consuming(settings, inbox, prefetch=200) as consumer:
+            await asyncio.gather(*(InstructionPublisher(publisher).publish(instruction(name)) for name in names))
+            await eventually(lambda: len(inbox.ids) == len(names) + 30, within=20)
+            await eventually(lambda: len(letters) == 30, within=20)
+            await consumer.drain(deadline_s=0.2)
+        rest = Inbox()
+        async with consuming(settings, rest, prefetch=200):
+            await eventually(lambda: len(rest.ids) >= 30, within=20)
+            await InstructionPublisher(publisher).publish(instruction("last 1"))
+            await eventually(lambda: "last 1" in rest.ids, within=20)
+    assert sorted(rest.ids) == sorted(["last 1", *(name for name in names if name.startswith("held"))])
+    assert len(letters) == 30
+
+
 async def test_a_consumer_consumes_again_after_its_wire_was_cut(settings: BrokerSettings) -> None:
     inbox = Inbox()
     async with TcpProxy.to(*address(settings)) as proxy:

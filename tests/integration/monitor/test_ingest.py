@@ -11,7 +11,7 @@ from isthmus.v1.telemetry_pb2 import Event, RunRef, Source
 from isthmus_broker.notices import Notice, NoticeListener
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.topology import DEAD, declare, declare_agent
-from isthmus_store import agents
+from isthmus_store import agents, run_search, runs
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.run import NewRun
@@ -33,6 +33,20 @@ async def test_a_run_s_events_are_stored_in_order_and_end_it(world: World) -> No
     ended = await world.run(run)
     assert ended.last_position == 5
     assert ended.started_at == history[0].occurred_at
+
+
+async def test_a_run_gets_the_tags_that_its_start_tells_under_those_that_it_has(world: World) -> None:
+    run = await world.dispatched()
+    async with world.database.write() as tx:
+        await run_search.add_tags(tx, run.run_id, {"team": "given since"})
+    course = life(run)
+    course[0].run_started.tags.update({"team": "of the job", "dagster/partition/day": "2030-01-31"})
+    async with monitor(world.settings()):
+        await world.publish(*course)
+        await eventually(world.until_state(run, RunState.SUCCEEDED), within=10)
+    async with world.database.read() as tx:
+        tags = await runs.tags(tx, [run.run_id])
+    assert tags[run.run_id] == {"team": "given since", "dagster/partition/day": "2030-01-31"}
 
 
 async def test_redelivered_and_overlapping_batches_are_stored_once(world: World) -> None:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from isthmus.v1.instruction_pb2 import Instruction
-from isthmus_agent.instructions.intake import Entry
 from isthmus_agent.instructions.lanes import Lanes, Taken
+from isthmus_agent.intake.journal import Entry
 from isthmus_agent.run_key import RunKey
 from support.eventually import eventually
 

@@ -23,6 +23,7 @@ from isthmus_cli.view.location import contents_text, load_failure_lines, locatio
 from isthmus_cli.view.output import note, print_document, print_document_line, print_documents, print_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.run import ending_lines, run_lines, run_table, target_text, why_text
+from isthmus_cli.view.table import Room
 from isthmus_cli.view.timeline import RunTimeline
 from isthmus_dev.follow import run_text
 from isthmus_dev.screen import Screen, loaded_text, ready_lines
@@ -139,11 +140,15 @@ def views_of_run(run: Run, paint: Paint) -> list[str]:
         timeline = timeline_of(RunUpdate(run=run))
         print_lines(ending_lines(timeline, paint=paint))
         print_lines([run_text(run, paint=paint), target_text(run), why_text(run)])
-    return [*run_table([run], paint=paint), *run_lines(run, paint=paint)]
+    return [*run_table([run], paint=paint, room=Room(width=60)), *run_lines(run, paint=paint)]
 
 
 def views_of_location(location: Location, paint: Paint) -> list[str]:
-    lines = [*location_table([location], paint=paint), loaded_text(location), contents_text(location.snapshot)]
+    lines = [
+        *location_table([location], paint=paint, room=Room()),
+        loaded_text(location),
+        contents_text(location.snapshot),
+    ]
     for phase in LocationPhase.values():
         location.phase = phase
         for placement in location.placements:
@@ -157,7 +162,7 @@ def views_of_location(location: Location, paint: Paint) -> list[str]:
 
 
 def views_of_agent(agent: Agent, paint: Paint) -> list[str]:
-    lines = [*agent_table([agent], paint=paint), *agent_lines(agent, paint=paint)]
+    lines = [*agent_table([agent], paint=paint, room=Room()), *agent_lines(agent, paint=paint)]
     for state in range(6):
         agent.state = state  # type: ignore[assignment]
         lines += creation_lines(agent, paint=paint)
@@ -247,7 +252,7 @@ def test_a_name_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_escaped_line_keeps_its_columns() -> None:
-    lines = agent_table([Agent(name="a\x1b[2J"), Agent(name="plain")], paint=Paint())
+    lines = agent_table([Agent(name="a\x1b[2J"), Agent(name="plain")], paint=Paint(), room=Room())
     first, second = (terminal_line(line, is_colored=False) for line in lines[1:])
     assert first.index("UNSPECIFIED") == second.index("UNSPECIFIED")
 

@@ -107,6 +107,13 @@ def test_a_failed_run_is_dated_explained_and_told() -> None:
     assert [told.kind for told in plan.alerts] == ["run.failed"]
 
 
+def test_a_run_that_failed_by_a_step_tells_the_step_and_its_error() -> None:
+    failure = wire.Failure(error_class="ValueError", message="bad\nmore")
+    body = wire.RunFailed(reason=wire.RUN_REASON_USER_ERROR, failure=failure, step_key="load")
+    (after,) = planned(known(), bulletin(said(1, message="Steps failed: ['load']", run_failed=body))).runs
+    assert after.message == "step load: ValueError: bad"
+
+
 def test_the_same_failure_has_the_same_alert_id() -> None:
     batch = bulletin(said(1, run_failed=wire.RunFailed()))
     first, second = planned(known(), batch).alerts[0], planned(known(), batch).alerts[0]

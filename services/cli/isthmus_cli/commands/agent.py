@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from isthmus_cli.command import Group, command
-from isthmus_cli.options import Argument, Option, PrintOptions
+from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 from isthmus_cli.session import connected, run_to_end
 
 app = Group("agent", help="Make places for agents, look at them, drain them.")
 
-AgentName = Annotated[str, Argument(metavar="AGENT", help="The agent's name.")]
+AgentName = Annotated[str, Argument(metavar="AGENT", help="The agent's name.", completes="agents")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +61,13 @@ async def _create(options: CreateOptions) -> int:
     return 0
 
 
-@command(app, "list", options=PrintOptions)
-def list_agents(options: PrintOptions) -> None:
+@command(app, "list", options=ListingOptions)
+def list_agents(options: ListingOptions) -> None:
     """List the agents."""
     run_to_end(_list(options))
 
 
-async def _list(options: PrintOptions) -> int:
+async def _list(options: ListingOptions) -> int:
     from isthmus_cli.view.agent import agent_table
     from isthmus_cli.view.output import note, print_documents, print_lines
     from isthmus_cli.view.paint import Paint
@@ -77,7 +77,7 @@ async def _list(options: PrintOptions) -> int:
     if options.is_json:
         print_documents(agents)
     elif agents:
-        print_lines(agent_table(agents, paint=Paint.of()))
+        print_lines(agent_table(agents, paint=Paint.of(), room=options.room))
     else:
         note("There are no agents. Make a place for one: isthmus agent create NAME")
     return 0

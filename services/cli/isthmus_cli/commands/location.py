@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from isthmus_cli.command import Group, command
-from isthmus_cli.options import Argument, Option, PrintOptions
+from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = Group("location", help="Add code locations, change them, look at them.")
 
-LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.")]
+LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.", completes="locations")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class ApplyOptions(PrintOptions):
     python: Annotated[str, Option(metavar="PATH", help="The interpreter on the agent.", show_default=False)] = ""
     start: Annotated[
         str,
-        Option(metavar="fork|spawn", help="How runs start; spawn where an import starts threads.", show_default=False),
+        Option(metavar="auto|fork|spawn", help="How runs start, if not as is found safe.", show_default=False),
     ] = ""
     env_files: Annotated[
         list[str],
@@ -83,7 +83,15 @@ class ApplyOptions(PrintOptions):
     timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
 
 
-@command(app, "apply", options=ApplyOptions)
+@command(
+    app,
+    "apply",
+    options=ApplyOptions,
+    examples=(
+        "isthmus location apply --name etl --module etl.definitions -d /srv/etl",
+        "isthmus location apply locations.yaml",
+    ),
+)
 def apply(options: ApplyOptions) -> None:
     """Add or change code locations, and wait until they serve.
 
@@ -139,13 +147,13 @@ async def _reload(options: ReloadOptions) -> int:
         )
 
 
-@command(app, "list", options=PrintOptions)
-def list_locations(options: PrintOptions) -> None:
+@command(app, "list", options=ListingOptions)
+def list_locations(options: ListingOptions) -> None:
     """List the code locations."""
     run_to_end(_list(options))
 
 
-async def _list(options: PrintOptions) -> int:
+async def _list(options: ListingOptions) -> int:
     from isthmus_cli.view.location import location_table
     from isthmus_cli.view.output import note, print_documents, print_lines
     from isthmus_cli.view.paint import Paint
@@ -155,7 +163,7 @@ async def _list(options: PrintOptions) -> int:
     if options.is_json:
         print_documents(locations)
     elif locations:
-        print_lines(location_table(locations, paint=Paint.of()))
+        print_lines(location_table(locations, paint=Paint.of(), room=options.room))
     else:
         note("There are no code locations. Add one: isthmus location apply --name NAME --module MODULE")
     return 0

@@ -5,10 +5,21 @@ from collections.abc import Iterable
 from isthmus.v1.control_plane_pb2 import Agent, AgentState
 
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.text import age_text, columns, moment_text
+from isthmus_cli.view.table import Column, Room, table
+from isthmus_cli.view.text import age_text, brief_age, columns, moment_text
+
+_AGENTS = (
+    Column("AGENT"),
+    Column("STATE"),
+    Column("POOL"),
+    Column("RUNS"),
+    Column("LOCATIONS", least=12),
+    Column("HEARD"),
+    Column("VERSION", is_extra=True),
+)
 
 
-def agent_table(agents: Iterable[Agent], *, paint: Paint) -> list[str]:
+def agent_table(agents: Iterable[Agent], *, paint: Paint, room: Room) -> list[str]:
     """List agents, one per line."""
     rows = [
         (
@@ -17,11 +28,12 @@ def agent_table(agents: Iterable[Agent], *, paint: Paint) -> list[str]:
             agent.pool or "default",
             str(len(agent.active_runs)),
             ", ".join(report.location for report in agent.locations) or "-",
-            age_text(agent.last_heard_at),
+            brief_age(agent.last_heard_at),
+            agent.version or "-",
         )
         for agent in agents
     ]
-    return columns(("AGENT", "STATE", "POOL", "RUNS", "LOCATIONS", "HEARD"), rows)
+    return table(_AGENTS, rows, room=room)
 
 
 def agent_lines(agent: Agent, *, paint: Paint) -> list[str]:

@@ -15,25 +15,61 @@ from isthmus.v1.telemetry_pb2 import (
 )
 
 from isthmus_cli.view.container import container_facts
-from isthmus_cli.view.failure import failure_lines
+from isthmus_cli.view.failure import failure_headline, failure_lines
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.text import age_text, asset_text, columns, count_text, moment_text, padded, size_text, width_of
+from isthmus_cli.view.table import Column, Room, table
+from isthmus_cli.view.text import (
+    age_text,
+    asset_text,
+    brief_age,
+    columns,
+    count_text,
+    moment_text,
+    padded,
+    size_text,
+    width_of,
+)
+
+_LOCATIONS = (
+    Column("LOCATION"),
+    Column("PHASE"),
+    Column("AGENT", least=8),
+    Column("POOL", is_extra=True),
+    Column("GENERATION", is_extra=True),
+    Column("CODE", least=12, may_go=True),
+    Column("AGE"),
+    Column("WHY", least=20),
+)
 
 
-def location_table(locations: Iterable[Location], *, paint: Paint) -> list[str]:
-    """List locations, one per line."""
+def location_table(locations: Iterable[Location], *, paint: Paint, room: Room) -> list[str]:
+    """List locations, one per line: what serves, what does not load and why."""
     rows = [
         (
             location.settings.name,
             paint.phase(location.phase),
-            str(location.generation),
             ", ".join(placement.agent for placement in location.placements) or "-",
+            location.settings.pool or "default",
+            str(location.generation),
             source_text(location.settings.source),
-            age_text(location.applied_at),
+            brief_age(location.applied_at),
+            _trouble(location),
         )
         for location in locations
     ]
-    return columns(("LOCATION", "PHASE", "GENERATION", "AGENT", "SOURCE", "APPLIED"), rows)
+    return table(_LOCATIONS, rows, room=room)
+
+
+def _trouble(location: Location) -> str:
+    """Tell in one line what is wrong with a location; nothing when it serves."""
+    for placement in location.placements:
+        report = placement.report
+        if report.phase == LocationPhase.LOCATION_PHASE_FAILED:
+            serving = f" (generation {report.serving_generation} serves)" if report.serving_generation else ""
+            return failure_headline(report.failure) + serving
+    if not location.placements:
+        return f"no agent of pool {location.settings.pool or 'default'} has it"
+    return next((placement.report.progress for placement in location.placements if placement.report.progress), "")
 
 
 def location_lines(location: Location, *, paint: Paint) -> list[str]:

@@ -1,6 +1,6 @@
 """Runs: as a list, whole, and how one ended."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from isthmus.v1.control_plane_pb2 import Run, RunState
 from isthmus.v1.telemetry_pb2 import RunReason
@@ -8,10 +8,11 @@ from isthmus.v1.telemetry_pb2 import RunReason
 from isthmus_cli.document import enum_text
 from isthmus_cli.view.failure import failure_headline, failure_lines, violation_lines
 from isthmus_cli.view.paint import Paint
+from isthmus_cli.view.table import Column, Room, short_ids, table
 from isthmus_cli.view.text import (
-    age_text,
     asset_text,
-    columns,
+    brief_age,
+    brief_duration,
     count_text,
     duration_text,
     moment_text,
@@ -24,21 +25,38 @@ _TOLD_FAILURES = 3
 _NAMED_ASSETS = 3
 
 
-def run_table(runs: Iterable[Run], *, paint: Paint) -> list[str]:
+def run_table(runs: Sequence[Run], *, paint: Paint, room: Room) -> list[str]:
     """List runs, one per line."""
+    ids = short_ids([run.request.run.run_id for run in runs], room=room)
+    is_one_location = len({run.request.location for run in runs}) <= 1
+    columns = (
+        Column("RUN"),
+        Column("STATE"),
+        Column("JOB", least=12),
+        Column("LOCATION", least=8, may_go=is_one_location),
+        Column("AGENT", is_extra=True),
+        Column("PARTITION", is_extra=True),
+        Column("BY", is_extra=True),
+        Column("AGE"),
+        Column("TOOK"),
+        Column("WHY", least=16),
+    )
     rows = [
         (
-            run.request.run.run_id,
+            run_id,
             paint.run_state(run.state),
             target_text(run),
             run.request.location,
-            age_text(run.queued_at),
-            _took_text(run),
-            why_text(run),
+            run.agent or "-",
+            run.request.partition_key or "-",
+            run.requested_by or "-",
+            brief_age(run.queued_at),
+            _brief_took(run),
+            brief_why(run),
         )
-        for run in runs
+        for run_id, run in zip(ids, runs, strict=True)
     ]
-    return columns(("RUN", "STATE", "JOB", "LOCATION", "QUEUED", "TOOK", "WHY"), rows)
+    return table(columns, rows, room=room)
 
 
 def run_lines(run: Run, *, paint: Paint) -> list[str]:
@@ -54,7 +72,7 @@ def run_lines(run: Run, *, paint: Paint) -> list[str]:
         ("ops", ", ".join(request.op_selection)),
         ("assets", ", ".join(asset_text(key) for key in request.asset_selection)),
         ("partition", request.partition_key),
-        ("tags", ", ".join(f"{key}={value}" for key, value in sorted(request.tags.items()))),
+        ("tags", ", ".join(f"{key}={value}" for key, value in sorted((run.tags or request.tags).items()))),
         ("config", request.run_config_json),
         ("asked by", run.requested_by),
         ("queued", moment_text(run.queued_at)),
@@ -139,6 +157,13 @@ def why_text(run: Run) -> str:
     return ": ".join(_without_repeats((reason_text(run), first_line)))
 
 
+def brief_why(run: Run) -> str:
+    """Tell the same without the reason that goes without saying: that it is the code's own error."""
+    if run.reason == RunReason.RUN_REASON_USER_ERROR and (message := _message(run).strip()):
+        return message.partition("\n")[0].removeprefix("step ")
+    return why_text(run)
+
+
 def _message(run: Run) -> str:
     if run.message:
         return run.message
@@ -149,6 +174,12 @@ def _message(run: Run) -> str:
 
 def _without_repeats(parts: Sequence[str]) -> list[str]:
     return [part for index, part in enumerate(parts) if part and part not in parts[:index]]
+
+
+def _brief_took(run: Run) -> str:
+    if not run.HasField("started_at") or not run.HasField("ended_at"):
+        return "-"
+    return brief_duration(seconds_between(run.started_at, run.ended_at))
 
 
 def _took_text(run: Run) -> str:

@@ -46,6 +46,16 @@ def age_text(moment: Timestamp | None, *, now: datetime | None = None) -> str:
     return f"{int(seconds // _DAY_S)} d ago"
 
 
+def brief_age(moment: Timestamp | None, *, now: datetime | None = None) -> str:
+    """Tell an age in a table: "12s", "5m", "3h", "2d"."""
+    return age_text(moment, now=now).removesuffix(" ago").replace(" min", "m").replace(" ", "")
+
+
+def brief_duration(seconds: float) -> str:
+    """Tell a duration in a table: "654ms", "6.3s", "10m05s"."""
+    return duration_text(seconds).replace(" min ", "m").replace(" ", "")
+
+
 def clock_text(moment: Timestamp) -> str:
     """Tell the time of day here."""
     return _local_text(epoch_s(moment), form="%H:%M:%S")

@@ -14,12 +14,15 @@ from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
+from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
+from isthmus_control_plane.key import DEFAULT, LocationKey
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -32,9 +35,11 @@ class Desks:
     locations: LocationDesk
     runs: RunDesk
     watch: WatchDesk
+    reloads: ReloadGate
     questions: QuestionDesk
     logs: LogDesk
     reexecution: ReexecutionDesk
+    deletion: DeletionDesk
 
 
 class ControlPlaneService(ControlPlaneServicer):
@@ -87,33 +92,44 @@ class ControlPlaneService(ControlPlaneServicer):
         return api.RemoveLocationResponse()
 
     async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.runs.launch(request))
+        await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
+        return await self._described(await self._desks.runs.launch(request))
 
     async def ValidateRun(self, request: api.LaunchRunRequest, context: _Context) -> api.ValidateLaunchResponse:
+        await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
         found = await self._desks.questions.validate(request, time_left_s=context.time_remaining())
         return api.ValidateLaunchResponse(violations=found.violations, failure=found.failure)
 
     async def ReexecuteRun(self, request: api.ReexecuteRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.reexecution.reexecute(request))
+        return await self._described(await self._desks.reexecution.reexecute(request))
 
     async def GetRun(self, request: api.GetRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
+        return await self._described(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
 
     async def FindRun(self, request: api.FindRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.runs.find(request))
+        return await self._described(await self._desks.runs.find(request))
 
     async def ListRuns(self, request: api.ListRunsQuery, context: _Context) -> api.ListRunsPage:
         page = await self._desks.runs.page(request)
         token = page.next.encode() if page.next is not None else ""
-        return api.ListRunsPage(runs=[message.listed_run(it) for it in page.runs], next_page_token=token)
+        tags = await self._desks.runs.tags(page.runs)
+        runs = [message.listed_run(it, tags=tags.get(it.run_id)) for it in page.runs]
+        return api.ListRunsPage(runs=runs, next_page_token=token)
 
     async def WatchRun(self, request: api.WatchRunRequest, context: _Context) -> AsyncIterator[api.RunUpdate]:
         async with aclosing(self._desks.watch.watch(request)) as told:
             async for news in told:
-                yield api.RunUpdate(run=message.run(news)) if isinstance(news, Run) else message.update(news)
+                yield api.RunUpdate(run=await self._described(news)) if isinstance(news, Run) else message.update(news)
 
     async def TerminateRun(self, request: api.TerminateRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.runs.terminate(request))
+        return await self._described(await self._desks.runs.terminate(request))
+
+    async def _described(self, run: Run) -> api.Run:
+        return message.run(run, tags=(await self._desks.runs.tags([run])).get(run.run_id))
+
+    async def DeleteRun(self, request: api.DeleteRunRequest, context: _Context) -> api.DeleteRunResponse:
+        await self._desks.deletion.delete(request)
+        return api.DeleteRunResponse()
 
     async def StreamLogs(
         self, request: api.StreamLogsRequest, context: _Context

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.v1.instruction_pb2 import RunRequest
@@ -19,7 +18,8 @@ from isthmus_code_server.definitions.dagster.executed.warming import warm_up
 from isthmus_code_server.definitions.port import PreparedRun, SensorTick
 
 if TYPE_CHECKING:
-    from dagster import RepositoryDefinition
+    from isthmus_code_server.definitions.dagster.executed.run_job import RunOrigin
+    from isthmus_code_server.definitions.dagster.surrounding.surroundings import Surroundings
 
 
 class DagsterDefinitions:
@@ -30,16 +30,26 @@ class DagsterDefinitions:
     """
 
     def __init__(
-        self, repository: "RepositoryDefinition", *, home: Path, framework: str, is_for_one_run: bool = False
+        self, origin: "RunOrigin", *, surroundings: "Surroundings", framework: str, is_for_one_run: bool = False
     ) -> None:
-        self._repository = repository
+        """Take a repository.
+
+        Args:
+            origin: The repository, and what leads another process to it.
+            surroundings: Where values are kept, and what the project's dagster.yaml says.
+            framework: The framework and its version.
+            is_for_one_run: Whether only one run will use it.
+        """
+        self._origin = origin
+        self._repository = origin.repository
         self._framework = framework
-        self._run_instance = build_instance(home)
+        self._run_instance = build_instance(surroundings)
         self._site = StepSite()
-        self._jobs = OwnJobs(repository, site=self._site)
+        self._jobs = OwnJobs(origin.repository, site=self._site)
         self._snapshot = LocationSnapshot()
         if not is_for_one_run:
             self._build_all()
+            self._snapshot.warnings.extend(surroundings.file.warnings)
 
     def _build_all(self) -> None:
         self._snapshot = location_snapshot(self._repository)
@@ -64,7 +74,8 @@ class DagsterDefinitions:
 
     def prepare(self, request: RunRequest) -> PreparedRun:
         """Check a request; see the port for what is raised."""
-        return DagsterRunExecution(resolve(request, jobs=self._jobs), run_instance=self._run_instance, site=self._site)
+        resolved = resolve(request, jobs=self._jobs)
+        return DagsterRunExecution(resolved, run_instance=self._run_instance, site=self._site, origin=self._origin)
 
     def evaluate_schedule(self, name: str, *, scheduled_at: datetime) -> ScheduleAnswer:
         """Ask a schedule; see the port for what is raised."""

@@ -2,10 +2,14 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus_code_server.definitions.dagster.loaded.sources import keep_sources
+from isthmus_code_server.definitions.dagster.surrounding.instance_file import InstanceFile, read_instance_file
+from isthmus_code_server.definitions.dagster.surrounding.surroundings import Surroundings
 from isthmus_code_server.definitions.dagster.values.failure import failure_from_plain_exception
 from isthmus_code_server.definitions.port import Definitions
 from isthmus_code_server.definitions.source import DefinitionsSource
@@ -15,6 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dagster import RepositoryDefinition
+    from dagster._core.code_pointer import CodePointer
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRepository:
+    """A repository that the source makes."""
+
+    repository: "RepositoryDefinition"
+    #: Leads another process to it.
+    pointer: "CodePointer"
 
 
 def load_definitions(source: DefinitionsSource, home: Path, *, is_for_one_run: bool = False) -> Definitions:
@@ -33,7 +47,10 @@ def load_definitions(source: DefinitionsSource, home: Path, *, is_for_one_run: b
     """
     try:
         _enter(source)
-        return _definitions(find_repositories(source, is_lazy=is_for_one_run), home, is_for_one_run=is_for_one_run)
+        file = _instance_file()
+        found = find_repositories(source, is_lazy=is_for_one_run)
+        keep_sources(sys.path[0], os.getcwd())  # noqa: PTH109  # sys.path holds text
+        return _definitions(found, Surroundings(home=home, file=file), is_for_one_run=is_for_one_run)
     except DefinitionsLoadError:
         raise
     except (Exception, SystemExit) as error:
@@ -41,7 +58,7 @@ def load_definitions(source: DefinitionsSource, home: Path, *, is_for_one_run: b
         raise DefinitionsLoadError(_load_failure(error)) from error
 
 
-def find_repositories(source: DefinitionsSource, *, is_lazy: bool = False) -> "list[RepositoryDefinition]":
+def find_repositories(source: DefinitionsSource, *, is_lazy: bool = False) -> "list[FoundRepository]":
     """Import the source and return the repositories that its definitions make: one, or each @repository of a module.
 
     Args:
@@ -53,29 +70,55 @@ def find_repositories(source: DefinitionsSource, *, is_lazy: bool = False) -> "l
     """
     from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 
-    from isthmus_code_server.definitions.dagster.loaded.target import find_targets, loading_of, repository_of
+    from isthmus_code_server.definitions.dagster.loaded.target import (
+        find_targets,
+        loading_of,
+        pointer_to,
+        repository_of,
+    )
 
     DefinitionsLoadContext.set(
         DefinitionsLoadContext(load_type=DefinitionsLoadType.INITIALIZATION, repository_load_data=None)
     )
     with loading_of(source):
-        repositories = [repository_of(target, source=source) for target in find_targets(source)]
-        for repository in () if is_lazy else repositories:
+        found = [
+            FoundRepository(
+                repository=repository_of(target.definition, source=source),
+                pointer=pointer_to(target.attribute, source=source),
+            )
+            for target in find_targets(source)
+        ]
+        for one in () if is_lazy else found:
             # Dagster builds jobs, schedules and sensors at first use: what is wrong with one must be told now.
-            repository.load_all_definitions()
-    return repositories
+            one.repository.load_all_definitions()
+    return found
 
 
-def _definitions(repositories: "Sequence[RepositoryDefinition]", home: Path, *, is_for_one_run: bool) -> Definitions:
+def _instance_file() -> InstanceFile:
+    """Read what the project says of its instance; the variables that it has loaded are there for what follows."""
+    file = read_instance_file(Path.cwd())
+    os.environ.update(file.variables())
+    return file
+
+
+def _definitions(
+    found: "Sequence[FoundRepository]", surroundings: Surroundings, *, is_for_one_run: bool
+) -> Definitions:
     from isthmus_code_server.definitions.dagster.adapter import DagsterDefinitions
+    from isthmus_code_server.definitions.dagster.executed.run_job import RunOrigin
     from isthmus_code_server.definitions.dagster.loaded.several import SeveralDefinitions
 
     framework = f"dagster {version('dagster')}"
     # Names of several repositories are told apart by what all of them define.
-    is_bare = is_for_one_run and len(repositories) == 1
+    is_bare = is_for_one_run and len(found) == 1
     members = {
-        repository.name: DagsterDefinitions(repository, home=home, framework=framework, is_for_one_run=is_bare)
-        for repository in repositories
+        one.repository.name: DagsterDefinitions(
+            RunOrigin.of(one.repository, pointer=one.pointer),
+            surroundings=surroundings,
+            framework=framework,
+            is_for_one_run=is_bare,
+        )
+        for one in found
     }
     return SeveralDefinitions(members) if len(members) > 1 else next(iter(members.values()))
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from dagster._core.instance import DagsterInstance, InstanceType
 from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
@@ -14,8 +13,10 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, EntrySink, new_event_storage
+from isthmus_code_server.definitions.dagster.asked.reference import instance_ref
 from isthmus_code_server.definitions.dagster.asked.run_storage import AskingRunStorage, new_run_storage
 from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
+from isthmus_code_server.definitions.dagster.surrounding.surroundings import Surroundings
 from isthmus_code_server.definitions.instance_client import InstanceClient
 from isthmus_code_server.definitions.port import RunPlace
 
@@ -47,28 +48,29 @@ class RunInstance:
         self.client.written = written
 
 
-def build_instance(home: Path) -> RunInstance:
+def build_instance(surroundings: Surroundings) -> RunInstance:
     """Build the instance that every run of the location uses.
 
-    Args:
-        home: The location's folder. The default IO manager writes below it, or, as Dagster has it, below DAGSTER_HOME
-            where that is set, so that a run finds what an earlier one stored.
+    The default IO manager writes where the project's dagster.yaml says, else, as Dagster has it, below DAGSTER_HOME where
+    that is set, so that a run finds what an earlier one stored, else below the location's folder.
     """
-    artifacts = os.environ.get("DAGSTER_HOME") or str(home)
+    # Dagster's own telemetry stays silent, whatever anybody says.
+    settings = {**surroundings.file.settings, "telemetry": {"enabled": False}}
+    artifacts = surroundings.file.artifacts or os.environ.get("DAGSTER_HOME") or str(surroundings.home)
     client = InstanceClient()
     store = StoreQuery(client=client)
     runs = new_run_storage(store)
     events = new_event_storage(store)
     instance = DagsterInstance(
-        # Ephemeral is Dagster's word for an instance that no other process can open by reference; it also keeps
-        # Dagster's own telemetry silent.
-        instance_type=InstanceType.EPHEMERAL,
+        # Persistent is Dagster's word for an instance that other processes can open by reference.
+        instance_type=InstanceType.PERSISTENT,
+        ref=instance_ref(artifacts=artifacts, settings=settings),
         local_artifact_storage=LocalArtifactStorage(artifacts),
         run_storage=runs,
         event_storage=events,
         compute_log_manager=NoOpComputeLogManager(),
         run_coordinator=DefaultRunCoordinator(),
         run_launcher=SyncInMemoryRunLauncher(),
-        settings={"telemetry": {"enabled": False}},
+        settings=settings,
     )
     return RunInstance(instance=instance, runs=runs, events=events, client=client)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1 import telemetry_pb2 as pb
 
 from isthmus_code_server.definitions.clock import now, timestamp
+from isthmus_code_server.definitions.dagster.executed.own_run import own_run
 from isthmus_code_server.definitions.dagster.executed.planning import planned_events
 from isthmus_code_server.definitions.dagster.executed.step_channel import unpickled
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 from isthmus_code_server.definitions.dagster.executed.step_worker import StepContext, serve_step
 from isthmus_code_server.definitions.dagster.executed.translation import translate
+from isthmus_code_server.definitions.dagster.values.encodable import encodable
 from isthmus_code_server.definitions.dagster.values.failure import (
     failure_from_exception,
     failure_from_step,
@@ -23,11 +25,13 @@ from isthmus_code_server.definitions.port import DeathWatch, EventSink, RunPlace
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
+    from dagster._core.definitions.job_base import IJob
     from dagster._core.events import DagsterEvent
     from dagster._core.events.log import EventLogEntry
 
     from isthmus_code_server.definitions.dagster.asked.instance import RunInstance
     from isthmus_code_server.definitions.dagster.executed.request import ResolvedRequest
+    from isthmus_code_server.definitions.dagster.executed.run_job import RunOrigin
 
 _UNEXPECTED_TERMINATION = "UNEXPECTED_TERMINATION"
 
@@ -35,8 +39,24 @@ _UNEXPECTED_TERMINATION = "UNEXPECTED_TERMINATION"
 class DagsterRunExecution:
     """One run, to be executed once."""
 
-    def __init__(self, request: "ResolvedRequest", *, run_instance: "RunInstance", site: StepSite) -> None:
+    def __init__(
+        self,
+        request: "ResolvedRequest",
+        *,
+        run_instance: "RunInstance",
+        site: StepSite,
+        origin: "RunOrigin | None" = None,
+    ) -> None:
+        """Take a request.
+
+        Args:
+            request: What to execute.
+            run_instance: The instance that the run asks.
+            site: Where its steps meet it.
+            origin: Where its job is from; None for a job of our own.
+        """
         self._request = request
+        self._origin = origin
         self._run_instance = run_instance
         self._site = site
         self._sink: EventSink = _drop
@@ -108,13 +128,11 @@ class DagsterRunExecution:
 
     def execute_step(self, channel: socket.socket, *, step: bytes, place: RunPlace) -> None:
         """Execute one step of a run that is executed in another process; see PreparedRun."""
-        from dagster._core.definitions.job_base import InMemoryJob
-
         run = self._dagster_run()
         self._place = place
         self._run_instance.begin(run, sink=self._take, place=place)
         context = StepContext(
-            job=InMemoryJob(self._request.job),
+            job=self._job(),
             dagster_run=run,
             run_config=self._request.run_config,
             instance=self._run_instance.instance,
@@ -127,12 +145,19 @@ class DagsterRunExecution:
     def _has_succeeded(self) -> bool:
         return self._terminal is not None and self._terminal.HasField("run_succeeded")
 
+    def _job(self) -> "IJob":
+        from dagster._core.definitions.job_base import InMemoryJob
+
+        if self._origin is None:
+            return InMemoryJob(self._request.job)
+        return self._origin.job(self._request.job, selection=self._request.selection)
+
     def _dagster_run(self) -> "DagsterRun":
-        from dagster import DagsterRun, DagsterRunStatus
+        from dagster import DagsterRunStatus
 
         request = self._request
-        return DagsterRun(
-            job_name=request.job.name,
+        return own_run(
+            request.job,
             run_id=request.run_id,
             run_config=request.run_config,
             asset_selection=request.selection.assets or None,
@@ -148,7 +173,6 @@ class DagsterRunExecution:
 
     def _drive(self, run: "DagsterRun") -> None:
         """Do what Dagster's execute_run_iterator does, without building the subset and the plan once more."""
-        from dagster._core.definitions.job_base import InMemoryJob
         from dagster._core.execution.api import ExecuteRunWithPlanIterable, job_execution_iterator
         from dagster._core.execution.context_creation_job import (
             PlanOrchestrationContextManager,
@@ -161,7 +185,7 @@ class DagsterRunExecution:
             iterator=job_execution_iterator,
             execution_context_manager=PlanOrchestrationContextManager(
                 context_event_generator=orchestration_context_event_generator,
-                job=InMemoryJob(request.job),
+                job=self._job(),
                 execution_plan=request.plan,
                 dagster_run=run,
                 instance=self._run_instance.instance,
@@ -180,6 +204,7 @@ class DagsterRunExecution:
         )
         event.run_started.pid = os.getpid()
         event.run_started.step_keys.extend(self._request.plan.step_keys_to_execute)
+        event.run_started.tags.update({encodable(key): encodable(text) for key, text in self._request.tags.items()})
         self._sink(event)
         for planned in planned_events(self._request, instance=self._run_instance.instance):
             self._sink(planned)
@@ -247,6 +272,7 @@ def _fill_failure(body: pb.RunFailed, event: "DagsterEvent | None", *, death: pb
     first = getattr(data, "first_step_failure_event", None)
     if first is not None:
         body.failure.CopyFrom(failure_from_step(first.step_failure_data))
+        body.step_key = first.step_key or ""
     elif getattr(data, "error", None) is not None:
         body.failure.CopyFrom(user_failure(data.error))
 

@@ -74,6 +74,7 @@ def join(snapshots: Mapping[str, LocationSnapshot]) -> Joined:
     assets = _distinct(whole.assets)
     del whole.assets[:]
     whole.assets.extend(assets)
+    whole.warnings.extend(dict.fromkeys(warning for one in snapshots.values() for warning in one.warnings))
     return Joined(whole, jobs, schedules, sensors)
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,15 @@ from isthmus_code_server.errors import DagsterTooOldError
 
 if TYPE_CHECKING:
     from dagster import RepositoryDefinition
+    from dagster._core.code_pointer import CodePointer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Something loadable that was found, and the name under which another process finds it again."""
+
+    definition: object
+    attribute: str
 
 
 def loading_of(source: DefinitionsSource) -> AbstractContextManager[None]:
@@ -37,15 +47,18 @@ def loading_of(source: DefinitionsSource) -> AbstractContextManager[None]:
     return enter_loadable_target_origin_load_context(LoadableTargetOrigin(executable_path=sys.executable, **said))
 
 
-def find_targets(source: DefinitionsSource) -> list[object]:
+def find_targets(source: DefinitionsSource) -> list[Target]:
     """Import the source and return the object that the attribute names, or everything loadable in it.
 
     Raises:
         Exception: Whatever importing raised, or Dagster's own error when nothing, or too much, was found.
     """
     if source.attribute and not source.autoload_defs_module:
-        return [_attribute(source)]
-    return [target.target_definition for target in _loadable_targets(source)]
+        found: object = pointer_to(source.attribute, source=source).load_target()
+        return [Target(definition=found, attribute=source.attribute)]
+    return [
+        Target(definition=target.target_definition, attribute=target.attribute) for target in _loadable_targets(source)
+    ]
 
 
 def repository_of(target: object, *, source: DefinitionsSource) -> "RepositoryDefinition":
@@ -84,17 +97,22 @@ def _loadable_targets(source: DefinitionsSource) -> Sequence[Any]:
     return loaders[_form(source)]()
 
 
-def _attribute(source: DefinitionsSource) -> object:
-    from dagster._core.code_pointer import CodePointer
+def pointer_to(attribute: str, *, source: DefinitionsSource) -> "CodePointer":
+    """Return what leads another process to a target of the source."""
+    from dagster._core import code_pointer
 
+    pointers: Any = code_pointer
     folder = _working_directory()
-    makers: Mapping[str, Callable[[], Any]] = {
-        "module": lambda: CodePointer.from_module(source.module, source.attribute, folder),
-        "package": lambda: CodePointer.from_python_package(source.package, source.attribute, folder),
-        "file": lambda: CodePointer.from_python_file(source.python_file, source.attribute, folder),
+    makers: Mapping[str, Callable[[], CodePointer]] = {
+        "module": lambda: pointers.CodePointer.from_module(source.module, attribute, folder),
+        "package": lambda: pointers.CodePointer.from_python_package(source.package, attribute, folder),
+        # Older versions have none of these, and nothing that it would lead to.
+        "autoload": lambda: pointers.AutoloadDefsModuleCodePointer(
+            module=source.autoload_defs_module, working_directory=folder
+        ),
+        "file": lambda: pointers.CodePointer.from_python_file(source.python_file, attribute, folder),
     }
-    target: object = makers[_form(source)]().load_target()
-    return target
+    return makers[_form(source)]()
 
 
 def _require_autoload() -> None:

@@ -1,0 +1,1 @@
+"""Loads a location anew when the project's files change."""

@@ -1,0 +1,122 @@
+"""Loads locations anew after changes of their files, while the code before goes on serving."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from isthmus.v1.control_plane_pb2 import Location, LocationSettings
+from isthmus.v1.telemetry_pb2 import Failure, LocationPhase
+from isthmus_cli.apply import is_settled
+from isthmus_cli.view.failure import failure_headline
+from isthmus_cli.view.location import load_failure_lines
+from isthmus_cli.view.text import duration_text
+from isthmus_client.client import ControlPlaneClient
+from isthmus_client.errors import ClientError
+from isthmus_lifecycle.boundary import Boundary
+
+from isthmus_dev.follow import Follower
+from isthmus_dev.screen import Screen, loaded_text
+from isthmus_dev.watch.watcher import watch
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_FOREIGN = re.compile(r"^<|/site-packages/|/lib/python3|/isthmus_code_server/")
+
+
+@dataclass
+class Reloader:
+    """Watches the folders of locations, and loads those anew whose files changed."""
+
+    client: ControlPlaneClient
+    screen: Screen
+    follower: Follower
+    roots: Mapping[str, Sequence[Path]]
+    #: Folders that belong to us.
+    ignored: Sequence[Path]
+    load_timeout_s: float
+    _boundary: Boundary = field(default_factory=lambda: Boundary("reload"))
+    _under_way: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Watch until cancelled. What cannot be watched is said once, and nothing else ends with it."""
+        folders = sorted({folder for folders in self.roots.values() for folder in folders})
+        async with asyncio.TaskGroup() as group:
+            with self._boundary.guard() as fate:
+                async for changed in watch(folders, ignored=self.ignored):
+                    for name in affected(changed, roots=self.roots):
+                        self._begin(name, group=group)
+            if fate.error is not None:
+                self.screen.happened(f"files are not watched any more: {fate.error}; use isthmus location reload")
+
+    def _begin(self, name: str, *, group: asyncio.TaskGroup) -> None:
+        """Load a location anew; an earlier reload that still waits is overtaken by this one."""
+        earlier = self._under_way.get(name)
+        if earlier is not None:
+            earlier.cancel()
+        self._under_way[name] = group.create_task(self._reload(name), name=f"reload {name}")
+
+    async def _reload(self, name: str) -> None:
+        with self._boundary.guard(location=name), suppress(ClientError):
+            began = monotonic()
+            with self.follower.quiet(name):
+                location = await self._load(name)
+            self.follower.know(location)
+            self._tell(location, took=duration_text(monotonic() - began))
+
+    async def _load(self, name: str) -> Location:
+        settings = (await self.client.get_location(name)).settings
+        location = await self.client.apply_location(settings, reload=True)
+        generation = location.generation
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.load_timeout_s):
+                async for location in self.client.watch_location(name):
+                    if is_settled(location, generation=generation):
+                        break
+        return await self.client.with_snapshot(location)
+
+    def _tell(self, location: Location, *, took: str) -> None:
+        name, paint = self.screen.paint.bold(location.settings.name), self.screen.paint
+        if location.phase == LocationPhase.LOCATION_PHASE_FAILED:
+            failure = next(it.report.failure for it in location.placements if it.report.HasField("failure"))
+            where = failure_place(failure)
+            text = f"{failure_headline(innermost(failure))}{f' ({where})' if where else ''}"
+            self.screen.say(*load_failure_lines(location, paint=paint))
+            self.screen.happened(f"{paint.red('not reloaded')} {name}: {text}; the code before goes on serving")
+        else:
+            self.screen.happened(f"reloaded {name} in {took}: {loaded_text(location)}")
+
+
+def affected(changed: Iterable[Path], *, roots: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Return the locations in whose folders files changed."""
+    paths = list(changed)
+    return [name for name, folders in roots.items() if any(path.is_relative_to(it) for path in paths for it in folders)]
+
+
+def watched_folders(settings: LocationSettings) -> list[Path]:
+    """Return the folders that hold a location's code: where it is imported from, and where it was started."""
+    source = settings.source
+    named = [source.working_directory, source.current_directory]
+    named += [str(Path(source.python_file).parent)] if source.python_file else []
+    folders = sorted({Path(folder) for folder in named if Path(folder).is_absolute()})
+    return [it for it in folders if not any(it != other and it.is_relative_to(other) for other in folders)]
+
+
+def innermost(failure: Failure) -> Failure:
+    """Return the failure that began it: what it was caused by, or the failure itself."""
+    while failure.HasField("cause"):
+        failure = failure.cause
+    return failure
+
+
+def failure_place(failure: Failure) -> str:
+    """Return file and line of the innermost frame of the user's own, of what began it; empty when there is none."""
+    began = innermost(failure)
+    # A file that cannot be parsed has no frame of its own: the message names it.
+    for text in (*reversed(began.message.splitlines()), *reversed(began.stack)):
+        frame = _FRAME.search(text)
+        if frame is not None and not _FOREIGN.search(frame["file"]):
+            return f"{frame['file']}:{frame['line']}"
+    return ""

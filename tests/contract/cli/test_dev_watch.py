@@ -1,0 +1,85 @@
+"""`isthmus dev` while its project is edited."""
+
+from pathlib import Path
+
+import pytest
+from contract.cli.dev_kit import DEFINITIONS, isthmus, running_dev
+
+pytestmark = pytest.mark.timeout(240)
+
+#: A run that fails after a file appears, on a line that is not what it was by then.
+FAILING = """
+import pathlib, time
+import dagster as dg
+
+@dg.op
+def greet():
+    print("begun", flush=True)
+    while not pathlib.Path("go").exists():
+        time.sleep(0.02)
+    raise RuntimeError("this line ran")
+
+@dg.job(executor_def=dg.in_process_executor)
+def greeting():
+    greet()
+
+defs = dg.Definitions(jobs=[greeting])
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "greetings"
+    folder.mkdir()
+    (folder / "definitions.py").write_text(DEFINITIONS)
+    return folder
+
+
+async def launch(project: Path, job: str) -> tuple[str, str]:
+    """Launch a run and wait for it; returns its id and what it printed."""
+    code, out, err = await isthmus(project, "run", "launch", job, "--watch")
+    assert (code, "SUCCEEDED" in out) == (0, True), out + err
+    run_id = next(word for word in err.split() if word.count("-") == 4)
+    return run_id, (await isthmus(project, "run", "logs", run_id))[1]
+
+
+async def test_the_next_launch_has_what_was_saved_and_code_that_does_not_load_changes_nothing(project: Path) -> None:
+    file = project / "definitions.py"
+    async with running_dev(project) as dev:
+        await dev.read_until("Ctrl-C stops everything")
+
+        file.write_text(DEFINITIONS.replace("hello from the run", "hello again").replace("greeting", "farewell"))
+        await dev.read_until("reloaded greetings in ")
+        assert "hello again" in (await launch(project, "farewell"))[1]
+
+        file.write_text(DEFINITIONS.replace('"""', "") + "\nnobody_knows_me\n")
+        screen = await dev.read_until("the code before goes on serving")
+        assert (
+            f"NameError: name 'nobody_knows_me' is not defined ({file}:{len(file.read_text().splitlines())})" in screen
+        )
+        run_id, printed = await launch(project, "farewell")
+        assert "hello again" in printed
+        await dev.read_until(f"{run_id}  farewell  RUNNING, the code before the change that does not load")
+
+        file.write_text(DEFINITIONS)
+        await dev.read_until("reloaded greetings in ")
+        assert "hello from the run" in (await launch(project, "greeting"))[1]
+        assert await dev.end() == 0
+
+
+async def test_a_traceback_shows_the_lines_that_ran(project: Path) -> None:
+    file = project / "definitions.py"
+    file.write_text(FAILING)
+    async with running_dev(project) as dev:
+        await dev.read_until("Ctrl-C stops everything")
+        code, out, err = await isthmus(project, "run", "launch", "greeting")
+        assert code == 0, out + err
+        run_id = next(word for word in (out + err).split() if word.count("-") == 4)
+        await dev.read_until(f"{run_id}  greeting  RUNNING")
+        file.write_text("# another line\n" * 5 + FAILING)
+        await dev.read_until("reloaded greetings in ")
+        (project / "go").touch()
+        await dev.read_until("FAILED")
+        _, out, _ = await isthmus(project, "run", "watch", run_id)
+        assert 'raise RuntimeError("this line ran")' in out
+        assert await dev.end() == 0
