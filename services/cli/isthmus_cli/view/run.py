@@ -20,6 +20,7 @@ from isthmus_cli.view.text import (
     seconds_between,
 )
 from isthmus_cli.view.timeline import RunTimeline
+from isthmus_cli.view.violation import violation_text
 
 #: Failures of steps that are told whole; of more, only the names.
 _TOLD_FAILURES = 3
@@ -169,7 +170,7 @@ def _message(run: Run) -> str:
         return run.message
     if run.HasField("failure"):
         return failure_headline(run.failure)
-    return ", ".join(violation.field for violation in run.violations)
+    return "; ".join(violation_text(it.field, description=it.description) for it in run.violations)
 
 
 def _without_repeats(parts: Sequence[str]) -> list[str]:
