@@ -77,7 +77,7 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
         IdentityTakenError: another process has the name, and the settings do not let this one stand by.
     """
     policy = load_policy(settings.policy_file)
-    broker = BrokerSettings(settings.broker_url.get_secret_value())
+    broker = BrokerSettings(settings.broker_url.get_secret_value(), is_starting=settings.is_alone)
     purpose = f"agent {settings.deployment}.{settings.name}"
     with data_dir.claimed(settings.folder) as folder:
         async with (
@@ -187,7 +187,7 @@ class _Agent:
         consumer = self._consumer(instructions, lock=relay.answers)
         consuming = tasks.create_task(consumer.run(), name="instructions")
         minding = tasks.create_task(self._mind_queue(consumer, bell=bell, started=started), name="queue")
-        if not await self._becomes_holder(stop):
+        if not self.settings.is_alone and not await self._becomes_holder(stop):
             consuming.cancel()
             minding.cancel()
             return
