@@ -8,7 +8,7 @@ packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/
 suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/unit tests/e2e
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
-  monitor/test_accounts.py monitor/test_ingest.py)
+  monitor/test_accounts.py monitor/test_ingest.py monitor/test_shares.py)
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
 
 help: ## list the targets
@@ -35,6 +35,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
+	@.venv/bin/mypy --no-error-summary scripts/record-tutorial
 	@.venv/bin/mypy --no-error-summary scripts/release-contract
 	@.venv/bin/mypy --no-error-summary scripts/pythons
 	@.venv/bin/mypy --no-error-summary scripts/stack

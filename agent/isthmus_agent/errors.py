@@ -263,7 +263,20 @@ class TooManyQuestionsError(TransientAgentError):
         super().__init__(f"Location {location} has too many questions under way on this agent. Ask again later.")
 
 
-class AgentFolderError(TransientAgentError):
+class FilesError(TransientAgentError):
+    """Files could not be written, for want of room as a rule: it is tried again until there is some, or no time left."""
+
+
+class AttemptFilesError(CodeServerError, FilesError):
+    """A code server could not write the files of an attempt, so that nothing was started."""
+
+    def __init__(self, *, server: str, cause: str) -> None:
+        """Name the server, and give its words."""
+        self.server = server
+        super().__init__(f"Code server {server} did not start the run: {cause}")
+
+
+class AgentFolderError(FilesError):
     """The agent's folder could not be written or read."""
 
     def __init__(self, *, cause: OSError) -> None:

@@ -38,7 +38,9 @@ RAW, CLEAN = telemetry_pb2.AssetKey(path=["raw"]), telemetry_pb2.AssetKey(path=[
 SNAPSHOT = telemetry_pb2.LocationSnapshot(
     jobs=[
         telemetry_pb2.JobSnapshot(
-            name="nightly", partitions=telemetry_pb2.PartitionsSnapshot(kind="static", keys=["north", "south"])
+            name="nightly",
+            partitions=telemetry_pb2.PartitionsSnapshot(kind="static", keys=["north", "south"]),
+            tags={"team": "core", "tier": "1"},
         ),
         telemetry_pb2.JobSnapshot(name="__ASSET_JOB", is_implicit_asset_job=True, assets=[RAW, CLEAN]),
     ],

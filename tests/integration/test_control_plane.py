@@ -127,6 +127,47 @@ async def test_assets_without_a_job_run_in_the_implicit_job_also_when_it_is_know
             assert late.request.job_name == "__ASSET_JOB"
 
 
+async def test_a_run_has_the_tags_of_its_job_and_its_partition_under_its_own(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        run = await stand.launch(partition_key="north", tags={"tier": "2", "why": "x"})
+        tags = {"team": "core", "tier": "2", "why": "x", "dagster/partition": "north"}
+        assert dict(run.tags) == tags
+        assert dict((await stand.run(run.request.run.run_id)).tags) == tags
+        # What was asked for stays apart.
+        assert dict(run.request.tags) == {"tier": "2", "why": "x"}
+        await stand.launch()
+        (found,) = (await stand.stub.ListRuns(api.ListRunsQuery(tags={"team": "core", "tier": "2"}))).runs
+        assert (found.request.run.run_id, dict(found.tags)) == (run.request.run.run_id, tags)
+
+
+async def test_asset_queries_select_by_what_the_location_defines(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        await stand.apply()
+        await stand.hear()
+        with pytest.raises(grpc.aio.AioRpcError) as early:
+            await stand.launch(job_name="", asset_queries=["*"])
+        assert early.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "before the location serves" in str(early.value.details())
+        # Plain keys need no look at what there is.
+        named = await stand.launch(job_name="", asset_queries=["raw"])
+        assert [list(key.path) for key in named.request.asset_selection] == [["raw"]]
+        async with stand.agent() as agent:
+            await stand.report()
+            await agent.next("launch_run")
+            run_id = str(uuid4())
+            late = await stand.launch(run_id=run_id, job_name="", asset_queries=["key:r*"])
+            assert [list(key.path) for key in late.request.asset_selection] == [["raw"]]
+            assert late.request.job_name == "__ASSET_JOB"
+            assert (await stand.launch(run_id=run_id, job_name="", asset_queries=["key:r*"])).request == late.request
+            with pytest.raises(grpc.aio.AioRpcError) as unknown:
+                await stand.launch(job_name="", asset_queries=["rawe"])
+            assert "did you mean 'raw'" in str(unknown.value.details())
+
+
 async def test_what_the_location_does_not_define_is_refused_with_what_it_does(
     broker_url: str, database_url: str
 ) -> None:

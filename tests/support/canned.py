@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from isthmus.v1.control_plane_pb2 import (
     Agent,
     AgentState,
+    DeleteRunResponse,
     ListAgentsResponse,
     ListLocationsResponse,
     ListRunsPage,
@@ -108,6 +109,11 @@ class CannedControlPlane(ControlPlaneServicer):
     async def TerminateRun(self, request: Any, context: Context) -> Run:
         await self._take(request, context)
         return self.runs[request.run_id]
+
+    async def DeleteRun(self, request: Any, context: Context) -> DeleteRunResponse:
+        await self._take(request, context)
+        del self.runs[request.run_id]
+        return DeleteRunResponse()
 
     async def ReexecuteRun(self, request: Any, context: Context) -> Run:
         await self._take(request, context)

@@ -48,6 +48,15 @@ def closing_event(
     return event
 
 
+def note_damage(event: telemetry.Event, *, problem: str) -> None:
+    """Tell in a last word that what came before it is lost in part: whether the run had ended is not known then."""
+    event.message += f" Its journal is damaged ({problem}); what it said after that is lost."
+    if event.HasField("run_failed"):
+        event.run_failed.reason = telemetry.RUN_REASON_INTERNAL_ERROR
+        event.run_failed.failure.error_class = "JournalDamaged"
+        event.run_failed.failure.message = event.message
+
+
 def _reason(ending: ServerExit | None) -> tuple["telemetry.RunReason.ValueType", str]:
     """Say why an attempt failed: what ended a server of its own ended the attempt; a shared one is just lost."""
     if ending is not None and ending.is_out_of_memory:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from isthmus_broker.relay import Relay
@@ -13,7 +14,7 @@ from isthmus_spool.backlog import JournalBacklog
 from isthmus_spool.errors import JournalError
 from isthmus_spool.journal import JournalReader, JournalWriter, repair
 
-from isthmus_agent.attempts.closing import closing_event, has_ended
+from isthmus_agent.attempts.closing import closing_event, has_ended, note_damage
 from isthmus_agent.attempts.ledger import AttemptLedger, Holding
 from isthmus_agent.clock import now
 from isthmus_agent.hosts.host import ServerExit
@@ -95,10 +96,11 @@ class Salvage:
 
 def end_journal(folder: AttemptFolder, *, holding: Holding, ending: ServerExit | None, output: str = "") -> bool:
     """Make sure that a journal whose writers are gone ends with a last word; return whether it had one."""
-    if _is_ended(folder):
-        return True
     offset, _ = folder.published()
-    repair(folder.journal, offset=offset)
+    # From the beginning, too: the last word may be confirmed already, with only the mark of it missing.
+    if _is_ended(folder) or _is_ended(folder, offset=offset):
+        return True
+    damage = repair(folder.journal, offset=offset).damage
     event = closing_event(
         folder.ref,
         server=holding.server,
@@ -106,6 +108,8 @@ def end_journal(folder: AttemptFolder, *, holding: Holding, ending: ServerExit |
         is_cancel_requested=holding.is_cancel_requested,
         output=output,
     )
+    if damage:
+        note_damage(event, problem=damage)
     event.occurred_at.CopyFrom(now())
     writer = JournalWriter(folder.journal)
     try:
@@ -115,11 +119,13 @@ def end_journal(folder: AttemptFolder, *, holding: Holding, ending: ServerExit |
     return False
 
 
-def _is_ended(folder: AttemptFolder) -> bool:
-    # From the beginning: the last word may be confirmed already, with only the mark of it missing.
-    reader = JournalReader(folder.journal)
-    while (batch := reader.read()).events:
-        if has_ended(batch.events):
-            return True
-        reader.advance(batch)
+def _is_ended(folder: AttemptFolder, *, offset: int = 0) -> bool:
+    """Whether the last word is among what can be read behind an offset."""
+    reader = JournalReader(folder.journal, offset=offset)
+    # What is damaged is cut off, or was published before.
+    with suppress(JournalError):
+        while (batch := reader.read()).events:
+            if has_ended(batch.events):
+                return True
+            reader.advance(batch)
     return False

@@ -11,9 +11,11 @@ from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1.code_server_pb2_grpc import CodeServerStub
 from isthmus_broker.bounds import tame
+from isthmus_spool.fault import FILES_FAULT
 
 from isthmus_agent.code_server.dialling import Opening, open_socket
 from isthmus_agent.errors import (
+    AttemptFilesError,
     CodeServerNotReadyError,
     CodeServerRefusedError,
     CodeServerUnavailableError,
@@ -102,6 +104,7 @@ class CodeServerClient:
 
         Raises:
             StaleAttemptError: a later attempt was seen.
+            AttemptFilesError: there is no room for its files.
             DedicatedElsewhereError: the server takes one run, and has taken another.
         """
         message = code_server.StartRunRequest(request=request)
@@ -182,6 +185,8 @@ class CodeServerClient:
             raise CodeServerUnavailableError(server=self._server, call=call, cause="it is gone") from None
         except grpc.aio.AioRpcError as error:
             cause = error.details() or error.code().name
+            if FILES_FAULT in tuple(error.trailing_metadata() or ()):
+                raise AttemptFilesError(server=self._server, cause=cause) from error
             match error.code():
                 case code if code in _UNAVAILABLE_CODES:
                     raise CodeServerUnavailableError(server=self._server, call=call, cause=cause) from error

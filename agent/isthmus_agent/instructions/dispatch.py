@@ -15,8 +15,7 @@ from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.drain import DrainSwitch
-from isthmus_agent.errors import AgentFolderError
-from isthmus_agent.instructions.desk import AttemptDesk
+from isthmus_agent.errors import AgentFolderError, FilesError
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.lanes import Lanes, Taken
 from isthmus_agent.instructions.launch import LaunchHandler
@@ -33,6 +32,7 @@ from isthmus_agent.instructions.outcome import (
 from isthmus_agent.instructions.questions import QuestionHandler
 from isthmus_agent.instructions.results import ResultPublisher
 from isthmus_agent.instructions.terminate import TerminateHandler
+from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.instructions.waiting import WaitingLaunches
 from isthmus_agent.intake.journal import Entry, IntakeJournal
 from isthmus_agent.locations.registry import LocationRegistry
@@ -59,19 +59,19 @@ class Route:
     is_taken_down: bool = False
 
 
-def routes(desk: AttemptDesk) -> Mapping[str, Route]:
+def routes(tools: RunTools) -> Mapping[str, Route]:
     """Return the table: the name of each body in the contract, and its handler."""
-    launch = LaunchHandler(desk)
-    questions = QuestionHandler(desk.registry, location_wait_s=desk.location_wait_s)
+    launch = LaunchHandler(tools)
+    questions = QuestionHandler(tools.registry, location_wait_s=tools.location_wait_s)
     return {
-        "sync_locations": Route(SyncHandler(desk.registry).handle),
+        "sync_locations": Route(SyncHandler(tools.registry).handle),
         "launch_run": Route(launch.handle, recall=launch.recall, give_up=launch.give_up, is_taken_down=True),
-        "terminate_run": Route(TerminateHandler(desk).handle, is_taken_down=True),
+        "terminate_run": Route(TerminateHandler(tools).handle, is_taken_down=True),
         "validate_run": Route(questions.validate),
         "evaluate_schedule": Route(questions.schedule),
         "evaluate_sensor": Route(questions.sensor),
-        "fetch_logs": Route(LogHandler(desk).handle),
-        "drain_agent": Route(DrainHandler(desk.drain).handle),
+        "fetch_logs": Route(LogHandler(tools).handle),
+        "drain_agent": Route(DrainHandler(tools.drain).handle),
     }
 
 
@@ -233,7 +233,7 @@ class InstructionDesk:
         with self._commands.guard(instruction_id=envelope.id) as fate:
             try:
                 return await self._tried(route, body, envelope=envelope)
-            except AgentFolderError as error:
+            except FilesError as error:
                 log.error("instruction_not_done", instruction_id=envelope.id, error=str(error))  # noqa: TRY400 (the message says it all)
                 failed = Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, error)
         if fate.error is not None:
@@ -246,10 +246,13 @@ class InstructionDesk:
         clock = asyncio.get_running_loop().time
         deadline = clock() + envelope.left_s(at_most=_FOLDER_PATIENCE_S)
         while True:
+            trouble: FilesError
             try:
                 return await route.handle(body, envelope)
             except OSError as error:
                 trouble = AgentFolderError(cause=error)
+            except FilesError as error:
+                trouble = error
             wait_s = backoff.next_wait_s()
             if envelope.is_question or clock() + wait_s >= deadline:
                 raise trouble

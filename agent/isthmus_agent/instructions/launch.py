@@ -14,14 +14,14 @@ from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
-from isthmus_agent.errors import AgentError, DedicatedElsewhereError, RunEndedError
+from isthmus_agent.errors import AgentError, DedicatedElsewhereError, FilesError, RunEndedError
 from isthmus_agent.instructions import fence
-from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch_failure import canceled, draining, failure_of, misplaced, reason_of, rejection
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.patience import Patience
 from isthmus_agent.instructions.retry import Retry, after_failure
+from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.run_key import RunKey
 from isthmus_agent.servers.held import HeldServer
 
@@ -36,9 +36,9 @@ _LOOK_AGAIN_S = 0.05
 class LaunchHandler:
     """Starts attempts."""
 
-    def __init__(self, desk: AttemptDesk) -> None:
+    def __init__(self, tools: RunTools) -> None:
         """Work with what the handlers of runs share."""
-        self._desk = desk
+        self._tools = tools
 
     async def handle(self, body: instruction.LaunchRun, envelope: Envelope) -> Outcome:
         """Start the attempt, waiting for its location to load, or for a server of its own, if need be.
@@ -46,13 +46,13 @@ class LaunchHandler:
         An attempt that is told to have failed is fenced before: whatever is delivered later starts nothing.
 
         Raises:
-            OSError: The agent's folder takes no more files. Nothing was decided: handle it again.
+            OSError, FilesError: The agent's folder takes no more files. Nothing was decided: handle it again.
         """
         request = body.request
         if violations := request_violations(request):
             return Failed(telemetry.RUN_REASON_INVALID_REQUEST, violations=violations)
         try:
-            async with self._desk.waiting.until_ended(RunKey.of(request.run)):
+            async with self._tools.waiting.until_ended(RunKey.of(request.run)):
                 outcome = await self._start_in_time(request, patience=self._patience(request, envelope))
         except RunEndedError:
             outcome = canceled()
@@ -64,6 +64,8 @@ class LaunchHandler:
             tries += 1
             try:
                 outcome = await self._try(request, patience=patience)
+            except FilesError:
+                raise
             except AgentError as error:
                 decision = after_failure(error, tries=tries, left_s=patience.location_s)
                 if not isinstance(decision, Retry):
@@ -84,7 +86,7 @@ class LaunchHandler:
         if request_violations(request):
             return None
         key = RunKey.of(request.run)
-        return self._recall(key, folder=self._desk.folder(request.location, key))
+        return self._recall(key, folder=self._tools.folder(request.location, key))
 
     async def give_up(self, body: instruction.LaunchRun, failed: Failed) -> Outcome:
         """Fence the attempt if that can be done, and return what became of its launch."""
@@ -102,7 +104,7 @@ class LaunchHandler:
             return None
         if failed := fence.outcome_of(folder):
             return failed
-        holding = self._desk.ledger.get(key)
+        holding = self._tools.ledger.get(key)
         answer = telemetry.LaunchAnswer(was_started_before=True)
         if holding is not None:
             answer.server, answer.is_dedicated = holding.server, holding.is_dedicated
@@ -110,69 +112,69 @@ class LaunchHandler:
 
     def _patience(self, request: instruction.RunRequest, envelope: Envelope) -> "Patience":
         # An import that is under way is waited for to its end: only then it is known whether the location will serve.
-        location_wait_s = max(self._desk.location_wait_s, self._desk.registry.load_timeout_s(request.location))
+        location_wait_s = max(self._tools.location_wait_s, self._tools.registry.load_timeout_s(request.location))
         return Patience.of(envelope, location_wait_s=location_wait_s)
 
     async def _try(self, request: instruction.RunRequest, *, patience: "Patience") -> Outcome | None:
         """Try once; None says that another delivery of the same launch was faster, and it is to be looked at anew."""
-        desk, key = self._desk, RunKey.of(request.run)
-        folder = desk.folder(request.location, key)
+        tools, key = self._tools, RunKey.of(request.run)
+        folder = tools.folder(request.location, key)
         if settled := self._recall(key, folder=folder) or self._refusal(request, folder=folder):
             return settled
-        holding = desk.ledger.get(key)
+        holding = tools.ledger.get(key)
         # Who was asked before may be starting it at this moment: only it may be asked again while it lives.
-        held = desk.registry.find(holding.incarnation) if holding is not None else None
+        held = tools.registry.find(holding.incarnation) if holding is not None else None
         if held is not None:
             return await self._start_on(request, Site(held), holding=holding)
         # The run is not locked meanwhile: its end may be asked for while its location loads.
-        await desk.registry.wait_known(request.location, within_s=patience.location_s)
-        placement = desk.registry.placement_of(request)
+        await tools.registry.wait_known(request.location, within_s=patience.location_s)
+        placement = tools.registry.placement_of(request)
         if not isinstance(placement, Placement):
             return misplaced(placement)
         if placement.isolation is Isolation.SHARED:
-            held = await desk.registry.serving(request.location, within_s=patience.location_s)
+            held = await tools.registry.serving(request.location, within_s=patience.location_s)
             return await self._start_on(request, Site(held), holding=holding)
-        async with desk.placing.holding(key.run_id):
+        async with tools.placing.holding(key.run_id):
             return await self._start_alone(request, placement.limits, holding=holding, within_s=patience.whole_s)
 
     async def _start_alone(
         self, request: instruction.RunRequest, limits: Limits, *, holding: Holding | None, within_s: float
     ) -> Outcome | None:
-        desk, key = self._desk, RunKey.of(request.run)
-        folder = desk.folder(request.location, key)
-        if desk.ledger.get(key) != holding or folder.is_claimed:
+        tools, key = self._tools, RunKey.of(request.run)
+        folder = tools.folder(request.location, key)
+        if tools.ledger.get(key) != holding or folder.is_claimed:
             return None
         # What is refused anyway needs no server.
         if refusal := self._refusal(request, folder=folder):
             return refusal
-        async with desk.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
+        async with tools.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
             return await self._start_on(request, Site(lease.held, lease), holding=holding)
 
     async def _start_on(
         self, request: instruction.RunRequest, site: "Site", *, holding: Holding | None
     ) -> Outcome | None:
-        desk, key = self._desk, RunKey.of(request.run)
-        folder = desk.folder(request.location, key)
-        async with desk.locks.holding(key.run_id):
-            if desk.ledger.get(key) != holding:
+        tools, key = self._tools, RunKey.of(request.run)
+        folder = tools.folder(request.location, key)
+        async with tools.locks.holding(key.run_id):
+            if tools.ledger.get(key) != holding:
                 return None
             return self._refusal(request, folder=folder) or await self._start(request, site=site, folder=folder)
 
     def _refusal(self, request: instruction.RunRequest, *, folder: AttemptFolder) -> Failed | None:
-        desk = self._desk
-        if desk.tombstones.has(RunKey.of(request.run)):
+        tools = self._tools
+        if tools.tombstones.has(RunKey.of(request.run)):
             return canceled()
         if failed := fence.outcome_of(folder):
             return failed
-        if desk.drain.is_on and not folder.is_claimed:
+        if tools.drain.is_on and not folder.is_claimed:
             return draining()
         return None
 
     async def _start(self, request: instruction.RunRequest, *, site: "Site", folder: AttemptFolder) -> Outcome:
         key, held = RunKey.of(request.run), site.held
-        self._desk.holder.check()
+        self._tools.holder.check()
         with held.in_use() as client:
-            self._desk.ledger.put(
+            self._tools.ledger.put(
                 Holding(
                     key.run_id,
                     key.attempt,
@@ -205,24 +207,27 @@ class LaunchHandler:
         return rejection(response.rejected)
 
     def _is_gone(self, held: HeldServer) -> bool:
-        return self._desk.registry.find(held.incarnation) is None
+        return self._tools.registry.find(held.incarnation) is None
 
     def _forget_unclaimed(self, key: RunKey, *, folder: AttemptFolder, is_server_gone: bool) -> None:
         if is_server_gone and not folder.is_claimed:
-            self._desk.ledger.forget(key)
+            self._tools.ledger.forget(key)
 
     def _failure(self, request: instruction.RunRequest, error: AgentError) -> Failed:
-        placement = self._desk.registry.placement_of(request)
+        placement = self._tools.registry.placement_of(request)
         is_dedicated = isinstance(placement, Placement) and placement.isolation is Isolation.DEDICATED
         return Failed(reason_of(error, is_dedicated=is_dedicated), failure=failure_of(error))
 
     async def _fenced(self, request: instruction.RunRequest, failed: Failed) -> Outcome:
         """Fail the launch for good, unless the attempt did start."""
-        desk, key = self._desk, RunKey.of(request.run)
-        folder = desk.folder(request.location, key)
+        tools, key = self._tools, RunKey.of(request.run)
+        folder = tools.folder(request.location, key)
         # Not while another delivery asks a server: it would find its own attempt claimed, and take it for started.
-        async with desk.locks.holding(key.run_id):
-            desk.fence(key, folder=folder, outcome=failed)
+        async with tools.locks.holding(key.run_id):
+            is_first = not folder.is_claimed
+            if tools.fence(key, folder=folder, outcome=failed) and is_first:
+                # Not what can be read back: on a full disk there is a mark without its text.
+                return failed
             return self._recall(key, folder=folder) or failed
 
 

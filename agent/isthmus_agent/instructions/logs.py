@@ -12,10 +12,10 @@ from isthmus_spool.output import read_output, read_value
 from isthmus_spool.values import is_value_name
 
 from isthmus_agent.errors import LogsNotFoundError
-from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.outcome import Failed, Later, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.step_course import StepCourse, read_step
+from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.run_key import RunKey
 
 DEFAULT_MAX_BYTES = 256 * 1024
@@ -32,9 +32,9 @@ MOST_WAITING = 200
 class LogHandler:
     """Reads output."""
 
-    def __init__(self, desk: AttemptDesk) -> None:
+    def __init__(self, tools: RunTools) -> None:
         """Work with what the handlers of runs share."""
-        self._desk = desk
+        self._tools = tools
         self._waiting = 0
 
     async def handle(self, body: instruction.FetchLogs, envelope: Envelope) -> Outcome | Later:
@@ -44,7 +44,7 @@ class LogHandler:
             return Failed(0, violations=(Violation("run.run_id", "This is no run of this agent."),))
         if body.value_sha256 and not is_value_name(body.value_sha256):
             return Failed(0, violations=(Violation("value_sha256", "This is no SHA-256 in lower-case hexadecimal."),))
-        look = _Look(self._desk.folder(body.location, key), body)
+        look = _Look(self._tools.folder(body.location, key), body)
         outcome = await asyncio.to_thread(look.now)
         asked_s = clamped(body.wait_s, least=0.0, most=LONGEST_WAIT_S, otherwise=0.0)
         wait_s = envelope.left_s(at_most=asked_s)

@@ -9,11 +9,11 @@ from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.errors import AgentError
-from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch_failure import canceled
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.retry import Retry, after_failure
+from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.run_key import RunKey
 
 #: No run may take longer to clean up, seconds, whatever is asked for.
@@ -25,35 +25,35 @@ _MARGIN_S = 30.0
 class TerminateHandler:
     """Ends attempts."""
 
-    def __init__(self, desk: AttemptDesk) -> None:
+    def __init__(self, tools: RunTools) -> None:
         """Work with what the handlers of runs share."""
-        self._desk = desk
+        self._tools = tools
 
     async def handle(self, body: instruction.TerminateRun, envelope: Envelope) -> Outcome:
         """End the attempt; the outcome is there when its process is gone."""
         key = RunKey.of(body.run)
         if not key.is_valid:
             return Failed(0, violations=(Violation("run.run_id", "This is no run id that an agent would start."),))
-        async with self._desk.locks.holding(key.run_id):
-            holding = self._desk.ledger.get(key)
+        async with self._tools.locks.holding(key.run_id):
+            holding = self._tools.ledger.get(key)
             if holding is not None and not self._fence(holding):
                 return await self._cancel(holding, grace_s=_grace_s(body))
             if not self._was_started(key):
                 # Its launch is still on the way, or will never come: either way it must not start any more.
-                self._desk.tombstones.add(key, not_before=envelope.not_after or 0.0)
-                self._desk.waiting.end(key)
+                self._tools.tombstones.add(key, not_before=envelope.not_after or 0.0)
+                self._tools.waiting.end(key)
             return Succeeded(telemetry.TerminateAnswer(was_not_running=True))
 
     def _fence(self, holding: Holding) -> bool:
-        folder = self._desk.folder(holding.location, holding.key)
-        return self._desk.fence(holding.key, folder=folder, outcome=canceled())
+        folder = self._tools.folder(holding.location, holding.key)
+        return self._tools.fence(holding.key, folder=folder, outcome=canceled())
 
     async def _cancel(self, holding: Holding, *, grace_s: float) -> Outcome:
-        self._desk.ledger.mark_cancel_requested(holding.key)
-        timeout_s = (grace_s or self._desk.cancel_grace_s) + _MARGIN_S
+        self._tools.ledger.mark_cancel_requested(holding.key)
+        timeout_s = (grace_s or self._tools.cancel_grace_s) + _MARGIN_S
         clock = asyncio.get_running_loop().time
         deadline, tries = clock() + timeout_s, 0
-        while (held := self._desk.registry.find(holding.incarnation)) is not None:
+        while (held := self._tools.registry.find(holding.incarnation)) is not None:
             tries += 1
             try:
                 with held.in_use() as client:
@@ -68,7 +68,7 @@ class TerminateHandler:
         return Succeeded(telemetry.TerminateAnswer(was_not_running=True))
 
     def _was_started(self, key: RunKey) -> bool:
-        root = self._desk.runs_root
+        root = self._tools.runs_root
         folders = root.iterdir() if root.is_dir() else ()
         return any(AttemptFolder.for_run(folder, key.to_proto()).is_claimed for folder in folders)
 

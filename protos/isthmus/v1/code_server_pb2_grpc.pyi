@@ -45,7 +45,8 @@ class CodeServerStub:
     ]
     """Starts an attempt, once: a second call for the same attempt tells of the first.
     Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
-    RESOURCE_EXHAUSTED when the server is dedicated to another run.
+    RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
+    trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
     """
 
     CancelRun: grpc.UnaryUnaryMultiCallable[
@@ -114,7 +115,8 @@ class CodeServerAsyncStub:
     ]
     """Starts an attempt, once: a second call for the same attempt tells of the first.
     Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
-    RESOURCE_EXHAUSTED when the server is dedicated to another run.
+    RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
+    trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
     """
 
     CancelRun: grpc.aio.UnaryUnaryMultiCallable[
@@ -189,7 +191,8 @@ class CodeServerServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[isthmus.v1.code_server_pb2.StartRunResponse, collections.abc.Awaitable[isthmus.v1.code_server_pb2.StartRunResponse]]:
         """Starts an attempt, once: a second call for the same attempt tells of the first.
         Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
-        RESOURCE_EXHAUSTED when the server is dedicated to another run.
+        RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
+        trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
         """
 
     @abc.abstractmethod

@@ -574,6 +574,22 @@ global___RemoveLocationResponse = RemoveLocationResponse
 class Run(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     DEPLOYMENT_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
@@ -587,6 +603,7 @@ class Run(google.protobuf.message.Message):
     LAST_POSITION_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
     VIOLATIONS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     state: global___RunState.ValueType
     reason: isthmus.v1.telemetry_pb2.RunReason.ValueType
@@ -608,6 +625,10 @@ class Run(google.protobuf.message.Message):
     def failure(self) -> isthmus.v1.telemetry_pb2.Failure: ...
     @property
     def violations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.FieldViolation]: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """All that it has now: the request's, and those of its job, of its partition, and those that were added since."""
+
     def __init__(
         self,
         *,
@@ -624,9 +645,10 @@ class Run(google.protobuf.message.Message):
         last_position: builtins.int = ...,
         failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
         violations: collections.abc.Iterable[isthmus.v1.telemetry_pb2.FieldViolation] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ended_at", b"ended_at", "failure", b"failure", "queued_at", b"queued_at", "request", b"request", "started_at", b"started_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "deployment", b"deployment", "ended_at", b"ended_at", "failure", b"failure", "last_position", b"last_position", "message", b"message", "queued_at", b"queued_at", "reason", b"reason", "request", b"request", "requested_by", b"requested_by", "started_at", b"started_at", "state", b"state", "violations", b"violations"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "deployment", b"deployment", "ended_at", b"ended_at", "failure", b"failure", "last_position", b"last_position", "message", b"message", "queued_at", b"queued_at", "reason", b"reason", "request", b"request", "requested_by", b"requested_by", "started_at", b"started_at", "state", b"state", "tags", b"tags", "violations", b"violations"]) -> None: ...
 
 global___Run = Run
 
@@ -661,6 +683,8 @@ class LaunchRunRequest(google.protobuf.message.Message):
     PARTITION_KEY_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
     REQUESTED_BY_FIELD_NUMBER: builtins.int
+    ASSET_QUERIES_FIELD_NUMBER: builtins.int
+    HAS_CHECK_SELECTION_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     run_id: builtins.str
     """A UUID that makes the call repeatable; empty to have one made."""
@@ -670,6 +694,10 @@ class LaunchRunRequest(google.protobuf.message.Message):
     run_config_json: builtins.str
     partition_key: builtins.str
     requested_by: builtins.str
+    has_check_selection: builtins.bool
+    """check_selection is all that is to be checked, also where it is empty. Otherwise an empty one stands for the checks of
+    the selected assets.
+    """
     @property
     def op_selection(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @property
@@ -678,6 +706,12 @@ class LaunchRunRequest(google.protobuf.message.Message):
     def check_selection(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.instruction_pb2.AssetCheckRef]: ...
     @property
     def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def asset_queries(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Assets in the framework's selection language, as in 'key:"a/b"+', 'group:sales', '*orders'; each may hold several, with
+        commas between them. What they select by the location's definitions is added to asset_selection.
+        """
+
     def __init__(
         self,
         *,
@@ -692,8 +726,10 @@ class LaunchRunRequest(google.protobuf.message.Message):
         partition_key: builtins.str = ...,
         tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         requested_by: builtins.str = ...,
+        asset_queries: collections.abc.Iterable[builtins.str] | None = ...,
+        has_check_selection: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "deployment", b"deployment", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "partition_key", b"partition_key", "requested_by", b"requested_by", "run_config_json", b"run_config_json", "run_id", b"run_id", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asset_queries", b"asset_queries", "asset_selection", b"asset_selection", "check_selection", b"check_selection", "deployment", b"deployment", "has_check_selection", b"has_check_selection", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "partition_key", b"partition_key", "requested_by", b"requested_by", "run_config_json", b"run_config_json", "run_id", b"run_id", "tags", b"tags"]) -> None: ...
 
 global___LaunchRunRequest = LaunchRunRequest
 
@@ -992,6 +1028,37 @@ class TerminateRunRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "grace_s", b"grace_s", "requested_by", b"requested_by", "run_id", b"run_id"]) -> None: ...
 
 global___TerminateRunRequest = TerminateRunRequest
+
+@typing.final
+class DeleteRunRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    RUN_ID_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    run_id: builtins.str
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        run_id: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "requested_by", b"requested_by", "run_id", b"run_id"]) -> None: ...
+
+global___DeleteRunRequest = DeleteRunRequest
+
+@typing.final
+class DeleteRunResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___DeleteRunResponse = DeleteRunResponse
 
 @typing.final
 class StreamLogsRequest(google.protobuf.message.Message):

@@ -114,6 +114,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.TerminateRunRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
                 )
+        self.DeleteRun = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/DeleteRun',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunResponse.FromString,
+                )
         self.StreamLogs = channel.unary_stream(
                 '/isthmus.v1.ControlPlane/StreamLogs',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.SerializeToString,
@@ -262,6 +267,14 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteRun(self, request, context):
+        """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+        newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamLogs(self, request, context):
         """The run's output, fetched from the user's environment as it is asked for; nothing of it is kept on this side.
         """
@@ -366,6 +379,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.TerminateRun,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TerminateRunRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Run.SerializeToString,
+            ),
+            'DeleteRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRun,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteRunResponse.SerializeToString,
             ),
             'StreamLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamLogs,
@@ -706,6 +724,23 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/TerminateRun',
             isthmus_dot_v1_dot_control__plane__pb2.TerminateRunRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.Run.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/DeleteRun',
+            isthmus_dot_v1_dot_control__plane__pb2.DeleteRunRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.DeleteRunResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -142,6 +142,14 @@ class ControlPlaneStub:
     ]
     """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
 
+    DeleteRun: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DeleteRunRequest,
+        isthmus.v1.control_plane_pb2.DeleteRunResponse,
+    ]
+    """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+    newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+    """
+
     StreamLogs: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
         isthmus.v1.telemetry_pb2.LogChunk,
@@ -270,6 +278,14 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.Run,
     ]
     """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
+
+    DeleteRun: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DeleteRunRequest,
+        isthmus.v1.control_plane_pb2.DeleteRunResponse,
+    ]
+    """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+    newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+    """
 
     StreamLogs: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.StreamLogsRequest,
@@ -437,6 +453,16 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.Run, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Run]]:
         """Asks for the run's end. A queued run is canceled at once; one that has begun is CANCELED when its process is gone."""
+
+    @abc.abstractmethod
+    def DeleteRun(
+        self,
+        request: isthmus.v1.control_plane_pb2.DeleteRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.DeleteRunResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.DeleteRunResponse]]:
+        """Deletes a run that has ended, with its history. What assets are asked about stays: the newest materialization, the
+        newest evaluation of a check. FAILED_PRECONDITION while it has not ended.
+        """
 
     @abc.abstractmethod
     def StreamLogs(

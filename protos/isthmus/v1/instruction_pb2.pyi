@@ -72,7 +72,7 @@ class _StartMethod:
 class _StartMethodEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_StartMethod.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     START_METHOD_UNSPECIFIED: _StartMethod.ValueType  # 0
-    """The same as FORK."""
+    """The code server finds out, once the definitions are imported: FORK where that is safe, else SPAWN."""
     START_METHOD_FORK: _StartMethod.ValueType  # 1
     """Off a process that has the definitions imported: the quickest by far."""
     START_METHOD_SPAWN: _StartMethod.ValueType  # 2
@@ -83,7 +83,7 @@ class _StartMethodEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
 class StartMethod(_StartMethod, metaclass=_StartMethodEnumTypeWrapper): ...
 
 START_METHOD_UNSPECIFIED: StartMethod.ValueType  # 0
-"""The same as FORK."""
+"""The code server finds out, once the definitions are imported: FORK where that is safe, else SPAWN."""
 START_METHOD_FORK: StartMethod.ValueType  # 1
 """Off a process that has the definitions imported: the quickest by far."""
 START_METHOD_SPAWN: StartMethod.ValueType  # 2
@@ -470,6 +470,7 @@ class RunRequest(google.protobuf.message.Message):
     PARENT_RUN_ID_FIELD_NUMBER: builtins.int
     ROOT_RUN_ID_FIELD_NUMBER: builtins.int
     PAST_RUNS_FIELD_NUMBER: builtins.int
+    HAS_CHECK_SELECTION_FIELD_NUMBER: builtins.int
     location: builtins.str
     job_name: builtins.str
     run_config_json: builtins.str
@@ -478,6 +479,10 @@ class RunRequest(google.protobuf.message.Message):
     parent_run_id: builtins.str
     """The run that this one re-executes, and the first of that chain; both empty for a run of its own."""
     root_run_id: builtins.str
+    has_check_selection: builtins.bool
+    """check_selection is all that is to be checked, also where it is empty. Otherwise an empty one stands for the checks of
+    the selected assets.
+    """
     @property
     def run(self) -> isthmus.v1.telemetry_pb2.RunRef: ...
     @property
@@ -518,9 +523,10 @@ class RunRequest(google.protobuf.message.Message):
         parent_run_id: builtins.str = ...,
         root_run_id: builtins.str = ...,
         past_runs: collections.abc.Iterable[global___PastRun] | None = ...,
+        has_check_selection: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["run", b"run"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "parent_run_id", b"parent_run_id", "partition_key", b"partition_key", "past_runs", b"past_runs", "root_run_id", b"root_run_id", "run", b"run", "run_config_json", b"run_config_json", "step_keys", b"step_keys", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "has_check_selection", b"has_check_selection", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "parent_run_id", b"parent_run_id", "partition_key", b"partition_key", "past_runs", b"past_runs", "root_run_id", b"root_run_id", "run", b"run", "run_config_json", b"run_config_json", "step_keys", b"step_keys", "tags", b"tags"]) -> None: ...
 
 global___RunRequest = RunRequest
 

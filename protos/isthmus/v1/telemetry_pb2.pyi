@@ -474,20 +474,42 @@ class RunStarted(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     PID_FIELD_NUMBER: builtins.int
     STEP_KEYS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
     pid: builtins.int
     @property
     def step_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The steps that this run will execute, in the plan's order."""
+
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """The run's tags: its own over those of its partition and of its job."""
 
     def __init__(
         self,
         *,
         pid: builtins.int = ...,
         step_keys: collections.abc.Iterable[builtins.str] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["pid", b"pid", "step_keys", b"step_keys"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["pid", b"pid", "step_keys", b"step_keys", "tags", b"tags"]) -> None: ...
 
 global___RunStarted = RunStarted
 
@@ -683,10 +705,18 @@ class Failure(google.protobuf.message.Message):
     CONTEXT_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    LABEL_FIELD_NUMBER: builtins.int
     error_class: builtins.str
     message: builtins.str
     description: builtins.str
     """A description and metadata that the user's code attached."""
+    source: builtins.str
+    """Who failed, in the framework's own word: "USER_CODE_ERROR", "FRAMEWORK_ERROR", "INTERRUPT" and others; empty where
+    nobody says.
+    """
+    label: builtins.str
+    """What user code's failure is called; empty for an exception."""
     @property
     def stack(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Formatted frames, outermost first."""
@@ -707,9 +737,11 @@ class Failure(google.protobuf.message.Message):
         context: global___Failure | None = ...,
         description: builtins.str = ...,
         metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
+        source: builtins.str = ...,
+        label: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["cause", b"cause", "context", b"context"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cause", b"cause", "context", b"context", "description", b"description", "error_class", b"error_class", "message", b"message", "metadata", b"metadata", "stack", b"stack"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "context", b"context", "description", b"description", "error_class", b"error_class", "label", b"label", "message", b"message", "metadata", b"metadata", "source", b"source", "stack", b"stack"]) -> None: ...
 
 global___Failure = Failure
 
@@ -1572,15 +1604,18 @@ class JobReference(google.protobuf.message.Message):
 
     JOB_NAME_FIELD_NUMBER: builtins.int
     LOCATION_NAME_FIELD_NUMBER: builtins.int
+    REPOSITORY_NAME_FIELD_NUMBER: builtins.int
     job_name: builtins.str
     location_name: builtins.str
+    repository_name: builtins.str
     def __init__(
         self,
         *,
         job_name: builtins.str = ...,
         location_name: builtins.str = ...,
+        repository_name: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location_name", b"location_name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location_name", b"location_name", "repository_name", b"repository_name"]) -> None: ...
 
 global___JobReference = JobReference
 

@@ -88,7 +88,11 @@ async def apply_locations(
     locations = [await client.apply_location(each, reload=is_reload) for each in settings]
     if timeout_s is not None:
         waiter = _Waiter(client=client, timeout_s=timeout_s, paint=paint)
-        locations = await _wait_for_all(waiter, locations=locations)
+        try:
+            locations = await _wait_for_all(waiter, locations=locations)
+        except asyncio.CancelledError:
+            note("\nNothing was cancelled: loading goes on. See: isthmus location list")
+            raise
     if is_json:
         print_documents(locations)
     else:

@@ -9,6 +9,7 @@ from isthmus.v1.instruction_pb2 import (
     ISOLATION_DEDICATED,
     ISOLATION_SHARED,
     ISOLATION_UNSPECIFIED,
+    START_METHOD_FORK,
     START_METHOD_SPAWN,
     START_METHOD_UNSPECIFIED,
     CodeSource,
@@ -21,6 +22,7 @@ from isthmus_cli.yaml_text import parse_yaml
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 _ISOLATIONS = {"": ISOLATION_UNSPECIFIED, "shared": ISOLATION_SHARED, "dedicated": ISOLATION_DEDICATED}
+_STARTS = {"auto": START_METHOD_UNSPECIFIED, "fork": START_METHOD_FORK, "spawn": START_METHOD_SPAWN}
 _TARGETS = ("module", "file", "package", "autoload_defs_module")
 
 
@@ -49,8 +51,9 @@ class LocationEntry(BaseModel):
     env_files: list[str] = Field(default_factory=list)
     #: The interpreter, where code servers are processes; without it, the agent's own.
     python: str = ""
-    #: How a run's process comes about: forked off one that has the project imported, or an interpreter of its own.
-    start: Literal["fork", "spawn"] = "fork"
+    #: How a run's process comes about: forked off one that has the project imported, an interpreter of its own, or
+    #: whichever of the two the code server finds to be right.
+    start: Literal["auto", "fork", "spawn"] = "auto"
     #: Whether what a run leaves running when it ends lives on.
     leave_children: bool = False
     #: Agents of this pool may serve it; `default` without it.
@@ -83,7 +86,7 @@ class LocationEntry(BaseModel):
             current_directory=self.current_directory,
             env_files=self.env_files,
             python_executable=self.python,
-            start=START_METHOD_SPAWN if self.start == "spawn" else START_METHOD_UNSPECIFIED,
+            start=_STARTS[self.start],
             leave_children=self.leave_children,
         )
         if self.module:

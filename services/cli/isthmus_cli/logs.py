@@ -103,7 +103,7 @@ class _TextPrinter:
 
     def gap(self, chunk: LogChunk) -> None:
         self.begun.pop(_file(chunk), None)
-        note(_gap_text(chunk))
+        note(gap_text(chunk))
 
     def end(self) -> None:
         for (stream, step_key), rest in self.begun.items():
@@ -146,7 +146,8 @@ class _Outlet:
             self.target.flush()
 
 
-def _gap_text(chunk: LogChunk) -> str:
+def gap_text(chunk: LogChunk) -> str:
+    """Tell what is missing of a file."""
     of_step = f" of step {chunk.step_key}" if chunk.step_key else ""
     place = f"{_NAMES.get(chunk.stream, 'output')}{of_step} after byte {chunk.gap.told_until}"
     if chunk.gap.reason == LogGap.REASON_REMOVED:

@@ -84,10 +84,16 @@ def _run() -> Any:
 
 
 def _complain(error: Exception) -> None:
-    from isthmus_client.errors import ClientError
+    from isthmus_client.errors import ClientError, InvalidRequestError
 
     from isthmus_cli.view.output import note
 
-    note(f"Error: {error}")
+    text = str(error)
+    if isinstance(error, InvalidRequestError) and error.violations:
+        from isthmus_cli.view.violation import violation_text
+
+        faults = [violation_text(it.field, description=it.description) for it in error.violations]
+        text = faults[0] if len(faults) == 1 else "\n  ".join(("this is not valid:", *faults))
+    note(f"Error: {text}")
     if isinstance(error, ClientError) and error.remedy:
         note(error.remedy)

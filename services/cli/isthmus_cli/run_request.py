@@ -3,9 +3,9 @@
 import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, ReexecuteRunRequest
-from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_cli.errors import InputError
 
@@ -30,10 +30,12 @@ class RunChoices:
     partition: str = ""
     tags: tuple[str, ...] = ()
     run_id: str = ""
+    #: The checks of the assets are left out.
+    is_without_checks: bool = False
 
 
 def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequence[Location]) -> RunTarget:
-    """Read `[LOCATION] JOB`: the location may be left out when there is one, the job when assets are selected.
+    """Read `[LOCATION] JOB`: the location may be left out when one alone has the job, the job when assets are selected.
 
     Raises:
         InputError: When the words leave a choice open; its remedy lists the choices.
@@ -46,9 +48,14 @@ def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequenc
     job_name = words[0] if words else ""
     if not job_name and not has_assets:
         raise InputError("Which job?", remedy=_job_hint(locations))
-    if len(locations) != 1:
-        raise InputError(_why_no_location(locations), remedy=_location_hint(job_name, locations=locations))
-    return RunTarget(location=locations[0].settings.name, job_name=job_name)
+    if len(locations) == 1:
+        return RunTarget(location=locations[0].settings.name, job_name=job_name)
+    holders = [location.settings.name for location in locations if job_name and job_name in _jobs(location)]
+    if len(holders) == 1:
+        return RunTarget(location=holders[0], job_name=job_name)
+    if job_name and locations and not holders:
+        raise InputError(f"There is no job or location {job_name!r}.{_near(job_name, locations=locations)}")
+    raise InputError(_why_no_location(locations), remedy=_location_hint(job_name, locations=locations))
 
 
 def needs_locations(words: Sequence[str]) -> bool:
@@ -68,7 +75,9 @@ def launch_request(target: RunTarget, *, choices: RunChoices) -> LaunchRunReques
         job_name=target.job_name,
         run_config_json=choices.run_config_json,
         op_selection=[op for option in choices.ops for op in split_list(option)],
-        asset_selection=[parse_asset(asset) for option in choices.assets for asset in split_list(option)],
+        # Left as it was typed: only who knows the keys can tell which of their characters mean something.
+        asset_queries=choices.assets,
+        has_check_selection=choices.is_without_checks,
         partition_key=choices.partition,
         tags=parse_tags(choices.tags),
         requested_by=person(),
@@ -114,18 +123,6 @@ def parse_tags(options: Sequence[str]) -> dict[str, str]:
     return tags
 
 
-def parse_asset(text: str) -> AssetKey:
-    """Read an asset key, its parts joined by slashes.
-
-    Raises:
-        InputError: When a part is empty.
-    """
-    parts = text.split("/")
-    if not all(parts):
-        raise InputError(f"--assets: {text!r} is no asset key.", remedy="Write keys as a/b, several as a/b,c")
-    return AssetKey(path=parts)
-
-
 def split_list(option: str) -> list[str]:
     """Read a list whose items are joined by commas."""
     return [item.strip() for item in option.split(",") if item.strip()]
@@ -135,6 +132,12 @@ def _why_no_location(locations: Sequence[Location]) -> str:
     if not locations:
         return "There is no code location yet."
     return f"There are {len(locations)} code locations, so say which one."
+
+
+def _near(word: str, *, locations: Sequence[Location]) -> str:
+    names = {location.settings.name for location in locations} | {job for each in locations for job in _jobs(each)}
+    near = get_close_matches(word, sorted(names), n=3)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _location_hint(job_name: str, *, locations: Sequence[Location]) -> str:

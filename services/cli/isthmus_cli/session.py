@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from isthmus_client.discovery import find_server
+from isthmus_client.discovery import locate_server
+from isthmus_client.errors import UnavailableError
+
+from isthmus_cli.reach import is_refused, unreachable
 
 if TYPE_CHECKING:
     from isthmus_client.client import ControlPlaneClient
@@ -24,9 +27,18 @@ async def connected(options: "ServerOptions") -> AsyncIterator["ControlPlaneClie
     from isthmus_client.client import ControlPlaneClient
 
     deployment = options.deployment or os.environ.get("ISTHMUS_DEPLOYMENT") or "default"
-    address = find_server(options.server)
-    async with ControlPlaneClient(address, deployment=deployment, connect_timeout_s=_CONNECT_TIMEOUT_S) as client:
+    server = locate_server(options.server)
+    if is_refused(server.address):
+        raise unreachable(server, why="the connection is refused")
+    client = ControlPlaneClient(server.address, deployment=deployment, connect_timeout_s=_CONNECT_TIMEOUT_S)
+    try:
+        await client.__aenter__()
+    except UnavailableError as error:
+        raise unreachable(server, why=f"no connection within {_CONNECT_TIMEOUT_S:g} s") from error
+    try:
         yield client
+    finally:
+        await client.__aexit__()
 
 
 def run_to_end(main: Coroutine[Any, Any, int]) -> None:

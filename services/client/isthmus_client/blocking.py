@@ -161,6 +161,10 @@ class BlockingClient:
         """Ask for a run's end; `grace_s` is how long it may clean up (0: the agent's default)."""
         return self._wait(self._client.terminate_run(run_id, grace_s=grace_s, requested_by=requested_by))
 
+    def delete_run(self, run_id: str, *, requested_by: str = "") -> None:
+        """Delete a run that has ended, with its history; ConflictError while it has not."""
+        self._wait(self._client.delete_run(run_id, requested_by=requested_by))
+
     def reexecute_run(self, request: ReexecuteRunRequest) -> Run:
         """Launch a run that does again what an ended run did, or a part of it; return once it is stored."""
         return self._wait(self._client.reexecute_run(request))

@@ -16,6 +16,7 @@ from isthmus.v1.control_plane_pb2 import (
     Agent,
     ApplyLocationRequest,
     CreateAgentRequest,
+    DeleteRunRequest,
     DrainAgentRequest,
     FindRunRequest,
     GetAgentRequest,
@@ -249,6 +250,11 @@ class ControlPlaneClient:
             requested_by=requested_by,
         )
         return await self._call(self._stub.TerminateRun, request)
+
+    async def delete_run(self, run_id: str, *, requested_by: str = "") -> None:
+        """Delete a run that has ended, with its history; ConflictError while it has not."""
+        request = DeleteRunRequest(deployment=self._deployment, run_id=run_id, requested_by=requested_by)
+        await self._call(self._stub.DeleteRun, request)
 
     async def reexecute_run(self, request: ReexecuteRunRequest) -> Run:
         """Launch a run that does again what an ended run did, or a part of it; return once it is stored."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from isthmus_client.announcement import Announcement, announcement_file, canonical
+from isthmus_client.announcement import Announcement, announcement_file, canonical, servers_folder
 from isthmus_client.errors import TokenError
 from isthmus_client.token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, checked, read_token
 
@@ -15,6 +15,23 @@ STATE_FOLDER = ".isthmus"
 SERVER_FILE = "server.json"
 TOKEN_FILE = "api-token"  # noqa: S105 - a file's name
 DEFAULT_ADDRESS = "127.0.0.1:7070"
+
+
+#: The variable that names the control plane's address.
+SERVER_VARIABLE = "ISTHMUS_SERVER"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundServer:
+    """An address, and where it comes from."""
+
+    address: str
+    #: What named it: an option, a variable, a file; empty for the default, when nothing did.
+    source: str = ""
+    #: For the default: the folder from which on upwards a running `isthmus dev` was looked for.
+    searched: Path | None = None
+    #: What an `isthmus dev` left there that has ended.
+    left_behind: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -32,9 +49,32 @@ def find_server(
     folder: Path | None = None,
 ) -> str:
     """Choose the address: what was named, ISTHMUS_SERVER, a running `isthmus dev` here or in a parent folder, the default."""
-    if named := named or environ.get("ISTHMUS_SERVER"):
-        return named
-    return next((found.address for found in _of_dev(folder)), DEFAULT_ADDRESS)
+    return locate_server(named, environ=environ, folder=folder).address
+
+
+def locate_server(
+    named: str | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+) -> FoundServer:
+    """Choose the address as `find_server` does, and tell where it comes from."""
+    if named:
+        return FoundServer(address=named, source="--server")
+    if named := environ.get(SERVER_VARIABLE):
+        return FoundServer(address=named, source=SERVER_VARIABLE)
+    here = (folder or Path.cwd()).absolute()
+    for path in _announcements(here):
+        if found := Announcement.read(path):
+            return FoundServer(address=found.address, source=str(path))
+    left_behind = next((path for path in _announcements(here) if path.exists()), None)
+    return FoundServer(address=DEFAULT_ADDRESS, searched=here, left_behind=left_behind)
+
+
+def living_servers(*, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Tell the addresses of the user's control planes on this machine."""
+    found = (Announcement.read(path) for path in sorted(servers_folder(environ).glob("*.json")))
+    return [each.address for each in found if each is not None]
 
 
 def find_token(
@@ -64,7 +104,11 @@ def find_token(
 
 def _of_dev(folder: Path | None) -> Iterator[Announcement]:
     """Tell of each living `isthmus dev` of this folder and of those above it."""
-    here = (folder or Path.cwd()).absolute()
-    for candidate in (here, *here.parents):
-        if found := Announcement.read(candidate / STATE_FOLDER / SERVER_FILE):
+    for path in _announcements((folder or Path.cwd()).absolute()):
+        if found := Announcement.read(path):
             yield found
+
+
+def _announcements(here: Path) -> Iterator[Path]:
+    """Tell where an `isthmus dev` of this folder, or of one above it, would tell its address."""
+    return (candidate / STATE_FOLDER / SERVER_FILE for candidate in (here, *here.parents))

@@ -50,8 +50,8 @@ class UnavailableError(TransientError):
 class DeadlineError(TransientError):
     """The control plane took the call and did not answer in time."""
 
-    def __init__(self, method: str, *, detail: str) -> None:
-        super().__init__(f"{method} was not answered in time: {detail}", remedy="Try again; it is safe to repeat.")
+    def __init__(self, method: str, *, detail: str, remedy: str = "") -> None:
+        super().__init__(f"There was no answer in time: {detail}", remedy=remedy or "Try again; it is safe to repeat.")
         self.method = method
 
 
@@ -109,7 +109,7 @@ class UnsupportedCallError(PermanentError):
 
     def __init__(self, method: str, *, address: str) -> None:
         super().__init__(
-            f"The control plane at {address} does not know {method}.",
+            f"The control plane at {address} is older than what asks it, and does not know the question.",
             remedy="Compare versions with `isthmus version`, then update the control plane.",
         )
         self.method = method

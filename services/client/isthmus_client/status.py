@@ -55,11 +55,11 @@ def translate(error: grpc.aio.AioRpcError, *, method: str, callee: Callee) -> Cl
         case grpc.StatusCode.PERMISSION_DENIED:
             found = AccessDeniedError(text, remedy=_remedy(details))
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            found = DeadlineError(method, detail=text)
+            found = DeadlineError(method, detail=text, remedy=_remedy(details))
         case grpc.StatusCode.UNIMPLEMENTED if not details:
             found = UnsupportedCallError(method, address=callee.address)
         case _:
-            found = ServerFaultError(f"{method} failed ({code.name}): {text}", remedy=_remedy(details))
+            found = ServerFaultError(f"The control plane failed while it answered: {text}", remedy=_remedy(details))
     return found
 
 

@@ -6,24 +6,25 @@ from pathlib import Path
 
 from google.protobuf.json_format import Parse, ParseError
 from isthmus.v1.code_server_pb2 import CodeServerConfig
-from isthmus.v1.instruction_pb2 import START_METHOD_SPAWN, CodeSource
+from isthmus.v1.instruction_pb2 import START_METHOD_FORK, START_METHOD_SPAWN, CodeSource
 
 from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.errors import ConfigError
-from isthmus_code_server.zygote.wire import LoadOrder
+from isthmus_code_server.zygote.wire import LoadOrder, StartMethod
 
 #: Names are words of routing keys: no dots.
 _NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")
+
+_START_METHODS = {START_METHOD_FORK: StartMethod.FORK, START_METHOD_SPAWN: StartMethod.SPAWN}
 
 #: Seconds between two heartbeats where the configuration leaves it open.
 DEFAULT_HEARTBEAT_INTERVAL_S = 5.0
 #: Seconds that a run may take to clean up where the configuration leaves it open.
 DEFAULT_CANCEL_GRACE_S = 10.0
 
-#: How many children wait, forked ahead and warmed, for a run.
+#: How many children wait for a run: forked ahead and warmed, or with the project imported. Two, because a launch that is
+#: validated first takes one for that, and one for itself.
 _SPARES = 2
-#: The same where each imports the project itself: it has all of its memory to itself, too.
-_SPAWNED_SPARES = 1
 #: The same where there is one run, and no more after it.
 _DEDICATED_SPARES = 1
 
@@ -43,8 +44,8 @@ class Settings:
     #: An AMQP address, with credentials: never to be logged.
     broker_url: str
     runs_dir: Path
-    #: Whether each run imports the definitions in an interpreter of its own, instead of being forked.
-    is_spawned: bool
+    #: How runs get their processes.
+    start: StartMethod
     #: Whether what a run leaves running when it ends lives on.
     leaves_children: bool
     heartbeat_interval_s: float
@@ -64,16 +65,14 @@ class Settings:
             source=self.source,
             home=str(self.home),
             spares=self._spares,
-            is_spawned=self.is_spawned,
+            start=self.start,
             is_for_one_run=self.takes_one_run,
             leaves_children=self.leaves_children,
         )
 
     @property
     def _spares(self) -> int:
-        if self.takes_one_run:
-            return _DEDICATED_SPARES
-        return _SPAWNED_SPARES if self.is_spawned else _SPARES
+        return _DEDICATED_SPARES if self.takes_one_run else _SPARES
 
     def __repr__(self) -> str:
         return f"<Settings {self.deployment}.{self.agent} {self.location}#{self.generation} {self.server}>"
@@ -117,7 +116,7 @@ def settings_from(config: CodeServerConfig) -> Settings:
         listen=config.listen,
         broker_url=config.broker_url,
         runs_dir=Path(config.runs_dir).absolute(),
-        is_spawned=config.source.start == START_METHOD_SPAWN,
+        start=_START_METHODS.get(config.source.start, StartMethod.AUTO),
         leaves_children=config.source.leave_children,
         heartbeat_interval_s=config.heartbeat_interval_s or DEFAULT_HEARTBEAT_INTERVAL_S,
         cancel_grace_s=config.cancel_grace_s or DEFAULT_CANCEL_GRACE_S,

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from isthmus_broker.instructions import InstructionPublisher
-from isthmus_broker.notices import NoticeListener
+from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
@@ -13,6 +13,7 @@ from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -59,7 +60,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits = SyncMemory(), Waits()
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     desks = Desks(
-        agents=AgentDesk(core, memory=memory),
+        agents=AgentDesk(core, memory=memory, notices=NoticePublisher(publisher)),
         locations=LocationDesk(core, memory=memory),
         runs=RunDesk(core, acceptor=acceptor, waits=waits),
         watch=WatchDesk(core, waits=waits),
@@ -67,6 +68,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         questions=QuestionDesk(core, questions=questions, memory=memory),
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
+        deletion=DeletionDesk(core),
     )
     leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
     return Parts(

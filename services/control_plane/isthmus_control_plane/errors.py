@@ -124,10 +124,11 @@ class ConflictError(PermanentControlPlaneError):
 class PreconditionError(PermanentControlPlaneError):
     """The thing exists, but not in a state that allows the call."""
 
-    def __init__(self, subject: str, *, rule: str, why: str) -> None:
+    def __init__(self, subject: str, *, rule: str, why: str, remedy: str = "") -> None:
         super().__init__(why)
         self.subject = subject
         self.rule = rule
+        self.remedy = remedy
 
 
 class UnsupportedByAgentError(PermanentControlPlaneError):

@@ -27,8 +27,8 @@ _WORST_FIRST = (
 )
 
 
-def run(it: Run) -> api.Run:
-    """Describe a run as it stands."""
+def run(it: Run, *, tags: Mapping[str, str] | None = None) -> api.Run:
+    """Describe a run as it stands, with the tags that it has now."""
     return api.Run(
         deployment=it.deployment,
         request=run_request(it),
@@ -43,12 +43,13 @@ def run(it: Run) -> api.Run:
         last_position=it.last_position,
         failure=_failure(it.failure),
         violations=wire.violations_to_wire(it.violations),
+        tags=tags or {},
     )
 
 
-def listed_run(it: Run) -> api.Run:
+def listed_run(it: Run, *, tags: Mapping[str, str] | None = None) -> api.Run:
     """Describe a run in a list: without its config, which may be large, and which a list does not show."""
-    message = run(it)
+    message = run(it, tags=tags)
     message.request.run_config_json = ""
     return message
 

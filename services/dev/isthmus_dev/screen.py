@@ -1,6 +1,7 @@
 """What `isthmus dev` prints: steps of its start, what happens later, and its end."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -109,7 +110,9 @@ def launch_examples(snapshot: LocationSnapshot) -> list[str]:
         (job.name, job.partitions) for job in snapshot.jobs if not job.is_implicit_asset_job and not _needs_config(job)
     ]
     assets = [
-        (f"--assets {asset_text(asset.key)}", asset.partitions) for asset in snapshot.assets if asset.is_executable
+        (f"--assets {shlex.quote(asset_text(asset.key))}", asset.partitions)
+        for asset in snapshot.assets
+        if asset.is_executable
     ]
     examples = []
     for targets in (jobs, assets):

@@ -16,7 +16,7 @@ from isthmus_broker.notices import Notice
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import agents, alerts, events, outbox, placements, runs, snapshot_pieces, snapshots
+from isthmus_store import agents, alerts, events, outbox, placements, run_search, runs, snapshot_pieces, snapshots
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 from isthmus_store.record.location import Placement
@@ -188,6 +188,8 @@ class Ingest:
             await outbox.record_outcomes(tx, plan.outcomes, at=now)
         await events.insert_many(tx, plan.events, stored_at=now)
         await runs.save_moved(tx, plan.runs, last_positions=plan.positions)
+        for run_id, tags in sorted(plan.tags.items()):
+            await run_search.add_tags(tx, run_id, tags, is_over=False)
         changed = {run.run_id for run in plan.runs}
         grown = {run_id: last for run_id, last in plan.positions.items() if run_id not in changed}
         await events.save_positions(tx, grown)

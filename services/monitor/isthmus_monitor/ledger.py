@@ -48,6 +48,8 @@ class Ledger:
         self.recovered: list[Run] = []
         #: Attempts that were heard of, and their agents.
         self.vouched: set[tuple[AttemptRef, AgentKey]] = set()
+        #: The tags that runs told at their start, by run id.
+        self.tags: dict[str, dict[str, str]] = {}
 
     def run(self, run_id: str) -> Run | None:
         """Return the run as it stands now, if it exists."""
@@ -68,6 +70,8 @@ class Ledger:
         self._changed_attempts.add(news.ref)
         self._place(run.run_id, news.ref.attempt, news.event)
         self.vouched.add((news.ref, agent))
+        if news.tags:
+            self.tags[run.run_id] = dict(news.tags)
         if news.signal is not None:
             self.signal(run.run_id, news.signal, occurred_at=news.event.occurred_at)
         return Fate.STORED if seq == attempt.last_seq + 1 else Fate.STORED_AFTER_GAP

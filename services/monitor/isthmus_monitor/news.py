@@ -28,6 +28,10 @@ MAX_LINE: Final = 500
 MAX_ATTEMPTS: Final = 20_000
 MAX_LOCATIONS: Final = 5_000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+#: So many tags of a run's start are kept, of keys and values as long as those of a launch.
+MAX_TAGS: Final = 500
+MAX_TAG_KEY: Final = 1024
+MAX_TAG_VALUE: Final = 8192
 #: The most faults of a request that are kept.
 MAX_VIOLATIONS: Final = 1_000
 
@@ -39,6 +43,8 @@ class RunEvent:
     ref: AttemptRef
     event: NewEvent
     signal: AttemptSignal | None
+    #: The tags that the run has by its definitions, told at its start.
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,17 @@ def _news(event: Event, now: datetime) -> News:
         return Unusable("no_seq")
     signal_of = _SIGNALS.get(kind) if kind is not None else None
     signal = None if signal_of is None else signal_of(event)
-    return RunEvent(AttemptRef(_line(run.run_id), run.attempt), new_event(event), signal)
+    return RunEvent(AttemptRef(_line(run.run_id), run.attempt), new_event(event), signal, _tags(event))
+
+
+def _tags(event: Event) -> tuple[tuple[str, str], ...]:
+    """Return the tags that a run's start tells; one that nobody could have launched it with is left out."""
+    told = sorted(event.run_started.tags.items()) if event.HasField("run_started") else ()
+    return tuple(
+        (wire.storable(key), wire.storable(value))
+        for key, value in told[:MAX_TAGS]
+        if len(key) <= MAX_TAG_KEY and len(value) <= MAX_TAG_VALUE
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- runs' last words

@@ -93,6 +93,8 @@ class Plan:
     positions: dict[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    #: Tags that runs have besides those that they were given, by run id.
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
     outcomes: dict[str, InstructionOutcome] = field(default_factory=dict)
     heard: dict[AgentKey, AgentHeard] = field(default_factory=dict)
     #: Agents that said good-bye after all else that they said.
@@ -175,6 +177,7 @@ class Planner:
         plan.positions = ledger.positions
         plan.runs = ledger.changed_runs
         plan.attempts = ledger.changed_attempts
+        plan.tags = ledger.tags
         plan.vouched_by |= ledger.vouched
         plan.alerts += [alert.run_failed(run, at=self._now) for run in ledger.ended if run.state is RunState.FAILED]
         plan.alerts += [alert.run_recovered(run, at=self._now) for run in ledger.recovered]

@@ -69,15 +69,14 @@ async def tag_values(
     return [(row.key, row.value) for row in await tx.execute(ordered)]
 
 
-async def add_tags(tx: WriteTransaction, run_id: str, tags: Mapping[str, str]) -> None:
-    """Put tags on a run that exists, over those that it has."""
+async def add_tags(tx: WriteTransaction, run_id: str, tags: Mapping[str, str], *, is_over: bool = True) -> None:
+    """Put tags on a run that exists: over those that it has, or under them."""
     rows = [{"run_id": run_id, "key": storable(key), "value": storable(value)} for key, value in sorted(tags.items())]
     if rows:
         insertion = tx.insert(RUN_TAGS)
-        statement = insertion.on_conflict_do_update(
-            index_elements=["run_id", "key"], set_={"value": insertion.excluded.value}
-        )
-        await tx.execute(statement, rows)
+        keys = ["run_id", "key"]
+        over = insertion.on_conflict_do_update(index_elements=keys, set_={"value": insertion.excluded.value})
+        await tx.execute(over if is_over else insertion.on_conflict_do_nothing(index_elements=keys), rows)
 
 
 def _conditions(search: RunSearch) -> list[ColumnElement[bool]]:

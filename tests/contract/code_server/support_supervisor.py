@@ -15,7 +15,7 @@ from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.runs.zygote_process import ZygoteProcess
-from isthmus_code_server.zygote.wire import LoadOrder
+from isthmus_code_server.zygote.wire import LoadOrder, StartMethod
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalReader
 from support.eventually import eventually
@@ -38,7 +38,7 @@ async def supervising(
     module: str = "jobs",
     python_file: Path | None = None,
     spares: int = 0,
-    is_spawned: bool = False,
+    start: StartMethod = StartMethod.AUTO,
     is_for_one_run: bool = False,
     leaves_children: bool = False,
 ) -> AsyncIterator[Supervisor]:
@@ -49,7 +49,7 @@ async def supervising(
         source=source,
         home=str(tmp_path / "home"),
         spares=spares,
-        is_spawned=is_spawned,
+        start=start,
         is_for_one_run=is_for_one_run,
         leaves_children=leaves_children,
     )

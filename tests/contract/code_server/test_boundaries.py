@@ -202,7 +202,8 @@ async def test_a_question_whose_caller_gave_up_is_not_pursued(tmp_path: Path) ->
     async with supervising(tmp_path, python_file=tmp_path / "endless.py") as supervisor, asyncio.TaskGroup() as tasks:
         request = pb.EvaluateSensorRequest(sensor_name="endless")
         asking = tasks.create_task(supervisor.ask(FrameKind.SENSOR, request, question="wait"))
-        await eventually(lambda: _children(supervisor), within=10)
+        # Dagster is imported first, which takes long where nothing is compiled.
+        await eventually(lambda: _children(supervisor), within=30)
         asking.cancel()
         await eventually(lambda: not _children(supervisor), within=10)
 

@@ -100,6 +100,8 @@ def test_a_raised_failure_keeps_description_and_metadata(jobs: Definitions) -> N
     events = execute(jobs, run_request("failing_with_metadata"))
     failure = of_body(events, "step_failed")[0].step_failed.failure
     assert failure.description == "too few rows"
+    # Dagster's own word for a failure that is raised on purpose.
+    assert (failure.label, failure.source) == ("intentional-failure", "FRAMEWORK_ERROR")
     metadata = {entry.label: entry.value for entry in failure.metadata}
     assert metadata["rows"].int == 3
     assert metadata["where"].url == "https://example.com"
@@ -201,6 +203,16 @@ def test_checks_tell_their_result(assets: Definitions) -> None:
     assert (small.is_passed, small.is_blocking, small.description) == (False, False, "it is not")
     assert small.severity == pb.CHECK_SEVERITY_WARN
     assert positive.metadata[0].value.int == 6
+
+
+@pytest.mark.parametrize("selected", [("source", "summed"), ()])
+def test_assets_are_made_without_their_checks(assets: Definitions, selected: tuple[str, ...]) -> None:
+    request = run_request("numbers", assets=selected)
+    request.has_check_selection = True
+    events = execute(assets, request)
+    made = {"/".join(e.asset_materialized.asset.path) for e in of_body(events, "asset_materialized")}
+    assert made == (set(selected) or {"source", "summed"})
+    assert not [*of_body(events, "asset_check_planned"), *of_body(events, "asset_check_evaluated")]
 
 
 def test_selected_checks_alone_are_executed(assets: Definitions) -> None:

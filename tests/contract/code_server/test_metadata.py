@@ -1,6 +1,7 @@
 """Metadata values are told one by one, each as what it is."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -43,6 +44,10 @@ SCHEMA = dg.TableSchema(
             pb.MetadataValue(job=pb.JobReference(job_name="j", location_name="here")),
         ),
         (
+            Value.job("j", "here", repository_name="finance"),
+            pb.MetadataValue(job=pb.JobReference(job_name="j", location_name="here", repository_name="finance")),
+        ),
+        (
             Value.python_artifact(pytest.Item),
             pb.MetadataValue(python_artifact=pb.PythonArtifact(module="_pytest.nodes", name="Item")),
         ),
@@ -51,6 +56,26 @@ SCHEMA = dg.TableSchema(
 )
 def test_plain_values(value: dg.MetadataValue, expected: pb.MetadataValue) -> None:
     assert metadata_value(value) == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        dg.AssetKey(["a", "b"]),
+        SCHEMA,
+        dg.TableColumnLineage({"id": [dg.TableColumnDep(asset_key=dg.AssetKey("raw"), column_name="key")]}),
+        Path("some/where.txt"),
+        None,
+        {"plain": [1]},
+    ],
+    ids=lambda raw: type(raw).__name__,
+)
+def test_what_dagster_knows_without_a_wrapper_is_told_as_that(raw: object) -> None:
+    (entry,) = metadata_entries({"x": raw})
+    # As Dagster itself normalizes what an asset's definition holds.
+    normalized = dg.AssetMaterialization("a", metadata={"x": raw}).metadata["x"]  # type: ignore[dict-item]
+    assert entry.value == metadata_value(normalized)
+    assert entry.value.WhichOneof("value") != "opaque"
 
 
 def test_a_table_with_its_schema() -> None:

@@ -9,7 +9,7 @@ import pytest
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_code_server.runs.supervisor import Supervisor
-from isthmus_code_server.zygote.wire import FrameKind
+from isthmus_code_server.zygote.wire import FrameKind, StartMethod
 from support.eventually import eventually
 from support_code_server import bodies, run_request
 from support_supervisor import ended, folder_of, is_alive, supervising
@@ -149,7 +149,7 @@ async def test_many_runs_that_end_at_once_leave_nothing(project: Path, tmp_path:
 
 
 async def test_runs_that_import_the_project_themselves_leave_nothing(project: Path, tmp_path: Path) -> None:
-    async with supervising(tmp_path, python_file=project, is_spawned=True) as supervisor:
+    async with supervising(tmp_path, python_file=project, start=StartMethod.SPAWN) as supervisor:
         left = await leave(supervisor, "r", "return", tmp_path=tmp_path)
         await ended(supervisor, "r")
         assert alive(left) == []

@@ -52,6 +52,13 @@ def test_events_of_jobs_say_the_same_again(jobs: Definitions, job: str) -> None:
         assert comparable(again(event)) == comparable(event)
 
 
+def test_who_failed_is_kept_and_shown_as_dagster_shows_it(jobs: Definitions) -> None:
+    (failed,) = (it for it in execute(jobs, run_request("failing")) if it.HasField("step_failed"))
+    data = entry_of(StoredEvent(id=1, job_name="job", event=failed)).dagster_event.step_failure_data  # type: ignore[union-attr]
+    assert data.error_source.value == "USER_CODE_ERROR"
+    assert "ValueError: outer" in data.error_display_string
+
+
 @pytest.mark.parametrize(("job", "partition"), [("numbers", ""), ("both", "2024-01-01|a")])
 def test_events_of_assets_say_the_same_again(assets: Definitions, job: str, partition: str) -> None:
     events = execute(assets, run_request(job, partition=partition))

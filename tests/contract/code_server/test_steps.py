@@ -9,6 +9,7 @@ import pytest
 from isthmus.v1 import telemetry_pb2 as pb
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_code_server.definitions.port import ExplainDeath, RunPlace
+from isthmus_code_server.zygote.wire import StartMethod
 from support.eventually import eventually
 from support_code_server import Load, run_request
 from support_supervisor import ended, is_alive, supervising
@@ -156,7 +157,7 @@ def test_each_try_of_a_step_is_watched_from_its_own_start(load: Load) -> None:
 
 @pytest.mark.parametrize("job", ["together", "apart"])
 async def test_a_spawned_run_has_the_threads_that_importing_starts(tmp_path: Path, job: str) -> None:
-    async with supervising(tmp_path, module="threaded", is_spawned=True) as supervisor:
+    async with supervising(tmp_path, module="threaded", start=StartMethod.SPAWN) as supervisor:
         answer = await supervisor.start(run_request(job, run_id="r"))
         assert answer.HasField("accepted"), answer
         events = await ended(supervisor, "r", within=20)
@@ -165,10 +166,10 @@ async def test_a_spawned_run_has_the_threads_that_importing_starts(tmp_path: Pat
 
 
 async def test_a_thread_that_a_fork_leaves_behind_is_named(tmp_path: Path) -> None:
-    async with supervising(tmp_path, module="threaded") as supervisor:
+    async with supervising(tmp_path, module="threaded", start=StartMethod.FORK) as supervisor:
         warnings = (await supervisor.zygote.described()).snapshot.warnings
         await supervisor.start(run_request("together", run_id="r"))
         events = await ended(supervisor, "r")
     assert len(warnings) == 1
-    assert "'user-poller'" in warnings[0]
+    assert "user-poller" in warnings[0]
     assert "poller False" in lines(events)

@@ -43,6 +43,17 @@ def test_a_sensor_of_several_assets_has_an_instance(surrounded: Definitions) -> 
     assert answer.skip_reason == "persistent True, of __repository__"
 
 
+def test_the_start_of_a_run_tells_its_tags(surrounded: Definitions) -> None:
+    request = run_request("tagged", partition="b", tags={"tier": "2"})
+    start = execute(surrounded, request)[0].run_started
+    assert dict(start.tags) == {
+        "team": "core",
+        "tier": "2",
+        "of_partition": "B",
+        "dagster/partition": "b",
+    } | {key: value for key, value in start.tags.items() if key == "dagster/partition_set"}
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "dagster_home"

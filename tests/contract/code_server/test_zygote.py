@@ -10,7 +10,7 @@ from pathlib import Path
 from isthmus.v1.code_server_pb2 import DescribeResponse
 from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
-from isthmus_code_server.zygote.wire import Exited, FrameKind, LoadOrder, fork_frame
+from isthmus_code_server.zygote.wire import Exited, FrameKind, LoadOrder, StartChoice, StartMethod, fork_frame
 from support_code_server import PROJECTS
 
 #: Imports what the zygote imports, in its order, and tells what came along besides what Dagster itself brings.
@@ -47,53 +47,32 @@ def start_zygote(module: str, home: Path) -> tuple[subprocess.Popen[bytes], sock
 def test_it_ends_when_its_supervisor_closes_the_channel(tmp_path: Path) -> None:
     process, channel = start_zygote("one_job", tmp_path)
     with channel:
-        assert receive_frame(channel) == (FrameKind.THREADS, b"")
+        kind, payload = receive_frame(channel) or (None, b"")
+        assert kind is FrameKind.START
+        assert StartChoice.decode(payload).method is StartMethod.FORK
         kind, payload = receive_frame(channel) or (None, b"")
     assert kind is FrameKind.LOADED
     assert DescribeResponse.FromString(payload).snapshot.jobs[0].name == "only_job"
     assert process.wait(10) == 0
 
 
-def test_threads_that_importing_started_are_named(tmp_path: Path) -> None:
-    module = tmp_path / "threaded.py"
-    module.write_text(
-        textwrap.dedent(
-            """
-            import threading
-            import dagster as dg
-
-            threading.Thread(target=threading.Event().wait, name="user-poller", daemon=True).start()
-
-            @dg.asset
-            def one() -> None: ...
-            """
-        )
-    )
-    ours, theirs = socket.socketpair()
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "isthmus_code_server.zygote", str(theirs.fileno()), str(os.getpid())],
-            pass_fds=(theirs.fileno(),),
-        )
-    with ours:
-        source = DefinitionsSource(python_file=str(module))
-        send_frame(ours, FrameKind.LOAD, LoadOrder(source=source, home=str(tmp_path)).encode())
-        assert receive_frame(ours) == (FrameKind.THREADS, b"user-poller")
-    assert process.wait(10) == 0
-
-
 _NO_ROOM = """
 import socket, sys
-from isthmus_code_server.zygote.server import Nursery
+from isthmus_code_server.zygote.nursery import Nursery, SparePlan
 
 class NoRoom:
+    takes_unready_spares = False
+
+    def has_room(self):
+        return True
+
     def start(self, fd, *, inherited):
         raise BlockingIOError("no more processes")
 
     def start_ahead(self, *, inherited):
         raise BlockingIOError("no more processes")
 
-Nursery(socket.socket(fileno=int(sys.argv[1])), start=NoRoom(), wanted_spares=1).serve()
+Nursery(socket.socket(fileno=int(sys.argv[1])), start=NoRoom(), plan=SparePlan(wanted=1)).serve()
 """
 
 

@@ -70,3 +70,32 @@ def test_what_was_published_before_is_not_touched(folder: AttemptFolder) -> None
     end_journal(folder, holding=HOLDING, ending=None)
     rest = JournalReader(folder.journal, offset=first.offset, seq=first.seq).read().events
     assert [(event.seq, event.WhichOneof("body")) for event in rest] == [(2, "run_failed")]
+
+
+def damage(folder: AttemptFolder, *, at: int) -> None:
+    with folder.journal.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * 8)
+
+
+def test_a_damaged_journal_ends_its_attempt_and_says_so(folder: AttemptFolder) -> None:
+    write(folder, STARTED)
+    whole = folder.journal.stat().st_size
+    write(folder, SUCCEEDED)
+    damage(folder, at=whole)
+    assert not end_journal(folder, holding=HOLDING, ending=None)
+    *_, last = JournalReader(folder.journal).read().events
+    assert bodies(folder) == ["run_started", "run_failed"]
+    assert last.run_failed.reason == telemetry.RUN_REASON_INTERNAL_ERROR
+    assert "damaged" in last.run_failed.failure.message
+
+
+def test_damage_in_what_was_published_hides_no_last_word(folder: AttemptFolder) -> None:
+    write(folder, STARTED)
+    first = JournalReader(folder.journal).read()
+    folder.mark_published(offset=first.offset, seq=first.seq)
+    write(folder, SUCCEEDED)
+    size = folder.journal.stat().st_size
+    damage(folder, at=0)
+    assert end_journal(folder, holding=HOLDING, ending=None)
+    assert folder.journal.stat().st_size == size

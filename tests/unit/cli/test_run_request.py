@@ -30,6 +30,7 @@ TWO = [location("etl", "nightly"), location("ml", "train")]
         ([], True, ONE, RunTarget("etl", "")),
         (["ml"], True, TWO, RunTarget("ml", "")),
         (["nightly"], True, ONE, RunTarget("etl", "nightly")),
+        (["train"], False, TWO, RunTarget("ml", "train")),
     ],
 )
 def test_the_words_name_location_and_job(
@@ -43,8 +44,6 @@ def test_the_words_name_location_and_job(
     [
         ([], False, ONE, "etl nightly"),
         ([], False, [], "isthmus location apply"),
-        (["train"], False, TWO, "one of: ml"),
-        (["unknown"], False, TWO, "one of: etl, ml"),
         ([], True, TWO, "one of: etl, ml"),
         (["nightly"], False, [], "isthmus location apply"),
     ],
@@ -58,15 +57,22 @@ def test_an_open_choice_is_an_error_that_lists_the_choices(
     assert "__ASSET_JOB" not in caught.value.remedy
 
 
+def test_a_job_that_no_location_has_is_told_with_near_ones() -> None:
+    with pytest.raises(InputError, match=r"There is no job or location 'trein'.*train"):
+        resolve_target(["trein"], has_assets=False, locations=TWO)
+
+
 @pytest.mark.parametrize("tag", ["x", "=x", ""])
 def test_a_tag_needs_key_and_value(tag: str) -> None:
     with pytest.raises(InputError, match="is no tag"):
         launch_request(RunTarget("etl", "nightly"), choices=RunChoices(tags=(tag,)))
 
 
-def test_an_asset_key_has_no_empty_part() -> None:
-    with pytest.raises(InputError, match="is no asset key"):
-        launch_request(RunTarget("etl", ""), choices=RunChoices(assets=("a//b",)))
+def test_assets_are_sent_as_they_were_typed() -> None:
+    choices = RunChoices(assets=("has,comma", "s3://bucket/x", "group:raw and not key:a*"), is_without_checks=True)
+    request = launch_request(RunTarget("etl", ""), choices=choices)
+    assert list(request.asset_queries) == ["has,comma", "s3://bucket/x", "group:raw and not key:a*"]
+    assert request.has_check_selection
 
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)

@@ -31,7 +31,7 @@ def on_alpha(*, generation: int = 0, serving: int = 0, failure: str | None = Non
     [
         (
             fleet((ALPHA, AgentState.ONLINE), is_removed=True),
-            "location sales was removed; apply it again or terminate the run",
+            "location sales was removed; apply it again or cancel the run",
         ),
         (fleet(), "pool default has no agent; create one: isthmus agent create NAME"),
         (

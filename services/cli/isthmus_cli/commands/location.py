@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = Group("location", help="Add code locations, change them, look at them.")
 
-LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.")]
+LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.", completes="locations")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class ApplyOptions(PrintOptions):
     python: Annotated[str, Option(metavar="PATH", help="The interpreter on the agent.", show_default=False)] = ""
     start: Annotated[
         str,
-        Option(metavar="fork|spawn", help="How runs start; spawn where an import starts threads.", show_default=False),
+        Option(metavar="auto|fork|spawn", help="How runs start, if not as is found safe.", show_default=False),
     ] = ""
     env_files: Annotated[
         list[str],
@@ -83,7 +83,15 @@ class ApplyOptions(PrintOptions):
     timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
 
 
-@command(app, "apply", options=ApplyOptions)
+@command(
+    app,
+    "apply",
+    options=ApplyOptions,
+    examples=(
+        "isthmus location apply --name etl --module etl.definitions -d /srv/etl",
+        "isthmus location apply locations.yaml",
+    ),
+)
 def apply(options: ApplyOptions) -> None:
     """Add or change code locations, and wait until they serve.
 

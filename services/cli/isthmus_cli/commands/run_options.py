@@ -1,7 +1,7 @@
 """The options of `isthmus run …`."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TextIO
 
 from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 
@@ -11,6 +11,7 @@ RunName = Annotated[
         metavar="RUN",
         help="The run's id, or the beginning of it; latest or -1 for the newest, -2 for the one before.",
         takes_places=True,
+        completes="runs",
     ),
 ]
 
@@ -21,11 +22,11 @@ class RequestOptions(PrintOptions):
 
     first: Annotated[
         str | None,
-        Argument(metavar="LOCATION", help="May be left out when there is only one."),
+        Argument(metavar="LOCATION", help="May be left out when there is only one.", completes="targets"),
     ] = None
     second: Annotated[
         str | None,
-        Argument(metavar="JOB", help="May be left out with --assets."),
+        Argument(metavar="JOB", help="May be left out with --assets.", completes="jobs"),
     ] = None
     config: Annotated[
         str | None,
@@ -40,8 +41,14 @@ class RequestOptions(PrintOptions):
     ] = field(default_factory=list)
     assets: Annotated[
         list[str],
-        Option(metavar="KEYS", help="Assets to materialize: a,b/c", show_default=False),
+        Option(
+            metavar="ASSETS",
+            help="Assets to materialize: keys, as in a,b/c, or Dagster's selection language: 'a+', 'group:sales', '*'.",
+            show_default=False,
+            completes="assets",
+        ),
     ] = field(default_factory=list)
+    no_checks: Annotated[bool, Option("--no-checks", help="Leave the checks of the assets out.")] = False
     ops: Annotated[
         list[str],
         Option(metavar="OPS", help="Ops to execute, in the framework's selection syntax.", show_default=False),
@@ -58,6 +65,13 @@ class LaunchOptions(RequestOptions):
     """`run launch`."""
 
     watch: Annotated[bool, Option("-w --watch", help="Show the run to its end; exit with its state.")] = False
+    validate: Annotated[
+        bool,
+        Option(
+            "--validate/--no-validate",
+            help="Ask the location's definitions first, when they serve; start nothing wrong.",
+        ),
+    ] = True
     run_id: Annotated[
         str,
         Option(metavar="UUID", help="An id of your own: the same launch twice starts one run.", show_default=False),
@@ -85,15 +99,32 @@ class LogsOptions(OneRunOptions):
     follow: Annotated[bool, Option("-f --follow", help="Go on until the run has ended.")] = False
     stream: Annotated[str | None, Option(metavar="stdout|stderr", help="One of the two; both otherwise.")] = None
     step: Annotated[str, Option("-s --step", metavar="STEP", help="One step's.", show_default=False)] = ""
+    level: Annotated[
+        str,
+        Option(
+            metavar="LEVEL", help="Records from this level up; info, unless debug is asked for.", show_default=False
+        ),
+    ] = ""
+    since: Annotated[
+        str, Option(metavar="WHEN", help="What was written after: 30m, 2h, or a date and time.", show_default=False)
+    ] = ""
+    tail: Annotated[int | None, Option("-n --tail", metavar="N", help="The last N lines.", min=0)] = None
+    raw: Annotated[bool, Option("--raw", help="The bytes as they are, as in a pipe.")] = False
     value: Annotated[
         str,
         Option(metavar="SHA256", help="A value that was cut out of an event, by its hash.", show_default=False),
     ] = ""
 
+    def is_read_by_a_person(self, stream: TextIO) -> bool:
+        """Tell whether lines are wanted rather than bytes."""
+        if self.is_json or self.value or self.raw:
+            return False
+        return stream.isatty() or bool(self.level or self.since or self.tail is not None)
+
 
 @dataclass(frozen=True, kw_only=True)
-class ReexecuteOptions(OneRunOptions):
-    """`run reexecute`."""
+class RerunOptions(OneRunOptions):
+    """`run rerun`."""
 
     from_failure: Annotated[bool, Option("--from-failure", help="Only the steps that failed or never ran.")] = False
     steps: Annotated[
@@ -112,11 +143,27 @@ class ReexecuteOptions(OneRunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TerminateOptions(OneRunOptions):
-    """`run terminate`."""
+class CancelOptions(OneRunOptions):
+    """`run cancel`."""
 
     wait: Annotated[bool, Option("-w --wait", help="Return when the run has ended; exit with its state.")] = False
     grace: Annotated[float, Option(metavar="SECONDS", help="How long it may clean up.", min=0.0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteOptions(PrintOptions):
+    """`run delete`."""
+
+    runs: Annotated[
+        list[str],
+        Argument(
+            metavar="RUN...",
+            help="Ids or beginnings of them, latest, -1 and so on.",
+            takes_places=True,
+            completes="runs",
+        ),
+    ]
+    yes: Annotated[bool, Option("-y --yes", help="Do not ask.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +172,10 @@ class ListOptions(ListingOptions):
 
     states: Annotated[
         list[str],
-        Option("--state", metavar="STATE", help="As in RUNNING; several are alternatives.", show_default=False),
+        Option("--state", metavar="STATE", help="As in RUNNING; several are alternatives.", completes="states"),
     ] = field(default_factory=list)
-    job: Annotated[str, Option(metavar="JOB", show_default=False)] = ""
-    location: Annotated[str, Option(metavar="LOCATION", show_default=False)] = ""
+    job: Annotated[str, Option(metavar="JOB", completes="jobs")] = ""
+    location: Annotated[str, Option(metavar="LOCATION", completes="locations")] = ""
     tags: Annotated[
         list[str],
         Option("--tag", metavar="K=V", help="Several must all be there.", show_default=False),
@@ -137,6 +184,7 @@ class ListOptions(ListingOptions):
         str,
         Option(metavar="WHEN", help="Queued after: 30m, 2h, 7d, or a date and time.", show_default=False),
     ] = ""
+    quiet: Annotated[bool, Option("-q --quiet", help="The runs' ids alone.")] = False
     limit: Annotated[int, Option(metavar="N", help="At the most so many.", min=1, max=500)] = 20
     page: Annotated[
         str, Option(metavar="TOKEN", help="The next page, as the last one named it.", show_default=False)

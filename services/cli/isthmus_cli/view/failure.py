@@ -8,6 +8,7 @@ from isthmus.v1.telemetry_pb2 import Failure, FieldViolation
 
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.text import count_text, metadata_text
+from isthmus_cli.view.violation import violation_text
 
 # A frame's first line names its file. What imports and calls the user's code is told from that code by its place.
 _FRAMEWORK = re.compile(
@@ -49,7 +50,7 @@ def _failure_lines(failure: Failure, *, paint: Paint, is_short: bool) -> list[st
 
 def violation_lines(violations: Iterable[FieldViolation], *, paint: Paint) -> list[str]:
     """Tell each fault of a request on its own line."""
-    return [f"  {paint.bold(violation.field)}: {violation.description}" for violation in violations]
+    return [f"  {paint.red('✗')} {violation_text(it.field, description=it.description)}" for it in violations]
 
 
 def _frame_lines(stack: Sequence[str], *, paint: Paint, is_short: bool) -> list[str]:

@@ -72,7 +72,7 @@ def run_lines(run: Run, *, paint: Paint) -> list[str]:
         ("ops", ", ".join(request.op_selection)),
         ("assets", ", ".join(asset_text(key) for key in request.asset_selection)),
         ("partition", request.partition_key),
-        ("tags", ", ".join(f"{key}={value}" for key, value in sorted(request.tags.items()))),
+        ("tags", ", ".join(f"{key}={value}" for key, value in sorted((run.tags or request.tags).items()))),
         ("config", request.run_config_json),
         ("asked by", run.requested_by),
         ("queued", moment_text(run.queued_at)),

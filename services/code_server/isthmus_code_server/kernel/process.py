@@ -31,21 +31,6 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(1)
 
 
-def other_threads() -> list[str]:
-    """Name every thread of this process but the main one: Python's by their names, the kernel's by theirs."""
-    main = threading.main_thread()
-    named = {thread.native_id: thread.name for thread in threading.enumerate() if thread is not main}
-    native = [int(task.name) for task in Path("/proc/self/task").iterdir() if int(task.name) != os.getpid()]
-    return sorted(named.get(task) or _kernel_name(task) for task in native)
-
-
-def _kernel_name(task: int) -> str:
-    try:
-        return Path(f"/proc/self/task/{task}/comm").read_text().strip()
-    except OSError:
-        return str(task)
-
-
 def disown_finalizers() -> None:
     """Leave to the parent what it is to clean up at its end, as a temporary folder that the project made at import.
 

@@ -22,6 +22,7 @@ from isthmus_code_server.zygote.wire import (
     Exited,
     Forked,
     FrameKind,
+    StartChoice,
     fork_frame,
     frame,
     read_head,
@@ -96,6 +97,8 @@ class ZygoteLink:
     zygote: ZygoteProcess
     #: Whether every process below this one goes with the zygote: its orphans come to us.
     ends_orphans: bool = False
+    #: How runs get their processes; None until the project is imported.
+    start: StartChoice | None = field(default=None, init=False)
     _children: dict[int, Child] = field(default_factory=dict, init=False)
     _calls: int = field(default=0, init=False)
     _channel: socket.socket | None = field(default=None, init=False)
@@ -216,10 +219,9 @@ class ZygoteLink:
 
     def _take(self, kind: FrameKind, payload: bytes) -> None:
         match kind:
-            case FrameKind.THREADS:
-                if payload:
-                    # A lock that one of them holds at the fork stays locked in the child.
-                    log.warning("definitions_started_threads", threads=payload.decode().split("\n"))
+            case FrameKind.START:
+                self.start = StartChoice.decode(payload)
+                log.info("start_method_chosen", start=str(self.start.method), why=self.start.why)
             case FrameKind.LOADED:
                 if not self._described.done():
                     self._described.set_result(DescribeResponse.FromString(payload))

@@ -1,6 +1,6 @@
 """Turns every exception that a handler lets out into a status: our own words with their meaning, others without text."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 from isthmus_lifecycle.boundary import Boundary, Fate
+from isthmus_spool.fault import FILES_FAULT
 
 from isthmus_code_server.errors import (
     AttemptFailedError,
@@ -35,6 +36,8 @@ _CODES: tuple[tuple[type[CodeServerError], grpc.StatusCode], ...] = (
     (AttemptFilesError, grpc.StatusCode.INTERNAL),
     (AttemptFailedError, grpc.StatusCode.INTERNAL),
 )
+#: What is told beside the code, as metadata.
+_FAULTS: Mapping[type[CodeServerError], tuple[tuple[str, str], ...]] = {AttemptFilesError: (FILES_FAULT,)}
 
 #: grpc.RpcMethodHandler: generic to the type checker, not so when it runs.
 _Handler = Any
@@ -131,5 +134,6 @@ async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception 
         raise error
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return await context.abort(code, str(error))
+            # An agent that does not know what else is told goes by the code.
+            return await context.abort(code, str(error), _FAULTS.get(kind, ()))
     return await context.abort(grpc.StatusCode.INTERNAL, "The code server failed: its log says why.")

@@ -22,7 +22,6 @@ def main(arguments: list[str]) -> NoReturn:
             from isthmus_code_server.zygote.child import Child
             from isthmus_code_server.zygote.forking import Forking
             from isthmus_code_server.zygote.server import Zygote
-            from isthmus_code_server.zygote.spawning import Spawning
 
             # Whatever the project is: before the supervisor has even read where it lies.
             load = import_framework()
@@ -30,10 +29,8 @@ def main(arguments: list[str]) -> NoReturn:
         zygote = Zygote(
             channel,
             load=load,
-            choose_start=lambda order, definitions: (
-                Spawning(order)
-                if order.is_spawned
-                else Forking(definitions, child_main=child.main, leaves_children=order.leaves_children)
+            make_forking=lambda order, definitions: Forking(
+                definitions, child_main=child.main, leaves_children=order.leaves_children
             ),
         )
         exit_code = zygote.serve()

@@ -19,6 +19,9 @@ ChildMain = Callable[[socket.socket, Definitions], int]
 class Forking:
     """Children that have the definitions because the zygote has them."""
 
+    #: Forking anew takes less time than what a spare still has to do.
+    takes_unready_spares = False
+
     def __init__(self, definitions: Definitions, *, child_main: ChildMain, leaves_children: bool = False) -> None:
         self._definitions = definitions
         self._leaves_children = leaves_children
@@ -58,6 +61,10 @@ class Forking:
 
         with theirs:
             return Spare(pid=_fork(serve, inherited=(*inherited, ours)), channel=ours)
+
+    def has_room(self) -> bool:
+        """Tell whether there is memory for one more, which shares nearly all of its memory with the zygote."""
+        return True
 
     def _adopt(self) -> None:
         if not self._leaves_children:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 #: What a spare sends once it has prepared.
 _READY = b"\1"
+#: The same of one that could not import the project: it waits only to say why.
+_NOT_LOADED = b"\3"
+#: What a spare sends once it has the channel: from then on the request is its own.
+_TAKEN = b"\4"
 #: What accompanies the channel that a spare is handed.
 _HANDOVER = b"\2"
 
@@ -17,33 +21,49 @@ class Spare:
     pid: int
     channel: socket.socket
     is_ready: bool = False
+    is_loaded: bool = False
+    #: Whether it has the channel that it was handed.
+    has_taken: bool = False
 
     def hear(self) -> bool:
-        """Take what the spare says; False when it is gone."""
+        """Take what the spare says, if it says anything; False when it is gone."""
         try:
-            said = self.channel.recv(1)
+            said = self.channel.recv(1, socket.MSG_DONTWAIT)
         except OSError:
             said = b""
-        self.is_ready = said == _READY
-        return self.is_ready
+        match said:
+            case b"\1" | b"\3":
+                self.is_ready, self.is_loaded = True, said == _READY
+            case b"\4":
+                self.has_taken = True
+        return bool(said)
 
     def hand_over(self, fd: int) -> bool:
-        """Give the spare its channel, once; False when it is gone. The descriptor stays the caller's."""
-        with self.channel:
-            try:
-                socket.send_fds(self.channel, [_HANDOVER], [fd])
-            except OSError:
-                return False
+        """Give the spare its channel, once; False when it is gone. The descriptor stays the caller's.
+
+        One that is about to die may be given it and never take it: `has_taken` tells.
+        """
+        try:
+            socket.send_fds(self.channel, [_HANDOVER], [fd])
+        except OSError:
+            return False
         return True
 
 
-def wait_for_channel(starter: socket.socket) -> socket.socket | None:
-    """Say, as a spare, that everything is prepared, and wait for a channel; None when the starter is gone."""
+def wait_for_channel(starter: socket.socket, *, is_loaded: bool = True) -> socket.socket | None:
+    """Say, as a spare, that everything is prepared, and wait for a channel; None when the starter is gone.
+
+    Args:
+        starter: Where the starter hears.
+        is_loaded: Whether the project could be imported.
+    """
     with suppress(OSError):
         # Whoever hands the channel over at once has not waited for this, and may have closed its end by now.
-        starter.sendall(_READY)
+        starter.sendall(_READY if is_loaded else _NOT_LOADED)
     with suppress(OSError):
         said, fds, _, _ = socket.recv_fds(starter, len(_HANDOVER), 1)
         if said and fds:
+            with suppress(OSError):
+                starter.sendall(_TAKEN)
             return socket.socket(fileno=fds[0])
     return None

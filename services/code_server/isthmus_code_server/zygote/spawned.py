@@ -58,10 +58,10 @@ def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
     try:
         definitions = load(order.source, Path(order.home))
     except DefinitionsLoadError as error:
-        serve = partial(child.refuse, failure=error.failure)
+        is_loaded, serve = False, partial(child.refuse, failure=error.failure)
     else:
-        serve = partial(child.main, definitions=definitions)
-    channel = wait_for_channel(starter)
+        is_loaded, serve = True, partial(child.main, definitions=definitions)
+    channel = wait_for_channel(starter, is_loaded=is_loaded)
     if channel is None:
         return 0
     with channel:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from isthmus_code_server.kernel.interpreter import own_python
+from isthmus_code_server.kernel.memory_room import has_room_for_another
 from isthmus_code_server.zygote.channel import send_frame
 from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.wire import FrameKind, LoadOrder, StepCall
@@ -19,13 +20,17 @@ _MODULE = "isthmus_code_server.zygote.spawned"
 class Spawning:
     """Children that import the definitions themselves."""
 
+    #: One that still imports is further than one that is started now.
+    takes_unready_spares = True
+
     def __init__(self, order: LoadOrder) -> None:
         self._order = order
 
     def start(self, fd: int, *, inherited: Iterable[socket.socket]) -> int:
         """Start a child that serves a channel as soon as it has imported; returns its process id."""
         spare = self.start_ahead(inherited=inherited)
-        spare.hand_over(fd)
+        with spare.channel:
+            spare.hand_over(fd)
         return spare.pid
 
     def start_ahead(self, *, inherited: Iterable[socket.socket]) -> Spare:
@@ -36,6 +41,10 @@ class Spawning:
             pid = _spawn("run", theirs, is_leader=True)
         send_frame(ours, FrameKind.LOAD, self._order.encode())
         return Spare(pid=pid, channel=ours)
+
+    def has_room(self) -> bool:
+        """Tell whether there is memory for one more; each has all of its memory to itself."""
+        return has_room_for_another()
 
 
 def spawn_step(ours: socket.socket, theirs: socket.socket, *, order: LoadOrder, folder: Path, step: bytes) -> int:

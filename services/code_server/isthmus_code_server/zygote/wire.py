@@ -4,7 +4,7 @@ import json
 import os
 import struct
 from dataclasses import asdict, dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from isthmus_code_server.definitions.source import DefinitionsSource
 
@@ -20,8 +20,8 @@ class FrameKind(IntEnum):
     #: Carries one file descriptor: the child's end of its own channel.
     FORK = 2
     # Zygote to supervisor.
-    #: The names of the threads that importing started, a line each.
-    THREADS = 10
+    #: A StartChoice: how children come about, and why. Sent before LOADED, and once more if another way has to be taken.
+    START = 10
     #: A DescribeResponse: the snapshot, or why there is none.
     LOADED = 11
     FORKED = 12
@@ -62,6 +62,35 @@ def read_head(head: bytes) -> tuple[int, FrameKind]:
     return length, FrameKind(kind)
 
 
+class StartMethod(StrEnum):
+    """How children get their processes."""
+
+    #: Found out by the zygote, once the project is imported.
+    AUTO = "auto"
+    FORK = "fork"
+    SPAWN = "spawn"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartChoice:
+    """How children get their processes, and why so."""
+
+    #: Not AUTO.
+    method: StartMethod
+    #: A clause for people.
+    why: str
+
+    def encode(self) -> bytes:
+        """Write the payload of a START frame."""
+        return f"{self.method}\n{self.why}".encode()
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "StartChoice":
+        """Read the payload of a START frame."""
+        method, _, why = payload.decode(errors="replace").partition("\n")
+        return cls(method=StartMethod(method), why=why)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadOrder:
     """What the zygote is to import."""
@@ -71,8 +100,8 @@ class LoadOrder:
     home: str
     #: How many children are kept started ahead of their requests.
     spares: int = 0
-    #: Whether children import the definitions themselves instead of being forked.
-    is_spawned: bool = False
+    #: How children are to come about.
+    start: StartMethod = StartMethod.AUTO
     #: Whether the definitions are for one run alone: a spare that was used is not replaced.
     is_for_one_run: bool = False
     #: Whether what a run leaves behind lives on.
@@ -88,7 +117,8 @@ class LoadOrder:
         value = json.loads(payload)
         source = value.pop("source")
         source["env_files"] = tuple(source["env_files"])
-        return cls(source=DefinitionsSource(**source), **value)
+        start = StartMethod(value.pop("start"))
+        return cls(source=DefinitionsSource(**source), start=start, **value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

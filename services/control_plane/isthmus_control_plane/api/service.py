@@ -14,6 +14,7 @@ from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -38,6 +39,7 @@ class Desks:
     questions: QuestionDesk
     logs: LogDesk
     reexecution: ReexecutionDesk
+    deletion: DeletionDesk
 
 
 class ControlPlaneService(ControlPlaneServicer):
@@ -91,7 +93,7 @@ class ControlPlaneService(ControlPlaneServicer):
 
     async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
-        return message.run(await self._desks.runs.launch(request))
+        return await self._described(await self._desks.runs.launch(request))
 
     async def ValidateRun(self, request: api.LaunchRunRequest, context: _Context) -> api.ValidateLaunchResponse:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
@@ -99,26 +101,35 @@ class ControlPlaneService(ControlPlaneServicer):
         return api.ValidateLaunchResponse(violations=found.violations, failure=found.failure)
 
     async def ReexecuteRun(self, request: api.ReexecuteRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.reexecution.reexecute(request))
+        return await self._described(await self._desks.reexecution.reexecute(request))
 
     async def GetRun(self, request: api.GetRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
+        return await self._described(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
 
     async def FindRun(self, request: api.FindRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.runs.find(request))
+        return await self._described(await self._desks.runs.find(request))
 
     async def ListRuns(self, request: api.ListRunsQuery, context: _Context) -> api.ListRunsPage:
         page = await self._desks.runs.page(request)
         token = page.next.encode() if page.next is not None else ""
-        return api.ListRunsPage(runs=[message.listed_run(it) for it in page.runs], next_page_token=token)
+        tags = await self._desks.runs.tags(page.runs)
+        runs = [message.listed_run(it, tags=tags.get(it.run_id)) for it in page.runs]
+        return api.ListRunsPage(runs=runs, next_page_token=token)
 
     async def WatchRun(self, request: api.WatchRunRequest, context: _Context) -> AsyncIterator[api.RunUpdate]:
         async with aclosing(self._desks.watch.watch(request)) as told:
             async for news in told:
-                yield api.RunUpdate(run=message.run(news)) if isinstance(news, Run) else message.update(news)
+                yield api.RunUpdate(run=await self._described(news)) if isinstance(news, Run) else message.update(news)
 
     async def TerminateRun(self, request: api.TerminateRunRequest, context: _Context) -> api.Run:
-        return message.run(await self._desks.runs.terminate(request))
+        return await self._described(await self._desks.runs.terminate(request))
+
+    async def _described(self, run: Run) -> api.Run:
+        return message.run(run, tags=(await self._desks.runs.tags([run])).get(run.run_id))
+
+    async def DeleteRun(self, request: api.DeleteRunRequest, context: _Context) -> api.DeleteRunResponse:
+        await self._desks.deletion.delete(request)
+        return api.DeleteRunResponse()
 
     async def StreamLogs(
         self, request: api.StreamLogsRequest, context: _Context

@@ -121,7 +121,7 @@ def _steps(course: Course, *, parent: Run, request: _Request, is_whole: bool) ->
 def _require_ended(parent: Run, request: _Request) -> None:
     subject = f"runs/{parent.run_id}"
     if not parent.state.is_terminal:
-        why = f"run {parent.run_id} has not ended: wait for its end, or terminate it first."
+        why = f"run {parent.run_id} has not ended: wait for its end, or cancel it first."
         raise PreconditionError(subject, rule="PARENT_NOT_ENDED", why=why)
     if request.strategy == _Request.STRATEGY_FROM_FAILURE and parent.state is RunState.SUCCEEDED:
         why = f"run {parent.run_id} succeeded: there is no failure to go on from. Re-execute all steps, or name some."

@@ -1,5 +1,6 @@
 """Runs: launched, shown, listed and ended."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -49,6 +50,7 @@ class RunDesk:
                 request=run_request(request),
                 requested_by=request.requested_by,
                 is_id_given=bool(request.run_id),
+                asset_queries=tuple(request.asset_queries),
             )
         )
 
@@ -64,6 +66,13 @@ class RunDesk:
         async with self._core.database.read() as tx:
             run = await find_named(tx, request)
         return self._waits.explained(run)
+
+    async def tags(self, those: Sequence[Run]) -> Mapping[str, Mapping[str, str]]:
+        """Return the tags that runs have now, by their ids."""
+        if not those:
+            return {}
+        async with self._core.database.read() as tx:
+            return await runs.tags(tx, [run.run_id for run in those])
 
     async def page(self, query: api.ListRunsQuery) -> RunPage:
         """Return a page of runs, newest first."""
@@ -128,6 +137,7 @@ def run_request(request: api.LaunchRunRequest) -> RunRequest:
         op_selection=request.op_selection,
         asset_selection=request.asset_selection,
         check_selection=request.check_selection,
+        has_check_selection=request.has_check_selection,
         partition_key=request.partition_key,
         tags=request.tags,
     )

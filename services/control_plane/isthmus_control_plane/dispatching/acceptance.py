@@ -1,5 +1,6 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,15 +18,19 @@ from isthmus_control_plane.commands import command
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.dispatching.queue import Wait
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import launch_violations, resolve_job
+from isthmus_control_plane.validation.query_resolution import with_selected_assets
 from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
+
+_PARTITION_TAG = "dagster/partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Launch:
     requested_by: str
     #: Whether the caller chose the run's id, and so may have sent the same before.
     is_id_given: bool
+    #: What is to be selected besides, by what the location defines.
+    asset_queries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,10 @@ class _Plan:
     request: RunRequest
     requested_by: str
     verdict: queue.Verdict
+    #: How long after its dispatch its launch expires.
+    lifetime: timedelta
+    #: What its job is tagged with.
+    job_tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +118,16 @@ class Acceptor:
         if key not in seen.locations:
             raise await no_such_location(tx, key)
         definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
+        asked = with_selected_assets(_as_launch(built, launch.asset_queries), definitions=definitions)
+        del built.asset_selection[:]
+        built.asset_selection.extend(asked.asset_selection)
         if definitions is not None:
-            asked = _as_launch(built)
             refuse(launch_violations(asked, definitions=definitions))
             built.job_name = resolve_job(asked, definitions=definitions)
-        return _Plan(deployment, built, launch.requested_by, queue.decide(key, fleet=seen.fleet))
+        job = definitions.jobs.get(built.job_name) if definitions is not None else None
+        lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
+        verdict = queue.decide(key, fleet=seen.fleet)
+        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, job.tags if job is not None else {})
 
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
@@ -119,8 +135,7 @@ class Acceptor:
         if isinstance(plan.verdict, Wait):
             return await _queue(tx, replace(new, message=plan.verdict.reason))
         agent = plan.verdict.agent
-        lifetime = timedelta(seconds=self._core.settings.launch_timeout_s)
-        instruction = command.launch(agent, request=plan.request, at=at, lifetime=lifetime)
+        instruction = command.launch(agent, request=plan.request, at=at, lifetime=plan.lifetime)
         news = [
             history.queued(_ref(new), requested_by=new.requested_by, at=at),
             history.dispatched(_ref(new), agent=agent.name, instruction_id=instruction.id, at=at),
@@ -150,15 +165,19 @@ def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
         request=request.SerializeToString(),
         queued_at=at,
         requested_by=plan.requested_by,
-        tags=dict(request.tags),
+        tags={**plan.job_tags, **_partition_tag(request), **request.tags},
     )
+
+
+def _partition_tag(request: RunRequest) -> dict[str, str]:
+    return {_PARTITION_TAG: request.partition_key} if request.partition_key else {}
 
 
 def _ref(new: NewRun) -> AttemptRef:
     return AttemptRef(new.run_id, new.attempt)
 
 
-def _as_launch(request: RunRequest) -> api.LaunchRunRequest:
+def _as_launch(request: RunRequest, asset_queries: Iterable[str] = ()) -> api.LaunchRunRequest:
     """Return the part of a request that the definitions can be asked about."""
     return api.LaunchRunRequest(
         location=request.location,
@@ -167,6 +186,7 @@ def _as_launch(request: RunRequest) -> api.LaunchRunRequest:
         asset_selection=request.asset_selection,
         check_selection=request.check_selection,
         partition_key=request.partition_key,
+        asset_queries=asset_queries,
     )
 
 
@@ -174,6 +194,10 @@ def _same(existing: Run, launch: Launch) -> Run:
     """Return the run of a repeated call; refuse a call that wants another run under its id."""
     stored, wanted = RunRequest.FromString(existing.request), launch.request
     stored.run.CopyFrom(wanted.run)
+    if launch.asset_queries:
+        # They were resolved when the run was accepted, and may select something else by now.
+        del stored.asset_selection[:]
+        stored.asset_selection.extend(wanted.asset_selection)
     if not wanted.job_name:
         # It was resolved when the run was accepted.
         stored.job_name = ""

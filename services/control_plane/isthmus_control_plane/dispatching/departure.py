@@ -1,6 +1,6 @@
 """What goes with a run that leaves the queue: built from its request and from what its location defines now."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest
 from isthmus.v1.instruction_pb2 import RunRequest
@@ -11,6 +11,7 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import history
 from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.fleet.world import World
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import resolve_job
@@ -18,11 +19,13 @@ from isthmus_control_plane.validation.definition import resolve_job
 
 async def departure(tx: Transaction, run: Run, *, core: Core, seen: World, at: datetime) -> Departure:
     """Return the command that launches a queued run on its location's agent, and the event that tells of it."""
-    agent = seen.fleet.holdings[LocationKey(run.deployment, run.location)].agent
-    request = await _request(tx, run, core=core, seen=seen)
-    instruction = command.launch(
-        agent, request=request, at=at, lifetime=timedelta(seconds=core.settings.launch_timeout_s)
+    key = LocationKey(run.deployment, run.location)
+    agent, location = seen.fleet.holdings[key].agent, seen.locations.get(key)
+    lifetime = launch_lifetime(
+        location.settings if location is not None else None, launch_timeout_s=core.settings.launch_timeout_s
     )
+    request = await _request(tx, run, core=core, seen=seen)
+    instruction = command.launch(agent, request=request, at=at, lifetime=lifetime)
     event = history.dispatched(run.ref, agent=agent.name, instruction_id=instruction.id, at=at)
     return Departure(agent.name, instruction, event)
 

@@ -84,7 +84,7 @@ def _turned(items: list[_T], *, by: int) -> list[_T]:
 def _location_exists(key: LocationKey, fleet: Fleet) -> str | None:
     if key in fleet.locations:
         return None
-    return f"location {key.name} was removed; apply it again or terminate the run"
+    return f"location {key.name} was removed; apply it again or cancel the run"
 
 
 def _pool_has_live_agent(key: LocationKey, fleet: Fleet) -> str | None:

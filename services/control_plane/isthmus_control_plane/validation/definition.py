@@ -1,7 +1,7 @@
 """Whether a request fits what its location defines, as far as the stored snapshot tells."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from isthmus.v1 import control_plane_pb2 as api
@@ -29,6 +29,7 @@ class Job:
     assets: frozenset[AssetPath]
     partitions: Partitions | None
     is_implicit: bool
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class Asset:
     partitions: Partitions | None
     checks: frozenset[str]
     is_executable: bool
+    is_observable: bool = False
+    parents: frozenset[AssetPath] = frozenset()
+    group: str = ""
+    kinds: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class Definitions:
                 assets=frozenset(tuple(asset.path) for asset in job.assets),
                 partitions=_partitions(job.partitions),
                 is_implicit=job.is_implicit_asset_job,
+                tags=dict(job.tags),
             )
             for job in snapshot.jobs
         }
@@ -64,6 +72,12 @@ class Definitions:
                 partitions=_partitions(asset.partitions),
                 checks=frozenset(check.name for check in asset.checks),
                 is_executable=asset.is_executable,
+                is_observable=asset.is_observable,
+                parents=frozenset(tuple(key.path) for key in asset.deps),
+                group=asset.group,
+                kinds=frozenset(asset.kinds),
+                owners=frozenset(asset.owners),
+                tags=dict(asset.tags),
             )
             for asset in snapshot.assets
         }

@@ -17,6 +17,8 @@ MAX_TAGS: Final = 200
 MAX_TAG_VALUE: Final = 8192
 MAX_OPS: Final = 5000
 MAX_ASSETS: Final = 20_000
+MAX_QUERIES: Final = 500
+MAX_QUERY: Final = 16_384
 MAX_ENV: Final = 500
 MAX_ENV_VALUE: Final = 128 * 1024
 MAX_ENV_FILES: Final = 20
@@ -113,12 +115,13 @@ def launch_run(request: api.LaunchRunRequest) -> list[Violation]:
         *field.text(request.job_name, field="job_name", max_chars=MAX_TEXT),
         *field.json_object(request.run_config_json, field="run_config_json", max_bytes=MAX_RUN_CONFIG_BYTES),
         *field.texts(request.op_selection, field="op_selection", most=MAX_OPS, max_chars=MAX_TEXT),
+        *field.texts(request.asset_queries, field="asset_queries", most=MAX_QUERIES, max_chars=MAX_QUERY),
         *field.text(request.partition_key, field="partition_key", max_chars=MAX_TEXT),
         *field.pairs(request.tags, field="tags", most=MAX_TAGS, max_key=MAX_TEXT, max_value=MAX_TAG_VALUE),
         *field.text(request.requested_by, field="requested_by", max_chars=MAX_TEXT),
         *_selection(request),
     ]
-    if not request.job_name and not request.asset_selection and not request.check_selection:
+    if not (request.job_name or request.asset_selection or request.asset_queries or request.check_selection):
         violations.append(Violation("job_name", "is missing: name a job, or select assets or checks"))
     return violations
 
@@ -182,6 +185,14 @@ def list_runs(request: api.ListRunsQuery) -> list[Violation]:
         except (ValueError, OverflowError):
             violations.append(Violation(name, "is no time that a calendar knows"))
     return violations
+
+
+def delete_run(request: api.DeleteRunRequest) -> list[Violation]:
+    """List the faults of a DeleteRun request."""
+    return [
+        *of_run(deployment=request.deployment, run_id=request.run_id),
+        *field.text(request.requested_by, field="requested_by", max_chars=MAX_TEXT),
+    ]
 
 
 def terminate_run(request: api.TerminateRunRequest) -> list[Violation]:

@@ -37,10 +37,19 @@ async def due(tx: Transaction, *, ended_before: datetime, limit: int) -> list[Du
     """Return runs that may be removed, those first that ended first."""
     statement = select(RUNS.c.run_id).where(*_is_due(ended_before)).order_by(RUNS.c.ended_at).limit(limit)
     run_ids = (await tx.execute(statement)).scalars().all()
-    weight = (func.count() + func.sum(func.length(EVENTS.c.body) / _PAGE_BYTES)).label("weight")
-    events = select(EVENTS.c.run_id, weight).where(EVENTS.c.run_id.in_(run_ids)).group_by(EVENTS.c.run_id)
+    return await _weigh(tx, run_ids)
+
+
+async def _weigh(tx: Transaction, run_ids: Sequence[str]) -> list[DueRun]:
+    weighed = (func.count() + func.sum(func.length(EVENTS.c.body) / _PAGE_BYTES)).label("weight")
+    events = select(EVENTS.c.run_id, weighed).where(EVENTS.c.run_id.in_(run_ids)).group_by(EVENTS.c.run_id)
     weights = {row.run_id: int(row.weight) for row in await tx.execute(events)}
     return [DueRun(run_id, _RUN_WEIGHT + weights.get(run_id, 0)) for run_id in run_ids]
+
+
+async def weight(tx: Transaction, run_id: str) -> int:
+    """Return what removing a run costs, counted as for `due`."""
+    return (await _weigh(tx, [run_id]))[0].weight
 
 
 async def remove(tx: WriteTransaction, run_ids: Collection[str], *, ended_before: datetime) -> int:

@@ -41,6 +41,21 @@ def logging_in_many_ways() -> None:
     logs_in_many_ways()
 
 
+@dg.op
+def not_selected() -> None: ...
+
+
+@dg.static_partitioned_config(["a", "b"], tags_for_partition_key_fn=lambda key: {"of_partition": key.upper()})
+def by_letter(key: str) -> dict[str, object]:
+    del key
+    return {}
+
+
+@dg.job(executor_def=dg.in_process_executor, config=by_letter, tags={"team": "core", "tier": "1"})
+def tagged() -> None:
+    not_selected()
+
+
 @dg.asset
 def census(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     repository = context.repository_def
@@ -66,10 +81,6 @@ def opened_elsewhere(context: dg.OpExecutionContext) -> None:
         [sys.executable, "-W", "ignore", "-c", OTHER_PROCESS, *words], check=True, capture_output=True, text=True
     )
     context.log.info(out.stdout)
-
-
-@dg.op
-def not_selected() -> None: ...
 
 
 @dg.job(executor_def=dg.in_process_executor)
@@ -101,7 +112,7 @@ def any_news(context: dg.MultiAssetSensorEvaluationContext) -> dg.SkipReason:
 
 defs = dg.Definitions(
     assets=[census, stored],
-    jobs=[opening, looking_at_itself, logging_in_many_ways],
+    jobs=[opening, looking_at_itself, logging_in_many_ways, tagged],
     sensors=[any_news],
     executor=dg.in_process_executor,
 )

@@ -27,6 +27,7 @@ _error_info: Any = errors.SerializableErrorInfo  # type: ignore[attr-defined, un
 #: Gives Dagster's event type and its data.
 _Rebuild = Callable[[Any, pb.Event], tuple[str, Any]]
 
+_SOURCES = {source.value: source for source in _objects.ErrorSource}
 _FAILURES = frozenset({"STEP_FAILURE", "PIPELINE_FAILURE", "HOOK_ERRORED", "RESOURCE_INIT_FAILURE"})
 
 
@@ -184,13 +185,24 @@ def _step_succeeded(body: pb.StepSucceeded, _: pb.Event) -> tuple[str, Any]:
 def _step_failed(body: pb.StepFailed, _: pb.Event) -> tuple[str, Any]:
     failure = body.failure
     attached = None
-    if failure.description or failure.metadata:
+    if failure.label or failure.description or failure.metadata:
         attached = _objects.UserFailureData(
-            label="intentional-failure",
+            # Older code servers told no labels.
+            label=failure.label or "intentional-failure",
             description=failure.description or None,
             metadata=metadata_of(failure.metadata),
         )
-    return "STEP_FAILURE", _objects.StepFailureData(error=_error(body), user_failure_data=attached)
+    source = _SOURCES.get(failure.source)
+    error = _error(body)
+    if source is _objects.ErrorSource.USER_CODE_ERROR and error is not None:
+        error = _wrapped(error)
+    return "STEP_FAILURE", _objects.StepFailureData(error=error, user_failure_data=attached, error_source=source)
+
+
+def _wrapped(error: Any) -> Any:
+    """Put Dagster's wrapper around what user code raised: its own code looks for the cause."""
+    name = "DagsterExecutionStepExecutionError"
+    return _error_info(message=f"{name}: Error occurred while executing op:\n", stack=[], cls_name=name, cause=error)
 
 
 def _step_up_for_retry(body: pb.StepUpForRetry, _: pb.Event) -> tuple[str, Any]:

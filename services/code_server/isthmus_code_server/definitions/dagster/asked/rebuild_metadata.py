@@ -41,7 +41,7 @@ def key_of(asset: pb.AssetKey) -> AssetKey:
 
 
 def _job(job: pb.JobReference) -> Any:
-    return MetadataValue.job(job.job_name, location_name=job.location_name, repository_name=None)
+    return MetadataValue.job(job.job_name, location_name=job.location_name, repository_name=job.repository_name or None)
 
 
 def _table(table: pb.Table) -> Any:

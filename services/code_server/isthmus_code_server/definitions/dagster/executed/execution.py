@@ -15,6 +15,7 @@ from isthmus_code_server.definitions.dagster.executed.step_channel import unpick
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 from isthmus_code_server.definitions.dagster.executed.step_worker import StepContext, serve_step
 from isthmus_code_server.definitions.dagster.executed.translation import translate
+from isthmus_code_server.definitions.dagster.values.encodable import encodable
 from isthmus_code_server.definitions.dagster.values.failure import (
     failure_from_exception,
     failure_from_step,
@@ -203,6 +204,7 @@ class DagsterRunExecution:
         )
         event.run_started.pid = os.getpid()
         event.run_started.step_keys.extend(self._request.plan.step_keys_to_execute)
+        event.run_started.tags.update({encodable(key): encodable(text) for key, text in self._request.tags.items()})
         self._sink(event)
         for planned in planned_events(self._request, instance=self._run_instance.instance):
             self._sink(planned)

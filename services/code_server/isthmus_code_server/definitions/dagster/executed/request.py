@@ -53,7 +53,7 @@ def resolve(request: RunRequest, *, jobs: "Mapping[str, JobDefinition]") -> Reso
     """
     job = _job(request, jobs)
     run_config, violations = _run_config(request)
-    selection = selection_of(request)
+    selection = selection_of(request, job=job)
     selection_faults = selection_violations(selection, job=job)
     violations += selection_faults
     subset = None if selection_faults else _subset(job, selection, violations)

@@ -25,17 +25,21 @@ class Selection:
         return bool(self.assets or self.checks)
 
 
-def selection_of(request: RunRequest) -> Selection:
-    """Read a request's selection."""
+def selection_of(request: RunRequest, *, job: "JobDefinition") -> Selection:
+    """Read what a request selects of a job."""
     from dagster import AssetCheckKey, AssetKey
 
     checks = frozenset(
         AssetCheckKey(AssetKey(list(check.asset.path)), check.check_name) for check in request.check_selection
     )
+    assets = frozenset(AssetKey(list(key.path)) for key in request.asset_selection)
+    if request.has_check_selection and not assets and not checks and not request.op_selection:
+        # The whole job without its checks: Dagster leaves checks out of named assets only.
+        assets = frozenset(job.asset_layer.executable_asset_keys)
     return Selection(
         ops=tuple(request.op_selection),
-        assets=frozenset(AssetKey(list(key.path)) for key in request.asset_selection),
-        checks=checks or None,
+        assets=assets,
+        checks=checks if request.has_check_selection else checks or None,
     )
 
 

@@ -75,8 +75,10 @@ def _names_below(error_class: type[BaseException]) -> list[str]:
 def failure_from_step(data: "StepFailureData") -> Failure:
     """Translate a step's failure: the user's exception, and what a raised `Failure(...)` attached."""
     failure = user_failure(data.error)
+    failure.source = data.error_source.value
     attached = data.user_failure_data
     if attached is not None:
+        failure.label = encodable(attached.label)
         failure.description = encodable(attached.description or "")
         failure.metadata.extend(metadata_entries(attached.metadata))
     return failure

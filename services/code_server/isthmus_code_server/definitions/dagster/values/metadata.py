@@ -82,7 +82,9 @@ def _number_or_null(value: Any) -> pb.MetadataValue:
 
 
 def _job(value: Any) -> pb.MetadataValue:
-    reference = pb.JobReference(job_name=value.job_name, location_name=value.location_name)
+    reference = pb.JobReference(
+        job_name=value.job_name, location_name=value.location_name, repository_name=value.repository_name or ""
+    )
     return pb.MetadataValue(job=reference)
 
 
@@ -111,12 +113,12 @@ def _schema(schema: Any) -> pb.TableSchema:
     return pb.TableSchema(columns=columns, constraints=list(schema.constraints.other))
 
 
-def _lineage(value: Any) -> pb.MetadataValue:
+def _lineage(lineage: Any) -> pb.MetadataValue:
     deps_by_column = {
         column: pb.ColumnDeps(
             deps=[pb.ColumnDep(asset=asset_key(dep.asset_key), column=dep.column_name) for dep in deps]
         )
-        for column, deps in value.value.deps_by_column.items()
+        for column, deps in lineage.deps_by_column.items()
     }
     return pb.MetadataValue(column_lineage=pb.ColumnLineage(deps_by_column=deps_by_column))
 
@@ -155,10 +157,17 @@ _TRANSLATIONS: Mapping[str, Callable[[Any], pb.MetadataValue]] = {
     "DagsterAssetMetadataValue": lambda v: pb.MetadataValue(asset=asset_key(v.asset_key)),
     "TableMetadataValue": _table,
     "TableSchemaMetadataValue": lambda v: pb.MetadataValue(table_schema=_schema(v.schema)),
-    "TableColumnLineageMetadataValue": _lineage,
+    "TableColumnLineageMetadataValue": lambda v: _lineage(v.value),
     # The object itself is for the process that made it.
     "ObjectMetadataValue": lambda v: pb.MetadataValue(opaque=pb.OpaqueValue(type_name=v.class_name)),
     "NullMetadataValue": lambda _: pb.MetadataValue(null=True),
     "CodeReferencesMetadataValue": _code_references,
     "PoolMetadataValue": lambda v: pb.MetadataValue(text=v.name),
+    # What Dagster knows without being told: metadata of definitions has these as they are.
+    "AssetKey": lambda v: pb.MetadataValue(asset=asset_key(v)),
+    "TableSchema": lambda v: pb.MetadataValue(table_schema=_schema(v)),
+    "TableColumnLineage": _lineage,
+    "PosixPath": lambda v: pb.MetadataValue(path=encodable(str(v))),
+    "PurePosixPath": lambda v: pb.MetadataValue(path=encodable(str(v))),
+    "PureWindowsPath": lambda v: pb.MetadataValue(path=encodable(str(v))),
 }

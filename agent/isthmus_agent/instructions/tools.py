@@ -18,7 +18,7 @@ from isthmus_agent.run_key import RunKey
 
 
 @dataclass(frozen=True)
-class AttemptDesk:
+class RunTools:
     """What the handlers of runs share."""
 
     registry: LocationRegistry

@@ -1,0 +1,143 @@
+"""The parts of an agent, put together: made anew each time that its process becomes the agent of the name."""
+
+import asyncio
+from dataclasses import dataclass
+
+from isthmus_broker.instructions import InstructionConsumer
+
+from isthmus_agent.attempts.ledger import AttemptLedger
+from isthmus_agent.attempts.salvage import Salvage
+from isthmus_agent.attempts.tombstones import Tombstones
+from isthmus_agent.attempts.upkeep import Upkeep
+from isthmus_agent.clock import now
+from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.heartbeat import Bell, LifeSigns
+from isthmus_agent.instance.relay import InstanceRelay
+from isthmus_agent.instructions.dispatch import InstructionDesk, routes
+from isthmus_agent.instructions.run_locks import RunLocks
+from isthmus_agent.instructions.tools import RunTools
+from isthmus_agent.instructions.waiting import WaitingLaunches
+from isthmus_agent.intake.journal import IntakeJournal
+from isthmus_agent.locations.registry import Listeners, LocationRegistry
+from isthmus_agent.locations.reporter import LocationReporter
+from isthmus_agent.locations.settings import RegistrySettings
+from isthmus_agent.means import Means
+from isthmus_agent.servers.wanted import KeeperTiming
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts; nothing of them runs before its `run` is called, and nothing is done before the name is held."""
+
+    bell: Bell
+    reporter: LocationReporter
+    registry: LocationRegistry
+    tools: RunTools
+    salvage: Salvage
+    intake: IntakeJournal
+    instructions: InstructionDesk
+    consumer: InstructionConsumer
+
+    def signs(self) -> LifeSigns:
+        """Return where the facts of heartbeats come from, for an agent that begins now."""
+        return LifeSigns(
+            registry=self.registry,
+            ledger=self.tools.ledger,
+            salvage=self.salvage,
+            drain=self.tools.drain,
+            started_at=now(),
+        )
+
+    def upkeep(self, *, run_files_kept_s: float) -> Upkeep:
+        """Return what removes the files of runs."""
+        return Upkeep(
+            ledger=self.tools.ledger,
+            tombstones=self.tools.tombstones,
+            runs_root=self.tools.runs_root,
+            runs_dir=self.registry.runs_dir,
+            run_files_kept_s=run_files_kept_s,
+        )
+
+
+def parts_of(means: Means, *, tasks: asyncio.TaskGroup) -> Parts:
+    """Make the parts; what each keeps going goes on in `tasks`. The caller closes the intake."""
+    bell = Bell()
+    reporter = LocationReporter(means.publisher)
+    relay = _relay(means, tasks=tasks)
+    registry = LocationRegistry(
+        _registry_settings(means),
+        host=means.host,
+        tasks=tasks,
+        listeners=Listeners(reporter.report, on_serving_change=bell.ring, attend=relay.attend),
+    )
+    tools = _tools(means, registry=registry, drain=DrainSwitch(bell.ring))
+    intake = IntakeJournal(means.folder / "intake")
+    instructions = InstructionDesk(
+        routes(tools), publisher=means.publisher, tasks=tasks, intake=intake, waiting=tools.waiting
+    )
+    return Parts(
+        bell=bell,
+        reporter=reporter,
+        registry=registry,
+        tools=tools,
+        salvage=Salvage(ledger=tools.ledger, publisher=means.publisher, runs_dir=registry.runs_dir, tasks=tasks),
+        intake=intake,
+        instructions=instructions,
+        consumer=_consumer(means, instructions, relay=relay),
+    )
+
+
+def _consumer(means: Means, instructions: InstructionDesk, *, relay: InstanceRelay) -> InstructionConsumer:
+    settings = means.settings
+    return InstructionConsumer(
+        means.broker,
+        deployment=settings.deployment,
+        agent=settings.name,
+        prefetch=settings.prefetch,
+        handle=instructions.handle,
+        allowed_sender=settings.allowed_sender or None,
+        lock=relay.answers,
+        holding=means.holder,
+    )
+
+
+def _relay(means: Means, *, tasks: asyncio.TaskGroup) -> InstanceRelay:
+    return InstanceRelay(
+        means.connection,
+        deployment=means.settings.deployment,
+        agent=means.settings.name,
+        tasks=tasks,
+        wait_heard=means.holder.wait_held,
+        allowed_sender=means.settings.allowed_sender or None,
+    )
+
+
+def _tools(means: Means, *, registry: LocationRegistry, drain: DrainSwitch) -> RunTools:
+    return RunTools(
+        registry=registry,
+        ledger=AttemptLedger(means.folder / "attempts"),
+        tombstones=Tombstones(means.folder / "tombstones"),
+        locks=RunLocks(),
+        placing=RunLocks(),
+        waiting=WaitingLaunches(),
+        holder=means.holder,
+        drain=drain,
+        location_wait_s=means.settings.location_wait_s,
+        cancel_grace_s=means.settings.cancel_grace_s,
+        runs_root=means.folder / "runs",
+    )
+
+
+def _registry_settings(means: Means) -> RegistrySettings:
+    settings = means.settings
+    return RegistrySettings(
+        deployment=settings.deployment,
+        agent=settings.name,
+        data_dir=means.folder,
+        broker_url=settings.server_broker_url,
+        heartbeat_interval_s=settings.heartbeat_s,
+        cancel_grace_s=settings.cancel_grace_s,
+        load_timeout_s=settings.load_timeout_s,
+        policy=means.policy,
+        timing=KeeperTiming(restart_min_s=settings.restart_min_s, restart_max_s=settings.restart_max_s),
+    )

@@ -1,0 +1,48 @@
+"""Deletes runs, after a question."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+from isthmus.v1.control_plane_pb2 import Run, RunState
+from isthmus_client.client import ControlPlaneClient
+
+from isthmus_cli.document import enum_text
+from isthmus_cli.errors import InputError
+from isthmus_cli.run_name import brief_id
+from isthmus_cli.run_request import person
+from isthmus_cli.terminal import terminal_line
+from isthmus_cli.view.output import note, print_json
+from isthmus_cli.view.run import target_text
+from isthmus_cli.view.text import age_text, count_text
+
+
+def confirm(runs: Sequence[Run]) -> None:
+    """Ask whether the runs are to be deleted.
+
+    Raises:
+        InputError: There is nobody to ask.
+        click.Abort: No.
+    """
+    if not sys.stdin.isatty():
+        raise InputError("Deleting is for good, and there is nobody to ask.", remedy="Say --yes.")
+    for run in runs:
+        note(f"  {_described(run)}")
+    click.confirm(f"Delete {count_text(len(runs), 'run')} for good?", abort=True, err=True)
+
+
+async def delete_runs(client: ControlPlaneClient, runs: Sequence[Run], *, is_json: bool) -> int:
+    """Delete runs one by one, and tell of each."""
+    for run in runs:
+        await client.delete_run(run.request.run.run_id, requested_by=person())
+        if not is_json:
+            note(f"Deleted run {brief_id(run.request.run.run_id)}.")
+    if is_json:
+        print_json("{}")
+    return 0
+
+
+def _described(run: Run) -> str:
+    state = enum_text(run.state, descriptor=RunState.DESCRIPTOR)
+    facts = (brief_id(run.request.run.run_id), target_text(run), state, age_text(run.queued_at))
+    return terminal_line("  ".join(facts), is_colored=False)

@@ -1,0 +1,42 @@
+"""Finds what importing opened that processes forked later would share: connections to servers, and event loops."""
+
+import os
+import socket
+from contextlib import suppress
+
+_LOOP = "anon_inode:[eventpoll]"
+
+
+def connections() -> list[str]:
+    """Name the other ends of this process's connections to servers."""
+    found = set()
+    for fd, target in _open_files():
+        if target.startswith("socket:"):
+            found.add(_peer_of(fd))
+    return sorted(found - {""})
+
+
+def has_event_loop() -> bool:
+    """Tell whether this process has an event loop: who is forked would get its neighbours' events from it."""
+    return any(target == _LOOP for _, target in _open_files())
+
+
+def _open_files() -> list[tuple[int, str]]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # plain names
+        # The descriptor with which the folder was read is gone.
+        with suppress(OSError):
+            found.append((int(name), os.readlink(f"/proc/self/fd/{name}")))  # noqa: PTH115  # as above
+    return found
+
+
+def _peer_of(fd: int) -> str:
+    """Return where a connection leads; empty for what is none, or leads to a process that we started ourselves."""
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as one:
+        peer = one.getpeername()
+        if one.family in (socket.AF_INET, socket.AF_INET6):
+            return f"{peer[0]}:{peer[1]}"
+        # The ends of a pair have no names.
+        if one.family == socket.AF_UNIX and peer:
+            return peer.decode(errors="replace").replace("\0", "@") if isinstance(peer, bytes) else str(peer)
+    return ""

@@ -1,0 +1,24 @@
+"""A recording says what stood on the terminal, not what was written to it."""
+
+import pytest
+from docs_pages.terminal import Terminal
+
+
+@pytest.mark.parametrize(
+    ("written", "standing"),
+    [
+        ("one\r\ntwo\r\n", "one\ntwo"),
+        ("\x1b[32m✓\x1b[0m done", "✓ done"),
+        ("waiting\r\x1b[2Kdone", "done"),
+        ("12%\r34%", "34%"),
+        ("a\r\nb\r\nc\x1b[2K\r\x1b[1A\x1b[2Kx", "a\nx"),
+        ("abcdefghi", "abcdefg\nhi"),
+        ("long\r\x1b[Kx", "x"),
+        ("\x1b[?25lhid\x1b[?25h", "hid"),
+        ("\x1b]0;title\x07text", "text"),
+    ],
+)
+def test_what_was_written_becomes_what_stands_there(written: str, standing: str) -> None:
+    terminal = Terminal(columns=7)
+    terminal.write(written)
+    assert terminal.text == standing
