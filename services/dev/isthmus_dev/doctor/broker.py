@@ -54,7 +54,7 @@ async def reached(url: str, *, queue: str) -> AsyncIterator[Finding]:
         return
     except (OSError, AMQPError, ValueError) as error:
         remedy = "check host and port in ISTHMUS_BROKER_URL, and that RabbitMQ runs there"
-        yield Finding.fail(_NAME, f"{where} is not reached: {error or type(error).__name__}", remedy=remedy)
+        yield Finding.fail(_NAME, f"{where} is not reached: {str(error) or type(error).__name__}", remedy=remedy)
         return
     async with connection:
         yield _version(connection, where=where)
@@ -88,7 +88,7 @@ async def _permission(connection: AbstractConnection, *, settings: BrokerSetting
         remedy = "isthmus agent create NAME" if queue else "start isthmus-control-plane once: it declares what all use"
         return Finding.warn(name, f"{missing} is not there yet", remedy=remedy)
     except (OSError, AMQPError) as error:
-        return Finding.fail(name, f"no channel: {error or type(error).__name__}", remedy="look into the broker's log")
+        return Finding.fail(name, f"no channel: {str(error) or type(error).__name__}", remedy="look into the broker's log")
     return Finding.ok(name, f"the account {settings.user} finds what it needs")
 
 
