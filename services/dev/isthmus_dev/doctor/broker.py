@@ -88,7 +88,9 @@ async def _permission(connection: AbstractConnection, *, settings: BrokerSetting
         remedy = "isthmus agent create NAME" if queue else "start isthmus-control-plane once: it declares what all use"
         return Finding.warn(name, f"{missing} is not there yet", remedy=remedy)
     except (OSError, AMQPError) as error:
-        return Finding.fail(name, f"no channel: {str(error) or type(error).__name__}", remedy="look into the broker's log")
+        return Finding.fail(
+            name, f"no channel: {str(error) or type(error).__name__}", remedy="look into the broker's log"
+        )
     return Finding.ok(name, f"the account {settings.user} finds what it needs")
 
 
