@@ -68,6 +68,9 @@ fuzz: .venv/.ready servers ## a million hostile messages at the real decoders an
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
 	  timeout 3600 .venv/bin/pytest -q --numprocesses 2 --dist load tests/fuzz
 
+projects: .venv/.ready servers ## projects as users have them, each run again and again beside busy loops (REPETITIONS=20)
+	@ISTHMUS_PROJECT_REPETITIONS=$(or $(REPETITIONS),20) scripts/stressed .venv/bin/pytest -q -o timeout=3600 tests/projects
+
 unit: .venv/.ready ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit
 
