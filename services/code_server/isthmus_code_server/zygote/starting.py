@@ -17,7 +17,7 @@ from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.spawning import Spawning
 from isthmus_code_server.zygote.wire import StartChoice, StartMethod
 
-#: How much longer than the zygote's own import that of a first interpreter may take before forking is taken up.
+#: How much longer than the zygote's own import that of a first interpreter may take before calls are handed to it all the same.
 _PATIENCE_FACTOR = 5
 #: The least that it may take, seconds.
 _PATIENCE_S = 60.0
@@ -88,7 +88,8 @@ def try_spawning(spawning: Spawning, *, supervisor: socket.socket, import_s: flo
     poll.register(spare.channel, select.POLLIN)
     poll.register(supervisor, select.POLLRDHUP)
     events = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-    if supervisor.fileno() in events or (spare.channel.fileno() in events and spare.hear() and spare.is_loaded):
+    # One that is only slow goes on importing: what is not known to fail is better than a fork that is known to be unsafe.
+    if spare.channel.fileno() not in events or (spare.hear() and spare.is_loaded):
         return spare
     spare.channel.close()
     with suppress(ProcessLookupError):
