@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docs_pages.markdown import escaped
+from docs_pages.remedy import REMEDIES
 
 ROOT = Path(__file__).parents[2]
 #: Who tells of the errors of a room, as a reader knows them.
@@ -74,7 +75,7 @@ def _errors_in(module: ast.Module, *, room: str) -> Iterator[KnownError]:
         if node.name.endswith("Error") and (said or node.name not in above):
             meaning = (ast.get_docstring(node) or "").partition("\n\n")[0]
             messages = tuple(text for is_remedy, text in said if not is_remedy)
-            remedy = " ".join(text for is_remedy, text in said if is_remedy)
+            remedy = " ".join(text for is_remedy, text in said if is_remedy) or REMEDIES.get(f"{room}.{node.name}", "")
             yield KnownError(room, node.name, " ".join(meaning.split()), messages, remedy)
 
 
@@ -121,8 +122,8 @@ def _text(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(map(_text, node.values))
     if isinstance(node, ast.FormattedValue):
-        return f"*{_placeholder(node.value)}*"
-    return escaped(str(node.value)) if isinstance(node, ast.Constant) and isinstance(node.value, str) else "*…*"
+        return f"<em>{_placeholder(node.value)}</em>"
+    return escaped(str(node.value)) if isinstance(node, ast.Constant) and isinstance(node.value, str) else "<em>…</em>"
 
 
 def _placeholder(node: ast.expr) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from docs_pages.errors import errors_page, known_errors
+from docs_pages.remedy import REMEDIES, tells_what_to_do
 from isthmus.v1.telemetry_pb2 import RunReason
 from support.walkthrough import ROOT, environment, steps_in, walk
 
@@ -33,3 +34,16 @@ def test_every_error_has_a_meaning_and_stands_on_the_page_of_errors() -> None:
     assert len(declared) > 50
     assert declared <= {error.name for error in errors}
     assert [error for error in errors if not error.meaning or f"### {error.name} " not in page] == []
+
+
+def test_every_error_is_told_with_what_to_do_about_it() -> None:
+    left_alone = [
+        f"{error.room}.{error.name}"
+        for error in known_errors()
+        if not error.remedy and not any(map(tells_what_to_do, error.messages))
+    ]
+    assert left_alone == []
+
+
+def test_remedies_are_for_errors_that_there_are() -> None:
+    assert set(REMEDIES) - {f"{error.room}.{error.name}" for error in known_errors()} == set()
