@@ -129,7 +129,7 @@ class System:
         return "\n".join(f"--- {name}\n{service.tail()}" for name, service in self.services.items())
 
     def client(self) -> ControlPlaneClient:
-        return ControlPlaneClient(self.address, connect_timeout_s=20)
+        return ControlPlaneClient(self.address, connect_timeout_s=20 * PATIENCE)
 
 
 @contextmanager

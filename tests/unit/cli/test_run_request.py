@@ -58,7 +58,7 @@ def test_an_open_choice_is_an_error_that_lists_the_choices(
 
 
 def test_a_job_that_no_location_has_is_told_with_near_ones() -> None:
-    with pytest.raises(InputError, match="There is no job or location 'trein'.*train"):
+    with pytest.raises(InputError, match=r"There is no job or location 'trein'.*train"):
         resolve_target(["trein"], has_assets=False, locations=TWO)
 
 
