@@ -8,7 +8,7 @@ packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/
 suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/unit tests/e2e
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
-  monitor/test_accounts.py monitor/test_ingest.py)
+  monitor/test_accounts.py monitor/test_ingest.py monitor/test_shares.py)
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
 
 help: ## list the targets
@@ -35,6 +35,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary scripts/check-tree
 	@.venv/bin/mypy --no-error-summary scripts/demo
 	@.venv/bin/mypy --no-error-summary scripts/images
+	@.venv/bin/mypy --no-error-summary scripts/record-tutorial
 	@.venv/bin/mypy --no-error-summary scripts/release-contract
 	@.venv/bin/mypy --no-error-summary scripts/pythons
 	@.venv/bin/mypy --no-error-summary scripts/stack
@@ -66,6 +67,9 @@ pytest: .venv/.ready servers ## all tests: those of the whole system by themselv
 fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
 	  timeout 3600 .venv/bin/pytest -q --numprocesses 2 --dist load tests/fuzz
+
+projects: .venv/.ready servers ## projects as users have them, each run again and again beside busy loops (REPETITIONS=20)
+	@ISTHMUS_PROJECT_REPETITIONS=$(or $(REPETITIONS),20) scripts/stressed .venv/bin/pytest -q -o timeout=3600 tests/projects
 
 unit: .venv/.ready ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit

@@ -16,7 +16,7 @@ from isthmus.v1 import telemetry_pb2 as pb
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
-from isthmus_broker.topology import TelemetryKind, declare
+from isthmus_broker.topology import TelemetryKind, declare, declare_agent
 from isthmus_store import agents, runs
 from isthmus_store.column import from_microseconds
 from isthmus_store.database import Database
@@ -115,7 +115,9 @@ def _rate(events: int, *, began: float, ended: float) -> Measure:
 
 async def _prepare(at: Place) -> list[str]:
     """Make what the monitor has to know: the agent, and runs that were dispatched to it."""
-    await declare(BrokerSettings(url=at.broker_url), monitor_shards=1)
+    broker = BrokerSettings(url=at.broker_url)
+    await declare(broker, monitor_shards=1)
+    await declare_agent(broker, deployment=_DEPLOYMENT, agent=_AGENT)
     now = datetime.now(UTC)
     run_ids = [str(uuid.uuid4()) for _ in range(_RUNS)]
     async with Database.open(at.database_url) as database:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from docs_pages.commands import commands_page
 from docs_pages.contract import FILES, contract_page
+from docs_pages.errors import errors_page
 from docs_pages.events import events_page
 from docs_pages.exit_codes import exit_codes_page
 from docs_pages.settings_page import settings_page
@@ -20,6 +21,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/settings.md": settings_page,
     "reference/commands.md": commands_page,
     "reference/exit-codes.md": exit_codes_page,
+    "reference/errors.md": errors_page,
     "reference/events.md": events_page,
     **{f"reference/contract/{name}.md": partial(contract_page, name) for name in FILES},
 }

@@ -168,6 +168,20 @@ class CodeServerUnavailableError(CodeServerError, TransientAgentError):
         super().__init__(f"Code server {server} did not answer {call}: {cause}.")
 
 
+class LoadTimeoutError(CodeServerUnavailableError):
+    """The project was not imported in the time that importing may take."""
+
+    def __init__(self, *, server: str, timeout_s: float) -> None:
+        """Name the server and the time."""
+        cause = (
+            f"the project was not imported within {timeout_s:g} s. If it needs longer, say so: load_timeout_s in the"
+            " location's file (isthmus location apply --load-timeout SECONDS), or ISTHMUS_AGENT_LOAD_TIMEOUT_S for all of the"
+            " agent's locations"
+        )
+        super().__init__(server=server, call="Describe", cause=cause)
+        self.timeout_s = timeout_s
+
+
 class CodeServerNotReadyError(CodeServerError, TransientAgentError):
     """The code server has not loaded its definitions."""
 

@@ -68,6 +68,8 @@ class AgentSettings(BaseSettings):
     container_stop_timeout_s: float = Field(default=30.0, ge=0)
     #: Seconds for which a container that failed is kept to be looked at.
     failed_containers_kept_s: float = Field(default=3600.0, ge=0)
+    #: Seconds for which an image that the agent pulled is kept after no location needs it any more; 0 for ever.
+    superseded_images_kept_s: float = Field(default=7 * 86_400.0, ge=0)
     #: How large a file of a container's output gets, like "10m".
     container_log_max_size: str = Field(default="10m", pattern="^[0-9]+[kmg]?$")
     #: How many files of a container's output are kept.
@@ -135,6 +137,7 @@ class AgentSettings(BaseSettings):
             limits=Limits(self.container_memory, self.container_cpus, self.container_pids),
             stop_timeout_s=self.container_stop_timeout_s,
             failed_kept_s=self.failed_containers_kept_s,
+            superseded_images_kept_s=self.superseded_images_kept_s,
             pull_tries=self.pull_tries,
             registry_config=self.registry_config_file,
             log_max_size=self.container_log_max_size,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -20,6 +21,9 @@ log = get_logger(__name__)
 
 #: How RabbitMQ says that a queue has an exclusive consumer; without these words the account may not read it.
 _EXCLUSIVE_USE = "exclusive use"
+
+
+_Cancel = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,48 @@ class Intake:
     is_exclusive: bool = False
 
 
+@dataclass(frozen=True)
+class QueueLook:
+    """How a queue stands."""
+
+    #: Those that were not delivered yet.
+    messages: int
+    consumers: int
+
+
+class Attachment:
+    """A queue that is consumed beside a consumer's own, for as long as both last: its end is nobody else's."""
+
+    def __init__(self, intake: Intake, *, channel: AbstractChannel) -> None:
+        """Consume `intake` on a channel of its own."""
+        self.intake = intake
+        self.channel = channel
+        self.loss = LossWatch()
+        self.cancel: _Cancel | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it brings nothing any more: its queue was deleted, or its channel is closed."""
+        return self.loss.is_lost
+
+    async def prepare(self, connection: AbstractConnection) -> None:
+        """Prepare the channel. Raises what the broker refuses it with."""
+        await self.channel.set_qos(prefetch_count=self.intake.prefetch)
+        await self.loss.watch(connection=connection, channels=(self.channel,))
+
+    async def stop(self) -> None:
+        """Take nothing more; what was delivered can still be settled."""
+        if self.cancel is not None:
+            with suppress(*LINK_ERRORS), naming_losses():
+                await self.cancel()
+
+    async def close(self) -> None:
+        """Consume no more; what was delivered and not settled goes back to the queue."""
+        self.loss.lose()
+        with suppress(*LINK_ERRORS), naming_losses():
+            await self.channel.close()
+
+
 class Consumer:
     """A consuming connection that re-establishes itself, with a channel for each queue."""
 
@@ -112,11 +158,13 @@ class Consumer:
         self._on_lost = on_lost
         self._on_refused = on_refused
         self._consuming = asyncio.Event()
-        self._cancels: list[Callable[[], Awaitable[object]]] = []
+        self._cancels: list[_Cancel] = []
         # aio-pika closes a channel that nobody refers to.
         self._channels: list[AbstractChannel] = []
         self._is_stopped = asyncio.Event()
         self._loss: LossWatch | None = None
+        #: That of the session, once all queues are consumed.
+        self._connection: AbstractConnection | None = None
         self._boundary = Boundary("delivery")
 
     @property
@@ -134,6 +182,7 @@ class Consumer:
 
     def start_over(self) -> None:
         """Give up the connection: what is not settled comes again over a new one, after the link's pause."""
+        self._connection = None
         if self._loss is not None:
             self._loss.lose()
 
@@ -148,17 +197,48 @@ class Consumer:
                 log.debug("cancel_lost", error=str(error))
         self._cancels.clear()
 
+    async def attach(self, intake: Intake) -> Attachment | None:
+        """Consume one more queue while this session lasts; None where that cannot be had now, as when the queue is missing."""
+        connection, session = self._connection, self._loss
+        if connection is None or session is None or self._is_stopped.is_set():
+            return None
+        try:
+            with naming_losses():
+                attachment = Attachment(intake, channel=await connection.channel(publisher_confirms=False))
+                await attachment.prepare(connection)
+                attachment.cancel = await self._consume(
+                    intake, channel=attachment.channel, losses=(session, attachment.loss)
+                )
+        except LINK_ERRORS as error:
+            log.debug("queue_not_attached", queue=intake.queue, error=str(error) or type(error).__name__)
+            return None
+        return attachment
+
+    async def look(self, queue: str) -> QueueLook | None:
+        """Return how many messages and consumers a queue has; None where that cannot be known now, as when it is missing."""
+        if self._connection is None:
+            return None
+        try:
+            with naming_losses():
+                async with self._connection.channel(publisher_confirms=False) as channel:
+                    found = (await channel.declare_queue(queue, passive=True)).declaration_result
+        except LINK_ERRORS:
+            return None
+        return QueueLook(messages=found.message_count or 0, consumers=found.consumer_count or 0)
+
     async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
         loss = self._loss = LossWatch()
         try:
             for intake in self._intakes:
                 await self._open(connection, intake=intake, loss=loss)
+            self._connection = connection
             self._consuming.set()
             on_ready()
             if self._on_connected is not None:
                 self._on_connected()
             await loss.wait()
         finally:
+            self._connection = None
             self._cancels.clear()
             self._channels.clear()
             was_consuming = self._consuming.is_set()
@@ -171,12 +251,20 @@ class Consumer:
         self._channels.append(channel)
         await channel.set_qos(prefetch_count=intake.prefetch)
         await loss.watch(connection=connection, channels=(channel,))
-        underlay = await channel.get_underlay_channel()
         if self._is_stopped.is_set():
             return
+        cancel = await self._consume(intake, channel=channel, losses=(loss,))
+        if cancel is not None and not intake.is_exclusive:
+            self._cancels.append(cancel)
+
+    async def _consume(
+        self, intake: Intake, *, channel: AbstractChannel, losses: tuple[LossWatch, ...]
+    ) -> _Cancel | None:
+        """Begin to consume a queue until the first of the losses; returns what ends it before."""
+        underlay = await channel.get_underlay_channel()
 
         async def deliver(message: DeliveredMessage) -> None:
-            if loss.is_lost:
+            if any(loss.is_lost for loss in losses):
                 # It comes again, behind what came before it.
                 return
             delivery = _delivery(message, queue=intake.queue, channel=underlay)
@@ -194,8 +282,7 @@ class Consumer:
                 self._on_refused()
             raise QueueHeldError(queue=intake.queue) from error
         tag = consuming.consumer_tag
-        if tag is not None and not intake.is_exclusive:
-            self._cancels.append(lambda: underlay.basic_cancel(tag))
+        return None if tag is None else lambda: underlay.basic_cancel(tag)
 
 
 def _delivery(message: DeliveredMessage, *, queue: str, channel: UnderlayChannel) -> Delivery:

@@ -24,6 +24,9 @@ log = get_logger(__name__)
 
 INSTRUCTIONS = "isthmus.instructions"
 TELEMETRY = "isthmus.telemetry"
+#: Behind it: what agents say, by agent, and what is said in the name of none that has a place here.
+TELEMETRY_AGENTS = "isthmus.telemetry.agents"
+TELEMETRY_OTHERS = "isthmus.telemetry.others"
 TELEMETRY_SHARDS = "isthmus.telemetry.shards"
 ANSWERS = "isthmus.answers"
 NOTICES = "isthmus.notices"
@@ -48,7 +51,9 @@ DEAD_LETTERS_MAX_LENGTH = 50_000
 DEAD_LETTERS_MAX_BYTES = 512 * 1024**2
 #: A dead letter has nowhere else to go: it is not poison by count, and waits for a database however long that is away.
 DEAD_LETTERS_DELIVERY_LIMIT = 1_000_000_000
-#: How much telemetry may wait for the monitor, bytes per shard; beyond it publishers are refused, and spool.
+#: How much telemetry of one agent may wait for the monitor, bytes; beyond it this agent is refused, and spools.
+AGENT_TELEMETRY_MAX_BYTES = 1024**3
+#: How much may wait that is said in the name of no agent that has a queue, bytes per shard.
 TELEMETRY_MAX_BYTES = 2 * 1024**3
 #: How long a query or an answer may lie in its queue, ms: longer than any asker waits, each message has its own time.
 QUERY_TTL_MS = 120_000
@@ -101,6 +106,8 @@ class Topology:
     exchanges: tuple[Exchange, ...] = ()
     queues: tuple[Queue, ...] = ()
     bindings: tuple[Binding, ...] = ()
+    #: What an earlier release bound otherwise; undone once everything else is there, so that nothing goes nowhere meanwhile.
+    former_bindings: tuple[Binding, ...] = ()
 
 
 def is_valid_name(name: str) -> bool:
@@ -133,11 +140,16 @@ def monitor_queue(shard: int) -> str:
     return f"isthmus.monitor.{shard}"
 
 
+def agent_telemetry_queue(deployment: str, agent: str) -> str:
+    """Return the name of the queue in which what one agent says waits for the monitor."""
+    return f"isthmus.monitor.{deployment}.{agent}"
+
+
 def system_topology(*, monitor_shards: int) -> Topology:
     """Return what every deployment shares.
 
-    With one shard the monitor's queue is bound directly; with more, a consistent hash over the header `agent` keeps all
-    that one agent says in one queue, and thereby in order.
+    What an agent says goes into a queue of its own. What is said in the name of an agent that has none goes into the queue of
+    a shard: with one shard directly; with more, a consistent hash over the header `agent` keeps it in order.
     """
     unroutable = {"alternate-exchange": UNROUTABLE}
     exchanges = [
@@ -145,6 +157,8 @@ def system_topology(*, monitor_shards: int) -> Topology:
         Exchange(DEAD, ExchangeType.FANOUT),
         Exchange(INSTRUCTIONS, ExchangeType.DIRECT, unroutable),
         Exchange(TELEMETRY, ExchangeType.TOPIC, unroutable),
+        Exchange(TELEMETRY_OTHERS, ExchangeType.FANOUT, unroutable),
+        Exchange(TELEMETRY_AGENTS, ExchangeType.TOPIC, {"alternate-exchange": TELEMETRY_OTHERS}),
         # An answer whose asker hung up goes nowhere, and that is right.
         Exchange(ANSWERS, ExchangeType.TOPIC),
         Exchange(NOTICES, ExchangeType.FANOUT),
@@ -152,26 +166,37 @@ def system_topology(*, monitor_shards: int) -> Topology:
         # The same holds for an answer to a query.
         Exchange(QUERY_ANSWERS, ExchangeType.DIRECT),
     ]
-    shards = [_monitor_queue(shard) for shard in range(monitor_shards)]
+    shards = [_telemetry_queue(monitor_queue(shard), max_bytes=TELEMETRY_MAX_BYTES) for shard in range(monitor_shards)]
     queues = [_dead_letter_queue(), _query_queue(), *shards]
     bindings = [Binding(UNROUTABLE, DEAD, ""), Binding(DEAD, DEAD, ""), Binding(QUERIES, QUERIES, "")]
     if monitor_shards == 1:
-        bindings.append(Binding(TELEMETRY, monitor_queue(0), "#"))
+        bindings.append(Binding(TELEMETRY_OTHERS, monitor_queue(0), ""))
+        former = Binding(TELEMETRY, monitor_queue(0), "#")
     else:
         exchanges.append(Exchange(TELEMETRY_SHARDS, "x-consistent-hash", {"hash-header": "agent"}))
-        bindings.append(Binding(TELEMETRY, TELEMETRY_SHARDS, "#", to_exchange=True))
+        bindings.append(Binding(TELEMETRY_OTHERS, TELEMETRY_SHARDS, "", to_exchange=True))
         # The routing key of such a binding is its weight.
         bindings += [Binding(TELEMETRY_SHARDS, monitor_queue(shard), "10") for shard in range(monitor_shards)]
-    return Topology(tuple(exchanges), tuple(queues), tuple(bindings))
+        former = Binding(TELEMETRY, TELEMETRY_SHARDS, "#", to_exchange=True)
+    bindings.append(Binding(TELEMETRY, TELEMETRY_AGENTS, "#", to_exchange=True))
+    return Topology(tuple(exchanges), tuple(queues), tuple(bindings), (former,))
 
 
 def agent_topology(deployment: str, agent: str) -> Topology:
     """Return an agent's own queues."""
     names = [instruction_queue(deployment, agent, is_control=is_control) for is_control in (False, True)]
-    answers = query_answer_queue(deployment, agent)
+    answers, telemetry = query_answer_queue(deployment, agent), agent_telemetry_queue(deployment, agent)
     return Topology(
-        queues=(*(_instruction_queue(name) for name in names), _query_answer_queue(answers)),
-        bindings=(*(Binding(INSTRUCTIONS, name, name) for name in names), Binding(QUERY_ANSWERS, answers, answers)),
+        queues=(
+            *(_instruction_queue(name) for name in names),
+            _query_answer_queue(answers),
+            _telemetry_queue(telemetry, max_bytes=AGENT_TELEMETRY_MAX_BYTES),
+        ),
+        bindings=(
+            *(Binding(INSTRUCTIONS, name, name) for name in names),
+            Binding(QUERY_ANSWERS, answers, answers),
+            Binding(TELEMETRY_AGENTS, telemetry, f"{deployment}.{agent}.*"),
+        ),
     )
 
 
@@ -190,13 +215,13 @@ def _instruction_queue(name: str) -> Queue:
     return Queue(name, {**_dead_lettering(), **limits})
 
 
-def _monitor_queue(shard: int) -> Queue:
+def _telemetry_queue(name: str, *, max_bytes: int) -> Queue:
     limits = {
         "x-delivery-limit": TELEMETRY_DELIVERY_LIMIT,
-        "x-max-length-bytes": TELEMETRY_MAX_BYTES,
+        "x-max-length-bytes": max_bytes,
         "x-single-active-consumer": True,
     }
-    return Queue(monitor_queue(shard), {**_dead_lettering(), **limits})
+    return Queue(name, {**_dead_lettering(), **limits})
 
 
 def _dead_letter_queue() -> Queue:
@@ -296,6 +321,8 @@ async def _declare(settings: BrokerSettings, topology: Topology) -> None:
             for binding in topology.bindings:
                 what = f"a binding of {binding.destination!r}"
                 await _bind(channel, binding)
+            for binding in topology.former_bindings:
+                await _unbind(channel, binding)
     except ChannelPreconditionFailed as error:
         raise TopologyError(
             what=what,
@@ -319,3 +346,13 @@ async def _bind(channel: AbstractChannel, binding: Binding) -> None:
     else:
         queue = await channel.get_queue(binding.destination, ensure=False)
         await queue.bind(binding.source, routing_key=binding.routing_key)
+
+
+async def _unbind(channel: AbstractChannel, binding: Binding) -> None:
+    """Undo a binding; one that is not there is undone."""
+    if binding.to_exchange:
+        exchange = await channel.get_exchange(binding.destination, ensure=False)
+        await exchange.unbind(binding.source, routing_key=binding.routing_key)
+    else:
+        queue = await channel.get_queue(binding.destination, ensure=False)
+        await queue.unbind(binding.source, routing_key=binding.routing_key)

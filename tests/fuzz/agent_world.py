@@ -19,11 +19,11 @@ from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.identity import Holder
 from isthmus_agent.instance.relay import InstanceRelay
-from isthmus_agent.instructions.desk import AttemptDesk
 from isthmus_agent.instructions.dispatch import InstructionDesk, routes
-from isthmus_agent.instructions.intake import IntakeFolder
 from isthmus_agent.instructions.run_locks import RunLocks
+from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.instructions.waiting import WaitingLaunches
+from isthmus_agent.intake.journal import IntakeJournal
 from isthmus_agent.locations.registry import Listeners, LocationRegistry
 from isthmus_agent.locations.settings import RegistrySettings
 from isthmus_agent.policy.judge import Policy
@@ -95,9 +95,9 @@ class World:
     """One agent's handlers, and what they say."""
 
     registry: LocationRegistry
-    desk: AttemptDesk
+    tools: RunTools
     instructions: InstructionDesk
-    intake: IntakeFolder
+    intake: IntakeJournal
     relay: InstanceRelay
     mailbox: Mailbox
     servers: list[HostileCodeServer] = field(default_factory=list)
@@ -121,21 +121,22 @@ async def agent_world(folder: Path, *, hostile: Hostile) -> AsyncIterator[World]
         async with OddHost(folder) as host, asyncio.TaskGroup() as tasks:
             relay = InstanceRelay(mailbox, deployment="test", agent="edge", tasks=tasks, wait_heard=holder.wait_held)
             registry = _registry(folder, host=host, tasks=tasks, relay=relay)
-            desk = _desk(folder, registry=registry, holder=holder)
+            tools = _tools(folder, registry=registry, holder=holder)
             source = telemetry.Source(deployment="test", agent="edge", incarnation="life")
-            intake = IntakeFolder(folder / "intake")
+            intake = IntakeJournal(folder / "intake")
             instructions = InstructionDesk(
-                routes(desk),
+                routes(tools),
                 publisher=TelemetryPublisher(mailbox, source=source),
                 tasks=tasks,
                 intake=intake,
-                waiting=desk.waiting,
+                waiting=tools.waiting,
             )
             registry.begin(())
             instructions.begin()
             tasks.create_task(instructions.run())
-            yield World(registry, desk, instructions, intake, relay, mailbox, servers)
+            yield World(registry, tools, instructions, intake, relay, mailbox, servers)
             await registry.close()
+            intake.close()
             _end()
     except* _Over:
         pass
@@ -160,8 +161,8 @@ def _registry(folder: Path, *, host: OddHost, tasks: asyncio.TaskGroup, relay: I
     return LocationRegistry(settings, host=host, tasks=tasks, listeners=listeners)
 
 
-def _desk(folder: Path, *, registry: LocationRegistry, holder: Holder) -> AttemptDesk:
-    return AttemptDesk(
+def _tools(folder: Path, *, registry: LocationRegistry, holder: Holder) -> RunTools:
+    return RunTools(
         registry=registry,
         ledger=AttemptLedger(folder / "attempts"),
         tombstones=Tombstones(folder / "tombstones"),

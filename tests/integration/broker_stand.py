@@ -11,7 +11,7 @@ from isthmus_broker.instructions import InstructionConsumer
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
-from isthmus_broker.telemetry import TelemetryConsumer
+from isthmus_broker.telemetry_consumer import AgentPlace, TelemetryConsumer
 from isthmus_broker.topology import (
     declare,
     declare_agent,
@@ -78,8 +78,17 @@ async def monitoring(
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(consumer.run())
         await consumer.wait_consuming()
+        following = tasks.create_task(_follow(consumer))
         yield consumer
         running.cancel()
+        following.cancel()
+
+
+async def _follow(consumer: TelemetryConsumer) -> None:
+    """Read agent a's own queue, too, as often as the connection is built anew."""
+    while True:
+        await consumer.follow([AgentPlace("default", "a")])
+        await asyncio.sleep(0.1)
 
 
 async def take_messages(consumer: TelemetryConsumer, count: int) -> list[str]:

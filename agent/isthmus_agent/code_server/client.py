@@ -20,6 +20,7 @@ from isthmus_agent.errors import (
     CodeServerRefusedError,
     CodeServerUnavailableError,
     DedicatedElsewhereError,
+    LoadTimeoutError,
     StaleAttemptError,
 )
 from isthmus_agent.run_key import RunKey
@@ -88,7 +89,12 @@ class CodeServerClient:
                 cause = f"it made no socket within {timeout_s:g} s"
                 raise CodeServerUnavailableError(server=self._server, call="Describe", cause=cause) from error
             left_s = max(0.0, deadline - asyncio.get_running_loop().time())
-            response = await stub.Describe(code_server.DescribeRequest(), timeout=left_s, wait_for_ready=True)
+            try:
+                response = await stub.Describe(code_server.DescribeRequest(), timeout=left_s, wait_for_ready=True)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise LoadTimeoutError(server=self._server, timeout_s=timeout_s) from error
+                raise
             tame(response)
             return response
 

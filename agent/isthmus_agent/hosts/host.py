@@ -1,6 +1,6 @@
 """The contract of a host: it starts code servers, finds those that run, stops them, and tells of their exits."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -131,6 +131,10 @@ class Host(Protocol):
 
         What a server that died unseen left behind is ended before this returns.
         """
+        ...
+
+    def note_wanted(self, specs: Iterable[ServerSpec]) -> None:
+        """Take notice of all that servers may be started from: what was fetched for others may go, after its time."""
         ...
 
     def watch(self) -> AsyncGenerator[ServerExit, None]:

@@ -1,11 +1,12 @@
 """What a location may be served by: what is wanted of it and, while that cannot be loaded, what served before."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from isthmus_agent.alarm import earliest
 from isthmus_agent.errors import LocationRefusedError
 from isthmus_agent.failure import FailureNote
+from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.locations.reconcile import Wanted
 from isthmus_agent.policy.verdict import Refused
@@ -65,6 +66,12 @@ class Candidates:
     def may_serve(self) -> bool:
         """Whether the location is to be served by one of them."""
         return self.wanted is not None and (self.wanted.location.is_allowed or self.is_fallback_coming)
+
+    def specs(self) -> Iterator[ServerSpec]:
+        """Give what their servers are made from."""
+        for candidate in (self.wanted, self.fallback):
+            if candidate is not None:
+                yield candidate.location.spec
 
     def made_from(self, name: str) -> WantedLocation | None:
         """Return what a server of that name is made from; None if it is no candidate."""

@@ -12,6 +12,7 @@ from isthmus_agent.alarm import earliest
 from isthmus_agent.dedicated.pool import DedicatedPool
 from isthmus_agent.errors import LocationFaultError
 from isthmus_agent.failure import FailureNote
+from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.locations.candidates import Candidates
 from isthmus_agent.locations.prospects import check_prospects
 from isthmus_agent.locations.reconcile import Plan, reconcile
@@ -75,6 +76,10 @@ class LocationKeeper:
         """What is wanted of the location."""
         wanted = self._candidates.wanted
         return wanted.location if wanted is not None else None
+
+    def specs(self) -> Iterator[ServerSpec]:
+        """Give what its servers may be started from."""
+        return self._candidates.specs()
 
     def servers(self) -> Iterator[HeldServer]:
         """Give every server that has a process, whether or not it serves."""

@@ -188,6 +188,7 @@ class LocationRegistry:
         for keeper in list(self._keepers.values()):
             with self._boundary.guard(location=keeper.name):
                 await keeper.pool.servers.look()
+        self._host.note_wanted(spec for keeper in self._keepers.values() for spec in keeper.specs())
         await asyncio.sleep(_LOOK_INTERVAL_S)
 
     def servers(self) -> Iterator[HeldServer]:

@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
 from enum import Enum
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import click
 
 from isthmus_cli.options import Argument, Option, Options, PrintOptions, ServerOptions
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _Options = TypeVar("_Options", bound=Options)
 
@@ -152,6 +156,8 @@ def _parameter(field: Field[Any], *, annotation: Any, written: Argument | Option
     shared: dict[str, Any] = {"required": is_required}
     if not is_required and not is_many:
         shared["default"] = field.default.value if isinstance(field.default, Enum) else field.default
+    if written.completes:
+        shared["shell_complete"] = partial(_complete, written.completes)
     if isinstance(written, Argument):
         kinds = {"type": _click_type(kind), "nargs": -1 if is_many else 1, "metavar": written.metavar}
         return _Argument([field.name], help=written.help, **kinds, **shared)
@@ -214,3 +220,11 @@ def _click_type(kind: type, *, option: Option | None = None) -> click.ParamType[
     if kind is int:
         return click.IntRange(min=None if low is None else int(low), max=None if high is None else int(high))
     return click.FloatRange(low, high)
+
+
+def _complete(
+    what: str, context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    from isthmus_cli.completion import completions
+
+    return completions(what, context=context, incomplete=incomplete)

@@ -17,6 +17,8 @@ class Argument:
     help: str = ""
     #: Whether `-1` and the like are values here, not options.
     takes_places: bool = False
+    #: What the shell completes it with: a word that `isthmus_cli.completion` knows.
+    completes: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Option:
     max: float | None = None
     envvar: str | None = None
     show_default: bool = True
+    #: As an argument's.
+    completes: str = ""
 
 
 class OutputFormat(StrEnum):

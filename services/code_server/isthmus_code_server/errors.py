@@ -271,6 +271,25 @@ class ZygoteLostError(TransientCodeServerError):
         super().__init__("The process that holds the definitions is gone: start the code server again.")
 
 
+class ImportEndedError(PermanentCodeServerError):
+    """Importing the project ended the process that imported it.
+
+    Attributes:
+        exit_code: What it ended with, if it ended by itself.
+        signal: The name of the signal that ended it; empty for none.
+    """
+
+    def __init__(self, *, exit_code: int, signal: str = "") -> None:
+        self.exit_code = exit_code
+        self.signal = signal
+        how = f"was ended by {signal}" if signal else f"exited with code {exit_code}"
+        cause = "a library that it imports crashed" if signal else "something that it imports calls os._exit"
+        super().__init__(
+            f"The process that imported the project {how} before the import was done: {cause}. Its last words are in the"
+            " code server's log."
+        )
+
+
 class ChildLostError(PermanentCodeServerError):
     """A forked child ended before it answered.
 

@@ -19,6 +19,7 @@ from isthmus_code_server.runs.instance_gate import InstanceGate
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.runs.zygote_process import ZygoteProcess
+from isthmus_code_server.service.own_output import OwnOutput
 from isthmus_code_server.service.server import Health, listening
 from isthmus_code_server.service.servicer import Servicer
 
@@ -94,6 +95,7 @@ class CodeServer:
         self._install_signals()
         async with listening(servicer, address=self._settings.listen, health_service=self._health):
             beats = tasks.create_task(heartbeat.run(), name="heartbeat")
+            bounding = tasks.create_task(OwnOutput().run(), name="own output")
             loaded = tasks.create_task(self._announce(supervisor.zygote), name="announce")
             spent = tasks.create_task(self._end_when_spent(supervisor), name="one run")
             _log.info("code_server_listening", location=self._settings.location, server=self._settings.server)
@@ -104,6 +106,7 @@ class CodeServer:
             await self._health.set_serving(is_serving=False)
             await supervisor.stop(flush_timeout_s=FLUSH_TIMEOUT_S)
             beats.cancel()
+            bounding.cancel()
             gate.close()
 
     async def _announce(self, zygote: ZygoteLink) -> None:

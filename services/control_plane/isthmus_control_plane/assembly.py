@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from isthmus_broker.instructions import InstructionPublisher
-from isthmus_broker.notices import NoticeListener
+from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
@@ -60,7 +60,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits = SyncMemory(), Waits()
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     desks = Desks(
-        agents=AgentDesk(core, memory=memory),
+        agents=AgentDesk(core, memory=memory, notices=NoticePublisher(publisher)),
         locations=LocationDesk(core, memory=memory),
         runs=RunDesk(core, acceptor=acceptor, waits=waits),
         watch=WatchDesk(core, waits=waits),

@@ -10,12 +10,13 @@ from isthmus_broker.link import LINK_ERRORS
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import keep_going, keep_going_until
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.waiting import wait_for
 from isthmus_store import agents
 from isthmus_store.errors import TransientStoreError
 
 from isthmus_control_plane.assembly import Parts
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.wake import Wake, wait_for
+from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
 

@@ -7,6 +7,7 @@ from typing import Final
 from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.waiting import wait_for
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
 
@@ -16,7 +17,7 @@ from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.loops import running
 from isthmus_control_plane.settings import ControlPlaneSettings
-from isthmus_control_plane.wake import WakeHub, wait_for
+from isthmus_control_plane.wake import WakeHub
 
 log = get_logger(__name__)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from isthmus_broker.notices import Notice
+from isthmus_lifecycle.waiting import wait_for
 
 from isthmus_control_plane.key import LocationKey
 
@@ -26,15 +27,6 @@ class Wake:
         """Wait for a ring, or until the time is over."""
         if await wait_for(self._rung, at_most_s=at_most_s):
             self._rung.clear()
-
-
-async def wait_for(event: asyncio.Event, *, at_most_s: float) -> bool:
-    """Wait for an event, or until the time is over; returns whether it happened."""
-    try:
-        async with asyncio.timeout(at_most_s):
-            return await event.wait()
-    except TimeoutError:
-        return False
 
 
 class WakeHub:

@@ -12,6 +12,7 @@ from typing import NoReturn, TypeVar
 
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.waiting import wait_for
 
 log = get_logger(__name__)
 
@@ -87,12 +88,4 @@ async def keep_going_until(stopping: asyncio.Event, *, step: Callable[[], Awaita
         if fate.error is None:
             backoff.reset()
         else:
-            await _pause(stopping, at_most_s=backoff.next_wait_s())
-
-
-async def _pause(stopping: asyncio.Event, *, at_most_s: float) -> None:
-    try:
-        async with asyncio.timeout(at_most_s):
-            await stopping.wait()
-    except TimeoutError:
-        return
+            await wait_for(stopping, at_most_s=backoff.next_wait_s())

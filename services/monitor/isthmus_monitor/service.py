@@ -2,11 +2,12 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 
-from isthmus_broker.notices import NoticePublisher
+from isthmus_broker.notices import Notice, NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
-from isthmus_broker.telemetry import TelemetryConsumer
+from isthmus_broker.telemetry_consumer import TelemetryConsumer
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_store.database import Database
@@ -15,6 +16,7 @@ from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 from isthmus_monitor.announcement import Announcer
 from isthmus_monitor.delivery import AlertDesk
 from isthmus_monitor.ingest import Ingest
+from isthmus_monitor.roster import Roster
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_monitor.vigil import Vigil
 
@@ -40,6 +42,32 @@ async def run_monitor(settings: MonitorSettings, *, started: asyncio.Event | Non
         _start(group, settings, database=database, publisher=publisher, started=started)
 
 
+@dataclass(frozen=True)
+class _Reader:
+    """Who reads a shard, and who tells it of the agents that there are."""
+
+    consumer: TelemetryConsumer
+    roster: Roster
+
+    @classmethod
+    def of(cls, shard: int, *, settings: MonitorSettings, database: Database, vigil: Vigil) -> "_Reader":
+        def on_connected() -> None:
+            vigil.hear_again(shard)
+            roster.look()
+
+        consumer = TelemetryConsumer(
+            settings.broker.named(f"isthmus-monitor {shard}"),
+            shard=shard,
+            shards=settings.shards,
+            prefetch=settings.prefetch,
+            max_group=settings.max_group,
+            on_connected=on_connected,
+            on_lost=partial(vigil.go_deaf, shard),
+        )
+        roster = Roster(database, follower=consumer)
+        return cls(consumer, roster)
+
+
 def _start(
     group: asyncio.TaskGroup,
     settings: MonitorSettings,
@@ -58,24 +86,27 @@ def _start(
         alert_desk=alert_desk,
         notices=announcer,
     )
-    consumers = [
-        TelemetryConsumer(
-            settings.broker.named(f"isthmus-monitor {shard}"),
-            shard=shard,
-            prefetch=settings.prefetch,
-            max_group=settings.max_group,
-            on_connected=partial(vigil.hear_again, shard),
-            on_lost=partial(vigil.go_deaf, shard),
-        )
-        for shard in range(settings.shards)
-    ]
-    for consumer in consumers:
-        group.create_task(consumer.run(), name=f"consume shard {consumer.shard}")
-        group.create_task(_ingest(consumer, ingest), name=f"ingest shard {consumer.shard}")
+    readers = [_Reader.of(shard, settings=settings, database=database, vigil=vigil) for shard in range(settings.shards)]
+    for reader in readers:
+        shard = reader.consumer.shard
+        group.create_task(reader.consumer.run(), name=f"consume shard {shard}")
+        group.create_task(_ingest(reader.consumer, ingest), name=f"ingest shard {shard}")
+        group.create_task(reader.roster.run(), name=f"roster {shard}")
+    group.create_task(_listen(settings, readers), name="new agents")
     group.create_task(vigil.run(ingest.announce), name="vigil")
     group.create_task(announcer.run(), name="notices")
     group.create_task(alert_desk.run(), name="alerts")
-    group.create_task(_tell_started(consumers, started), name="readiness")
+    group.create_task(_tell_started([reader.consumer for reader in readers], started), name="readiness")
+
+
+async def _listen(settings: MonitorSettings, readers: list[_Reader]) -> None:
+    """Hear of agents as soon as they are created."""
+
+    def on_notice(notice: Notice) -> None:
+        for reader in readers:
+            reader.roster.on_notice(notice)
+
+    await NoticeListener(settings.broker.named("isthmus-monitor hearing"), on_notice=on_notice).run()
 
 
 async def _ingest(consumer: TelemetryConsumer, ingest: Ingest) -> None:

@@ -86,6 +86,25 @@ async def test_what_failed_is_removed_after_its_time(kit: DockerKit) -> None:
         await eventually(lambda: container_ids(label=kit.label) == [], within=10)
 
 
+async def test_what_failed_is_kept_over_a_restart_and_no_longer_than_its_time_from_its_end(kit: DockerKit) -> None:
+    async with kit.host() as host:
+        bad = await host.start(kit.spec(EXIT="3"))
+        await next_exit(host)
+        kept = kit.container(bad)
+        made = json.loads(docker("inspect", kept))[0]["Config"]["Labels"]
+    # Goes with the next sweep, and so tells that it took place.
+    labels = [f"--label={name}={value}" for name, value in made.items()]
+    witness = docker("create", "--name", f"{kit.folder.name}-witness", *labels, kit.image, "true")
+    assert set(container_ids(label=kit.label)) == {kept, witness}
+    async with kit.host(replace(IMPATIENT, orphan_grace_s=0.0)) as host:
+        await host.list()
+        await eventually(lambda: container_ids(label=kit.label) == [kept], within=40)
+    # Its time has passed while no agent was there: by the engine's word of its end, and not by ours.
+    async with kit.host(replace(IMPATIENT, failed_kept_s=0.001)) as host:
+        await host.list()
+        await eventually(lambda: container_ids(label=kit.label) == [], within=10)
+
+
 async def test_nothing_secret_is_left_of_a_server_that_ended(kit: DockerKit) -> None:
     async with kit.host() as host:
         server = await host.start(kit.spec())

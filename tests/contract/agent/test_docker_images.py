@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from contract.agent.docker_kit import IMPATIENT, DockerKit, docker_kit
@@ -14,9 +15,10 @@ from isthmus_agent.errors import ImageUnavailableError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.images import Images
 from isthmus_agent.hosts.docker.options import DEFAULT_URL, DockerOptions
+from isthmus_agent.hosts.docker.pulled import PulledImages
 from isthmus_agent.hosts.host import StartStep
 from isthmus_agent.hosts.tasks import OwnTasks
-from support.docker import remove_image
+from support.docker import docker, remove_image
 from support.eventually import eventually
 from support.registry import Registry
 
@@ -34,6 +36,10 @@ def kit(short_path: Path, code_server_image: str) -> Iterator[DockerKit]:
         yield kit
 
 
+#: How long superseded images are kept here, seconds by a clock of the test's.
+KEPT_S = 1000.0
+
+
 async def ensure(
     registry: Registry,
     *,
@@ -41,14 +47,17 @@ async def ensure(
     policy: PullPolicy = PullPolicy.IF_MISSING,
     times: int = 1,
     image: str = "",
+    file: Path | None = None,
 ) -> list[str]:
     """Ask for the image so often at once; return what was told of the progress."""
     told: list[str] = []
-    async with Engine.open(DEFAULT_URL) as engine, OwnTasks() as tasks:
-        images = Images(engine, options=options, tasks=tasks.group)
-        async with asyncio.TaskGroup() as asking:
-            for _ in range(times):
-                asking.create_task(images.ensure(image or registry.image, policy=policy, on_progress=told.append))
+    with TemporaryDirectory() as folder:
+        async with Engine.open(DEFAULT_URL) as engine, OwnTasks() as tasks:
+            pulled = PulledImages(engine, file=file or Path(folder) / "images.json", kept_s=KEPT_S)
+            images = Images(engine, options=options, tasks=tasks.group, pulled=pulled)
+            async with asyncio.TaskGroup() as asking:
+                for _ in range(times):
+                    asking.create_task(images.ensure(image or registry.image, policy=policy, on_progress=told.append))
     return told
 
 
@@ -129,3 +138,94 @@ async def test_a_slow_pull_delays_no_other_server(kit: DockerKit, registry: Regi
             waiting.cancel()
         assert list(await host.list()) == [quick]
     assert set(steps) == {StartStep.PULLING}
+
+
+async def tidied(file: Path, *wanted: str, at: float) -> None:
+    """Another life of an agent tidies up, to which these names are wanted."""
+    async with Engine.open(DEFAULT_URL) as engine:
+        pulled = PulledImages(engine, file=file, kept_s=KEPT_S, clock=lambda: at)
+        pulled.want(wanted)
+        await pulled.tidy()
+
+
+def is_there(image: str) -> bool:
+    return bool(docker("images", "--quiet", image))
+
+
+async def test_an_image_that_was_pulled_goes_some_time_after_it_was_superseded(
+    registry: Registry, tmp_path: Path
+) -> None:
+    file = tmp_path / "images.json"
+    await ensure(registry, file=file)
+    await tidied(file, registry.image, at=0)
+    await tidied(file, registry.image, at=5000)
+    await tidied(file, at=6000)
+    # Wanted again meanwhile: its time begins anew.
+    await tidied(file, registry.image, at=6900)
+    await tidied(file, at=7500)
+    await tidied(file, at=8400)
+    assert is_there(registry.image)
+    await tidied(file, at=8501)
+    assert not is_there(registry.image)
+    assert json.loads(file.read_text()) == []
+
+
+async def test_nothing_goes_before_it_is_known_what_is_wanted(registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    await ensure(registry, file=file)
+    moments = iter((0.0, 5_000.0, 10_000.0))
+    async with Engine.open(DEFAULT_URL) as engine:
+        pulled = PulledImages(engine, file=file, kept_s=KEPT_S, clock=lambda: next(moments))
+        for _ in range(3):
+            await pulled.tidy()
+    assert is_there(registry.image)
+
+
+async def test_an_image_that_was_there_before_is_not_removed(registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    # The registry answers meanwhile, in this very loop.
+    await asyncio.to_thread(docker, "pull", registry.image)
+    await ensure(registry, file=file)
+    await ensure(registry, file=file, policy=PullPolicy.ALWAYS)
+    for at in (0, 5000, 10_000):
+        await tidied(file, at=at)
+    assert is_there(registry.image)
+
+
+async def test_an_image_that_a_container_was_made_from_is_kept_as_long_as_that_is(
+    registry: Registry, tmp_path: Path
+) -> None:
+    file = tmp_path / "images.json"
+    await ensure(registry, file=file)
+    container = docker("create", registry.image, "nothing")
+    try:
+        for at in (0, 5000):
+            await tidied(file, at=at)
+        assert is_there(registry.image)
+    finally:
+        docker("rm", container)
+    await tidied(file, at=6000)
+    assert not is_there(registry.image)
+
+
+async def test_an_image_that_somebody_gave_another_name_is_kept(registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    await ensure(registry, file=file)
+    mine = f"{registry.image}-mine"
+    docker("tag", registry.image, mine)
+    try:
+        for at in (0, 5000):
+            await tidied(file, at=at)
+        assert is_there(registry.image)
+        assert is_there(mine)
+    finally:
+        remove_image(mine)
+
+
+async def test_a_damaged_note_of_what_was_pulled_removes_nothing(registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    await ensure(registry, file=file)
+    file.write_text("[{")
+    for at in (0, 5000):
+        await tidied(file, at=at)
+    assert is_there(registry.image)

@@ -41,6 +41,7 @@ async def supervising(
     start: StartMethod = StartMethod.AUTO,
     is_for_one_run: bool = False,
     leaves_children: bool = False,
+    still_after_s: float = 30.0,
 ) -> AsyncIterator[Supervisor]:
     source = DefinitionsSource(module=module, working_directory=str(PROJECTS))
     if python_file is not None:
@@ -61,6 +62,7 @@ async def supervising(
             telemetry=TelemetryPublisher(publisher, source=Source(deployment="d", agent="a")),
             tasks=tasks,
             cancel_grace_s=2.0,
+            still_after_s=still_after_s,
         )
         zygote_task = tasks.create_task(zygote.run())
         await zygote.described()

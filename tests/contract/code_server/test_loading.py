@@ -88,3 +88,9 @@ def test_a_module_that_is_missing_is_told_with_the_python_that_lacks_it(load: Lo
     with pytest.raises(DefinitionsLoadError) as caught:
         load(module="no_such_module.definitions")
     assert f"{sys.executable} has no module no_such_module" in caught.value.failure.description
+
+
+def test_a_module_that_ends_its_interpreter_is_told_with_its_exit_code(load: Load) -> None:
+    with pytest.raises(DefinitionsLoadError) as caught:
+        load(module="quits")
+    assert "with exit code 3" in caught.value.failure.description

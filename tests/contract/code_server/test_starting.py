@@ -4,14 +4,16 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from isthmus.v1 import telemetry_pb2 as pb
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.zygote.wire import StartMethod
 from support.eventually import eventually
 from support_code_server import bodies, run_request
-from support_supervisor import ended, supervising
+from support_supervisor import ended, journal, supervising
 
 _REST = """
 
@@ -222,6 +224,29 @@ async def test_who_waits_ahead_with_the_project_imported_starts_at_once_and_once
         assert bodies(await ended(supervisor, "after", within=30))[-1] == "run_succeeded"
         await eventually(lambda: len(imported(zygote)) == 2 and victim not in imported(zygote), within=40)
     assert children_of(zygote) == []
+
+
+async def test_a_forked_run_that_waits_for_what_it_does_not_have_says_so(project: Path, tmp_path: Path) -> None:
+    project.write_text(_HARMFUL["an executor was used"] + _REST)
+    async with supervising(tmp_path, python_file=project, start=StartMethod.FORK, still_after_s=0.6) as supervisor:
+        for job in ("together", "apart"):
+            await supervisor.start(run_request(job, run_id=job))
+            told = await eventually(partial(standstills, supervisor, job), within=20)
+            assert "start: spawn" in told[0]
+            assert await supervisor.cancel(pb.RunRef(run_id=job, attempt=1))
+            assert bodies(await ended(supervisor, job))[-1] == "run_canceled"
+
+
+async def test_a_run_that_only_sleeps_is_left_alone(tmp_path: Path) -> None:
+    async with supervising(tmp_path, still_after_s=0.3) as supervisor:
+        config = {"ops": {"sleeps": {"config": {"ready": str(tmp_path / "ready"), "seconds": 2.0}}}}
+        await supervisor.start(run_request("sleeping", run_id="r", config=config))
+        assert bodies(await ended(supervisor, "r", within=20))[-1] == "run_succeeded"
+        assert standstills(supervisor, "r") == []
+
+
+def standstills(supervisor: Supervisor, run_id: str) -> list[str] | None:
+    return [event.message for event in journal(supervisor, run_id) if "stands still" in event.message]
 
 
 def children_of(pid: int) -> list[int]:

@@ -266,3 +266,19 @@ async def test_what_is_loaded_for_one_run_executes_it_and_describes_nothing(tmp_
         answer = await supervisor.start(run_request("smallest", run_id="r"))
         assert answer.HasField("accepted"), answer
         assert (await ended(supervisor, "r"))[-1].HasField("run_succeeded")
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [("import os; os._exit(3)", "exited with code 3"), ("import ctypes; ctypes.string_at(0)", "was ended by SIGSEGV")],
+    ids=["exit", "crash"],
+)
+async def test_an_import_that_ends_the_process_is_told_with_how_it_ended(tmp_path: Path, code: str, how: str) -> None:
+    (tmp_path / "ends.py").write_text(f"{code}\n")
+    source = DefinitionsSource(python_file=str(tmp_path / "ends.py"))
+    zygote = ZygoteLink(started(LoadOrder(source=source, home=str(tmp_path))))
+    async with patiently(30):
+        await zygote.run()
+    failure = (await zygote.described()).failure
+    assert how in failure.message
+    assert zygote.phase == "failed"

@@ -28,7 +28,8 @@ from isthmus.v1.telemetry_pb2 import Event, Source
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
-from isthmus_broker.telemetry import TelemetryConsumer, TelemetryPublisher
+from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_broker.telemetry_consumer import TelemetryConsumer
 from isthmus_broker.topology import INSTRUCTION_DELIVERY_LIMIT, TelemetryKind, declare, monitor_queue
 from support.eventually import eventually
 from support.rabbitmq import Rabbit

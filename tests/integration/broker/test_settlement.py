@@ -28,7 +28,8 @@ from isthmus_broker.link import connect
 from isthmus_broker.publisher import OutgoingMessage
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
-from isthmus_broker.telemetry import BatchGroup, TelemetryConsumer, TelemetryPublisher
+from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_broker.telemetry_consumer import BatchGroup, TelemetryConsumer
 from isthmus_broker.topology import (
     DEAD,
     INSTRUCTION_DELIVERY_LIMIT,

@@ -27,7 +27,8 @@ from isthmus_broker.notices import Notice, NoticeListener, NoticePublisher
 from isthmus_broker.publisher import OutgoingMessage
 from isthmus_broker.relay import Relay
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.telemetry import TelemetryConsumer, TelemetryPublisher
+from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_broker.telemetry_consumer import TelemetryConsumer
 from isthmus_broker.topology import (
     TELEMETRY,
     TelemetryKind,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from integration.monitor.world import World, now
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.topology import declare
+from isthmus_broker.topology import declare, declare_agent
 from isthmus_store import agents
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent
@@ -15,6 +15,7 @@ from isthmus_store.record.agent import NewAgent
 async def world(broker_url: str, database_url: str) -> AsyncIterator[World]:
     broker = BrokerSettings(url=broker_url, reconnect_max_s=0.2)
     await declare(broker, monitor_shards=1)
+    await declare_agent(broker, deployment="prod", agent="lab")
     async with Database.open(database_url) as database:
         await database.migrate()
         async with database.write() as tx:

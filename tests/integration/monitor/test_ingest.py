@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Sequence
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from integration.monitor.world import CODE_SERVER, World, beat, event, life, monitor, now
+from integration.monitor.world import CODE_SERVER, OWN_QUEUE, World, beat, event, life, monitor, now
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef, Source
 from isthmus_broker.notices import Notice, NoticeListener
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.topology import DEAD, declare, monitor_queue
+from isthmus_broker.topology import DEAD, declare, declare_agent
 from isthmus_store import agents, run_search, runs
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent
@@ -58,7 +58,7 @@ async def test_redelivered_and_overlapping_batches_are_stored_once(world: World)
         await world.publish(*course[1:])
         await world.publish(*course)
         await eventually(world.until_state(run, RunState.SUCCEEDED), within=10)
-        await eventually(lambda: _is_zero(world.waiting(monitor_queue(0))), within=5)
+        await eventually(lambda: _is_zero(world.waiting(OWN_QUEUE)), within=5)
     assert [stored.seq for stored in await world.history(run)] == [1, 2, 3, 4, 5]
 
 
@@ -139,7 +139,7 @@ async def test_only_the_agent_s_own_account_and_key_are_believed(world: World) -
         await world.publish(*life(seen), source=Source(deployment="prod", agent="proof", location="etl"))
         await eventually(world.until_state(seen, RunState.SUCCEEDED), within=10)
     assert await world.history(run) == []
-    assert await world.waiting(monitor_queue(0)) == 0
+    assert await world.waiting(OWN_QUEUE) == 0
 
 
 async def test_what_the_database_refuses_for_good_is_poison_alone(world: World) -> None:
@@ -171,6 +171,7 @@ def _refusing_trigger(*, is_postgresql: bool) -> Sequence[str]:
 async def test_nothing_is_acknowledged_before_a_broken_database_took_it(broker_url: str, postgres_url: str) -> None:
     broker = BrokerSettings(url=broker_url)
     await declare(broker, monitor_shards=1)
+    await declare_agent(broker, deployment="prod", agent="lab")
     parts = urlsplit(postgres_url)
     async with (
         Database.open(postgres_url) as database,
@@ -196,7 +197,7 @@ async def test_nothing_is_acknowledged_before_a_broken_database_took_it(broker_u
             proxy.resume()
             await eventually(world.until_state(run, RunState.SUCCEEDED), within=15)
         assert [stored.seq for stored in await world.history(run)] == [1, 2, 3, 4, 5]
-        assert await world.waiting(monitor_queue(0)) == 0
+        assert await world.waiting(OWN_QUEUE) == 0
 
 
 async def test_a_monitor_whose_broker_connection_breaks_loses_nothing(world: World) -> None:

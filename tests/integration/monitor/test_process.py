@@ -6,8 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from integration.monitor.world import World, life
-from isthmus_broker.topology import monitor_queue
+from integration.monitor.world import OWN_QUEUE, World, life
 from isthmus_store.state import RunState
 from support.eventually import eventually, patiently
 
@@ -51,7 +50,7 @@ async def test_killed_in_the_middle_it_loses_and_doubles_nothing(world: World) -
     stored = await world.history(run)
     assert [event.seq for event in stored] == list(range(1, 501))
     assert (await world.run(run)).last_position == len(course)
-    assert await world.waiting(monitor_queue(0)) == 0
+    assert await world.waiting(OWN_QUEUE) == 0
 
 
 async def test_without_settings_it_says_what_is_missing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from isthmus_broker.link import connect
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
-from isthmus_broker.topology import TELEMETRY, TelemetryKind
+from isthmus_broker.topology import TELEMETRY, TelemetryKind, agent_telemetry_queue
 from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_store import agents, events, outbox, placements, runs
@@ -30,6 +30,8 @@ from support.eventually import patiently
 
 CODE_SERVER = Source(deployment="prod", agent="lab", location="etl", generation=1, incarnation="cs-1")
 AGENT = Source(deployment="prod", agent="lab", incarnation="life-1")
+#: Where what the agent says waits for the monitor.
+OWN_QUEUE = agent_telemetry_queue("prod", "lab")
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
 
 

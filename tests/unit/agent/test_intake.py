@@ -179,6 +179,7 @@ def test_what_is_moved_is_found_once_wherever_moving_breaks_off(tmp_path: Path) 
     journal = IntakeJournal(tmp_path, segment_bytes=1_000)
     journal.put(launch("stays"))
     oldest = files(tmp_path)[0]
+    data = oldest.read_bytes()
     while oldest.exists():
         data = oldest.read_bytes()
         journal.remove(journal.put(launch("passes")))

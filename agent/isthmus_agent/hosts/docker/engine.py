@@ -191,6 +191,10 @@ class Engine:
                 return None
             raise
 
+    async def remove_image(self, image: str) -> None:
+        """Remove an image, unless a container was made from it or it has several names; one that is gone is fine."""
+        await self._do(_Call("remove an image", f"images/{image}", "DELETE"), unless={_NOT_FOUND, _CONFLICT})
+
     async def volume_labels(self, name: str) -> Mapping[str, str] | None:
         """Return the labels of a volume; None when there is none of that name."""
         return await self._labels(_Call("look at a volume", f"volumes/{quote(name, safe='')}"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +10,7 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.boundary import keep_going
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.desired.container import Limits
@@ -30,6 +31,7 @@ from isthmus_agent.hosts.docker.launch import Dock
 from isthmus_agent.hosts.docker.life import ContainerLife, output_path
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.places import find_places, own_container
+from isthmus_agent.hosts.docker.pulled import PulledImages
 from isthmus_agent.hosts.docker.replies import ContainerLimits
 from isthmus_agent.hosts.docker.user import Users
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
@@ -44,6 +46,8 @@ _KILL_PATIENCE_S = 2.0
 #: How often the engine is asked for all containers before it is given up, and the waits in between, seconds.
 _LIST_TRIES = 5
 _LIST_RETRY_MIN_S, _LIST_RETRY_MAX_S = 0.2, 5.0
+#: How often it is looked for images that nothing is started from, seconds.
+_IMAGES_INTERVAL_S = 600.0
 _NANO = 1_000_000_000
 
 
@@ -86,7 +90,10 @@ class DockerHost:
                 are_mapped=engine_facts.has_users_of_its_own,
             )
             tasks = (await stack.enter_async_context(OwnTasks())).group
-            images = Images(engine, options=self._options, tasks=tasks)
+            kept_s = self._options.superseded_images_kept_s
+            self._pulled = PulledImages(engine, file=self._data_dir / "images.json", kept_s=kept_s)
+            images = Images(engine, options=self._options, tasks=tasks, pulled=self._pulled)
+            tasks.create_task(keep_going(self._tidy_images, name="images"), name="images")
             self._dock = Dock(engine, images, self._options, owner, places, users)
             self._fleet = Fleet(self._dock, tasks=tasks, on_exit=self._exits.put_nowait)
             self._stack = stack.pop_all()
@@ -183,6 +190,17 @@ class DockerHost:
                 return text.encode()[-max_bytes:].decode(errors="replace")
         places = self._dock.places.of(server.name, location=server.location)
         return await asyncio.to_thread(read_tail, output_path(places, server), max_bytes=max_bytes)
+
+    def note_wanted(self, specs: Iterable[ServerSpec]) -> None:
+        """Take notice of all that servers may be started from; see `Host.note_wanted`."""
+        self._pulled.want({spec.container.image for spec in specs if spec.container.image})
+
+    async def _tidy_images(self) -> None:
+        await asyncio.sleep(_IMAGES_INTERVAL_S)
+        try:
+            await self._pulled.tidy()
+        except AgentError as error:
+            log.warning("images_not_tidied", problem=str(error))
 
     async def _launch(self, spec: ServerSpec, *, name: str, on_step: OnStep) -> ContainerLife:
         with self._fleet.expecting(name):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from isthmus_lifecycle.boundary import Boundary
@@ -19,6 +20,7 @@ from isthmus_agent.hosts.docker.credentials import auth_header
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.progress import PullProgress
+from isthmus_agent.hosts.docker.pulled import PulledImages
 from isthmus_agent.hosts.docker.replies import Image
 
 log = get_logger(__name__)
@@ -59,9 +61,15 @@ class _Pull:
 class Images:
     """The images of one engine."""
 
-    def __init__(self, engine: Engine, *, options: DockerOptions, tasks: asyncio.TaskGroup) -> None:
-        """Pull by `options`, each pull as one of `tasks`: it goes on when who asked for it is gone."""
+    def __init__(
+        self, engine: Engine, *, options: DockerOptions, tasks: asyncio.TaskGroup, pulled: PulledImages
+    ) -> None:
+        """Pull by `options`, each pull as one of `tasks`: it goes on when who asked for it is gone.
+
+        What was not there before is noted in `pulled`.
+        """
         self._engine = engine
+        self._pulled = pulled
         self._options = options
         self._tasks = tasks
         self._pulls: dict[str, _Pull] = {}
@@ -130,6 +138,7 @@ class Images:
 
     async def _pull_once(self, reference: str, pull: _Pull) -> None:
         log.info("image_pulling", image=reference)
+        before = await self._engine.image(reference)
         header = auth_header(reference, path=self._options.registry_config)
         progress, told_at = PullProgress(), 0.0
         async for step in self._engine.pull(reference, auth_header=header):
@@ -139,6 +148,11 @@ class Images:
                 told_at = now
                 pull.tell(str(progress))
         log.info("image_pulled", image=reference, progress=str(progress))
+        after = await self._engine.image(reference)
+        if after is not None and (before is None or before.id != after.id):
+            with suppress(OSError):
+                # On a full disk it is the engine's owner's.
+                self._pulled.note_pulled(after.id, reference=reference)
 
 
 def is_final(problem: str) -> bool:

@@ -36,6 +36,8 @@ class DockerOptions:
     failed_kept_s: float = 3600.0
     #: Seconds after which a container of ours that no server is known for is removed.
     orphan_grace_s: float = 60.0
+    #: Seconds for which an image that the agent pulled is kept after nothing is started from it any more; 0 for ever.
+    superseded_images_kept_s: float = 7 * 86_400.0
     #: How often pulling an image is tried, and the first wait in between, seconds; it doubles.
     pull_tries: int = 3
     pull_retry_s: float = 1.0

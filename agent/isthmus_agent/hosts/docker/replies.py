@@ -159,6 +159,7 @@ class _ImageConfig(_Reply):
 class Image(_Reply):
     """An image that the engine has."""
 
+    id: str = Field(alias="Id", default="")
     config: _ImageConfig = Field(alias="Config", default_factory=_ImageConfig)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
@@ -134,6 +134,9 @@ class ProcessHost:
                 with self._boundary.guard(folder=folder.name):
                     await self._adopt(folder)
         return [life.server for life in self._lives.values() if not life.exited.is_set()]
+
+    def note_wanted(self, specs: Iterable[ServerSpec]) -> None:
+        """Do nothing: nothing is fetched for processes; see `Host.note_wanted`."""
 
     async def watch(self) -> AsyncGenerator[ServerExit, None]:
         """Tell of each exit once; see `Host.watch`."""

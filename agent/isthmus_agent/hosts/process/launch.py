@@ -71,7 +71,7 @@ def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, how: Launchi
             raise ServerStartError(server=server, problem=f"working directory {folder_wanted} does not exist")
     python = spec.source.python_executable or sys.executable
     try:
-        with open(folder / OUTPUT_FILE, "wb", opener=_open_private) as output:
+        with open(folder / OUTPUT_FILE, "wb", opener=_open_appending) as output:
             process = subprocess.Popen(
                 (*how.command_of(python), "--config", str(folder / CONFIG_FILE)),
                 cwd=folders[0] if folders else None,
@@ -117,3 +117,8 @@ def explained(output: str) -> str:
 
 def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _open_appending(path: str, flags: int) -> int:
+    """Open what the server's processes write to: they append, so that the server can cut its beginning off."""
+    return os.open(path, flags | os.O_APPEND, 0o600)

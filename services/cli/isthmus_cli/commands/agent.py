@@ -9,7 +9,7 @@ from isthmus_cli.session import connected, run_to_end
 
 app = Group("agent", help="Make places for agents, look at them, drain them.")
 
-AgentName = Annotated[str, Argument(metavar="AGENT", help="The agent's name.")]
+AgentName = Annotated[str, Argument(metavar="AGENT", help="The agent's name.", completes="agents")]
 
 
 @dataclass(frozen=True, kw_only=True)

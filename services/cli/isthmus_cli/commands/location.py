@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = Group("location", help="Add code locations, change them, look at them.")
 
-LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.")]
+LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.", completes="locations")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,15 @@ class ApplyOptions(PrintOptions):
     timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
 
 
-@command(app, "apply", options=ApplyOptions)
+@command(
+    app,
+    "apply",
+    options=ApplyOptions,
+    examples=(
+        "isthmus location apply --name etl --module etl.definitions -d /srv/etl",
+        "isthmus location apply locations.yaml",
+    ),
+)
 def apply(options: ApplyOptions) -> None:
     """Add or change code locations, and wait until they serve.
 

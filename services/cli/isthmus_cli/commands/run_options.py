@@ -11,6 +11,7 @@ RunName = Annotated[
         metavar="RUN",
         help="The run's id, or the beginning of it; latest or -1 for the newest, -2 for the one before.",
         takes_places=True,
+        completes="runs",
     ),
 ]
 
@@ -21,11 +22,11 @@ class RequestOptions(PrintOptions):
 
     first: Annotated[
         str | None,
-        Argument(metavar="LOCATION", help="May be left out when there is only one."),
+        Argument(metavar="LOCATION", help="May be left out when there is only one.", completes="targets"),
     ] = None
     second: Annotated[
         str | None,
-        Argument(metavar="JOB", help="May be left out with --assets."),
+        Argument(metavar="JOB", help="May be left out with --assets.", completes="jobs"),
     ] = None
     config: Annotated[
         str | None,
@@ -44,6 +45,7 @@ class RequestOptions(PrintOptions):
             metavar="ASSETS",
             help="Assets to materialize: keys, as in a,b/c, or Dagster's selection language: 'a+', 'group:sales', '*'.",
             show_default=False,
+            completes="assets",
         ),
     ] = field(default_factory=list)
     no_checks: Annotated[bool, Option("--no-checks", help="Leave the checks of the assets out.")] = False
@@ -154,7 +156,12 @@ class DeleteOptions(PrintOptions):
 
     runs: Annotated[
         list[str],
-        Argument(metavar="RUN...", help="Ids or beginnings of them, latest, -1 and so on.", takes_places=True),
+        Argument(
+            metavar="RUN...",
+            help="Ids or beginnings of them, latest, -1 and so on.",
+            takes_places=True,
+            completes="runs",
+        ),
     ]
     yes: Annotated[bool, Option("-y --yes", help="Do not ask.")] = False
 
@@ -165,10 +172,10 @@ class ListOptions(ListingOptions):
 
     states: Annotated[
         list[str],
-        Option("--state", metavar="STATE", help="As in RUNNING; several are alternatives.", show_default=False),
+        Option("--state", metavar="STATE", help="As in RUNNING; several are alternatives.", completes="states"),
     ] = field(default_factory=list)
-    job: Annotated[str, Option(metavar="JOB", show_default=False)] = ""
-    location: Annotated[str, Option(metavar="LOCATION", show_default=False)] = ""
+    job: Annotated[str, Option(metavar="JOB", completes="jobs")] = ""
+    location: Annotated[str, Option(metavar="LOCATION", completes="locations")] = ""
     tags: Annotated[
         list[str],
         Option("--tag", metavar="K=V", help="Several must all be there.", show_default=False),

@@ -29,6 +29,7 @@ from isthmus_code_server.attempts.ending import (
 from isthmus_code_server.attempts.memory import MemoryWatch
 from isthmus_code_server.errors import AttemptFailedError
 from isthmus_code_server.runs.group import signal_group, signal_run
+from isthmus_code_server.runs.standstill import StandstillRule, standstill_event, wait_for_standstill
 from isthmus_code_server.runs.zygote_link import Child
 from isthmus_code_server.zygote.wire import HEAD, MAX_ANSWER_BYTES, FrameKind, fault_of, read_head
 
@@ -45,7 +46,14 @@ _DISK_RETRY_S = 1.0
 class LiveAttempt:
     """An attempt that this server started."""
 
-    def __init__(self, folder: AttemptFolder, *, telemetry: TelemetryPublisher, memory: MemoryWatch) -> None:
+    def __init__(
+        self,
+        folder: AttemptFolder,
+        *,
+        telemetry: TelemetryPublisher,
+        memory: MemoryWatch,
+        still: StandstillRule,
+    ) -> None:
         self.folder = folder
         self.started_at = time.time()
         self.pid = 0
@@ -53,6 +61,7 @@ class LiveAttempt:
         self._backlog = JournalBacklog(folder, holds_end=True)
         self._relay = Relay(self._backlog, telemetry)
         self._memory = memory
+        self._still = still
         self._child: Child | None = None
         self._is_forked = asyncio.Event()
         #: Why the attempt is to end; None while nobody asked.
@@ -101,7 +110,9 @@ class LiveAttempt:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._relay.run(), name=f"relay {self.folder.path.name}")
             hear = tasks.create_task(self._hear(child), name=f"doorbell {self.folder.path.name}")
+            still = tasks.create_task(self._tell_standstill(), name=f"standstill {self.folder.path.name}")
             child_exit = await child.ended()
+            still.cancel()
             is_out_of_memory = self._memory.explains(child_exit)
             # Its last words are in the socket's buffer. The end of the stream may not come: a process that user code
             # forked and left behind holds it open.
@@ -118,6 +129,23 @@ class LiveAttempt:
             while data := await child.reader.read(4096):
                 self._fault = fault_of(data) or self._fault
                 self._relay.ring()
+
+    async def _tell_standstill(self) -> None:
+        """Say in the run's log, once, that it stands still; it may still come to its end, or be canceled."""
+        await wait_for_standstill(self.pid, journal=self.folder.journal, still_s=self._still.after_s)
+        event = standstill_event(still_s=self._still.after_s, is_forked=self._still.is_forked)
+        event.run.CopyFrom(self.folder.ref)
+        log.warning("run_stands_still", run_id=self.folder.run_id, pid=self.pid)
+        try:
+            writer = JournalWriter(self.folder.journal)
+            try:
+                # Its own process appends nothing meanwhile: it stands still.
+                writer.append(event)
+            finally:
+                writer.close()
+        except OSError as error:
+            log.warning("standstill_not_told", run_id=self.folder.run_id, error=str(error))
+        self._relay.ring()
 
     async def _conclude(self, child_exit: ChildExit, *, is_out_of_memory: bool) -> None:
         """See to it that nothing of a canceled run is left and that the journal has a terminal event."""

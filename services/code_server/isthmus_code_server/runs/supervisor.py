@@ -29,8 +29,9 @@ from isthmus_code_server.errors import (
     ZygoteLostError,
 )
 from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
+from isthmus_code_server.runs.standstill import STILL_S, StandstillRule
 from isthmus_code_server.runs.zygote_link import ZygoteLink
-from isthmus_code_server.zygote.wire import FrameKind
+from isthmus_code_server.zygote.wire import FrameKind, StartMethod
 
 log = get_logger(__name__)
 
@@ -50,6 +51,8 @@ class Supervisor:
     cancel_grace_s: float
     #: Whether one run is taken, and no other.
     takes_one_run: bool = False
+    #: How long a run must have stood still before its log says so, seconds.
+    still_after_s: float = STILL_S
     #: Set, where one run is taken, once it is over and all of its events are confirmed.
     spent: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     memory: MemoryWatch = field(default_factory=MemoryWatch, init=False)
@@ -107,7 +110,10 @@ class Supervisor:
             raise DedicatedElsewhereError(taken[0], attempt=taken[1])
 
     async def _start_claimed(self, folder: AttemptFolder, request: RunRequest) -> pb.StartRunResponse:
-        attempt = LiveAttempt(folder, telemetry=self.telemetry, memory=self.memory)
+        start = self.zygote.start
+        is_forked = start is None or start.method is StartMethod.FORK
+        still = StandstillRule(after_s=self.still_after_s, is_forked=is_forked)
+        attempt = LiveAttempt(folder, telemetry=self.telemetry, memory=self.memory, still=still)
         self._live[(folder.run_id, folder.attempt)] = attempt
         self._is_idle.clear()
         # In a task of the server's own: a caller that gives up must not leave an attempt that nobody watches.

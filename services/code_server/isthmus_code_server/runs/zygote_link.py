@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.v1.code_server_pb2 import DescribeResponse
+from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_code_server.attempts.ending import UNSEEN_EXIT, ChildExit
-from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
+from isthmus_code_server.attempts.ending import UNSEEN_EXIT, ChildExit, signal_name
+from isthmus_code_server.errors import ImportEndedError, NotLoadedError, ZygoteLostError
 from isthmus_code_server.kernel.family import end_children
 from isthmus_code_server.runs.group import signal_run
 from isthmus_code_server.runs.zygote_process import ZygoteProcess
@@ -30,6 +31,8 @@ from isthmus_code_server.zygote.wire import (
 
 log = get_logger(__name__)
 
+#: What a zygote that somebody killed, or told to go, ends with: that says nothing of the project.
+_ENDED_FROM_OUTSIDE = frozenset({0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT})
 #: How long a zygote that was told to go may take before it is killed, seconds.
 STOP_TIMEOUT_S = 5.0
 
@@ -135,6 +138,19 @@ class ZygoteLink:
 
     async def run(self) -> None:
         """Hear the zygote until it ends; one that says what cannot be understood is ended."""
+        try:
+            await self._hear_to_the_end()
+            status = await asyncio.to_thread(_reap, self.zygote.process)
+            if not self._described.done() and status not in _ENDED_FROM_OUTSIDE:
+                self._described.set_result(DescribeResponse(failure=_import_ended(status)))
+        finally:
+            if not self._described.done():
+                self._described.set_result(None)
+        if self.ends_orphans and (left := await asyncio.to_thread(end_children)):
+            log.warning("processes_left_behind_were_ended", count=left)
+        self._lose_children()
+
+    async def _hear_to_the_end(self) -> None:
         with self.zygote.channel as channel:
             channel.setblocking(False)
             self._channel = channel
@@ -145,12 +161,6 @@ class ZygoteLink:
                     self.zygote.process.kill()
             finally:
                 self._channel = None
-                if not self._described.done():
-                    self._described.set_result(None)
-        await asyncio.to_thread(_reap, self.zygote.process)
-        if self.ends_orphans and (left := await asyncio.to_thread(end_children)):
-            log.warning("processes_left_behind_were_ended", count=left)
-        self._lose_children()
 
     def close(self) -> None:
         """Tell the zygote to go: it does when it reads the end of the channel. Children die with it."""
@@ -267,10 +277,14 @@ def _take_frame(buffer: bytearray) -> tuple[FrameKind, bytes] | None:
     return kind, payload
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the zygote, whose channel is closed, and kill it if it does not go."""
+def _reap(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the zygote, whose channel is closed, and kill it if it does not go; returns its exit code or -signal."""
     with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_TIMEOUT_S)
-        return
+        return process.wait(STOP_TIMEOUT_S)
     process.kill()
-    process.wait()
+    return process.wait()
+
+
+def _import_ended(status: int) -> Failure:
+    error = ImportEndedError(exit_code=max(0, status), signal=signal_name(-status) if status < 0 else "")
+    return Failure(error_class=type(error).__name__, message=str(error))

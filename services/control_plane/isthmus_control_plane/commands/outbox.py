@@ -12,6 +12,7 @@ from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.publisher import Publisher
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.waiting import wait_for
 from isthmus_store import outbox
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.outbox import Lane
@@ -21,7 +22,7 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import clock
 from isthmus_control_plane.commands import settlement
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.wake import Wake, wait_for
+from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_broker import topology
+from isthmus_broker.errors import BrokerError
 from isthmus_broker.link import LINK_ERRORS
+from isthmus_broker.notices import Notice, NoticePublisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox, placements, runs
 from isthmus_store.record.agent import Agent, NewAgent
@@ -39,9 +41,10 @@ class AgentView:
 class AgentDesk:
     """Creates, shows, drains and removes agents."""
 
-    def __init__(self, core: Core, *, memory: world.SyncMemory) -> None:
+    def __init__(self, core: Core, *, memory: world.SyncMemory, notices: NoticePublisher) -> None:
         self._core = core
         self._memory = memory
+        self._notices = notices
 
     async def create(self, request: api.CreateAgentRequest) -> AgentView:
         """Declare the agent's queues, then write it down; an agent that exists takes pool and account anew.
@@ -69,8 +72,16 @@ class AgentDesk:
             await agents.insert(tx, agent)
             view = await _view(tx, key)
         log.info("agent_created", deployment=key.deployment, agent=key.name, pool=agent.pool)
+        await self._tell_monitors(key)
         self._core.hub.fleet_changed()
         return view
+
+    async def _tell_monitors(self, key: AgentKey) -> None:
+        """Have its queue of telemetry read at once; monitors look from time to time, too."""
+        try:
+            await self._notices.publish(Notice(agents=frozenset({f"{key.deployment}/{key.name}"})))
+        except BrokerError as error:
+            log.debug("notice_dropped", problem=str(error))
 
     async def get(self, request: api.GetAgentRequest) -> AgentView:
         """Return one agent."""

@@ -20,7 +20,7 @@ from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, AgentKey, LocationKey
 from isthmus_control_plane.questions import Questions, Respondent
 from isthmus_control_plane.validation import request as rules
-from isthmus_control_plane.validation.definition import launch_violations
+from isthmus_control_plane.validation.definition import launch_violations, resolve_job
 from isthmus_control_plane.validation.query_resolution import with_selected_assets
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -67,6 +67,9 @@ class QuestionDesk:
                 # What the snapshot tells needs no question, and comes in the words that a launch would be refused with.
                 return Findings(tuple(_wire(it) for it in known), None)
         wanted = run_request(request)
+        if definitions is not None:
+            # As a launch has it: of selected assets the job is found out.
+            wanted.job_name = resolve_job(request, definitions=definitions)
 
         def fill(instruction: Instruction) -> None:
             instruction.validate_run.request.CopyFrom(wanted)

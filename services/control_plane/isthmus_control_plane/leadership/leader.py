@@ -11,13 +11,12 @@ from typing import Final
 
 from isthmus_lifecycle.boundary import keep_going_until
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.waiting import wait_for
 from isthmus_store import leases
 from isthmus_store.database import Database
 from isthmus_store.errors import LeaseLostError, StoreError, TransientStoreError
 from isthmus_store.leases import Lease
 from isthmus_store.transaction import WriteTransaction
-
-from isthmus_control_plane.wake import wait_for
 
 log = get_logger(__name__)
 

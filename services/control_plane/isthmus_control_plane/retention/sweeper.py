@@ -6,6 +6,7 @@ from typing import Final
 
 from isthmus_lifecycle.boundary import Boundary, keep_going_until
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.waiting import wait_for
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 
 from isthmus_control_plane import clock
@@ -15,7 +16,6 @@ from isthmus_control_plane.retention.chore import CHORES, Chore
 from isthmus_control_plane.retention.pace import POSTGRESQL_S, SQLITE_S, Pace
 from isthmus_control_plane.retention.rules import Rules
 from isthmus_control_plane.retention.work import SHARE, Work
-from isthmus_control_plane.wake import wait_for
 
 log = get_logger(__name__)
 

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from isthmus_lifecycle.waiting import wait_for
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.retention.pace import Pace
 from isthmus_control_plane.retention.rules import Rules
-from isthmus_control_plane.wake import wait_for
 
 #: The part of the time that removal may hold the write lock. Everybody else has the rest.
 SHARE: Final = 0.25

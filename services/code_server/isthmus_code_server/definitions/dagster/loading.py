@@ -128,9 +128,21 @@ def _load_failure(error: BaseException) -> Any:
     if not failure.description and (missing := _missing_module(error)):
         failure.description = (
             f"{sys.executable} has no module {missing}, and none is in {sys.path[0]}."
-            " Install what the project needs into that Python, or load the project with the Python that has it."
+            f" Install what the project needs into that Python ({sys.executable} -m pip install PACKAGE, or uv pip install"
+            f" --python {sys.executable} PACKAGE), or load the project with the Python that has it."
+        )
+    if isinstance(error, SystemExit):
+        failure.description = (
+            f"The project ended its interpreter with exit code {_exit_code(error)} while it was imported (sys.exit)."
         )
     return failure
+
+
+def _exit_code(error: SystemExit) -> int:
+    """Return what Python would have ended with."""
+    if error.code is None:
+        return 0
+    return error.code if isinstance(error.code, int) else 1
 
 
 def _bare_failure(error: BaseException) -> Any:

@@ -1,0 +1,143 @@
+"""Projects as users have them are loaded and run by Isthmus as they are by Dagster, and none of their runs hangs."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance.isthmus_facts import facts
+from isthmus.v1.control_plane_pb2 import RUN_STATE_FAILED, RUN_STATE_SUCCEEDED
+from isthmus.v1.instruction_pb2 import CodeSource
+from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING
+from projects.environments import python_of
+from projects.project import Launch, Project, projects
+from support.eventually import PATIENCE
+from support.rabbitmq import Rabbit
+from support.system import Operator, System, running_system
+
+#: Making an environment is the first test's to wait for.
+pytestmark = pytest.mark.timeout(300)
+
+#: How often each launch that repeats is executed again.
+REPETITIONS = int(os.environ.get("ISTHMUS_PROJECT_REPETITIONS", "2"))
+#: How long a run may take, seconds.
+_RUN_TIMEOUT_S = 60.0
+_TESTS = Path(__file__).parents[1]
+_ADDRESS = re.compile(r"at 0x[0-9a-f]+")
+_OUTCOMES = {"succeeded": RUN_STATE_SUCCEEDED, "failed": RUN_STATE_FAILED}
+Fact = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What one side told of a run."""
+
+    run_id: str
+    facts: list[Fact]
+
+    def lines(self, folder: Path) -> Counter[str]:
+        """Write each fact as a line, without what cannot be the same on both sides."""
+        return Counter(_line(fact, run_id=self.run_id, folder=folder) for fact in self.facts)
+
+
+@pytest.fixture(scope="module")
+def system(rabbitmq: Rabbit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("system")
+    database_url = f"sqlite+aiosqlite:///{folder}/isthmus.db"
+    with running_system(broker_url=rabbitmq.take_url(), database_url=database_url, folder=folder) as system:
+        asyncio.run(_enroll(system))
+        yield system
+
+
+async def _enroll(system: System) -> None:
+    async with system.client() as client:
+        await Operator(system, client).enroll_agent()
+
+
+@pytest.mark.parametrize("project", [pytest.param(project, id=project.name) for project in projects()])
+async def test_a_project_does_under_isthmus_what_it_does_under_dagster(
+    system: System, project: Project, tmp_path: Path
+) -> None:
+    python = python_of(project.folder)
+    ours, theirs = project.copy_to(tmp_path / "isthmus"), project.copy_to(tmp_path / "dagster")
+    for folder in (ours, theirs):
+        await asyncio.to_thread(_set_up, project, folder, python=python)
+    async with system.client() as client:
+        operator = Operator(system, client)
+        await _apply(operator, project, ours, python=python)
+        for launch in project.launches:
+            expected = await asyncio.to_thread(_run_by_dagster, project, launch, folder=theirs, python=python)
+            # Of one id, because the versions of data are derived from it.
+            told = await _run(operator, project, launch, run_id=expected.run_id)
+            mine, other = told.lines(ours), expected.lines(theirs)
+            differences = [f"only Dagster: {line}" for line in (other - mine).elements()]
+            differences += [f"only Isthmus: {line}" for line in (mine - other).elements()]
+            assert not differences, "\n".join(["", launch.job, *differences])
+            for _ in range(REPETITIONS if launch.repeats else 0):
+                await _run(operator, project, launch)
+        await client.remove_location(_location(project))
+
+
+def _set_up(project: Project, folder: Path, *, python: Path) -> None:
+    if project.setup:
+        command = [str(python) if word == "python" else word for word in project.setup]
+        subprocess.run(command, cwd=folder, env={**os.environ, **project.env}, check=True)
+
+
+async def _apply(operator: Operator, project: Project, folder: Path, *, python: Path) -> None:
+    source = CodeSource(
+        python_file=str(folder / "definitions.py"), working_directory=str(folder), python_executable=str(python)
+    )
+    location = await operator.apply(_location(project), source, env=project.env)
+    assert location.phase == LOCATION_PHASE_SERVING, location
+    warnings = list(location.snapshot.warnings)
+    assert all(any(word in warning for warning in warnings) for word in project.warnings), warnings
+    assert project.warnings or not warnings, warnings
+    is_spawned = any("`start: spawn`" in warning for warning in warnings)
+    assert not project.start or is_spawned == (project.start == "spawn"), warnings
+
+
+def _location(project: Project) -> str:
+    return project.name.replace("_", "-")
+
+
+async def _run(operator: Operator, project: Project, launch: Launch, *, run_id: str = "") -> Told:
+    config = json.dumps(launch.config) if launch.config else ""
+    fields = {"run_id": run_id, "run_config_json": config, "tags": dict(launch.tags)}
+    run_id = await operator.launch(_location(project), launch.job, **fields)
+    run, updates = await operator.history(run_id, within=_RUN_TIMEOUT_S)
+    assert run.state == _OUTCOMES[launch.outcome], run
+    return Told(run_id=run_id, facts=facts([update.event for update in updates]))
+
+
+def _run_by_dagster(project: Project, launch: Launch, *, folder: Path, python: Path) -> Told:
+    home = folder.parent / "home"
+    home.mkdir(exist_ok=True)
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    done = subprocess.run(
+        [str(python), "-m", "projects.dagster_side", launch.job, json.dumps(launch.config), json.dumps(launch.tags)],
+        cwd=folder,
+        env={**os.environ, **project.env, "DAGSTER_HOME": str(home), "PYTHONPATH": str(_TESTS)},
+        capture_output=True,
+        text=True,
+        timeout=_RUN_TIMEOUT_S * PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Told(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _line(fact: Fact, *, run_id: str, folder: Path) -> str:
+    told = {key: value for key, value in fact.items() if value not in ("", [], {}, None)}
+    if told["event"] == "PIPELINE_START":
+        # The command names no steps.
+        told.pop("steps", None)
+    text = json.dumps(told, sort_keys=True, default=str).replace(run_id, "<run>").replace(str(folder), "<project>")
+    return _ADDRESS.sub("at <address>", text)
