@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
+.PHONY: help install dist demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/unit tests/e2e
@@ -15,6 +15,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/.ready ## make .venv, with every part and every tool in it
+
+dist: .venv-uv/installed ## build wheels and sdists of every part, and of isthmus, which brings them all, into dist/
+	@scripts/dist
 
 demo: .venv/.ready ## start everything, run a job of the example on it, show the outcome, stop everything
 	@.venv/bin/python scripts/demo
@@ -113,7 +116,7 @@ servers: ## install RabbitMQ, PostgreSQL and Docker from the distribution where 
 	@scripts/servers rabbitmq postgresql docker
 
 clean: ## remove environments, caches and the data of local runs
-	rm -rf .venv .venv-* .isthmus build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .isthmus build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.ready: requirements.lock $(projects) scripts/bootstrap scripts/uv.txt

@@ -53,7 +53,7 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
         IdentityTakenError: another process has the name, and the settings do not let this one stand by.
     """
     policy = load_policy(settings.policy_file)
-    broker = BrokerSettings(settings.broker_url.get_secret_value())
+    broker = BrokerSettings(settings.broker_url.get_secret_value(), is_starting=settings.is_alone)
     purpose = f"agent {settings.deployment}.{settings.name}"
     with data_dir.claimed(settings.folder) as folder:
         async with (
@@ -113,7 +113,7 @@ class _Agent:
         consuming = tasks.create_task(parts.consumer.run(), name="instructions")
         minding = mind_queue(self.means, parts.consumer, bell=parts.bell, started=self.started)
         until_held = tasks.create_task(minding, name="queue")
-        if not await becomes_holder(self.means, stop=self.stop):
+        if not self.means.settings.is_alone and not await becomes_holder(self.means, stop=self.stop):
             consuming.cancel()
             until_held.cancel()
             return

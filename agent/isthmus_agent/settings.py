@@ -111,6 +111,9 @@ class AgentSettings(BaseSettings):
     #: Seconds for which a broken connection of the agent's own may be taken for alive by the broker: only a name that is
     #: refused for longer is another process's.
     ghost_s: float = Field(default=GHOST_S, gt=0)
+    #: Whether nobody else can be the agent of this name, as whoever embeds an agent may know: then what it served last is
+    #: started before the broker is reached, and the broker may be starting, too.
+    is_alone: bool = False
     #: Whether code servers end with the agent. A service leaves them, and adopts them when it is back.
     stops_servers_on_exit: bool = False
 

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.telemetry_pb2 import MetadataValue
+from isthmus_lifecycle.number import clamped
 
 #: The largest 64-bit integer that a message may name: half of what the databases' bigint holds.
 MAX_COUNT: Final = 2**62
@@ -31,13 +32,6 @@ _MAX_NANOS: Final = 999_999_999
 _UNSIGNED: Final = frozenset({FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_FIXED64})
 _SIGNED: Final = frozenset({FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_SINT64, FieldDescriptor.TYPE_SFIXED64})
 _REAL: Final = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
-
-
-def within(value: float, *, low: float, high: float) -> float:
-    """Return the number, or the end of the range that is nearer to it; NaN becomes the low end."""
-    if low <= value <= high:
-        return value
-    return high if value > high else low
 
 
 def tame(message: Message) -> None:
@@ -202,13 +196,13 @@ def _narrow(message: Any, bound: _Range) -> None:
     value = getattr(message, bound.field)
     if bound.is_repeated:
         if not all(bound.low <= item <= bound.high for item in value):
-            value[:] = [within(item, low=bound.low, high=bound.high) for item in value]
+            value[:] = [clamped(item, least=bound.low, most=bound.high) for item in value]
     elif not bound.low <= value <= bound.high:
-        setattr(message, bound.field, within(value, low=bound.low, high=bound.high))
+        setattr(message, bound.field, clamped(value, least=bound.low, most=bound.high))
 
 
 def _date(moment: Timestamp) -> None:
     if not MIN_MOMENT_S <= moment.seconds <= MAX_MOMENT_S:
-        moment.seconds = int(within(moment.seconds, low=MIN_MOMENT_S, high=MAX_MOMENT_S))
+        moment.seconds = int(clamped(moment.seconds, least=MIN_MOMENT_S, most=MAX_MOMENT_S))
     if not 0 <= moment.nanos <= _MAX_NANOS:
-        moment.nanos = int(within(moment.nanos, low=0, high=_MAX_NANOS))
+        moment.nanos = int(clamped(moment.nanos, least=0, most=_MAX_NANOS))

@@ -3,16 +3,15 @@
 A notice is a wake-up, never the truth: it may be lost or come twice, and who hears it reads the store.
 """
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractIncomingMessage
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_broker.link import Link, LossWatch
+from isthmus_broker.listener import Hearing, Listener
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.topology import NOTICES
@@ -63,44 +62,14 @@ class NoticePublisher:
         )
 
 
-class NoticeListener:
+class NoticeListener(Listener):
     """Hears notices while `run` goes on."""
 
     def __init__(self, settings: BrokerSettings, *, on_notice: Callable[[Notice], None]) -> None:
         """Call `on_notice` for each notice, and with an empty one after each (re)connect: anything may have changed."""
-        self._settings = settings
+        super().__init__(settings, Hearing(NOTICES, "", self._receive, on_listening=lambda: on_notice(Notice())))
         self._on_notice = on_notice
-        self._listening = asyncio.Event()
         self._boundary = Boundary("notice")
-
-    @property
-    def is_listening(self) -> bool:
-        """Whether a notice would reach us at this moment."""
-        return self._listening.is_set()
-
-    async def wait_listening(self) -> None:
-        """Wait until notices would reach us."""
-        await self._listening.wait()
-
-    async def run(self) -> None:
-        """Listen until cancelled."""
-        await Link(self._settings, self._session).run()
-
-    async def _session(self, connection: AbstractConnection, on_ready: Callable[[], None]) -> None:
-        channel = await connection.channel(publisher_confirms=False)
-        await channel.set_qos(prefetch_count=1000)
-        loss = LossWatch()
-        await loss.watch(connection=connection, channels=(channel,))
-        queue = await channel.declare_queue(exclusive=True)
-        await queue.bind(NOTICES)
-        await queue.consume(self._receive, no_ack=True)
-        self._listening.set()
-        on_ready()
-        self._on_notice(Notice())
-        try:
-            await loss.wait()
-        finally:
-            self._listening.clear()
 
     async def _receive(self, message: AbstractIncomingMessage) -> None:
         with self._boundary.guard(size=len(message.body)):

@@ -12,8 +12,8 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from aiormq.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.number import clamped
 
-from isthmus_broker.bounds import within
 from isthmus_broker.errors import (
     BrokerUnavailableError,
     PublishRefusedError,
@@ -169,4 +169,4 @@ class Publisher:
 
 def life_in_queue(expires_in_s: float | None) -> float | None:
     """Return a life that the broker takes: it closes the channel over any other."""
-    return None if expires_in_s is None else within(expires_in_s, low=0.0, high=MAX_EXPIRES_IN_S)
+    return None if expires_in_s is None else clamped(expires_in_s, least=0.0, most=MAX_EXPIRES_IN_S)

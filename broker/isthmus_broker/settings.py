@@ -26,6 +26,9 @@ class BrokerSettings:
     reconnect_min_s: float = 0.1
     #: Longest wait between two tries, seconds.
     reconnect_max_s: float = 3.0
+    #: Whether the broker is being started on this machine by whoever connects: then nobody is told that it is away until it
+    #: has listened once.
+    is_starting: bool = False
     #: First pause before an instruction that failed is delivered again, seconds; it doubles up to the maximum. With
     #: `INSTRUCTION_DELIVERY_LIMIT` deliveries the last is some four minutes after the first.
     retry_min_s: float = 0.1
@@ -43,6 +46,11 @@ class BrokerSettings:
     def safe_url(self) -> str:
         """The address without the secret, for logs and people."""
         return str(URL(self.url).with_password(None))
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the broker is reached over the loopback interface."""
+        return URL(self.url).host in {"localhost", "127.0.0.1", "::1"}
 
     def named(self, connection_name: str) -> "BrokerSettings":
         """Return the same settings under another connection name."""

@@ -122,8 +122,8 @@ def _text(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(map(_text, node.values))
     if isinstance(node, ast.FormattedValue):
-        return f"*{_placeholder(node.value)}*"
-    return escaped(str(node.value)) if isinstance(node, ast.Constant) and isinstance(node.value, str) else "*…*"
+        return f"<em>{_placeholder(node.value)}</em>"
+    return escaped(str(node.value)) if isinstance(node, ast.Constant) and isinstance(node.value, str) else "<em>…</em>"
 
 
 def _placeholder(node: ast.expr) -> str:

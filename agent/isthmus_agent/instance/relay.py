@@ -88,7 +88,7 @@ class InstanceRelay:
             await asyncio.sleep(_CALL_AGAIN_S)
 
     def _take(self, query: instance.InstanceQuery, *, location: str, tell: _Tell) -> None:
-        query.timeout_s = clamped(query.timeout_s, least=0.0, most=MOST_QUERY_S, otherwise=0.0)
+        query.timeout_s = clamped(query.timeout_s, least=0.0, most=MOST_QUERY_S)
         # A call that begins anew brings again what was not answered: it is then told by the new call.
         self._forget(query.id)
         if self._is_full(location):

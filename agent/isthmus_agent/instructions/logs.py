@@ -46,7 +46,7 @@ class LogHandler:
             return Failed(0, violations=(Violation("value_sha256", "This is no SHA-256 in lower-case hexadecimal."),))
         look = _Look(self._tools.folder(body.location, key), body)
         outcome = await asyncio.to_thread(look.now)
-        asked_s = clamped(body.wait_s, least=0.0, most=LONGEST_WAIT_S, otherwise=0.0)
+        asked_s = clamped(body.wait_s, least=0.0, most=LONGEST_WAIT_S)
         wait_s = envelope.left_s(at_most=asked_s)
         if wait_s <= 0 or _is_telling(outcome) or self._waiting >= MOST_WAITING:
             return outcome

@@ -74,4 +74,4 @@ class TerminateHandler:
 
 
 def _grace_s(body: instruction.TerminateRun) -> float:
-    return clamped(body.grace_s, least=0.0, most=_MOST_GRACE_S, otherwise=0.0)
+    return clamped(body.grace_s, least=0.0, most=_MOST_GRACE_S)

@@ -4,7 +4,6 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
-from difflib import get_close_matches
 from enum import Enum
 from functools import partial
 from importlib import import_module
@@ -84,6 +83,8 @@ class Group(click.Group):
         """Find the command of the words; one that there is not is refused with near names."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from difflib import get_close_matches
+
             near = get_close_matches(name, [*self.list_commands(ctx), *self._aliases], n=3, cutoff=0.6)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             ctx.fail(f"There is no command {name!r}.{hint}")

@@ -59,5 +59,9 @@ def _state(name: str) -> "RunState.ValueType":
     try:
         return RunState.Value(_PREFIX + name.upper())
     except ValueError as error:
-        known = [state.removeprefix(_PREFIX) for state in RunState.keys()[1:]]
-        raise InputError(f"--state {name} is no state.", remedy=f"States: {', '.join(known)}") from error
+        from difflib import get_close_matches
+
+        known = [state.removeprefix(_PREFIX).lower() for state in RunState.keys()[1:]]
+        near = get_close_matches(name.lower(), known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InputError(f"--state {name} is no state.{hint}", remedy=f"States: {', '.join(known)}") from error

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,6 +53,8 @@ def kept_token(path: Path) -> str:
     """
     if path.exists():
         return read_token(path)
+    import secrets
+
     token = secrets.token_urlsafe(32)
     partial = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:

@@ -36,6 +36,11 @@ class DataFolder:
         return self.path / "agent"
 
     @property
+    def has_served(self) -> bool:
+        """Whether there is something that the agent served last, and a queue of its own at the broker."""
+        return (self.agent_dir / "desired.binpb").is_file()
+
+    @property
     def lent_dir(self) -> Path:
         """What interpreters without a code server are lent."""
         return self.path / "python"

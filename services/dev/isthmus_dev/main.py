@@ -1,12 +1,13 @@
 """The command line of `isthmus dev`: options in, one event loop, an exit code that tells how it ended."""
 
 import asyncio
+import importlib
 import os
 import signal
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from isthmus_cli.command import built
 from isthmus_cli.options import Option, Options
@@ -112,20 +113,45 @@ def main() -> NoReturn:
 
 
 async def _run(settings: "DevSettings", *, screen: "Screen") -> None:
-    from isthmus_dev.stack import run_stack
-
     stop, ready = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(run_stack(settings, screen=screen, stop=stop, ready=ready))
+        running = group.create_task(_run_all(settings, screen=screen, stop=stop, ready=ready))
         interruption = Interruption(folder=settings.folder, screen=screen, stop=stop, ready=ready, running=running)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interruption.receive)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            loop.add_signal_handler(signal.SIGHUP, screen.lose)
+        screen.on_lost = interruption.lose
+
+
+async def _run_all(settings: "DevSettings", *, screen: "Screen", stop: asyncio.Event, ready: asyncio.Event) -> None:
+    from isthmus_dev.broker import open_broker
+    from isthmus_dev.port import check_port
+
+    check_port(settings.port)
+    async with open_broker(settings, screen=screen) as broker, asyncio.TaskGroup() as group:
+        agent = None
+        if settings.folder.has_served:
+            # The broker starts, the definitions and our own parts are imported: each takes seconds, and none needs another.
+            agent = (await _imported("isthmus_dev.agent")).begin_agent(group, settings, broker=broker)
+        stack = (await _imported("isthmus_dev.stack")).Stack(
+            settings=settings, screen=screen, group=group, broker=broker, agent=agent
+        )
+        await stack.run(stop=stop, ready=ready)
+
+
+async def _imported(module: str) -> Any:
+    """Import a module in a thread: signals and what has begun already go on meanwhile."""
+    return await asyncio.to_thread(importlib.import_module, module)
 
 
 @dataclass(kw_only=True)
 class Interruption:
-    """What signals do: the first stops in order, the second ends everything at once."""
+    """What signals do: the first stops in order, the second ends everything at once.
+
+    A terminal that is closed says so several times: it stops in order, and never at once.
+    """
 
     folder: DataFolder
     screen: "Screen"
@@ -140,6 +166,14 @@ class Interruption:
             self.folder.withdraw()
             kill_descendants()
             os._exit(_INTERRUPTED)
+        self._stop()
+
+    def lose(self) -> None:
+        """Take notice that nobody reads any more."""
+        if not self.is_stopping:
+            self._stop()
+
+    def _stop(self) -> None:
         self.is_stopping = True
         self.screen.say("", "Stopping (Ctrl-C again to stop at once)")
         if self.ready.is_set():
@@ -181,7 +215,8 @@ def _equipped(settings: "DevSettings", options: DevOptions, *, screen: "Screen")
     with screen.step("python") as step:
         chosen = find_python(options.python, folder=Path.cwd() / (options.working_directory or ""))
         equipment = equip(settings.targets, chosen=chosen, folder=settings.folder.lent_dir)
-        step.facts = "\n  ".join(equipment.lines)
+        step.facts = equipment.lines[0]
+    screen.say(*(f"  {'python':14}{line}" for line in equipment.lines[1:]))
     return replace(settings, lent=equipment.lent)
 
 

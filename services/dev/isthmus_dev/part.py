@@ -32,9 +32,15 @@ class Part:
 
         When the service dies, the group fails with PartDiedError, which also ends this wait.
         """
+        part = cls.begin(group, service, name=name, log_file=log_file)
+        await part.started.wait()
+        return part
+
+    @classmethod
+    def begin(cls, group: asyncio.TaskGroup, service: Service, *, name: str, log_file: str) -> "Part":
+        """Start a service in the group and return at once."""
         part = cls(name=name, log_file=log_file)
         group.create_task(part._run(service), name=name)
-        await part.started.wait()
         return part
 
     async def finish(self) -> None:

@@ -1,8 +1,9 @@
 """What `isthmus dev` prints: steps of its start, what happens later, and its end."""
 
+import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,29 +26,48 @@ class Step:
     is_good: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class Screen:
     """Writes to the terminal; a line that is under way is replaced by its outcome where that is possible."""
 
     paint: Paint = field(default_factory=Paint.of)
     is_terminal: bool = field(default_factory=sys.stdout.isatty)
+    #: Called when nobody reads any more: the terminal is closed, or the pipe is broken.
+    on_lost: Callable[[], None] = lambda: None
 
     def say(self, *lines: str) -> None:
         """Write lines."""
-        print_lines(lines)
+        self._write(lambda: print_lines(lines))
+
+    def lose(self) -> None:
+        """Write to nobody from now on, and say so to whoever is responsible."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            if stream is sys.stdout or stream.isatty():
+                os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        self.on_lost()
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError:
+            self.lose()
 
     def happened(self, text: str) -> None:
         """Write a line with the time of day."""
         now = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
         self.say(f"{self.paint.dim(now)}  {text}")
 
+    def _begin_line(self, text: str) -> None:
+        _raw(terminal_line(text, is_colored=self.paint.is_colored))
+
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """Show that something is under way, then how it went and how long it took."""
         began, step = monotonic(), Step()
         if self.is_terminal:
-            sys.stdout.write(terminal_line(f"{self.paint.dim('…')} {name}", is_colored=self.paint.is_colored))
-            sys.stdout.flush()
+            self._write(lambda: self._begin_line(f"{self.paint.dim('…')} {name}"))
         is_done = False
         try:
             yield step
@@ -56,8 +76,13 @@ class Screen:
             mark = self.paint.green("✓") if is_done and step.is_good else self.paint.red("✗")
             took = self.paint.dim(duration_text(monotonic() - began))
             if self.is_terminal:
-                sys.stdout.write("\r\x1b[K")
+                self._write(lambda: _raw("\r\x1b[K"))
             self.say(f"{mark} {name:14}{step.facts}  {took}")
+
+
+def _raw(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def ready_lines(locations: Sequence[Location], *, address: str, server_option: str, paint: Paint) -> list[str]:

@@ -1,22 +1,18 @@
 """The whole system in one process.
 
-Start: broker, then control plane and monitor, then the agent, then the location. Stop, the other way round: the agent
-takes nothing new, ends its code servers and says good-bye; the control plane ends its streams; the monitor stores what it
+Start: broker, and beside it what the agent served last; then control plane and monitor, then the agent, then the
+locations. Stop, the other way round: the agent takes nothing new, ends its code servers and says good-bye; the control plane ends its streams; the monitor stores what it
 has; the broker stops. What the monitor did not get to waits in the broker's durable queues for the next start.
 """
 
 import asyncio
 import os
-import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from isthmus.v1.control_plane_pb2 import Location, LocationSettings
 from isthmus.v1.telemetry_pb2 import LocationPhase
-from isthmus_agent.agent import run_agent
-from isthmus_agent.settings import AgentSettings
-from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_cli.apply import is_settled
 from isthmus_client.client import ControlPlaneClient
@@ -28,103 +24,40 @@ from isthmus_lifecycle.service import until_stopped
 from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings
 
-from isthmus_dev.errors import DevError, PartDiedError
+from isthmus_dev.agent import begin_agent
+from isthmus_dev.broker import Broker
 from isthmus_dev.follow import Follower
 from isthmus_dev.part import Part, Service
-from isthmus_dev.rabbitmq.node import PrivateNode
+from isthmus_dev.port import HOST
 from isthmus_dev.screen import Screen, failure_lines, loaded_text, ready_lines
 from isthmus_dev.settings import AGENT, DEPLOYMENT, DevSettings
 from isthmus_dev.watch.reloader import Reloader, watched_folders
 
-_HOST = "127.0.0.1"
-_BROKER_TIMEOUT_S = 10.0
 #: How long a launch waits for the code that was saved before it; below what the command line allows a call.
 _RELOAD_WAIT_S = 10.0
 
 
-async def run_stack(settings: DevSettings, *, screen: Screen, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    """Run everything until `stop` is set; `ready` is set once runs can be launched.
-
-    Raises:
-        PartDiedError: A part ended by itself.
-        DevError, BrokerError: The start failed. May come within an ExceptionGroup.
-    """
-    _check_port(settings.port)
-    async with _broker(settings, screen=screen) as broker_url, asyncio.TaskGroup() as group:
-        stack = _Stack(settings=settings, screen=screen, group=group, broker_url=broker_url)
-        await stack.run(stop=stop, ready=ready)
-
-
-def _check_port(port: int) -> None:
-    """Find out now, not after the broker's start, that something else listens."""
-    with socket.socket() as probe:
-        # As the control plane's own socket: a port whose last user has just gone is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError as error:
-            raise DevError(
-                f"Port {port} is taken: {error.strerror}.",
-                remedy="Stop what listens there, or choose another with --port (0 for any).",
-            ) from error
-
-
-@asynccontextmanager
-async def _broker(settings: DevSettings, *, screen: Screen) -> AsyncIterator[str]:
-    if settings.broker_url:
-        with screen.step("broker") as step:
-            await _reach(BrokerSettings(url=settings.broker_url))
-            step.facts = BrokerSettings(url=settings.broker_url).safe_url
-        yield settings.broker_url
-        return
-    async with AsyncExitStack() as stack:
-        with screen.step("broker") as step:
-            node = await stack.enter_async_context(PrivateNode.start(settings.folder.broker_dir))
-            step.facts = f"private RabbitMQ on port {node.port}"
-        watch = await stack.enter_async_context(_watched(node, log_file=str(node.log_dir)))
-        yield node.url
-        watch.set()
-        with screen.step("broker"):
-            await node.stop()
-
-
-async def _reach(broker: BrokerSettings) -> None:
-    """Find out now that a broker is not there: services would wait for it without end."""
-    async with Publisher(broker) as publisher:
-        try:
-            async with asyncio.timeout(_BROKER_TIMEOUT_S):
-                await publisher.wait_connected()
-        except TimeoutError as error:
-            raise DevError(
-                f"The broker {broker.safe_url} does not let us in within {_BROKER_TIMEOUT_S:g} s.",
-                remedy="Check --broker-url (or ISTHMUS_BROKER_URL); without it, a private RabbitMQ is started.",
-            ) from error
-
-
-@asynccontextmanager
-async def _watched(node: PrivateNode, *, log_file: str) -> AsyncIterator[asyncio.Event]:
-    """Fail when the node ends before the event that is yielded is set."""
-    is_over = asyncio.Event()
-
-    async def watch() -> None:
-        await node.wait_ended()
-        if not is_over.is_set():
-            raise PartDiedError("broker", reason="RabbitMQ ended by itself", log_file=log_file)
-
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch())
-        yield is_over
-        watching.cancel()
-
-
 @dataclass
-class _Stack:
+class Stack:
+    """What runs on one machine."""
+
     settings: DevSettings
     screen: Screen
     group: asyncio.TaskGroup
-    broker_url: str
+    broker: Broker
+    #: Begun already where there is something that it served last.
+    agent: Part | None
 
     async def run(self, *, stop: asyncio.Event, ready: asyncio.Event) -> None:
+        """Run everything until `stop` is set; `ready` is set once runs can be launched.
+
+        Raises:
+            PartDiedError: A part ended by itself.
+            DevError, BrokerError: The start failed. May come within an ExceptionGroup.
+        """
+        with self.screen.step("broker") as step:
+            await self.broker.wait_started()
+            step.facts = self.broker.text
         with self.screen.step("control plane") as step:
             control_plane, address = await self._start_control_plane()
             step.facts = address
@@ -133,7 +66,8 @@ class _Stack:
         async with ControlPlaneClient(address, deployment=DEPLOYMENT) as client:
             with self.screen.step("agent") as step:
                 await client.create_agent(AGENT)
-                agent = await self._start_agent()
+                agent = self.agent or begin_agent(self.group, self.settings, broker=self.broker)
+                await agent.started.wait()
                 step.facts = AGENT
             locations = await self._load_all(client)
             # Announced now: who finds the address can launch runs.
@@ -151,7 +85,7 @@ class _Stack:
     async def _follow(self, client: ControlPlaneClient, follower: Follower) -> None:
         """Tell what happens, and load anew what changes."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(follower.run(BrokerSettings(url=self.broker_url)))
+            group.create_task(follower.run(BrokerSettings(url=self.broker.url)))
             if self.settings.is_watching:
                 reloader = Reloader(
                     client=client,
@@ -167,9 +101,9 @@ class _Stack:
         bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         settings = ControlPlaneSettings.model_validate(
             {
-                "broker_url": self.broker_url,
+                "broker_url": self.broker.url,
                 "database_url": self.settings.folder.database_url,
-                "listen": f"{_HOST}:{self.settings.port}",
+                "listen": f"{HOST}:{self.settings.port}",
                 # Who saves and then launches means what was saved.
                 "reload_wait_s": _RELOAD_WAIT_S if self.settings.is_watching else 0,
                 "api_token_file": os.environ.get(TOKEN_FILE_VARIABLE) or self.settings.folder.token_file,
@@ -183,27 +117,12 @@ class _Stack:
 
     async def _start_monitor(self) -> Part:
         settings = MonitorSettings.model_validate(
-            {"broker_url": self.broker_url, "database_url": self.settings.folder.database_url},
+            {"broker_url": self.broker.url, "database_url": self.settings.folder.database_url},
         )
         return await self._start(
             "monitor",
             lambda stop, started: until_stopped(run_monitor(settings, started=started), stop),
         )
-
-    async def _start_agent(self) -> Part:
-        settings = AgentSettings.model_validate(
-            {
-                "name": AGENT,
-                "deployment": DEPLOYMENT,
-                "broker_url": self.broker_url,
-                "data_dir": self.settings.folder.agent_dir,
-                "stops_servers_on_exit": True,
-                # The terminal's own environment, as with `dagster dev`; what is ours in it stays out all the same.
-                "passed_env": "*",
-                "lent_paths": self.settings.lent,
-            },
-        )
-        return await self._start("agent", lambda stop, started: run_agent(settings, stop=stop, started=started))
 
     async def _start(self, name: str, service: Service) -> Part:
         return await Part.start(self.group, service, name=name, log_file=str(self.settings.folder.log_file))

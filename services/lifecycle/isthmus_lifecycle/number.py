@@ -1,13 +1,11 @@
 """Numbers from outside, made fit for arithmetic where they are decoded."""
 
-import math
 
+def clamped(value: float, *, least: float, most: float) -> float:
+    """Return the number, or the nearer of the bounds; what is no number at all (NaN) becomes the least.
 
-def clamped(value: float, *, least: float, most: float, otherwise: float) -> float:
-    """Return a number within bounds; what is no number at all (NaN) becomes `otherwise`.
-
-    Infinities become the nearer bound, so that sums with what this returns are numbers again.
+    So sums with what this returns are numbers again, also where infinities came.
     """
-    if math.isnan(value):
-        return otherwise
-    return max(least, min(most, value))
+    if least <= value <= most:
+        return value
+    return most if value > most else least

@@ -102,18 +102,6 @@ async def of_run(tx: Transaction, run_id: str) -> list[OutboxInstruction]:
     return await tx.all(OutboxInstruction, statement)
 
 
-async def has_unsettled(tx: Transaction, *, deployment: str, agent: str, kind: str) -> bool:
-    """Return whether a command of this kind to the agent has no result yet."""
-    table = INSTRUCTIONS
-    condition = (
-        table.c.settled_at.is_(None),
-        table.c.deployment == deployment,
-        table.c.agent == agent,
-        table.c.kind == kind,
-    )
-    return (await tx.execute(select(table.c.id).where(*condition).limit(1))).first() is not None
-
-
 async def drop_agent(tx: WriteTransaction, *, deployment: str, agent: str, at: datetime) -> list[OutboxInstruction]:
     """Settle every open command to an agent that is removed, as expired; returns them."""
     table = INSTRUCTIONS

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 
 from isthmus_store import outbox
 from isthmus_store.errors import UnknownRunError
@@ -248,16 +248,6 @@ async def active(tx: Transaction, *, deployment: str | None = None, agent: str |
     if agent is not None:
         statement = statement.where(RUNS.c.agent == agent)
     return await tx.all(Run, statement.order_by(RUNS.c.queued_at, RUNS.c.run_id))
-
-
-async def active_counts(tx: Transaction, *, deployment: str) -> dict[str, int]:
-    """Return how many unfinished runs each agent of the deployment has; agents without any are left out."""
-    statement = (
-        select(RUNS.c.agent, func.count().label("runs"))
-        .where(RUNS.c.ended_at.is_(None), RUNS.c.deployment == deployment, RUNS.c.state.in_(ACTIVE_STATES))
-        .group_by(RUNS.c.agent)
-    )
-    return {row.agent: row.runs for row in await tx.execute(statement)}
 
 
 def facts(run: Run) -> RunFacts:

@@ -157,7 +157,7 @@ async def test_watch_tells_a_failure_with_its_stack_and_cause(canned: CannedServ
     assert outcome.code == 1
     assert 'File "etl.py", line 3, in load' in outcome.out
     assert outcome.out.index("KeyError: 'limit'\n") < outcome.out.index("\nStepError: load broke\n")
-    assert "FAILED after 2.0 s: USER_ERROR: 1 step failed" in outcome.out
+    assert "FAILED after 2.0 s: 1 step failed" in outcome.out
 
 
 async def test_watch_as_json_is_one_document_per_line(canned: CannedServer, isthmus: Isthmus) -> None:

@@ -78,4 +78,15 @@ def number() -> int:
     return 7
 
 
-defs = Definitions(jobs=[gated, exits, configured, quick], assets=[number])
+@op
+def look_into_the_box() -> None:
+    print("looking")
+    raise LookupError("there is no chain in the box")
+
+
+@job
+def fails() -> None:
+    look_into_the_box()
+
+
+defs = Definitions(jobs=[gated, exits, configured, quick, fails], assets=[number])

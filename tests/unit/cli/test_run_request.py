@@ -96,5 +96,6 @@ def test_wrong_filters_name_the_choices() -> None:
     with pytest.raises(InputError, match="is no time"):
         parse_since("yesterday", now=NOW)
     with pytest.raises(InputError) as caught:
-        runs_query(states=["done"], tags=[], since="", job="", location="")
-    assert "SUCCEEDED" in caught.value.remedy
+        runs_query(states=["suceeded"], tags=[], since="", job="", location="")
+    assert str(caught.value) == "--state suceeded is no state. Did you mean succeeded?"
+    assert "failed" in caught.value.remedy

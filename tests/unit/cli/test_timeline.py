@@ -175,7 +175,7 @@ def test_a_refused_request_is_explained_by_its_fields() -> None:
     timeline = RunTimeline(run=run)
     assert ending_lines(timeline, paint=PLAIN) == [
         "",
-        "  partition_key: name the partition",
+        "  ✗ --partition: name the partition",
         "",
-        "FAILED: INVALID_REQUEST: partition_key",
+        "FAILED: INVALID_REQUEST: --partition: name the partition",
     ]

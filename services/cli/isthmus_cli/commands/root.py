@@ -1,4 +1,4 @@
-"""Commands without a group: `isthmus dev`, `isthmus version` and `isthmus completion`."""
+"""Commands without a group: `isthmus dev`, `isthmus doctor`, `isthmus version` and `isthmus completion`."""
 
 import os
 import sys
@@ -44,6 +44,39 @@ dev = click.Command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions(Options):
+    """`doctor`."""
+
+    python: Annotated[
+        str,
+        Option(metavar="PATH", help="The Python of the project; else as `isthmus dev` finds it.", show_default=False),
+    ] = ""
+    output: Annotated[OutputFormat, Option("-o --output", help="table or json.")] = OutputFormat.TABLE
+    json: Annotated[bool, Option("--json", help="The same as -o json.")] = False
+
+
+def _doctor(options: DoctorOptions) -> None:
+    """Look for what keeps Isthmus from working on this machine, and name the line that mends it.
+
+    What the environment names is examined, too, as a service or an agent would use it: ISTHMUS_BROKER_URL,
+    ISTHMUS_DATABASE_URL, ISTHMUS_SERVER, ISTHMUS_AGENT_*. The exit code is 1 when something does not work.
+    """
+    from importlib.util import find_spec
+
+    from isthmus_cli.errors import InputError
+
+    if find_spec("isthmus_dev") is None:
+        raise InputError("isthmus doctor is not installed here.", remedy="Install the distribution isthmus-dev.")
+    sys.stdout.flush()
+    form = "json" if options.json or options.output is OutputFormat.JSON else "table"
+    command = [sys.executable, "-m", "isthmus_dev.doctor.command", options.python, form]
+    os.execv(sys.executable, command)  # noqa: S606 - our own module
+
+
+doctor = built("doctor", _doctor, options=DoctorOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from isthmus.v1.control_plane_pb2 import Run, RunState
 from isthmus.v1.telemetry_pb2 import RunReason
 
 from isthmus_cli.document import enum_text
+from isthmus_cli.run_name import brief_id
 from isthmus_cli.view.failure import failure_headline, failure_lines, violation_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.table import Column, Room, short_ids, table
@@ -19,6 +20,7 @@ from isthmus_cli.view.text import (
     seconds_between,
 )
 from isthmus_cli.view.timeline import RunTimeline
+from isthmus_cli.view.violation import violation_text
 
 #: Failures of steps that are told whole; of more, only the names.
 _TOLD_FAILURES = 3
@@ -93,10 +95,9 @@ def ending_lines(timeline: RunTimeline, *, paint: Paint) -> list[str]:
     took = f" after {duration_text(timeline.elapsed_s)}" if timeline.elapsed_s is not None else ""
     if run.state == RunState.RUN_STATE_SUCCEEDED:
         return [f"{paint.run_state(run.state)}{took}{_counts_text(timeline)}"]
-    reason = why_text(run)
-    lines = [*_wrong_lines(timeline, paint=paint), f"{paint.run_state(run.state)}{took}: {reason}"]
+    lines = [*_wrong_lines(timeline, paint=paint), f"{paint.run_state(run.state)}{took}: {brief_why(run)}"]
     if run.state == RunState.RUN_STATE_FAILED and run.HasField("started_at"):
-        lines.append(paint.dim(f"Its output: isthmus run logs {run.request.run.run_id}"))
+        lines.append(paint.dim(f"Its output: isthmus run logs {brief_id(run.request.run.run_id)}"))
     return lines
 
 
@@ -169,7 +170,7 @@ def _message(run: Run) -> str:
         return run.message
     if run.HasField("failure"):
         return failure_headline(run.failure)
-    return ", ".join(violation.field for violation in run.violations)
+    return "; ".join(violation_text(it.field, description=it.description) for it in run.violations)
 
 
 def _without_repeats(parts: Sequence[str]) -> list[str]:

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from google.protobuf.message import Message
 from isthmus.v1 import instance_pb2 as pb
 from isthmus.v1.telemetry_pb2 import RunRef
-from isthmus_broker.errors import BrokerError, PublishRefusedError
+from isthmus_broker.errors import BrokerError, PublishRefusedError, TransientBrokerError
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, ReceivedQuery
 from isthmus_lifecycle.backoff import Backoff
@@ -61,6 +62,8 @@ MAX_WAIT_S: Final = 60.0
 #: How soon an attempt's events are looked for again without having heard of them, seconds; then ever later.
 _LOOK_AGAIN_S: Final = 0.5
 _LOOK_AGAIN_MOST_S: Final = 5.0
+#: How soon a refusal is sent again that the broker did not take, seconds.
+_SEND_AGAIN_S: Final = 0.05
 #: What part of the asker's time may be used here; the rest is for the way back.
 _OWN_SHARE: Final = 0.9
 #: What part of it may be spent on waiting for the asker's own events.
@@ -104,28 +107,31 @@ class QueryAnswerer:
             await self._reply(answer, envelope=envelope, left_s=left_s)
 
     async def _reply(self, answer: pb.InstanceAnswer, *, envelope: pb.QueryEnvelope, left_s: float) -> None:
-        """Send an answer, or in place of one that is too large the word that it is."""
+        """Send an answer, or in place of one that is too large the word that it is.
+
+        One that cannot be sent now is dropped, as whoever asked asks again.
+        """
         try:
             await self._send(answer, envelope=envelope, left_s=left_s)
         except PublishRefusedError as error:
             text = f"the answer is too large: {error} Ask for less at a time."
-            refusal = _failed(envelope.query, pb.QueryFailure.KIND_REFUSED, text)
-            await self._send(refusal, envelope=envelope, left_s=left_s)
-
-    async def _send(self, answer: pb.InstanceAnswer, *, envelope: pb.QueryEnvelope, left_s: float) -> None:
-        """Send an answer; one that cannot be sent now is dropped, as whoever asked asks again.
-
-        Raises:
-            PublishRefusedError: The broker takes no message that large.
-        """
-        try:
-            await self._answers.publish(
-                answer, deployment=envelope.deployment, agent=envelope.agent, expires_in_s=left_s
-            )
-        except PublishRefusedError:
-            raise
+            await self._insist(_failed(envelope.query, pb.QueryFailure.KIND_REFUSED, text), envelope, left_s=left_s)
         except BrokerError as error:
             log.warning("query_answer_lost", agent=envelope.agent, query=envelope.query.id, problem=str(error))
+
+    async def _insist(self, refusal: pb.InstanceAnswer, envelope: pb.QueryEnvelope, *, left_s: float) -> None:
+        """Send a refusal while its asker waits: the broker may have closed our channel over the answer, and opens another."""
+        backoff = Backoff(_SEND_AGAIN_S, _LOOK_AGAIN_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                while True:
+                    with suppress(TransientBrokerError):
+                        return await self._send(refusal, envelope=envelope, left_s=left_s)
+                    await asyncio.sleep(backoff.next_wait_s())
+
+    async def _send(self, answer: pb.InstanceAnswer, *, envelope: pb.QueryEnvelope, left_s: float) -> None:
+        """Send an answer. Raises what `Publisher.publish` raises."""
+        await self._answers.publish(answer, deployment=envelope.deployment, agent=envelope.agent, expires_in_s=left_s)
 
     async def _answer(self, received: ReceivedQuery, *, timeout_s: float) -> pb.InstanceAnswer | None:
         """Return the answer, or why there is none, never anything in between; nothing at all for a wrong sender."""

@@ -70,6 +70,26 @@ class PrivateNode:
             NodeBusyError: a living process owns the folder.
             NodeStartError: the node ended or did not answer in time.
         """
+        async with cls.begun(data_dir, stop_timeout_s=stop_timeout_s, is_throwaway=is_throwaway) as node:
+            await node.wait_started(startup_timeout_s=startup_timeout_s)
+            yield node
+
+    @classmethod
+    @asynccontextmanager
+    async def begun(
+        cls, data_dir: Path, *, stop_timeout_s: float = 15.0, is_throwaway: bool = False
+    ) -> AsyncIterator[Self]:
+        """Begin to start a node and yield it at once: its address is known, `wait_started` tells when it answers.
+
+        Args:
+            data_dir: made if it is not there. A node that a dead owner left running in it is stopped first.
+            stop_timeout_s: how long an orderly stop may take before SIGKILL.
+            is_throwaway: kill the node on leaving instead of stopping it, for data that nobody needs.
+
+        Raises:
+            NodeNotInstalledError: there is no RabbitMQ on this machine.
+            NodeBusyError: a living process owns the folder.
+        """
         installation = find_installation()
         layout = NodeLayout.at(data_dir)
         with _owned(layout):
@@ -78,7 +98,7 @@ class PrivateNode:
             account = Account.for_data(layout.data_dir)
             node = cls(layout=layout, record=record, installation=installation, account=account)
             try:
-                await node._launch(startup_timeout_s=startup_timeout_s)
+                node._launch()
                 yield node
             finally:
                 await (node.kill() if is_throwaway else node.stop(deadline_s=stop_timeout_s))
@@ -136,7 +156,8 @@ class PrivateNode:
     async def restart(self, *, startup_timeout_s: float = _STARTUP_TIMEOUT_S) -> None:
         """Start the node again on the same port and data, after stopping it if it still runs."""
         await self.stop()
-        await self._launch(startup_timeout_s=startup_timeout_s)
+        self._launch()
+        await self.wait_started(startup_timeout_s=startup_timeout_s)
 
     async def control(self, *words: str, stdin: str = "") -> str:
         """Run `rabbitmqctl` on this node and return what it printed; about a second each.
@@ -177,12 +198,19 @@ class PrivateNode:
             raise NodeCommandError(command=words[0], output=output)
         return output
 
-    async def _launch(self, *, startup_timeout_s: float) -> None:
+    def _launch(self) -> None:
         self._layout.prepare(self._record, account=self._account)
         epmd = self._spawn([str(self._installation.epmd)], die_with_parent=signal.SIGKILL)
         server = self._spawn([str(self._installation.server), "-noinput"], die_with_parent=signal.SIGTERM)
         self._record = replace(self._record, server=server, epmd=epmd, owner_pid=os.getpid())
         self._layout.write(self._record)
+
+    async def wait_started(self, *, startup_timeout_s: float = _STARTUP_TIMEOUT_S) -> None:
+        """Wait until the node answers AMQP.
+
+        Raises:
+            NodeStartError: it ended, or did not answer in time.
+        """
         try:
             async with asyncio.timeout(startup_timeout_s):
                 await self._wait_ready()
