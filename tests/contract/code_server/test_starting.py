@@ -184,6 +184,16 @@ async def test_a_connection_that_runs_would_share_is_named(project: Path, tmp_pa
     assert f"127.0.0.1:{port}" in warnings[0]
 
 
+async def test_who_only_sends_single_messages_is_forked(project: Path, tmp_path: Path) -> None:
+    project.write_text(
+        "import socket\nimport dagster as dg\n\nfigures = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "figures.connect(('127.0.0.1', 8125))\n\n\ndef use():\n    pass\n" + _REST
+    )
+    async with supervising(tmp_path, python_file=project) as supervisor:
+        assert await warnings_of(supervisor) == []
+        assert method_of(supervisor) is StartMethod.FORK
+
+
 async def test_a_project_that_can_be_imported_once_at_a_time_is_forked_after_all(project: Path, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

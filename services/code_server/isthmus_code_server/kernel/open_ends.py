@@ -33,6 +33,9 @@ def _open_files() -> list[tuple[int, str]]:
 def _peer_of(fd: int) -> str:
     """Return where a connection leads; empty for what is none, or leads to a process that we started ourselves."""
     with suppress(OSError), socket.socket(fileno=os.dup(fd)) as one:
+        # Single messages, as to a system's log or a collector of figures, get in nobody's way.
+        if one.type == socket.SOCK_DGRAM:
+            return ""
         peer = one.getpeername()
         if one.family in (socket.AF_INET, socket.AF_INET6):
             return f"{peer[0]}:{peer[1]}"

@@ -23,7 +23,7 @@ _LOOK_S = 0.01
 _MAX_STACK_BYTES = 256 * 1024
 _WORD_BYTES = 8
 #: Libraries that everybody's threads go through.
-_RUNTIMES = ("libc.so", "libc-", "ld-linux", "ld-musl", "libpthread", "libstdc++", "libgcc_s", "libm.so", "[vdso]")
+_RUNTIMES = ("libc.so", "libc-", "ld-linux", "ld-musl", "libpthread", "libstdc++", "libgcc_s", "libm.so")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +122,7 @@ def _memory() -> tuple[list[_Region], list[_Region]]:
             start, _, end = place.partition("-")
             region = _Region(int(start, 16), int(end, 16), path[0] if path else "")
             regions.append(region)
-            if "x" in rights and region.path and not _is_runtime(region.path):
+            if "x" in rights and region.path.startswith("/") and not _is_runtime(region.path):
                 code.append(region)
     return regions, code
 
