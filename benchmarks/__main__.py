@@ -11,7 +11,20 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import age, dedicated, head_of_line, job, launch, machine, memory, queue, table, telemetry, throughput
+from benchmarks import (
+    age,
+    dedicated,
+    first_day,
+    head_of_line,
+    job,
+    launch,
+    machine,
+    memory,
+    queue,
+    table,
+    telemetry,
+    throughput,
+)
 from benchmarks.figure import Result
 from benchmarks.option import RUNS, Options
 from benchmarks.stand import Servers, servers
@@ -28,6 +41,7 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "telemetry": telemetry.measure,
     "memory": memory.measure,
     "age": age.measure,
+    "first_day": first_day.measure,
 }
 
 

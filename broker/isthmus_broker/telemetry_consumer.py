@@ -30,7 +30,7 @@ MAX_GROUP_EVENTS: Final = 4_000
 #: What unfolds to more than this, bytes, is decoded beside the event loop, which must not miss its own heartbeats.
 _LARGE_BYTES: Final = 1024**2
 #: How many batches of one agent may be delivered and not yet acknowledged: enough to keep the monitor busy with it alone.
-AGENT_PREFETCH: Final = 100
+AGENT_PREFETCH: Final = 200
 #: How soon it is looked again whether the shard's own queue is empty when nothing comes from it, seconds.
 _LOOK_AGAIN_S: Final = 1.0
 

@@ -19,12 +19,14 @@ from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.identity import Holder
 from isthmus_agent.instance.relay import InstanceRelay
-from isthmus_agent.instructions.dispatch import InstructionDesk, routes
+from isthmus_agent.instructions.dispatch import InstructionDesk
+from isthmus_agent.instructions.routes import routes
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.instructions.waiting import WaitingLaunches
 from isthmus_agent.intake.journal import IntakeJournal
-from isthmus_agent.locations.registry import Listeners, LocationRegistry
+from isthmus_agent.locations.listeners import Listeners
+from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.locations.settings import RegistrySettings
 from isthmus_agent.policy.judge import Policy
 from isthmus_agent.servers.wanted import KeeperTiming

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from isthmus.v1.control_plane_pb2 import RUN_STATE_SUCCEEDED, Run
 from isthmus.v1.instruction_pb2 import CodeSource
+from isthmus_client.errors import InvalidRequestError
 from isthmus_code_server.errors import InstanceUnavailableError, UnsupportedInstanceCallError
 from support.eventually import eventually
 from support.rabbitmq import Rabbit
@@ -120,6 +121,11 @@ def test_an_op_is_answered_as_by_dagsters_own_instance(
     question: str, answers: dict[str, Any], dagsters_answers: dict[str, Any]
 ) -> None:
     assert answers[question] == dagsters_answers[question]
+
+
+def test_a_key_of_dynamic_partitions_that_nobody_added_is_refused(system: System) -> None:
+    with pytest.raises(InvalidRequestError, match="unknown partition of 'tenants' 'acmee'; did you mean 'acme'"):
+        operate(system, lambda operator: operator.launch(LOCATION, "make_tenant", partition_key="acmee"))
 
 
 @pytest.mark.parametrize("isolation", ["shared", "dedicated"])

@@ -1,7 +1,6 @@
 """LaunchRun: starts an attempt, once, however often it is delivered."""
 
 import asyncio
-from dataclasses import dataclass
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
@@ -11,7 +10,6 @@ from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.dedicated.placement import Placement
-from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
 from isthmus_agent.errors import AgentError, DedicatedElsewhereError, FilesError, RunEndedError
@@ -21,6 +19,7 @@ from isthmus_agent.instructions.launch_failure import canceled, draining, failur
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.patience import Patience
 from isthmus_agent.instructions.retry import Retry, after_failure
+from isthmus_agent.instructions.site import Site
 from isthmus_agent.instructions.tools import RunTools
 from isthmus_agent.run_key import RunKey
 from isthmus_agent.servers.held import HeldServer
@@ -58,7 +57,7 @@ class LaunchHandler:
             outcome = canceled()
         return await self._fenced(request, outcome) if isinstance(outcome, Failed) else outcome
 
-    async def _start_in_time(self, request: instruction.RunRequest, *, patience: "Patience") -> Outcome:
+    async def _start_in_time(self, request: instruction.RunRequest, *, patience: Patience) -> Outcome:
         tries = 0
         while True:
             tries += 1
@@ -110,12 +109,12 @@ class LaunchHandler:
             answer.server, answer.is_dedicated = holding.server, holding.is_dedicated
         return Succeeded(answer)
 
-    def _patience(self, request: instruction.RunRequest, envelope: Envelope) -> "Patience":
+    def _patience(self, request: instruction.RunRequest, envelope: Envelope) -> Patience:
         # An import that is under way is waited for to its end: only then it is known whether the location will serve.
         location_wait_s = max(self._tools.location_wait_s, self._tools.registry.load_timeout_s(request.location))
         return Patience.of(envelope, location_wait_s=location_wait_s)
 
-    async def _try(self, request: instruction.RunRequest, *, patience: "Patience") -> Outcome | None:
+    async def _try(self, request: instruction.RunRequest, *, patience: Patience) -> Outcome | None:
         """Try once; None says that another delivery of the same launch was faster, and it is to be looked at anew."""
         tools, key = self._tools, RunKey.of(request.run)
         folder = tools.folder(request.location, key)
@@ -151,7 +150,7 @@ class LaunchHandler:
             return await self._start_on(request, Site(lease.held, lease), holding=holding)
 
     async def _start_on(
-        self, request: instruction.RunRequest, site: "Site", *, holding: Holding | None
+        self, request: instruction.RunRequest, site: Site, *, holding: Holding | None
     ) -> Outcome | None:
         tools, key = self._tools, RunKey.of(request.run)
         folder = tools.folder(request.location, key)
@@ -170,7 +169,7 @@ class LaunchHandler:
             return draining()
         return None
 
-    async def _start(self, request: instruction.RunRequest, *, site: "Site", folder: AttemptFolder) -> Outcome:
+    async def _start(self, request: instruction.RunRequest, *, site: Site, folder: AttemptFolder) -> Outcome:
         key, held = RunKey.of(request.run), site.held
         self._tools.holder.check()
         with held.in_use() as client:
@@ -229,30 +228,6 @@ class LaunchHandler:
                 # Not what can be read back: on a full disk there is a mark without its text.
                 return failed
             return self._recall(key, folder=folder) or failed
-
-
-@dataclass(frozen=True)
-class Site:
-    """The server that an attempt is to start on."""
-
-    held: HeldServer
-    #: Where it is the attempt's own, and was given to it just now.
-    lease: Lease | None = None
-
-    @property
-    def was_standby(self) -> bool:
-        """Whether it was loaded and waiting."""
-        return self.lease is not None and self.lease.was_standby
-
-    def keep(self) -> None:
-        """Note that the attempt may have started on it: nobody else gets it."""
-        if self.lease is not None:
-            self.lease.is_kept = True
-
-    def give_back(self) -> None:
-        """Note that nothing started on it."""
-        if self.lease is not None:
-            self.lease.is_kept = False
 
 
 def request_violations(request: instruction.RunRequest) -> tuple[Violation, ...]:

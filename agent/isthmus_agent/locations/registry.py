@@ -1,18 +1,15 @@
 """All locations of the agent: takes the desired set, keeps it, and knows which server is to be asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus.v1 import instruction_pb2 as instruction
-from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.dedicated.placement import Placement, TagFault, placement_of
-from isthmus_agent.dedicated.pool import PoolState
 from isthmus_agent.dedicated.server import Lease
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.errors import LocationUnavailableError
@@ -20,6 +17,8 @@ from isthmus_agent.hosts.host import Host, Server, ServerExit
 from isthmus_agent.locations.admission import admit
 from isthmus_agent.locations.desired import DesiredFile
 from isthmus_agent.locations.keeper import LocationKeeper
+from isthmus_agent.locations.listeners import Listeners, ServingGeneration
+from isthmus_agent.locations.patience import patience
 from isthmus_agent.locations.settings import RegistrySettings
 from isthmus_agent.policy.judge import judge_run
 from isthmus_agent.policy.verdict import Refused
@@ -35,27 +34,6 @@ _TAIL_BYTES = 8 * 1024
 _END_PATIENCE_S = 30.0
 #: How often it is looked what idle dedicated servers cost, seconds.
 _LOOK_INTERVAL_S = 30.0
-
-
-@dataclass(frozen=True)
-class ServingGeneration:
-    """Which generation of a location answers launches, and how many servers stand by for its runs."""
-
-    location: str
-    generation: int
-    standby: PoolState = field(default_factory=PoolState)
-
-
-@dataclass(frozen=True)
-class Listeners:
-    """Who is told of what happens to locations."""
-
-    #: Of each report on a location, by its name.
-    report: Callable[[str, telemetry.Event], None]
-    #: That another generation of a location serves, or none.
-    on_serving_change: Callable[[], None]
-    #: Of each server that can be called, and of which location it is.
-    attend: Callable[[HeldServer, str], None] = lambda _held, _location: None
 
 
 class LocationRegistry:
@@ -127,7 +105,7 @@ class LocationRegistry:
             LocationUnavailableError: it is not known, could not be loaded, or not in time.
         """
         keeper = self._known(location)
-        async with _patience(keeper, within_s=within_s):
+        async with patience(keeper, within_s=within_s):
             return await keeper.wait_serving()
 
     @asynccontextmanager
@@ -147,7 +125,7 @@ class LocationRegistry:
         """
         clock = asyncio.get_running_loop().time
         keeper, deadline = self._known(location), clock() + within_s
-        async with _patience(keeper, within_s=within_s):
+        async with patience(keeper, within_s=within_s):
             pool = await keeper.wait_pool()
         async with pool.lease(key, limits=limits, within_s=max(0.0, deadline - clock())) as lease:
             yield lease
@@ -160,7 +138,7 @@ class LocationRegistry:
             LocationRefusedError, LocationUnavailableError: as `serving` does.
         """
         keeper = self._known(location)
-        async with _patience(keeper, within_s=within_s):
+        async with patience(keeper, within_s=within_s):
             await keeper.wait_known()
 
     def placement_of(self, request: instruction.RunRequest) -> Placement | tuple[TagFault, ...] | Refused:
@@ -273,14 +251,3 @@ class LocationRegistry:
         await keeper.run()
         # No pause since `run` found nothing wanted and nothing left: nobody can have asked for it again in between.
         del self._keepers[keeper.name]
-
-
-@asynccontextmanager
-async def _patience(keeper: LocationKeeper, *, within_s: float) -> AsyncIterator[None]:
-    """Wait for a location no longer than that; then say why it took so long."""
-    try:
-        async with asyncio.timeout(within_s):
-            yield
-    except TimeoutError:
-        keeper.raise_if_hopeless(has_waited=True)
-        raise

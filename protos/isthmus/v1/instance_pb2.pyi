@@ -77,6 +77,7 @@ class InstanceQuery(google.protobuf.message.Message):
     RUN_TAGS_FIELD_NUMBER: builtins.int
     CHANGE_DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
     ADD_RUN_TAGS_FIELD_NUMBER: builtins.int
+    REPORT_ASSET_EVENT_FIELD_NUMBER: builtins.int
     id: builtins.str
     timeout_s: builtins.float
     """How long the asker waits from when this was sent, seconds."""
@@ -110,6 +111,8 @@ class InstanceQuery(google.protobuf.message.Message):
     def change_dynamic_partitions(self) -> global___ChangeDynamicPartitions: ...
     @property
     def add_run_tags(self) -> global___AddRunTags: ...
+    @property
+    def report_asset_event(self) -> global___ReportAssetEvent: ...
     def __init__(
         self,
         *,
@@ -129,10 +132,11 @@ class InstanceQuery(google.protobuf.message.Message):
         run_tags: global___RunTagsQuery | None = ...,
         change_dynamic_partitions: global___ChangeDynamicPartitions | None = ...,
         add_run_tags: global___AddRunTags | None = ...,
+        report_asset_event: global___ReportAssetEvent | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "latest_events", b"latest_events", "partitions", b"partitions", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "change_dynamic_partitions", "add_run_tags"] | None: ...
+    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "change_dynamic_partitions", "add_run_tags", "report_asset_event"] | None: ...
 
 global___InstanceQuery = InstanceQuery
 
@@ -646,6 +650,25 @@ class AddRunTags(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["run_id", b"run_id", "tags", b"tags"]) -> None: ...
 
 global___AddRunTags = AddRunTags
+
+@typing.final
+class ReportAssetEvent(google.protobuf.message.Message):
+    """An event of an asset that belongs to no run: materialized, observed or checked."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: builtins.int
+    @property
+    def event(self) -> isthmus.v1.telemetry_pb2.Event: ...
+    def __init__(
+        self,
+        *,
+        event: isthmus.v1.telemetry_pb2.Event | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["event", b"event"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["event", b"event"]) -> None: ...
+
+global___ReportAssetEvent = ReportAssetEvent
 
 @typing.final
 class StoredEvents(google.protobuf.message.Message):

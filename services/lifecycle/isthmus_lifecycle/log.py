@@ -7,8 +7,10 @@ imports wherever it is installed, to paint tracebacks for people. That is 4 MiB 
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import TracebackType
 
 #: The descriptor of standard error.
 _STDERR = 2
@@ -62,3 +64,37 @@ def to_stderr() -> None:
         ],
         logger_factory=structlog.WriteLoggerFactory(file=_Unfailing()),  # type: ignore[arg-type] # all that it uses,
     )
+
+
+def take_over() -> None:
+    """Write as lines of the log, too, what libraries log, warnings, and the errors that end a thread or the process.
+
+    For a process whose stderr is read by programs: none of them writes text of its own there.
+    """
+    root = logging.getLogger()
+    root.handlers[:] = [_Bridge()]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _tell_end
+    threading.excepthook = lambda hook: _tell_end(hook.exc_type, hook.exc_value or hook.exc_type(), hook.exc_traceback)
+    sys.unraisablehook = lambda hook: get_logger().warning(
+        "error_ignored", where=str(hook.err_msg or hook.object), problem=f"{hook.exc_type.__name__}: {hook.exc_value}"
+    )
+
+
+class _Bridge(logging.Handler):
+    """Hands a library's record on to our own log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; one whose arguments do not fit its text is written without them."""
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - a library's fault in its own log must not end what it logs about
+            text = str(record.msg)
+        get_logger().log(record.levelno, text.strip(), logger=record.name, exc_info=record.exc_info)
+
+
+def _tell_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    get_logger().error("died_of_an_error", problem=f"{kind.__name__}: {error}", exc_info=(kind, error, trace))

@@ -28,9 +28,10 @@ def run_service(serve: Serve, *, name: str, faults: tuple[type[Exception], ...])
     Args:
         serve: The service.
         name: Its command, for what is said to people.
-        faults: Errors that a person has to mend: they are told without a traceback, and the exit code is 78.
+        faults: Errors that a person has to mend: they are logged without a traceback, and the exit code is 78.
     """
     log.to_stderr()
+    log.take_over()
     found: list[BaseException] = []
     try:
         asyncio.run(_until_signaled(serve, name=name))
@@ -38,7 +39,7 @@ def run_service(serve: Serve, *, name: str, faults: tuple[type[Exception], ...])
         found = leaves(group)
     if found:
         for fault in found:
-            sys.stderr.write(f"{name}: {fault}\n")
+            _log.error("service_cannot_run", service=name, problem=str(fault))
         sys.exit(EXIT_CONFIGURATION)
 
 

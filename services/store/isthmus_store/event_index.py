@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from isthmus.v1.telemetry_pb2 import Event
 from sqlalchemy import ColumnElement, Select, and_, func, select, text
 
 from isthmus_store.column import to_microseconds
+from isthmus_store.fact import fact_of
 from isthmus_store.record.event import Fact, NewEvent
 from isthmus_store.table.event import EVENT_INDEX, EVENTS
 from isthmus_store.table.run import RUNS
@@ -108,6 +110,29 @@ async def add(tx: WriteTransaction, events: Sequence[Indexed]) -> None:
         await tx.connection.exec_driver_sql(_POSTGRESQL_INSERT, columns)
     else:
         await tx.connection.exec_driver_sql(_SQLITE_INSERT, rows)
+
+
+async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at: datetime) -> bool:
+    """Index an event of an asset that belongs to no run, and keep it with the index; False for names that no index takes."""
+    fact = fact_of(event)
+    if fact is None:
+        return False
+    row = {
+        "deployment": deployment,
+        "kind": event.WhichOneof("body"),
+        "asset": fact.asset,
+        "partition": fact.partition,
+        "check_name": fact.check_name,
+        "outcome": fact.outcome,
+        "run_id": "",
+        "position": 0,
+        "occurred_at": at,
+        "job_name": "",
+        "attempt": 0,
+        "body": event.SerializeToString(),
+    }
+    await tx.execute(EVENT_INDEX.insert(), [row])
+    return True
 
 
 async def find(tx: Transaction, query: EventQuery) -> list[IndexedEvent]:

@@ -96,6 +96,27 @@ def test_a_failure_tells_exception_cause_and_what_was_skipped(jobs: Definitions)
     assert end.step_key == "never"
 
 
+@pytest.mark.parametrize(
+    ("asked", "steps_of_it"),
+    [
+        (["outer.add_one+"], ["outer.add_one", "outer.inner.add_one"]),
+        (["*last"], ["one", "outer.add_one", "outer.inner.add_one", "last"]),
+        (["one", "+last"], ["one", "outer.inner.add_one", "last"]),
+    ],
+)
+def test_steps_are_selected_in_dagsters_language(jobs: Definitions, asked: list[str], steps_of_it: list[str]) -> None:
+    whole = execute(jobs, run_request("nested", run_id="whole"))
+    request = run_request("nested", run_id="again")
+    request.step_keys.extend(asked)
+    request.parent_run_id = request.root_run_id = "whole"
+    past = request.past_runs.add(run_id="whole")
+    for event in of_body(whole, "step_output"):
+        past.outputs.add(step_key=event.step_key, output_name=event.step_output.output_name)
+    events = execute(jobs, request)
+    assert events[-1].HasField("run_succeeded")
+    assert steps(events, "step_succeeded") == steps_of_it
+
+
 def test_a_raised_failure_keeps_description_and_metadata(jobs: Definitions) -> None:
     events = execute(jobs, run_request("failing_with_metadata"))
     failure = of_body(events, "step_failed")[0].step_failed.failure

@@ -4,7 +4,7 @@ import pytest
 from isthmus.v1.instance_pb2 import StoredEvent
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_code_server.definitions.dagster.asked.rebuild import entry_of
-from isthmus_code_server.definitions.dagster.executed.translation import translate
+from isthmus_code_server.definitions.dagster.values.translation import translate
 from isthmus_code_server.definitions.port import Definitions
 from support_code_server import execute, run_request
 

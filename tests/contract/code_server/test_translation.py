@@ -5,7 +5,7 @@ import time
 import pytest
 from dagster import DagsterEvent, DagsterEventType
 from dagster._core.events.log import EventLogEntry
-from isthmus_code_server.definitions.dagster.executed.translation import translate
+from isthmus_code_server.definitions.dagster.values.translation import translate
 
 
 def entry(event_type: str, *, message: str = "told") -> EventLogEntry:

@@ -4,7 +4,7 @@ import pytest
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_code_server.definitions.port import Definitions
 from isthmus_code_server.errors import InvalidRequestError
-from support_code_server import run_request
+from support_code_server import execute, run_request
 
 
 def violations(definitions: Definitions, request: RunRequest) -> dict[str, str]:
@@ -74,7 +74,6 @@ def test_faults_of_config_and_selection_are_told_together(assets: Definitions) -
     ("job", "partition"),
     [
         ("letters", "z"),
-        ("letters", ""),
         ("days", "2023-12-31"),
         ("days", "2024-02-01"),
         ("days", "yesterday"),
@@ -82,7 +81,6 @@ def test_faults_of_config_and_selection_are_told_together(assets: Definitions) -
         ("both", "2024-01-01|z"),
         ("both", "a|2024-01-01"),
         ("numbers", "a"),
-        ("customers", ""),
     ],
 )
 def test_a_partition_that_is_not_there_is_refused(assets: Definitions, job: str, partition: str) -> None:
@@ -95,6 +93,13 @@ def test_a_partition_that_is_not_there_is_refused(assets: Definitions, job: str,
 )
 def test_a_partition_that_is_there_is_accepted(assets: Definitions, job: str, partition: str) -> None:
     assert assets.prepare(run_request(job, partition=partition)) is not None
+
+
+def test_partitioned_assets_run_without_a_key_as_far_as_their_code_does_without_one(assets: Definitions) -> None:
+    events = execute(assets, run_request("letters", assets=["by_letter"]))
+    assert events[-1].WhichOneof("body") in ("run_succeeded", "run_failed")
+    if events[-1].HasField("run_failed"):
+        assert "partition" in events[-1].run_failed.failure.message
 
 
 def test_a_partition_may_come_as_a_tag(assets: Definitions) -> None:

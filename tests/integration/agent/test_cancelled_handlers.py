@@ -28,10 +28,10 @@ from isthmus.v1.instruction_pb2 import (
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING, LOG_STREAM_STDOUT, InstructionResult, RunRef
 from isthmus_agent.hosting import host_of
 from isthmus_agent.identity import Holder
-from isthmus_agent.instructions.dispatch import routes
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.outcome import Later, Outcome, Succeeded
 from isthmus_agent.instructions.questions import MOST_OF_ONE_LOCATION
+from isthmus_agent.instructions.routes import routes
 from isthmus_agent.means import Means
 from isthmus_agent.parts import Parts, parts_of
 from isthmus_agent.policy.judge import load_policy

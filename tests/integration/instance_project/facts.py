@@ -63,6 +63,18 @@ def look_around(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op
+def report_without_a_run(context: dg.OpExecutionContext) -> None:
+    reported = dg.AssetKey(["outside", "reported"])
+    for event in (
+        dg.AssetMaterialization(reported, description="told by hand", metadata={"rows": 3}, tags={"by": "hand"}),
+        dg.AssetMaterialization(reported, partition="p"),
+        dg.AssetObservation(reported, metadata={"seen": "twice"}),
+        dg.AssetCheckEvaluation(check_name="is_told", passed=True, asset_key=reported, metadata={"n": 1}),
+    ):
+        context.instance.report_runless_asset_event(event)
+
+
+@dg.op
 def move_in(context: dg.OpExecutionContext) -> None:
     context.instance.add_dynamic_partitions("tenants", ["acme", "zeta", "gone"])
     context.instance.add_dynamic_partitions("tenants", ["acme"])
@@ -122,13 +134,17 @@ def ask_the_unanswerable(context: dg.OpExecutionContext) -> None:
     for name, question in {
         "backfills": context.instance.get_backfills,
         "wipe": lambda: context.instance.wipe_assets([dg.AssetKey("raw")]),
-        "runless": lambda: context.instance.report_runless_asset_event(dg.AssetMaterialization("raw")),
     }.items():
         try:
             said[name] = str(question())
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
             said[name] = f"{type(error).__name__}: {error}"
     Path(context.op_config["path"]).write_text(json.dumps(said))
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def report() -> None:
+    report_without_a_run()
 
 
 @dg.job(executor_def=dg.in_process_executor)
@@ -209,6 +225,7 @@ defs = dg.Definitions(
         dg.define_asset_job("make_tenant", ["tenant_report"], executor_def=in_process),
         dg.define_asset_job("make_gated", ["gated", "after_gate", "after_that"], executor_def=in_process),
         look,
+        report,
         enroll,
         fail,
         inquiry_job,
@@ -229,6 +246,7 @@ HISTORY: list[dict[str, Any]] = [
     {"job_name": "make_daily", "partition_key": "c"},
     {"job_name": "make_daily", "partition_key": "b"},
     {"job_name": "look"},
+    {"job_name": "report"},
     {"job_name": "fail", "run_config": {"ops": {"go_wrong": {"config": {"why": "on purpose"}}}}},
     {"job_name": "enroll"},
     {"job_name": "make_tenant", "partition_key": "acme"},

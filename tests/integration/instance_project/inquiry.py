@@ -13,6 +13,8 @@ from dagster._core.events.log import EventLogEntry
 RAW, REFINED, DAILY = AssetKey("raw"), AssetKey("refined"), AssetKey("daily")
 EXTERNAL = AssetKey(["outside", "thing"])
 NEVER = AssetKey("never_made")
+REPORTED = AssetKey(["outside", "reported"])
+TOLD = AssetCheckKey(REPORTED, "is_told")
 FRESH, BROKEN = AssetCheckKey(RAW, "is_fresh"), AssetCheckKey(REFINED, "is_whole")
 
 _MATERIALIZED = DagsterEventType.ASSET_MATERIALIZATION
@@ -44,6 +46,18 @@ def _told(question: Callable[[DagsterInstance], Any], instance: DagsterInstance)
 
 def latest_materialization(instance: DagsterInstance) -> Any:
     return [entry(instance.get_latest_materialization_event(key)) for key in (RAW, REFINED, EXTERNAL, DAILY, NEVER)]
+
+
+def told_without_a_run(instance: DagsterInstance) -> Any:
+    latest = instance.get_latest_materialization_event(REPORTED)
+    seen = instance.fetch_observations(REPORTED, limit=5).records
+    checks = instance.event_log_storage.get_latest_asset_check_execution_by_key([TOLD])
+    return [
+        [entry(record.event_log_entry) for record in instance.fetch_materializations(REPORTED, limit=5).records],
+        [latest.run_id if latest else None, [entry(record.event_log_entry) for record in seen]],
+        sorted(instance.get_materialized_partitions(REPORTED)),
+        [check(record) for record in checks.values()],
+    ]
 
 
 def latest_code_versions(instance: DagsterInstance) -> Any:
@@ -253,6 +267,7 @@ def dynamic_partitions(instance: DagsterInstance) -> Any:
 
 QUESTIONS: Sequence[Callable[[DagsterInstance], Any]] = (
     latest_materialization,
+    told_without_a_run,
     latest_code_versions,
     latest_data_version,
     input_pointer_names_the_input,

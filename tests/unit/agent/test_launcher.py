@@ -13,7 +13,8 @@ from isthmus_agent.desired.container import Limits
 from isthmus_agent.hosts.host import OnStep, Server, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process.host import ProcessHost
-from isthmus_agent.locations.registry import Listeners, LocationRegistry
+from isthmus_agent.locations.listeners import Listeners
+from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.locations.settings import RegistrySettings
 from isthmus_agent.policy.judge import Policy
 from isthmus_agent.servers.held import HeldServer

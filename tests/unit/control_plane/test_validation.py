@@ -18,7 +18,7 @@ from isthmus.v1.telemetry_pb2 import (
 )
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field, request
-from isthmus_control_plane.validation.definition import Definitions, launch_violations, resolve_job
+from isthmus_control_plane.validation.definition import Definitions, dynamic_keys, launch_violations, resolve_job
 from isthmus_control_plane.validation.suggestion import unknown
 
 
@@ -249,3 +249,26 @@ def test_assets_are_executed_by_the_implicit_job_that_has_them_all() -> None:
         resolve_job(launch(job_name="", asset_selection=[asset("by_day")]), definitions=DEFINITIONS) == "__ASSET_JOB_1"
     )
     assert resolve_job(launch(job_name="nightly"), definitions=DEFINITIONS) == "nightly"
+
+
+def test_the_dynamic_part_of_a_key_is_found_in_every_scheme() -> None:
+    tenants = PartitionsSnapshot(kind="dynamic", dynamic_name="tenants")
+    days = PartitionsSnapshot(kind="time_window")
+    both = PartitionsSnapshot(kind="multi", dimensions={"tenant": tenants, "day": days})
+    keys = [AssetKey(path=[name]) for name in ("plain", "crossed")]
+    snapshot = LocationSnapshot(
+        jobs=[JobSnapshot(name="all", assets=keys), JobSnapshot(name="own", partitions=tenants)],
+        assets=[AssetSnapshot(key=keys[0], partitions=tenants), AssetSnapshot(key=keys[1], partitions=both)],
+    )
+    definitions = Definitions.of(snapshot)
+
+    def found(job: str, key: str, *assets: AssetKey) -> dict[str, str]:
+        launch = api.LaunchRunRequest(job_name=job, partition_key=key, asset_selection=assets)
+        return dynamic_keys(launch, definitions=definitions)
+
+    assert found("own", "acme") == {"tenants": "acme"}
+    assert found("all", "acme", keys[0]) == {"tenants": "acme"}
+    # The parts of a key are in the order of the dimensions' names.
+    assert found("all", "2030-01-31|acme", keys[1]) == {"tenants": "acme"}
+    assert found("all", "") == {}
+    assert found("nobody", "acme") == {}

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Self, TypeVar
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from aiodocker.types import JSONObject
 from pydantic import BaseModel, TypeAdapter
 
 from isthmus_agent.errors import EngineRefusedError, EngineUnavailableError
+from isthmus_agent.hosts.docker.engine_client import CALL_TIMEOUT_S, Call, EngineClient, open_client
 from isthmus_agent.hosts.docker.replies import (
     Container,
     Created,
@@ -26,9 +26,6 @@ from isthmus_agent.hosts.docker.replies import (
     Stats,
 )
 
-#: Longest wait for an answer unless told otherwise, seconds: creating and starting take long on a busy machine.
-CALL_TIMEOUT_S = 120.0
-_CONNECT_TIMEOUT_S = 10.0
 #: Longest silence of a pull, seconds; the engine tells of every layer several times a second.
 _PULL_SILENCE_S = 300.0
 #: How many lines of output are asked for at the most; their length is not bounded.
@@ -42,51 +39,10 @@ _CONNECTION_LOST = 900
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """One call."""
-
-    #: What it is for, as in "the engine refused to …".
-    what: str
-    path: str
-    method: str = "GET"
-    params: JSONObject | None = None
-    data: object = None
-
-
-class _Client(aiodocker.Docker):
-    """aiodocker's client, with a way to what it has no method for."""
-
-    #: Longest wait for an answer, seconds.
-    call_timeout_s: float = CALL_TIMEOUT_S
-
-    async def ask(self, call: _Call) -> object:
-        """Call the engine and return its answer, parsed."""
-        async with asyncio.timeout(self.call_timeout_s):
-            answer: object = await self._query_json(call.path, call.method, params=call.params, data=call.data)
-            return answer
-
-    async def lines(
-        self, call: _Call, *, headers: Mapping[str, str], silence_s: float | None
-    ) -> AsyncGenerator[bytes, None]:
-        """Call the engine and give its answer line by line; first an empty one, when the answer has begun."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=silence_s)
-        async with self._query(
-            call.path, call.method, params=call.params, headers=headers, timeout=timeout
-        ) as response:
-            try:
-                yield b""
-                while line := await response.content.readline():
-                    yield line
-            finally:
-                # Releasing would wait for the end of a stream that has none.
-                response.close()
-
-
 class Engine:
     """A container engine. Errors come out as EngineUnavailableError (try again) or EngineRefusedError (its answer)."""
 
-    def __init__(self, client: _Client, *, url: str) -> None:
+    def __init__(self, client: EngineClient, *, url: str) -> None:
         """Use `open` instead."""
         self._client = client
         self._url = url
@@ -95,44 +51,31 @@ class Engine:
     @asynccontextmanager
     async def open(cls, url: str, *, call_timeout_s: float = CALL_TIMEOUT_S) -> AsyncIterator[Self]:
         """Prepare calls to the engine at a `unix://` or `tcp://` address; nothing is connected before the first."""
-        # The default of 100 connections is less than an agent may need at once; above it, every call would wait.
-        connector: aiohttp.BaseConnector = (
-            aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0)
-            if url.startswith("unix://")
-            else aiohttp.TCPConnector(limit=0)
-        )
-        base = "unix://localhost" if url.startswith("unix://") else url
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
-        client = _Client(url=base, connector=connector, timeout=timeout)
-        client.call_timeout_s = call_timeout_s
-        try:
+        async with open_client(url, call_timeout_s=call_timeout_s) as client:
             yield cls(client, url=url)
-        finally:
-            await client.close()
-            await connector.close()
 
     async def info(self) -> Info:
         """Return what the engine says of itself."""
-        return await self._ask(Info, _Call("tell of itself", "info"))
+        return await self._ask(Info, Call("tell of itself", "info"))
 
     async def create(self, name: str, *, body: JSONObject) -> str:
         """Create a container and return its id."""
-        call = _Call("create a container", "containers/create", "POST", params={"name": name}, data=body)
+        call = Call("create a container", "containers/create", "POST", params={"name": name}, data=body)
         return (await self._ask(Created, call)).id
 
     async def connect_network(self, container: str, *, network: str) -> None:
         """Put a container on one more network."""
         path = f"networks/{quote(network, safe='')}/connect"
-        await self._do(_Call("connect a container to a network", path, "POST", data={"Container": container}))
+        await self._do(Call("connect a container to a network", path, "POST", data={"Container": container}))
 
     async def start(self, container: str) -> None:
         """Start a container; one that runs already is left as it is."""
-        await self._do(_Call("start a container", f"containers/{container}/start", "POST"))
+        await self._do(Call("start a container", f"containers/{container}/start", "POST"))
 
     async def inspect(self, container: str) -> Container | None:
         """Look at a container, by id or name; None when there is none."""
         try:
-            call = _Call("look at a container", f"containers/{quote(container, safe='')}/json")
+            call = Call("look at a container", f"containers/{quote(container, safe='')}/json")
             return await self._ask(Container, call)
         except EngineRefusedError as error:
             if error.status == _NOT_FOUND:
@@ -143,32 +86,32 @@ class Engine:
         """Return all containers that carry these labels, dead ones too."""
         params = {"all": "1", "filters": _filters(labels)}
         with self._errors("list containers"):
-            answer = await self._client.ask(_Call("list containers", "containers/json", params=params))
+            answer = await self._client.ask(Call("list containers", "containers/json", params=params))
             return TypeAdapter(tuple[ListedContainer, ...]).validate_python(answer)
 
     async def kill(self, container: str, *, signal: str) -> None:
         """Send a signal to a container's first process; one that does not run is left alone."""
-        call = _Call("signal a container", f"containers/{container}/kill", "POST", params={"signal": signal})
+        call = Call("signal a container", f"containers/{container}/kill", "POST", params={"signal": signal})
         await self._do(call, unless={_NOT_FOUND, _CONFLICT})
 
     async def remove(self, container: str) -> None:
         """Remove a container with its anonymous volumes, killing it if it runs; one that is gone is fine."""
         path, params = f"containers/{quote(container, safe='')}", {"force": "1", "v": "1"}
         # A conflict says that somebody removes it already.
-        await self._do(_Call("remove a container", path, "DELETE", params=params), unless={_NOT_FOUND, _CONFLICT})
+        await self._do(Call("remove a container", path, "DELETE", params=params), unless={_NOT_FOUND, _CONFLICT})
 
     async def rename(self, container: str, *, name: str) -> None:
         """Give a container another name."""
-        await self._do(_Call("rename a container", f"containers/{container}/rename", "POST", params={"name": name}))
+        await self._do(Call("rename a container", f"containers/{container}/rename", "POST", params={"name": name}))
 
     async def update(self, container: str, *, body: JSONObject) -> None:
         """Change a container's limits while it runs."""
-        await self._do(_Call("update a container", f"containers/{container}/update", "POST", data=body))
+        await self._do(Call("update a container", f"containers/{container}/update", "POST", data=body))
 
     async def stats(self, container: str) -> Stats:
         """Return what a container uses; one sample, so that it does not take a second."""
         params = {"stream": "0", "one-shot": "1"}
-        return await self._ask(Stats, _Call("measure a container", f"containers/{container}/stats", params=params))
+        return await self._ask(Stats, Call("measure a container", f"containers/{container}/stats", params=params))
 
     async def output(self, container: str) -> str:
         """Return the last lines that a container wrote; nothing when there is no container."""
@@ -185,7 +128,7 @@ class Engine:
     async def image(self, reference: str) -> Image | None:
         """Look at an image that the engine has; None when it has not."""
         try:
-            return await self._ask(Image, _Call("look at an image", f"images/{quote(reference, safe='/:@')}/json"))
+            return await self._ask(Image, Call("look at an image", f"images/{quote(reference, safe='/:@')}/json"))
         except EngineRefusedError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -193,21 +136,21 @@ class Engine:
 
     async def remove_image(self, image: str) -> None:
         """Remove an image, unless a container was made from it or it has several names; one that is gone is fine."""
-        await self._do(_Call("remove an image", f"images/{image}", "DELETE"), unless={_NOT_FOUND, _CONFLICT})
+        await self._do(Call("remove an image", f"images/{image}", "DELETE"), unless={_NOT_FOUND, _CONFLICT})
 
     async def volume_labels(self, name: str) -> Mapping[str, str] | None:
         """Return the labels of a volume; None when there is none of that name."""
-        return await self._labels(_Call("look at a volume", f"volumes/{quote(name, safe='')}"))
+        return await self._labels(Call("look at a volume", f"volumes/{quote(name, safe='')}"))
 
     async def network_labels(self, name: str) -> Mapping[str, str] | None:
         """Return the labels of a network; None when there is none of that name."""
-        return await self._labels(_Call("look at a network", f"networks/{quote(name, safe='')}"))
+        return await self._labels(Call("look at a network", f"networks/{quote(name, safe='')}"))
 
     async def create_volume(self, name: str, *, labels: Mapping[str, str]) -> None:
         """Make a volume."""
-        await self._do(_Call("make a volume", "volumes/create", "POST", data={"Name": name, "Labels": dict(labels)}))
+        await self._do(Call("make a volume", "volumes/create", "POST", data={"Name": name, "Labels": dict(labels)}))
 
-    async def _labels(self, call: _Call) -> Mapping[str, str] | None:
+    async def _labels(self, call: Call) -> Mapping[str, str] | None:
         try:
             return (await self._ask(Labelled, call)).labels
         except EngineRefusedError as error:
@@ -221,7 +164,7 @@ class Engine:
         headers = {"X-Registry-Auth": auth_header} if auth_header else {}
         call = f"pull {reference}"
         with self._errors(call):
-            create = _Call(call, "images/create", "POST", params=params)
+            create = Call(call, "images/create", "POST", params=params)
             lines = self._client.lines(create, headers=headers, silence_s=_PULL_SILENCE_S)
             async with aclosing(lines):
                 async for line in lines:
@@ -241,16 +184,16 @@ class Engine:
         filters = _filters(labels, type=("container",), event=actions)
         params = {"filters": filters} if since_s is None else {"filters": filters, "since": f"{since_s:.9f}"}
         with self._errors("tell of events"):
-            lines = self._client.lines(_Call("tell of events", "events", params=params), headers={}, silence_s=None)
+            lines = self._client.lines(Call("tell of events", "events", params=params), headers={}, silence_s=None)
             async with aclosing(lines):
                 async for line in lines:
                     yield EngineEvent.model_validate_json(line) if line else None
 
-    async def _ask(self, reply: type[ReplyT], call: _Call) -> ReplyT:
+    async def _ask(self, reply: type[ReplyT], call: Call) -> ReplyT:
         with self._errors(call.what):
             return reply.model_validate(await self._client.ask(call))
 
-    async def _do(self, call: _Call, *, unless: frozenset[int] | set[int] = frozenset()) -> None:
+    async def _do(self, call: Call, *, unless: frozenset[int] | set[int] = frozenset()) -> None:
         """Call for the effect; the statuses in `unless` say that there is nothing left to do."""
         try:
             with self._errors(call.what):

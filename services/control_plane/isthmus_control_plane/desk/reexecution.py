@@ -98,7 +98,8 @@ def _steps(course: Course, *, parent: Run, request: _Request, is_whole: bool) ->
             [
                 Violation(f"step_keys[{index}]", unknown("step", name=key, known=known))
                 for index, key in enumerate(request.step_keys)
-                if known and key not in known
+                # A selection, as in "clean+", means what the definitions say; its key is one of the parent's.
+                if known and key not in known and key.strip("*+") not in known
             ]
         )
         return list(request.step_keys), {reexecution.STEPS_TAG: ",".join(request.step_keys)}

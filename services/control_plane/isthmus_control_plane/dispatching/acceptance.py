@@ -19,6 +19,7 @@ from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
+from isthmus_control_plane.dispatching.partition_keys import unknown_keys
 from isthmus_control_plane.dispatching.queue import Wait
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError
 from isthmus_control_plane.fleet import world
@@ -123,7 +124,8 @@ class Acceptor:
         built.asset_selection.extend(asked.asset_selection)
         if definitions is not None:
             refuse(launch_violations(asked, definitions=definitions))
-            built.job_name = resolve_job(asked, definitions=definitions)
+            built.job_name = asked.job_name = resolve_job(asked, definitions=definitions)
+            refuse(await unknown_keys(tx, asked, deployment=deployment, definitions=definitions))
         job = definitions.jobs.get(built.job_name) if definitions is not None else None
         lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
         verdict = queue.decide(key, fleet=seen.fleet)

@@ -48,6 +48,7 @@ _LOOKUPS: Final[Mapping[str, tuple[_Look, str]]] = {
 _CHANGES: Final[Mapping[str, _Change]] = {
     "change_dynamic_partitions": change.partitions,
     "add_run_tags": change.run_tags,
+    "report_asset_event": change.asset_event,
 }
 
 #: Queries in hand at a time. So many that those of an agent that floods leave room for the others'.

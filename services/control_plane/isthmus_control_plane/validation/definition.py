@@ -19,6 +19,10 @@ class Partitions:
 
     kind: str
     keys: frozenset[str]
+    #: Of dynamic partitions: what their keys are kept under.
+    dynamic_name: str = ""
+    #: Of several dimensions: each, in the order of its part of a key.
+    dimensions: "tuple[Partitions, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +156,30 @@ def _check_violations(request: api.LaunchRunRequest, *, definitions: Definitions
     return violations
 
 
+def dynamic_keys(request: api.LaunchRunRequest, *, definitions: Definitions) -> dict[str, str]:
+    """Return the keys of dynamic partitions that a request needs, by the names under which such keys are kept."""
+    job = definitions.jobs.get(request.job_name)
+    if job is None or not request.partition_key:
+        return {}
+    found: dict[str, str] = {}
+    for scheme in _schemes(request, job=job, definitions=definitions):
+        parts = request.partition_key.split("|") if scheme.dimensions else [request.partition_key]
+        for part, dimension in zip(parts, scheme.dimensions or (scheme,), strict=False):
+            if dimension.kind == "dynamic" and dimension.dynamic_name:
+                found[dimension.dynamic_name] = part
+    return found
+
+
+def _schemes(request: api.LaunchRunRequest, *, job: Job, definitions: Definitions) -> list[Partitions]:
+    paths = {pick.path for pick in _picks(request)} or job.assets
+    known = [definitions.assets[path].partitions for path in sorted(paths) if path in definitions.assets]
+    return [scheme for scheme in (job.partitions, *known) if scheme is not None]
+
+
 def _partition_violations(request: api.LaunchRunRequest, *, job: Job, definitions: Definitions) -> list[Violation]:
     if not request.partition_key:
         return []
-    paths = {pick.path for pick in _picks(request)} or job.assets
-    known = [definitions.assets[path].partitions for path in paths if path in definitions.assets]
-    schemes = [scheme for scheme in (job.partitions, *known) if scheme is not None]
+    schemes = _schemes(request, job=job, definitions=definitions)
     if not schemes:
         return [Violation("partition_key", f"job {job.name!r} has no partitions: leave the key out")]
     for scheme in schemes:
@@ -188,7 +210,13 @@ def _implicit(definitions: Definitions) -> Iterable[Job]:
 def _partitions(snapshot: telemetry_pb2.PartitionsSnapshot) -> Partitions | None:
     if not snapshot.kind:
         return None
-    return Partitions(kind=snapshot.kind, keys=frozenset(snapshot.keys))
+    dimensions = (_partitions(snapshot.dimensions[name]) for name in sorted(snapshot.dimensions))
+    return Partitions(
+        kind=snapshot.kind,
+        keys=frozenset(snapshot.keys),
+        dynamic_name=snapshot.dynamic_name,
+        dimensions=tuple(dimension for dimension in dimensions if dimension is not None),
+    )
 
 
 def _shown(path: AssetPath) -> str:

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 #: Dagster's modules that look up data versions on their own account, by the last part of their names. They can do without
 #: an answer: an unknown data version is one that they know how to handle.
-_OWN_ACCOUNT = frozenset({"data_version_cache", "asset_check_result"})
+_OWN_ACCOUNT = frozenset({"data_version_cache"})
+#: Dagster's module that looks up what a check has checked. It can do without an answer, but what is not told then is never
+#: told: the answer is waited for as long as user code waits for one.
+_OF_CHECK = frozenset({"asset_check_result"})
 #: Dagster's module that looks at the run itself at its end, and its function that looks at it with each change of state.
 _EXECUTOR = frozenset({"api"})
 _ON_EVENT = frozenset({"handle_new_event"})
@@ -20,6 +23,11 @@ def is_on_own_account() -> bool:
     The storages have one way in for both, so that the callers' names are all that there is to tell them apart.
     """
     return _is_asked_by(modules=_OWN_ACCOUNT)
+
+
+def is_check_asking() -> bool:
+    """Tell whether Dagster looks up what a check has checked: an outage must not fail the run, but may hold it up."""
+    return _is_asked_by(modules=_OF_CHECK)
 
 
 def is_executor_asking() -> bool:

@@ -51,7 +51,10 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         self._partition_key = partition_key
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Hand an entry on; one of another run, or of none, could not be told of."""
+        """Hand an entry on; what happened to an asset outside of runs is told at once, and kept when this returns."""
+        if not event.run_id and event.dagster_event is not None:
+            self._store.report_asset_event(event)
+            return
         if self._sink is None or event.run_id != self._run_id:
             raise UnsupportedInstanceCallError("EventLogStorage.store_event", why="it is no event of the run itself")
         self._sink(event)

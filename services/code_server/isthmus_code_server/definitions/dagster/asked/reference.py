@@ -59,6 +59,9 @@ class _EventsByReference(_OpenedByReference, AskingEventStorage):
     def store_event(self, event: EventLogEntry) -> None:
         """Take notice of what the process logs, which its own output tells; what is to be known elsewhere is refused."""
         told = event.dagster_event
+        if not event.run_id:
+            super().store_event(event)
+            return
         if told is not None and (told.is_asset_observation or told.is_step_materialization or told.is_job_event):
             why = "a process beside the run's reports an event of it"
             raise UnsupportedInstanceCallError("EventLogStorage.store_event", why=why)

@@ -7,17 +7,21 @@ from typing import Any
 from dagster._core.definitions.events import AssetKey
 from dagster._core.event_api import EventLogRecord, EventRecordsFilter
 from dagster._core.events import DagsterEventType
+from dagster._core.events.log import EventLogEntry
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import instance_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.asked.asking import is_on_own_account
+from isthmus_code_server.definitions.dagster.asked.asking import is_check_asking, is_on_own_account
 from isthmus_code_server.definitions.dagster.asked.rebuild import entry_of, kind_of
 from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of
 from isthmus_code_server.definitions.dagster.values.metadata import asset_key as path_of
+from isthmus_code_server.definitions.dagster.values.translation import translate
 from isthmus_code_server.definitions.instance_client import InstanceClient
-from isthmus_code_server.errors import InstanceUnavailableError
+from isthmus_code_server.errors import InstanceUnavailableError, UnsupportedInstanceCallError
 
 _NOTHING = pb.InstanceAnswer()
+#: What may be told of an asset without a run: names of Event's bodies.
+_RUNLESS = frozenset({"asset_materialized", "asset_observed", "asset_check_evaluated"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,11 +206,23 @@ class StoreQuery:
         change = pb.AddRunTags(run_id=run_id, tags=tags)
         self._ask(pb.InstanceQuery(add_run_tags=change), what=f"new tags of run {run_id}")
 
+    def report_asset_event(self, entry: EventLogEntry) -> None:
+        """Tell what happened to an asset outside of runs."""
+        event = translate(entry)
+        kind = event.WhichOneof("body") or ""
+        if kind not in _RUNLESS:
+            why = "without a run it can only be told that an asset was materialized, observed or checked"
+            raise UnsupportedInstanceCallError("EventLogStorage.store_event", why=why)
+        key = key_of(getattr(event, kind).asset)
+        what = f"an event of {key.to_user_string()!r}"
+        self._ask(pb.InstanceQuery(report_asset_event=pb.ReportAssetEvent(event=event)), what=what)
+
     def _ask(self, query: pb.InstanceQuery, *, what: str) -> pb.InstanceAnswer:
-        if not is_on_own_account():
+        is_optional = is_on_own_account()
+        if not is_optional and not is_check_asking():
             return self.client.ask(query, what=what)
         try:
-            return self.client.ask(query, what=what, is_optional=True)
+            return self.client.ask(query, what=what, is_optional=is_optional)
         except InstanceUnavailableError:
             # To Dagster it is then unknown what was there before, which it has a word for: the data version "UNKNOWN".
             return _NOTHING

@@ -14,13 +14,13 @@ from isthmus_code_server.definitions.dagster.executed.planning import planned_ev
 from isthmus_code_server.definitions.dagster.executed.step_channel import unpickled
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 from isthmus_code_server.definitions.dagster.executed.step_worker import StepContext, serve_step
-from isthmus_code_server.definitions.dagster.executed.translation import translate
 from isthmus_code_server.definitions.dagster.values.encodable import encodable
 from isthmus_code_server.definitions.dagster.values.failure import (
     failure_from_exception,
     failure_from_step,
     user_failure,
 )
+from isthmus_code_server.definitions.dagster.values.translation import translate
 from isthmus_code_server.definitions.port import DeathWatch, EventSink, RunPlace, SpawnStep
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dagster._core.execution.plan.plan import ExecutionPlan
 
 PARTITION_TAG = "dagster/partition"
-_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+#: What stands before or after a step's key in a selection: so many levels above or below it.
+_LEVELS = "*+"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def resolve(request: RunRequest, *, jobs: "Mapping[str, JobDefinition]") -> Reso
     subset = None if selection_faults else _subset(job, selection, violations)
     key = request.partition_key or request.tags.get(PARTITION_TAG, "")
     if subset is not None:
-        violations += _partition_violations(subset, key=key, tags=request.tags)
+        violations += _key_violations(subset, partitions_of(subset), key) if key else []
     if subset is None or run_config is None:
         raise InvalidRequestError(violations)
     is_key_good = not any(violation.field == "partition_key" for violation in violations)
@@ -76,7 +77,7 @@ def resolve(request: RunRequest, *, jobs: "Mapping[str, JobDefinition]") -> Reso
         run_config=run_config,
         tags=tags,
         plan=plan,
-        step_keys=tuple(request.step_keys),
+        step_keys=tuple(plan.step_keys_to_execute) if request.step_keys else (),
         parent_run_id=request.parent_run_id,
         root_run_id=request.root_run_id or request.parent_run_id,
     )
@@ -116,20 +117,6 @@ def _subset(job: "JobDefinition", selection: Selection, violations: list[FieldVi
         return None
 
 
-def _partition_violations(job: "JobDefinition", *, key: str, tags: Mapping[str, str]) -> list[FieldViolation]:
-    partitions = partitions_of(job)
-    if key:
-        return _key_violations(job, partitions, key)
-    has_range = all(tag in tags for tag in _RANGE_TAGS)
-    # A job with partitioned config may also run on config that somebody wrote by hand; a partitioned asset cannot be
-    # stored without knowing its partition.
-    is_needed = any(_asset_partitions(job)) and not has_range
-    if not is_needed:
-        return []
-    text = f"Job {job.name!r} materializes partitioned assets: name the partition."
-    return [FieldViolation(field="partition_key", description=text)]
-
-
 def _key_violations(job: "JobDefinition", partitions: list[Any], key: str) -> list[FieldViolation]:
     if not partitions:
         text = f"Job {job.name!r} is not partitioned: leave the partition key out."
@@ -163,6 +150,8 @@ def _plan(
     from dagster._core.execution.api import create_execution_plan
 
     try:
+        if any(key.strip(_LEVELS) != key for key in request.step_keys):
+            request = _with_selected_steps(request, plan=create_execution_plan(job, run_config=run_config))
         return create_execution_plan(
             job,
             run_config=run_config,
@@ -177,6 +166,17 @@ def _plan(
         # A config mapping or a partitioned config that raised: the config is what has to change.
         violations.append(FieldViolation(field=ROOT, description=str(error)))
     return None
+
+
+def _with_selected_steps(request: RunRequest, *, plan: "ExecutionPlan") -> RunRequest:
+    """Return the request with the steps that its selections, as in "clean+", mean by the whole plan."""
+    from dagster._core.selector.subset_selector import parse_step_selection
+
+    selected = parse_step_selection(plan.get_all_step_deps(), list(request.step_keys))
+    named = RunRequest()
+    named.CopyFrom(request)
+    named.step_keys[:] = sorted(selected)
+    return named
 
 
 def _tags(request: RunRequest, job: "JobDefinition", key: str) -> dict[str, str]:
