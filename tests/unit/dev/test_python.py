@@ -37,6 +37,13 @@ def test_what_is_said_comes_before_what_is_active_and_that_before_the_projects(t
     assert find_python("", folder=tmp_path, environment={}).path == own
 
 
+def test_who_activated_the_environment_of_isthmus_chose_nothing_for_the_project(tmp_path: Path) -> None:
+    own, variables = environment_in(tmp_path / "project" / ".venv"), {"VIRTUAL_ENV": sys.prefix}
+    (tmp_path / ".git").mkdir()
+    assert find_python("", folder=tmp_path / "project", environment=variables).path == own
+    assert find_python("", folder=tmp_path, environment=variables).is_ours
+
+
 def test_a_version_means_the_command_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = tmp_path / "python3.99"
     command.symlink_to(sys.executable)

@@ -45,7 +45,9 @@ def find_python(said: str, *, folder: Path, environment: Mapping[str, str] = os.
     """
     if said:
         return Interpreter(_said(said, folder=folder), "--python")
-    if active := environment.get("VIRTUAL_ENV"):
+    active = environment.get("VIRTUAL_ENV")
+    # Who activated the environment of Isthmus wanted the command, and has not chosen for the project.
+    if active and Path(active).resolve() != Path(sys.prefix).resolve():
         return Interpreter(_of_environment(Path(active), origin="VIRTUAL_ENV"), "VIRTUAL_ENV")
     conda = environment.get("CONDA_PREFIX")
     # Conda's base is active in every terminal of many machines, and is nobody's project.
