@@ -35,7 +35,8 @@ _LONGEST_NAME: Final = 1024
 #: The fields whose texts may be cut, by the name of their message.
 CONTENT: Final[Mapping[str, frozenset[str]]] = {
     "Event": frozenset({"message"}),
-    "Failure": frozenset({"error_class", "message", "stack", "description"}),
+    "RunStarted": frozenset({"tags"}),
+    "Failure": frozenset({"error_class", "message", "stack", "description", "label"}),
     "StepInput": frozenset({"type_check_description"}),
     "StepOutput": frozenset({"type_check_description"}),
     "AssetMaterialized": frozenset({"description", "tags"}),

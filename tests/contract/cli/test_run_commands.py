@@ -81,7 +81,7 @@ async def test_launch_sends_config_selection_partition_and_tags(
     assert isinstance(request, LaunchRunRequest)
     assert json.loads(request.run_config_json) == {"ops": {"load": {"config": {"limit": 5, "day": "2030-01-31"}}}}
     assert list(request.op_selection) == ["load", "report"]
-    assert [list(key.path) for key in request.asset_selection] == [["a"], ["b", "c"]]
+    assert list(request.asset_queries) == ["a,b/c"]
     assert dict(request.tags) == {"team": "data", "a": "b=c"}
     assert outcome.document["request"]["run"]["run_id"] == request.run_id == "0f6b3c1e-8c1e-4f43-a4a8-6f4f5f3c9d11"
 
@@ -185,7 +185,7 @@ async def test_show_tells_violations_and_reason(canned: CannedServer, isthmus: I
     outcome = await isthmus("run", "show", "r1")
     assert outcome.code == 0
     assert "FAILED: INVALID_REQUEST" in outcome.out
-    assert "run_config.ops.load: is missing" in outcome.out
+    assert "config ops.load: is missing" in outcome.out
     as_json = await isthmus("run", "show", "r1", "-o", "json")
     assert as_json.document["violations"] == [{"field": "run_config.ops.load", "description": "is missing"}]
     assert (as_json.document["reason"], as_json.document["failure"]) == ("INVALID_REQUEST", None)
