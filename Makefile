@@ -4,6 +4,9 @@
 MAKEFLAGS += --no-print-directory
 .PHONY: help install dist demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
 
+# What is imported is compiled once, not by each of the many processes that a test or a measurement starts.
+export PYTHONDONTWRITEBYTECODE :=
+
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/unit tests/e2e
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
