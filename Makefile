@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 export PYTHONDONTWRITEBYTECODE :=
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
-suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/unit tests/e2e
+suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/projects tests/unit tests/e2e
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
   monitor/test_accounts.py monitor/test_ingest.py monitor/test_shares.py)

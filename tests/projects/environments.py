@@ -34,7 +34,7 @@ def _install(folder: Path, *, lock: Path) -> None:
     python = ("--python", str(folder / "bin/python"))
     _uv("pip", "install", "--quiet", *python, "--require-hashes", "--no-deps", "--requirement", str(lock))
     members = [word for member in _MEMBERS for word in ("--editable", str(ROOT / member))]
-    _uv("pip", "install", "--quiet", *python, "--no-deps", *members)
+    _uv("pip", "install", "--quiet", "--compile-bytecode", *python, "--no-deps", *members)
     (folder / ".ready").touch()
 
 
