@@ -288,7 +288,7 @@ def _settled(event: Event, _now: datetime) -> News:
         instruction_id=_line(body.instruction_id),
         outcome=wire.OUTCOMES.from_wire(body.outcome, otherwise=InstructionOutcome.FAILED),
         reason=_reason(body.reason),
-        message=_why(event),
+        message=_line(event.message) or summary(body.failure),
         failure=_failure(body.failure) if body.HasField("failure") else b"",
         violations=wire.violations_from_wire(body.violations[:MAX_VIOLATIONS]),
         server=_line(body.launch.server),
