@@ -31,7 +31,7 @@ from isthmus_dev.part import Part, Service
 from isthmus_dev.port import HOST
 from isthmus_dev.screen import Screen, failure_lines, loaded_text, ready_lines
 from isthmus_dev.settings import AGENT, DEPLOYMENT, DevSettings
-from isthmus_dev.watch.reloader import Reloader, watched_folders
+from isthmus_dev.watch.reloader import Reloader, WatchedProject, watched_folders
 
 #: How long a launch waits for the code that was saved before it; below what the command line allows a call.
 _RELOAD_WAIT_S = 10.0
@@ -55,6 +55,12 @@ class Stack:
             PartDiedError: A part ended by itself.
             DevError, BrokerError: The start failed. May come within an ExceptionGroup.
         """
+        project = WatchedProject(
+            {target.name: watched_folders(target) for target in self.settings.targets},
+            ignored=[self.settings.folder.path],
+        )
+        # Before the code is loaded: what is saved meanwhile may not be in what was loaded.
+        looking = self.group.create_task(project.look(), name="first look at the project")
         with self.screen.step("broker") as step:
             await self.broker.wait_started()
             step.facts = self.broker.text
@@ -77,24 +83,24 @@ class Stack:
                 follower = Follower(client, screen=self.screen, deployment=DEPLOYMENT)
                 for location in locations:
                     follower.know(location)
-                await until_stopped(self._follow(client, follower), stop)
-            for part in (agent, control_plane, monitor):
-                with self.screen.step(part.name):
-                    await part.finish()
-
-    async def _follow(self, client: ControlPlaneClient, follower: Follower) -> None:
-        """Tell what happens, and load anew what changes."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(follower.run(BrokerSettings(url=self.broker.url)))
-            if self.settings.is_watching:
                 reloader = Reloader(
                     client=client,
                     screen=self.screen,
                     follower=follower,
-                    roots={target.name: watched_folders(target) for target in self.settings.targets},
-                    ignored=[self.settings.folder.path],
+                    project=project,
+                    since=await looking,
                     load_timeout_s=self.settings.load_timeout_s,
                 )
+                await until_stopped(self._follow(follower, reloader), stop)
+            for part in (agent, control_plane, monitor):
+                with self.screen.step(part.name):
+                    await part.finish()
+
+    async def _follow(self, follower: Follower, reloader: Reloader) -> None:
+        """Tell what happens, and load anew what changes."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follower.run(BrokerSettings(url=self.broker.url)))
+            if self.settings.is_watching:
                 group.create_task(reloader.run())
 
     async def _start_control_plane(self) -> tuple[Part, str]:

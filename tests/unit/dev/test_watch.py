@@ -11,7 +11,7 @@ from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_dev.watch.reloader import affected, failure_place, watched_folders
-from isthmus_dev.watch.tree import look
+from isthmus_dev.watch.tree import Tree, look
 from isthmus_dev.watch.watcher import watch
 from support.eventually import patiently
 
@@ -48,11 +48,12 @@ def test_a_file_that_is_written_with_what_it_held_did_not_change(tmp_path: Path)
 
 
 @asynccontextmanager
-async def watching(folder: Path) -> AsyncIterator["asyncio.Queue[set[Path]]"]:
+async def watching(folder: Path, *, since: Tree | None = None) -> AsyncIterator["asyncio.Queue[set[Path]]"]:
+    before = look([folder], ignored=[]) if since is None else since
     found: asyncio.Queue[set[Path]] = asyncio.Queue()
 
     async def collect() -> None:
-        async with aclosing(watch([folder], ignored=[])) as bursts:
+        async with aclosing(watch([folder], ignored=[], since=before)) as bursts:
             async for burst in bursts:
                 found.put_nowait(burst)
 
@@ -60,6 +61,14 @@ async def watching(folder: Path) -> AsyncIterator["asyncio.Queue[set[Path]]"]:
         collecting = group.create_task(collect())
         yield found
         collecting.cancel()
+
+
+async def test_what_was_saved_before_the_watch_began_is_told(tmp_path: Path) -> None:
+    defs = write(tmp_path / "defs.py")
+    before = look([tmp_path], ignored=[])
+    defs.write_text("x = 2\n")
+    async with watching(tmp_path, since=before) as found, patiently(20):
+        assert await found.get() == {defs}
 
 
 async def test_changes_are_told_also_in_folders_that_are_new_and_those_of_data_are_not(tmp_path: Path) -> None:

@@ -20,10 +20,30 @@ from isthmus_lifecycle.boundary import Boundary
 
 from isthmus_dev.follow import Follower
 from isthmus_dev.screen import Screen, loaded_text
+from isthmus_dev.watch.tree import Tree, look
 from isthmus_dev.watch.watcher import watch
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _FOREIGN = re.compile(r"^<|/site-packages/|/lib/python3|/isthmus_code_server/")
+
+
+@dataclass(frozen=True)
+class WatchedProject:
+    """What is watched."""
+
+    #: The folders of each location.
+    roots: Mapping[str, Sequence[Path]]
+    #: Folders that belong to us.
+    ignored: Sequence[Path]
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of all locations, each once."""
+        return sorted({folder for folders in self.roots.values() for folder in folders})
+
+    async def look(self) -> Tree:
+        """Read how its code stands now."""
+        return await asyncio.to_thread(look, self.folders, ignored=self.ignored)
 
 
 @dataclass
@@ -33,20 +53,20 @@ class Reloader:
     client: ControlPlaneClient
     screen: Screen
     follower: Follower
-    roots: Mapping[str, Sequence[Path]]
-    #: Folders that belong to us.
-    ignored: Sequence[Path]
+    project: WatchedProject
+    #: How the project's code stood before it was loaded: what is saved while it loads is a change.
+    since: Tree
     load_timeout_s: float
     _boundary: Boundary = field(default_factory=lambda: Boundary("reload"))
     _under_way: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
 
     async def run(self) -> None:
         """Watch until cancelled. What cannot be watched is said once, and nothing else ends with it."""
-        folders = sorted({folder for folders in self.roots.values() for folder in folders})
+        project = self.project
         async with asyncio.TaskGroup() as group:
             with self._boundary.guard() as fate:
-                async for changed in watch(folders, ignored=self.ignored):
-                    for name in affected(changed, roots=self.roots):
+                async for changed in watch(project.folders, ignored=project.ignored, since=self.since):
+                    for name in affected(changed, roots=project.roots):
                         self._begin(name, group=group)
             if fate.error is not None:
                 self.screen.happened(f"files are not watched any more: {fate.error}; use isthmus location reload")

@@ -17,13 +17,18 @@ _DEBOUNCE_MS = 1500
 _FIRST_LOOK_MS = 1000
 
 
-async def watch(roots: Sequence[Path], *, ignored: Collection[Path]) -> AsyncGenerator[set[Path], None]:
+async def watch(roots: Sequence[Path], *, ignored: Collection[Path], since: Tree) -> AsyncGenerator[set[Path], None]:
     """Yield the files whose content changed, until cancelled.
 
     The system's notices only wake: what changed is found by looking, so that a file which is written with what it held
     already is no change, and none is missed in a folder that is new.
+
+    Args:
+        roots: The folders.
+        ignored: Folders that belong to us.
+        since: An earlier look at them: what changed after it is told first.
     """
-    tree = await asyncio.to_thread(look, roots, ignored=ignored)
+    tree = since
     while True:
         async with aclosing(_notices(tree)) as notices:
             async for _ in notices:
