@@ -1,5 +1,6 @@
 """The servers that every test may ask for. A server that is not installed fails the test: it is never skipped."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from support.docker import built_image
 from support.eventually import PATIENCE
 from support.postgres import Postgres, private_postgres
 from support.rabbitmq import Rabbit, session_rabbitmq
+
+# A shell lets its background jobs ignore Ctrl-C, and so would everything that the tests start and end with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("isthmus", deadline=None)
