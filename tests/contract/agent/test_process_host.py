@@ -156,10 +156,12 @@ async def test_a_kill_while_the_kernel_counts_one_for_memory_is_told_as_such(kit
 
 async def test_a_server_appends_to_its_output_so_that_it_can_cut_it(kit: ProcessKit) -> None:
     async with kit.host() as host:
-        pid = (await kit.note(await host.start(kit.spec())))["pid"]
+        server = await host.start(kit.spec())
+        pid = (await kit.note(server))["pid"]
         for fd in (1, 2):
             facts = dict(line.split(":\t") for line in Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines())
             assert int(facts["flags"], 8) & os.O_APPEND
+        await host.stop(server, grace_s=5)
 
 
 async def test_nothing_but_output_is_left_of_servers_that_ended(kit: ProcessKit) -> None:
