@@ -12,9 +12,9 @@ from support.faulty_engine import FaultyEngine
 pytestmark = pytest.mark.timeout(120)
 
 
-async def test_an_agent_stops_while_its_engine_says_nothing(broker_url: str, tmp_path: Path, short_path: Path) -> None:
+async def test_an_agent_stops_while_its_engine_says_nothing(broker_url: str, short_path: Path) -> None:
     socket = short_path / "engine.sock"
-    async with agent_stand(url=broker_url, folder=tmp_path) as stand, FaultyEngine.at(socket) as engine:
+    async with agent_stand(url=broker_url, folder=short_path) as stand, FaultyEngine.at(socket) as engine:
         engine.fault = lambda kind, _path: "hang" if kind == "GET containers/json" else None
         settings = stand.settings(host="docker", docker_url=f"unix://{socket}")
         stop = asyncio.Event()

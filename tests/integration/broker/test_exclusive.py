@@ -56,6 +56,7 @@ async def test_a_second_consumer_waits_until_the_first_is_gone(settings: BrokerS
             holding.cancel()
         await eventually(lambda: waiting.is_consuming, within=20)
         await InstructionPublisher(publisher).publish(instruction("for the second"))
-        await eventually(lambda: second.ids == ["for the second"], within=10)
+        # The first may have gone before it acknowledged what it handled: that comes again, and before.
+        await eventually(lambda: second.ids[-1:] == ["for the second"], within=10)
         running.cancel()
     assert set(noted.said) == {"refused", "held", "lost"}
