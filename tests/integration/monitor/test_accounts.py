@@ -21,10 +21,10 @@ from yarl import URL
 
 async def account(rabbitmq: Rabbit, broker: BrokerSettings, *, name: str, topic_write: str) -> BrokerSettings:
     """Make an account that may write telemetry under some routing keys alone."""
-    url, password = URL(broker.url), secrets.token_urlsafe(9)
+    # No dash comes first, which would make the password an option of the command.
+    url, password = URL(broker.url), secrets.token_hex(12)
     vhost = url.path[1:]
-    # On standard input: as a word of the command, a password that begins with a dash is read as an option.
-    await rabbitmq.node.control("add_user", name, stdin=password)
+    await rabbitmq.node.control("add_user", name, password)
     await rabbitmq.node.control("set_permissions", "--vhost", vhost, name, "^$", r"^isthmus\.telemetry$", "^$")
     await rabbitmq.node.control("set_topic_permissions", "--vhost", vhost, name, TELEMETRY, topic_write, "^$")
     return replace(broker, url=str(url.with_user(name).with_password(password)))
