@@ -56,7 +56,7 @@ class Stack:
             DevError, BrokerError: The start failed. May come within an ExceptionGroup.
         """
         project = WatchedProject(
-            {target.name: watched_folders(target) for target in self.settings.targets},
+            {target.name: watched_folders(target) for target in self.settings.targets if self.settings.is_watching},
             ignored=[self.settings.folder.path],
         )
         # Before the code is loaded: what is saved meanwhile may not be in what was loaded.

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from isthmus_lifecycle.lent import LENT_PATH_VARIABLE, RUN_WITH_LENT_PATH
+
 from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.process.environment import passed_on
@@ -16,15 +18,8 @@ from isthmus_agent.hosts.server_config import CONFIG_FILE, config_text
 
 #: What a code server is, after the interpreter. Without -P, whoever chooses the working directory would choose its modules.
 CODE_SERVER_COMMAND = ("-P", "-m", "isthmus_code_server.main", "serve")
-#: Runs a module as -m does, with what is lent on the path.
-_WITH_LENT_PATH = (
-    "import os, runpy, sys; sys.path += os.environ['ISTHMUS_LENT_PATH'].split(os.pathsep);"
-    " runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
-)
-#: The same for an interpreter that is lent the code server: what is lent comes last, so that nothing of its own is hidden.
-LENT_CODE_SERVER_COMMAND = ("-P", "-c", _WITH_LENT_PATH, "isthmus_code_server.main", "serve")
-#: Names the folders that are lent; the code server reads it for the interpreters that it starts itself.
-LENT_PATH_VARIABLE = "ISTHMUS_LENT_PATH"
+#: The same for an interpreter that is lent the code server.
+LENT_CODE_SERVER_COMMAND = ("-P", "-c", RUN_WITH_LENT_PATH, "isthmus_code_server.main", "serve")
 #: What Python says of a module that it does not have, where that is ours.
 _WITHOUT_US = re.compile(r"^(?P<python>\S+): .*No module named '?isthmus_code_server\b", re.MULTILINE)
 OUTPUT_FILE = "output.log"
