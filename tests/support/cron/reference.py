@@ -33,10 +33,11 @@ def dagster_times(form: tuple[str, ...], zone: str, *, begin: datetime = BEGIN) 
 def main() -> None:
     """Write the file."""
     import dagster
+    from dagster._time import get_timezone
     from dagster._utils import schedules
 
     def has_minutes(name: str) -> bool:
-        offset = PRESENT.astimezone(schedules.get_timezone(name)).utcoffset()
+        offset = PRESENT.astimezone(get_timezone(name)).utcoffset()
         return offset is not None and offset.total_seconds() % 3600 != 0
 
     # Dagster asks for the offset of the moment at which it runs.

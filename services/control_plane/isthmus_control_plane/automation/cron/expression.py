@@ -143,7 +143,7 @@ def parse(expression: str) -> Cron:
     )
     if weekday.nth and weekday.values:
         raise CronError(expression, field=_WEEKDAY.name, problem="mixes days of every week with days of the month")
-    if cron.months == {_FEBRUARY} and not cron.is_last_day and cron.days and cron.days <= {30, 31}:
+    if cron.months == frozenset({_FEBRUARY}) and not cron.is_last_day and cron.days and cron.days <= {30, 31}:
         raise CronError(expression, field=_DAY.name, problem="is one that February does not have")
     return cron
 
