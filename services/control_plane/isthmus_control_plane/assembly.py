@@ -8,6 +8,9 @@ from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
+from isthmus_control_plane.automation.applying import Applier
+from isthmus_control_plane.automation.evaluating import Evaluator
+from isthmus_control_plane.automation.scheduler import Scheduler
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
@@ -27,9 +30,9 @@ from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
-from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
-from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
+from isthmus_control_plane.retention.sweeper import Sweeper
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Parts:
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    scheduler: Scheduler
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -70,7 +74,19 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
     )
-    leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
+    leadership = Leadership(
+        core.database,
+        name=LEASE,
+        duration_s=core.settings.lease_duration_s,
+        on_taken=core.hub.schedules.ring,
+    )
+    scheduler = Scheduler(
+        core,
+        leadership=leadership,
+        evaluator=Evaluator(core, questions=questions, memory=memory, leadership=leadership),
+        applier=Applier(leadership=leadership, acceptor=acceptor),
+        memory=memory,
+    )
     return Parts(
         core=core,
         api=ControlPlaneService(desks),
@@ -84,5 +100,6 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         queries=QueryAnswerer(core, publisher=publisher),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
+        scheduler=scheduler,
         is_declared=asyncio.Event(),
     )
