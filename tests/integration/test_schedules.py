@@ -3,22 +3,28 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
-from integration.control_plane_stand import SNAPSHOT, Stand, control_plane
+from integration.control_plane_stand import SNAPSHOT, Stand, control_plane, violations_of
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2 as pb
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_control_plane import clock
+from isthmus_control_plane.automation.timetable import fingerprint
+from isthmus_control_plane.validation.definition import Definitions
 from isthmus_store import dynamic_partitions, instigators, ticks
-from isthmus_store.record.automation import InstigatorKey, Tick
-from isthmus_store.state import InstigatorKind, InstigatorStatus, LocationPhase, TickStatus
+from isthmus_store.record.automation import Instigator, InstigatorKey, Tick
+from isthmus_store.state import InstigatorKind, LocationPhase, TickStatus
 from support.eventually import eventually
 
 Result = pb.InstructionResult
 Answer = Callable[[Instruction], Result | None]
+KEY = InstigatorKey("default", "sales", InstigatorKind.SCHEDULE, "often")
+REF = api.AutomationRef(name="often")
 NOON = datetime(2030, 5, 17, 12, 0, tzinfo=UTC)
 
 
@@ -45,7 +51,12 @@ def snapshot(*crons: str, **fields: Any) -> pb.LocationSnapshot:
     """What a location defines that has a schedule."""
     defined = pb.LocationSnapshot()
     defined.CopyFrom(SNAPSHOT)
-    values = {"name": "often", "job_name": "nightly", "timezone": "UTC", "is_running_by_default": True} | fields
+    values: dict[str, Any] = {
+        "name": "often",
+        "job_name": "nightly",
+        "timezone": "UTC",
+        "is_running_by_default": True,
+    } | fields
     defined.schedules.append(pb.ScheduleSnapshot(cron_schedules=crons, **values))
     return defined
 
@@ -83,18 +94,22 @@ async def standing(
         async with control_plane(broker_url, database_url) as stand:
             stand.snapshot = defined
             await stand.serve()
-            await defines(stand)
+            await eventually(partial(known, stand), within=10)
             yield stand, time
 
 
-async def defines(stand: Stand) -> None:
-    """Wait until the schedule is known."""
+async def known(stand: Stand) -> Instigator | None:
+    """The schedule as it stands, once the leader knows it as it is defined now."""
+    async with stand.database.read() as tx:
+        found = await instigators.get(tx, KEY)
+    definition = fingerprint(Definitions.of(stand.snapshot).schedules["often"])
+    return found if found is not None and found.definition == definition else None
 
-    async def is_known() -> bool:
-        async with stand.database.read() as tx:
-            return bool(await instigators.all_of(tx))
 
-    await eventually(is_known, within=10)
+async def deploy(stand: Stand, defined: pb.LocationSnapshot) -> None:
+    stand.snapshot = defined
+    await stand.report()
+    await eventually(partial(known, stand), within=10)
 
 
 async def ended(stand: Stand, *, count: int = 1) -> list[Tick]:
@@ -102,8 +117,9 @@ async def ended(stand: Stand, *, count: int = 1) -> list[Tick]:
 
     async def look() -> list[Tick]:
         async with stand.database.read() as tx:
-            (known,) = await instigators.all_of(tx)
-            found = [it for it in await ticks.page(tx, known.id, limit=100) if it.status is not TickStatus.STARTED]
+            it = await instigators.get(tx, KEY)
+            found = await ticks.page(tx, it.id, limit=100) if it is not None else []
+        found = [it for it in found if it.status is not TickStatus.STARTED]
         return found[::-1] if len(found) >= count else []
 
     return await eventually(look, within=20)
@@ -180,9 +196,9 @@ async def test_latest_of_missed_times_is_made_up_for_or_as_many_as_are_wanted(
 ) -> None:
     script = Script(wants(skip_reason="seen"))
     defined = snapshot("0 * * * *", tags=tags)
-    async with standing(broker_url, sqlite_url, at=NOON + timedelta(minutes=1), defined=defined) as (
-        stand,
-        time,
+    async with (
+        standing(broker_url, sqlite_url, at=NOON + timedelta(minutes=1), defined=defined) as (stand, time),
+        stand.answering(script),
     ):
         time.set(NOON + timedelta(hours=9, minutes=1))
         found = await ended(stand, count=made_up)
@@ -203,8 +219,7 @@ async def test_changed_times_count_from_the_change(broker_url: str, sqlite_url: 
         ),
         stand.answering(script),
     ):
-        stand.snapshot = snapshot("15 * * * *", timezone="Asia/Kolkata")
-        await stand.report()
+        await deploy(stand, snapshot("15 * * * *", timezone="Asia/Kolkata"))
         time.set(NOON + timedelta(minutes=44, seconds=58))
         (tick,) = await ended(stand)
         # A quarter past by Kolkata's clocks is a quarter to by UTC.
@@ -250,24 +265,59 @@ async def test_failure_of_user_code_is_the_ticks(broker_url: str, sqlite_url: st
         assert pb.Failure.FromString(tick.failure) == failure
 
 
-async def test_decision_to_stop_holds_over_a_deploy(broker_url: str, sqlite_url: str) -> None:
+async def test_decision_to_stop_holds_over_a_deploy(broker_url: str, database_url: str) -> None:
     script = Script(wants(skip_reason="seen"))
-    key = InstigatorKey("default", "sales", InstigatorKind.SCHEDULE, "often")
     async with (
-        standing(broker_url, sqlite_url, at=NOON - timedelta(minutes=30), defined=snapshot("0 * * * *")) as (
+        standing(broker_url, database_url, at=NOON - timedelta(minutes=30), defined=snapshot("0 * * * *")) as (
             stand,
             time,
         ),
         stand.answering(script),
     ):
-        async with stand.database.write() as tx:
-            await instigators.decide(tx, key, InstigatorStatus.STOPPED, by="ada", at=time())
-        stand.snapshot = snapshot("5 * * * *")
-        await stand.report()
+        wanted = api.DecideAutomationRequest(automation=REF, requested_by="ada")
+        stopped = await stand.stub.StopAutomation(wanted)
+        assert (stopped.is_running, stopped.is_decided, stopped.decided_by) == (False, True, "ada")
+        await deploy(stand, snapshot("5 * * * *"))
         time.set(NOON + timedelta(minutes=6))
-        async with stand.database.write() as tx:
-            await instigators.decide(tx, key, InstigatorStatus.RUNNING, by="ada", at=time())
-        stand.snapshot = snapshot("7 * * * *")
-        await stand.report()
+        assert not (await stand.stub.GetAutomation(REF)).is_running
+        started = await stand.stub.StartAutomation(wanted)
+        assert (started.is_running, clock.moment(started.next_at)) == (True, NOON + timedelta(minutes=65))
+        await deploy(stand, snapshot("7 * * * *", is_running_by_default=False))
         time.set(NOON + timedelta(minutes=7))
+        # What was due while it was stopped is never made up for.
         assert [tick.at for tick in await ended(stand)] == [NOON + timedelta(minutes=7)]
+
+
+async def test_schedule_is_looked_at_ahead_and_tried_out_without_effect(broker_url: str, sqlite_url: str) -> None:
+    new = pb.DynamicPartitionsChange(name="files", added=["a"])
+    script = Script(wants(pb.RequestedRun(run_key="k"), partitions=[new]))
+    defined = snapshot("0 * * * *", "30 12 * * *", is_running_by_default=False, description="Often.")
+    async with (
+        standing(broker_url, sqlite_url, at=NOON + timedelta(minutes=1), defined=defined) as (stand, _),
+        stand.answering(script),
+    ):
+        (listed,) = (await stand.stub.ListAutomations(api.ListAutomationsRequest())).automations
+        assert (listed.name, listed.is_running, listed.description) == ("often", False, "Often.")
+        assert not listed.HasField("next_at")
+        preview = await stand.stub.PreviewTicks(api.PreviewTicksRequest(automation=REF, count=3))
+        assert [clock.moment(it) for it in preview.times] == [NOON + timedelta(minutes=it) for it in (30, 60, 120)]
+        tested = await stand.stub.TestTick(api.TestTickRequest(automation=REF))
+        assert (clock.moment(tested.at), tested.status) == (NOON + timedelta(minutes=30), api.TICK_STATUS_SUCCESS)
+        assert [run.job_name for run in tested.runs] == ["nightly"]
+        assert list(tested.changes.partitions) == [new]
+        assert tested.evaluation.log_lines[0].message == "looked"
+        assert not (await stand.stub.ListTicks(api.ListTicksRequest(automation=REF))).ticks
+        assert not (await stand.stub.ListRuns(api.ListRunsQuery())).runs
+
+
+async def test_unknown_schedule_is_refused_with_names_that_are_near(broker_url: str, sqlite_url: str) -> None:
+    async with standing(broker_url, sqlite_url, at=NOON, defined=snapshot("bad cron")) as (stand, _):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stand.stub.GetAutomation(api.AutomationRef(name="oftn"))
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        assert "did you mean 'often'?" in str(refused.value.details())
+        with pytest.raises(grpc.aio.AioRpcError) as missing:
+            await stand.stub.ListTicks(api.ListTicksRequest(page_size=1000))
+        assert set(violations_of(missing.value)) == {"automation.name", "page_size"}
+        # What is wrong with its expression is told where somebody looks.
+        assert "fields are 2" in (await stand.stub.GetAutomation(REF)).problem

@@ -16,6 +16,7 @@ from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
@@ -63,8 +64,23 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     dispatcher = OutboxDispatcher(core, publisher=publisher)
     memory, waits = SyncMemory(), Waits()
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
+    leadership = Leadership(
+        core.database,
+        name=LEASE,
+        duration_s=core.settings.lease_duration_s,
+        on_taken=core.hub.schedules.ring,
+    )
+    evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
+    notices = NoticePublisher(publisher)
+    scheduler = Scheduler(
+        core,
+        leadership=leadership,
+        evaluator=evaluator,
+        applier=Applier(leadership=leadership, acceptor=acceptor),
+        memory=memory,
+    )
     desks = Desks(
-        agents=AgentDesk(core, memory=memory, notices=NoticePublisher(publisher)),
+        agents=AgentDesk(core, memory=memory, notices=notices),
         locations=LocationDesk(core, memory=memory),
         runs=RunDesk(core, acceptor=acceptor, waits=waits),
         watch=WatchDesk(core, waits=waits),
@@ -73,19 +89,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
-    )
-    leadership = Leadership(
-        core.database,
-        name=LEASE,
-        duration_s=core.settings.lease_duration_s,
-        on_taken=core.hub.schedules.ring,
-    )
-    scheduler = Scheduler(
-        core,
-        leadership=leadership,
-        evaluator=Evaluator(core, questions=questions, memory=memory, leadership=leadership),
-        applier=Applier(leadership=leadership, acceptor=acceptor),
-        memory=memory,
+        automations=AutomationDesk(core, evaluator=evaluator, memory=memory, notices=notices),
     )
     return Parts(
         core=core,

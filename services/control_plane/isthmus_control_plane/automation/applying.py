@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
@@ -16,10 +17,12 @@ from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.automation.effects import Effects, failed
-from isthmus_control_plane.dispatching.acceptance import Acceptor, Written
+from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch, Written
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
 
 log = get_logger(__name__)
 
@@ -119,7 +122,26 @@ class Applier:
             place = {"deployment": location.deployment, "name": change.name}
             await dynamic_partitions.add(tx, change.added, **place, at=at)
             await dynamic_partitions.remove(tx, change.deleted, **place)
+        for launch in effects.launches:
+            refuse(rules.launch_run(_as_launch(launch)))
         return [await self._acceptor.write(tx, launch, at=at) for launch in effects.launches]
+
+
+def _as_launch(launch: Launch) -> api.LaunchRunRequest:
+    """Return a launch as a caller of the API would have asked for it: it is judged by the same rules."""
+    request = launch.request
+    return api.LaunchRunRequest(
+        deployment=launch.deployment,
+        run_id=request.run.run_id,
+        location=request.location,
+        job_name=request.job_name,
+        run_config_json=request.run_config_json,
+        op_selection=request.op_selection,
+        asset_selection=request.asset_selection,
+        check_selection=request.check_selection,
+        partition_key=request.partition_key,
+        tags=request.tags,
+    )
 
 
 def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) -> TickEnd:

@@ -18,6 +18,7 @@ from isthmus.v1.telemetry_pb2 import (
 )
 from isthmus_store.record.automation import Tick
 from isthmus_store.state import TickStatus
+from isthmus_store.wire import storable
 
 from isthmus_control_plane.dispatching.acceptance import Launch
 from isthmus_control_plane.key import LocationKey
@@ -82,7 +83,7 @@ def of_schedule_result(result: InstructionResult, *, origin: Origin) -> Effects:
         status=TickStatus.SUCCESS if answer.runs else TickStatus.SKIPPED,
         launches=tuple(launch_of(run, origin=origin) for run in answer.runs),
         partitions=tuple(answer.changes.partitions),
-        skip_reason=answer.skip_reason,
+        skip_reason=storable(answer.skip_reason),
         evaluation=evaluation,
     )
 
@@ -94,7 +95,7 @@ def failed(failure: Failure) -> Effects:
 
 def skipped(reason: str) -> Effects:
     """Return what a tick comes to that was not evaluated, or wants nothing."""
-    return Effects(status=TickStatus.SKIPPED, skip_reason=reason)
+    return Effects(status=TickStatus.SKIPPED, skip_reason=storable(reason))
 
 
 def fault_of(requested: Sequence[RequestedRun]) -> str:

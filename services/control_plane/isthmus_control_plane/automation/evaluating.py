@@ -71,7 +71,7 @@ class Evaluator:
             with self._core.hub.location(asked.location) as wake:
                 try:
                     async with room:
-                        found = await self._ask(asked)
+                        found = await self.ask(asked)
                 except AnswerTimeoutError as error:
                     if tries >= MOST_TRIES:
                         message = f"{error} The evaluation was tried {tries} times."
@@ -83,8 +83,12 @@ class Evaluator:
                     return found
                 await wake.wait(at_most_s=backoff.next_wait_s())
 
-    async def _ask(self, asked: Asked) -> Effects | None:
-        """Ask once; None when nobody can answer now."""
+    async def ask(self, asked: Asked) -> Effects | None:
+        """Ask once; None when nobody can answer now.
+
+        Raises:
+            AnswerTimeoutError: No answer came in time.
+        """
         respondent = await self._respondent(asked.location)
         if respondent is None:
             return None
@@ -115,6 +119,7 @@ class Evaluator:
             seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
         verdict = queue.decide(key, fleet=seen.fleet)
         if isinstance(verdict, queue.Wait):
+            log.info("evaluation_postponed", location=key.name, problem=verdict.reason)
             return None
         agent = seen.agents[verdict.agent]
         return Respondent(AgentKey(agent.deployment, agent.name), agent.broker_user)
