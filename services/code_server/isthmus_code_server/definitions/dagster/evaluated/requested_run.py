@@ -5,7 +5,7 @@ from typing import Any
 
 from isthmus.v1 import telemetry_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.values.metadata import asset_key
+from isthmus_code_server.definitions.dagster.values.metadata import asset_key, check_key
 
 
 def requested_run(request: Any, *, job_name: str, framework: str, asset_graph: Any) -> pb.RequestedRun:
@@ -31,11 +31,6 @@ def requested_run(request: Any, *, job_name: str, framework: str, asset_graph: A
     run.check_selection.extend(check_key(key) for key in request.asset_check_keys or ())
     run.is_stale_assets_only = request.stale_assets_only
     return run
-
-
-def check_key(key: Any) -> pb.AssetCheckKey:
-    """Translate a check's key."""
-    return pb.AssetCheckKey(asset=asset_key(key.asset_key), check_name=key.name)
 
 
 def asset_graph_subset(subset: Any, *, framework: str, asset_graph: Any) -> pb.AssetGraphSubset:
