@@ -44,7 +44,7 @@ from isthmus.v1.control_plane_pb2 import (
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneStub
 from isthmus.v1.instruction_pb2 import LogCursor
 
-from isthmus_client.channel import CHANNEL_OPTIONS
+from isthmus_client.channel import channel_options
 from isthmus_client.discovery import find_token
 from isthmus_client.errors import UnavailableError
 from isthmus_client.resume import is_ended, resumed
@@ -81,7 +81,7 @@ class ControlPlaneClient:
         self._callee, self._metadata = _credentials(address, token=token)
         self._deployment = deployment
         self._connect_timeout_s = connect_timeout_s
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=channel_options(address))
         self._stub = cast("ControlPlaneAsyncStub", ControlPlaneStub(self._channel))
 
     def __repr__(self) -> str:

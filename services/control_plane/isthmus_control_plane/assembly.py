@@ -13,6 +13,7 @@ from isthmus_control_plane.automation.evaluating import Evaluator
 from isthmus_control_plane.automation.scheduler import Scheduler
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
+from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
@@ -47,6 +48,7 @@ class Parts:
     fleet: FleetReconciler
     dequeuer: Dequeuer
     expirer: Expirer
+    inheritance: Inheritance
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
@@ -99,6 +101,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         fleet=FleetReconciler(core, memory=memory),
         dequeuer=Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits),
         expirer=Expirer(core, publisher=publisher),
+        inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
         queries=QueryAnswerer(core, publisher=publisher),

@@ -63,7 +63,7 @@ class Evaluator:
         """
         backoff, tries = Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S), asked.tick.attempts
         room = self._room.setdefault(asked.location, asyncio.Semaphore(self._core.settings.ticks_at_once))
-        while True:
+        while True:  # pauses: for an answer that does not come in its time, or until the location may have one
             if not self._leadership.is_held:
                 raise LeaseLostError(name="tick", number=self._leadership.number)
             if not is_wanted():
