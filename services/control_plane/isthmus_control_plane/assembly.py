@@ -67,20 +67,12 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits = SyncMemory(), Waits()
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     leadership = Leadership(
-        core.database,
-        name=LEASE,
-        duration_s=core.settings.lease_duration_s,
-        on_taken=core.hub.schedules.ring,
+        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules.ring
     )
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
+    applier = Applier(leadership=leadership, acceptor=acceptor)
+    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     notices = NoticePublisher(publisher)
-    scheduler = Scheduler(
-        core,
-        leadership=leadership,
-        evaluator=evaluator,
-        applier=Applier(leadership=leadership, acceptor=acceptor),
-        memory=memory,
-    )
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=notices),
         locations=LocationDesk(core, memory=memory),

@@ -14,6 +14,11 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make the tables."""
+    _make_instigators()
+    _make_ticks()
+
+
+def _make_instigators() -> None:
     op.create_table(
         "instigators",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
@@ -36,6 +41,9 @@ def upgrade() -> None:
             "deployment", "location", "kind", "name", name="uq_instigators_deployment_location_kind_name"
         ),
     )
+
+
+def _make_ticks() -> None:
     op.create_table(
         "ticks",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
