@@ -6,7 +6,7 @@ from isthmus_cli.commands.run_group import app
 __all__ = ["app", "run_end", "run_launch", "run_look"]
 
 #: What is used most comes first in the help.
-_ORDER = ("launch", "watch", "list", "show", "logs", "cancel", "rerun", "delete", "validate")
+_ORDER = ("launch", "watch", "list", "show", "why", "logs", "cancel", "rerun", "delete", "validate")
 
 app.commands = {name: app.commands[name] for name in _ORDER}
 app.alias("terminate", of="cancel")
