@@ -10,6 +10,7 @@ from isthmus_broker.publisher import Publisher
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
+from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
@@ -46,6 +47,7 @@ class Parts:
     fleet: FleetReconciler
     dequeuer: Dequeuer
     expirer: Expirer
+    inheritance: Inheritance
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
@@ -85,6 +87,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         fleet=FleetReconciler(core, memory=memory),
         dequeuer=dequeuer,
         expirer=Expirer(core, publisher=publisher),
+        inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
         queries=QueryAnswerer(core, publisher=publisher),

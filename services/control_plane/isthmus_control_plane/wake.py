@@ -42,6 +42,8 @@ class WakeHub:
         self.outbox = Wake()
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
         self.expiry = Wake()
+        #: The same: an agent that took over is let speak for a while.
+        self.takeover = Wake()
         #: Set when the loops are to end once they are through with what they are at.
         self.stopping = asyncio.Event()
         self._is_closed = False
@@ -52,6 +54,7 @@ class WakeHub:
         self.fleet_changed()
         self.outbox.ring()
         self.expiry.ring()
+        self.takeover.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:

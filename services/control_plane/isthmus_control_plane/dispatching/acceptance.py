@@ -133,7 +133,12 @@ class Acceptor:
             built.job_name = asked.job_name = resolve_job(asked, definitions=definitions)
             refuse(await unknown_keys(tx, asked, deployment=deployment, definitions=definitions))
         job = definitions.jobs.get(built.job_name) if definitions is not None else None
-        lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
+        holding = seen.fleet.holdings.get(key)
+        lifetime = launch_lifetime(
+            seen.locations[key].settings,
+            agent=seen.agents.get(holding.agent) if holding is not None else None,
+            launch_timeout_s=self._core.settings.launch_timeout_s,
+        )
         verdict = queue.decide(key, fleet=seen.fleet)
         tags = job.tags if job is not None else {}
         pools = pools_of(built, definitions=definitions) if definitions is not None else None
