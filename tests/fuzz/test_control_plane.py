@@ -63,11 +63,7 @@ def steer(message: Any, random: Random) -> None:
     is_destructive = type(message).__name__ in {"RemoveAgentRequest", "RemoveLocationRequest", "DrainAgentRequest"}
     if "deployment" in fields:
         message.deployment = "" if random.random() < 0.95 else message.deployment
-    for name in ("run_id", "parent_run_id"):
-        if name in fields and random.random() < 0.9:
-            setattr(message, name, random.choice(RUNS))
-    if isinstance(message, api.DeleteRunRequest):
-        message.run_id = random.choice(DELETABLE)
+    _name_run(message, random)
     if "location" in fields and random.random() < 0.9:
         message.location = "sales"
     if "name" in fields and (is_destructive or random.random() < 0.9):
@@ -79,6 +75,14 @@ def steer(message: Any, random: Random) -> None:
         for other in ("op_selection", "asset_selection", "check_selection", "run_config_json", "tags"):
             if other in fields and random.random() < 0.7:
                 message.ClearField(other)
+
+
+def _name_run(message: Any, random: Random) -> None:
+    for name in ("run_id", "parent_run_id"):
+        if name in message.DESCRIPTOR.fields_by_name and random.random() < 0.9:
+            setattr(message, name, random.choice(RUNS))
+    if isinstance(message, api.DeleteRunRequest):
+        message.run_id = random.choice(DELETABLE)
 
 
 class Calls:
@@ -187,7 +191,7 @@ async def test_hostile_callers_agents_and_notices_get_what_is_declared(
         async with Publisher(stand.broker) as publisher, odd_agent(stand, hostile, publisher):
             await publisher.wait_connected()
             for _ in range(4):
-                made = []
+                made: list[Any] = []
                 for _ in range(messages // 80):
                     method = random.choice(SERVICE.methods)
                     message = hostile.message(GetMessageClass(method.input_type))

@@ -2014,10 +2014,16 @@ class AgentHeartbeat(google.protobuf.message.Message):
     DESIRED_REVISION_FIELD_NUMBER: builtins.int
     ACTIVE_RUNS_FIELD_NUMBER: builtins.int
     LOCATIONS_FIELD_NUMBER: builtins.int
+    FOLDER_ID_FIELD_NUMBER: builtins.int
+    LOAD_TIMEOUT_S_FIELD_NUMBER: builtins.int
     version: builtins.str
     is_draining: builtins.bool
     desired_revision: builtins.int
     """The revision of the desired locations that the agent works towards."""
+    folder_id: builtins.str
+    """The folder that remembers what the agent has taken from its queue. Another one means that this memory is lost."""
+    load_timeout_s: builtins.float
+    """How long an import may take where the location does not say so, seconds."""
     @property
     def started_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
@@ -2035,9 +2041,11 @@ class AgentHeartbeat(google.protobuf.message.Message):
         desired_revision: builtins.int = ...,
         active_runs: collections.abc.Iterable[global___RunRef] | None = ...,
         locations: collections.abc.Iterable[global___ServingLocation] | None = ...,
+        folder_id: builtins.str = ...,
+        load_timeout_s: builtins.float = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["started_at", b"started_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["active_runs", b"active_runs", "desired_revision", b"desired_revision", "is_draining", b"is_draining", "locations", b"locations", "started_at", b"started_at", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["active_runs", b"active_runs", "desired_revision", b"desired_revision", "folder_id", b"folder_id", "is_draining", b"is_draining", "load_timeout_s", b"load_timeout_s", "locations", b"locations", "started_at", b"started_at", "version", b"version"]) -> None: ...
 
 global___AgentHeartbeat = AgentHeartbeat
 
