@@ -36,7 +36,7 @@ class WakeHub:
         self._sleepers: dict[str, set[Wake]] = {}
         #: Rung when agents or locations changed: locations may have to move, and agents to be told.
         self.fleet = Wake()
-        #: Rung when runs may leave the queue: because of the same, or since some were queued.
+        #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
@@ -95,10 +95,17 @@ class WakeHub:
             self._ring(topic)
         if notice.agents or notice.locations:
             self.fleet_changed()
+        elif notice.freed:
+            self.queue.ring()
 
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
+
+    def run_ended(self, run_id: str) -> None:
+        """Tell of a run that this process ended: others may leave the queue."""
+        self.run_changed(run_id)
+        self.queue.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""

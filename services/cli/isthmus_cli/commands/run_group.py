@@ -8,6 +8,7 @@ _MODULES = {
     "watch": "look",
     "list": "list",
     "show": "look",
+    "why": "look",
     "logs": "logs",
     "cancel": "end",
     "rerun": "launch",

@@ -87,3 +87,29 @@ async def _show(options: OneRunOptions) -> int:
     else:
         print_lines(run_lines(run, paint=Paint.of()))
     return 0
+
+
+@command(
+    app,
+    "why",
+    options=OneRunOptions,
+    examples=("isthmus run why latest",),
+)
+def why(options: OneRunOptions) -> None:
+    """Tell why a run waits, and who has what it waits for; of one that began, where its time went."""
+    run_to_end(_why(options))
+
+
+async def _why(options: OneRunOptions) -> int:
+    from isthmus_cli.run_name import id_of
+    from isthmus_cli.view.output import print_document, print_lines
+    from isthmus_cli.view.paint import Paint
+    from isthmus_cli.view.queue import explanation_lines
+
+    async with connected(options) as client:
+        explanation = await client.explain_run(await id_of(client, options.run))
+    if options.is_json:
+        print_document(explanation)
+    else:
+        print_lines(explanation_lines(explanation, paint=Paint.of()))
+    return 0
