@@ -212,6 +212,14 @@ class TelemetryConsumer:
         found = await self._consumer.look(queue)
         return None if found is None else found.messages + self._rota.waiting(queue)
 
+    async def is_behind(self, deployment: str, agent: str) -> bool:
+        """Tell whether something that an agent said waits here, delivered or not, to be taken."""
+        queue = agent_telemetry_queue(deployment, agent)
+        if queue not in self._followed or self._rota.waiting(queue):
+            return queue in self._followed
+        found = await self._consumer.look(queue)
+        return found is not None and found.messages > 0
+
     # ---------------------------------------------------------------------------------------------- what they bring
 
     async def groups(self) -> AsyncIterator[BatchGroup]:

@@ -16,6 +16,7 @@ from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 from isthmus_monitor.announcement import Announcer
 from isthmus_monitor.delivery import AlertDesk
 from isthmus_monitor.ingest import Ingest
+from isthmus_monitor.news import AgentKey
 from isthmus_monitor.roster import Roster
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_monitor.vigil import Vigil
@@ -77,7 +78,17 @@ def _start(
     started: asyncio.Event | None,
 ) -> None:
     alert_desk = AlertDesk(database, webhooks=settings.webhooks)
-    vigil = Vigil(database, patience=settings.patience, alert_desk=alert_desk, shards=settings.shards)
+    readers: list[_Reader] = []
+
+    async def is_behind(agent: AgentKey) -> bool:
+        for reader in readers:
+            if await reader.consumer.is_behind(*agent):
+                return True
+        return False
+
+    vigil = Vigil(
+        database, patience=settings.patience, alert_desk=alert_desk, shards=settings.shards, is_behind=is_behind
+    )
     announcer = Announcer(NoticePublisher(publisher))
     ingest = Ingest(
         database,
@@ -86,7 +97,9 @@ def _start(
         alert_desk=alert_desk,
         notices=announcer,
     )
-    readers = [_Reader.of(shard, settings=settings, database=database, vigil=vigil) for shard in range(settings.shards)]
+    readers += [
+        _Reader.of(shard, settings=settings, database=database, vigil=vigil) for shard in range(settings.shards)
+    ]
     for reader in readers:
         shard = reader.consumer.shard
         group.create_task(reader.consumer.run(), name=f"consume shard {shard}")

@@ -33,6 +33,15 @@ _STANDSTILL_S: Final = 5.0
 #: Seconds between two comparisons with what other monitors know.
 _COMPARE_EVERY_S: Final = 30.0
 
+#: Tells whether an agent's words wait to be read.
+IsBehind = Callable[[AgentKey], Awaitable[bool]]
+
+
+async def never_behind(_: AgentKey) -> bool:
+    """Say of every agent that all it said is read."""
+    return False
+
+
 _EXPECTED = frozenset({AgentState.ONLINE, AgentState.DRAINING, AgentState.LOST})
 
 
@@ -49,12 +58,14 @@ class Vigil:
         patience: Patience,
         alert_desk: AlertDesk,
         shards: int = 1,
+        is_behind: IsBehind = never_behind,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._patience = patience
         self._alert_desk = alert_desk
+        self._is_behind = is_behind
         self._monotonic = monotonic
         self._clock = clock
         self._leases = LeaseTable(patience)
@@ -148,6 +159,7 @@ class Vigil:
             return Notice()
         if now - self._compared_at >= _COMPARE_EVERY_S:
             await self._compare()
+        await self._hear_those_behind(now=now)
         expired = {expiry: await self._end(expiry) for expiry in self._leases.expired(now=now)}
         ended = {expiry: run_id for expiry, run_id in expired.items() if run_id}
         lost = [agent for agent in self._leases.silent(now=now) if await self._end_waiting(agent)]
@@ -158,6 +170,13 @@ class Vigil:
             agents=frozenset("/".join(agent) for agent in lost),
             freed=frozenset(expiry.agent[0] for expiry in ended),
         )
+
+    async def _hear_those_behind(self, *, now: float) -> None:
+        """Count as heard whose words wait: a sign of life stands behind all else that its agent says."""
+        for agent in self._leases.silent(now=now):
+            with self._heard.guard(deployment=agent[0], agent=agent[1]):
+                if await self._is_behind(agent):
+                    self._leases.hear(agent, now=now)
 
     async def _compare(self) -> None:
         """Tell other monitors what was vouched for here, and learn what they saw begin."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from aiormq.exceptions import ChannelNotFoundEntity
-from integration.monitor.world import CODE_SERVER, OWN_QUEUE, World, event, life, monitor, now
+from integration.monitor.world import AGENT, CODE_SERVER, OWN_QUEUE, World, event, life, monitor, now
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, Source
 from isthmus_broker.link import connect
@@ -20,10 +20,11 @@ from isthmus_broker.topology import (
     monitor_queue,
     remove_agent,
 )
-from isthmus_store import agents
+from isthmus_monitor.alert import AGENT_LOST
+from isthmus_store import agents, alerts
 from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.run import Run
-from isthmus_store.state import RunState
+from isthmus_store.state import AgentState, RunState
 from support.eventually import eventually
 
 #: So many events the one that floods has sent before the other says a word.
@@ -42,11 +43,11 @@ def log_lines(run: Run, numbers: Sequence[int]) -> list[Event]:
     return [event(run, number, log_message=wire.LogMessage(level=20)) for number in numbers]
 
 
-async def flood(world: World, run: Run) -> None:
+async def flood(world: World, run: Run, *, count: int = FLOOD) -> None:
     async with Publisher(world.broker) as publisher:
         await publisher.wait_connected()
         telemetry = TelemetryPublisher(publisher, source=CODE_SERVER)
-        for first in range(1, FLOOD, BATCH):
+        for first in range(1, count, BATCH):
             await telemetry.publish(TelemetryKind.RUN, log_lines(run, range(first, first + BATCH)))
 
 
@@ -61,6 +62,24 @@ async def test_a_run_beside_a_flood_is_stored_long_before_the_flood_is(world: Wo
         stored = (await world.run(loud)).last_position
         assert stored < FLOOD / 2, f"{stored} events of the flood were stored before"
         assert (await world.run(quiet)).last_position == 20
+
+
+async def test_an_agent_is_not_lost_behind_its_own_flood(world: World) -> None:
+    loud = await world.dispatched()
+    beat = Event(agent_heartbeat=wire.AgentHeartbeat(version="0.1.0"))
+    async with monitor(world.settings()):
+        await world.publish(beat, kind=TelemetryKind.HEARTBEAT, source=AGENT)
+        await eventually(lambda: _is_in(world, AgentState.ONLINE), within=10)
+    await flood(world, loud, count=FLOOD // 4)
+    await world.publish(beat, kind=TelemetryKind.HEARTBEAT, source=AGENT)
+    async with monitor(world.settings(agent_lost_after_s=2.0)):
+        await eventually(lambda: _has_stored(world, loud, FLOOD // 4), within=60)
+    async with world.database.read() as tx:
+        assert AGENT_LOST not in {alert.kind for alert in await alerts.recent(tx, deployment="prod")}
+
+
+async def _is_in(world: World, state: AgentState) -> bool:
+    return (await world.agent()).state is state
 
 
 async def _has_stored(world: World, run: Run, count: int) -> bool:

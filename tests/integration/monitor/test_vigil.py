@@ -42,6 +42,8 @@ class Watch:
     database: Database
     time: Time
     vigil: Vigil
+    #: Agents of which more waits at the broker than is read.
+    behind: set[tuple[str, str]]
 
     async def run(self, *, is_accepted: bool = True) -> Run:
         at = self.time.now()
@@ -99,11 +101,23 @@ async def watch(database_url: str) -> AsyncIterator[Watch]:
     async with Database.open(database_url) as database:
         await database.migrate()
         desk = AlertDesk(database, webhooks=(), clock=time.now)
-        vigil = Vigil(database, patience=Patience(), alert_desk=desk, monotonic=time.monotonic, clock=time.now)
+        behind: set[tuple[str, str]] = set()
+
+        async def is_behind(agent: tuple[str, str]) -> bool:
+            return agent in behind
+
+        vigil = Vigil(
+            database,
+            patience=Patience(),
+            alert_desk=desk,
+            is_behind=is_behind,
+            monotonic=time.monotonic,
+            clock=time.now,
+        )
         async with database.write() as tx:
             new = NewAgent(deployment="prod", name="lab", pool="default", broker_user="", created_at=time.now())
             await agents.insert(tx, new)
-        watch = Watch(database, time, vigil)
+        watch = Watch(database, time, vigil, behind)
         await watch.heard()
         yield watch
 
@@ -113,7 +127,8 @@ async def test_leases_of_a_restarted_monitor_start_anew_and_end_the_lost(watch: 
     await watch.vigil.load()
     watch.vigil.hear_again()
     assert await watch.passes(29, is_beating=True, vouching=alive) == Notice()
-    assert await watch.passes(6, is_beating=True, vouching=alive) == Notice(runs=frozenset({lost.run_id}))
+    told = await watch.passes(6, is_beating=True, vouching=alive)
+    assert told == Notice(runs=frozenset({lost.run_id}), freed=frozenset({"prod"}))
     assert await watch.passes(60, is_beating=True, vouching=alive) == Notice()
     assert await watch.state(lost) == (RunState.FAILED, RunReason.WORKER_LOST)
     assert (await watch.state(alive))[0] is RunState.STARTING
@@ -140,7 +155,7 @@ async def test_a_silent_agent_is_called_lost_once_and_its_run_given_up_after_a_q
     assert await watch.passes(31) == Notice(agents=frozenset({"prod/lab"}))
     assert await watch.agent_state() is AgentState.LOST
     assert await watch.passes(860) == Notice()
-    assert await watch.passes(20) == Notice(runs=frozenset({run.run_id}))
+    assert await watch.passes(20) == Notice(runs=frozenset({run.run_id}), freed=frozenset({"prod"}))
     assert await watch.state(run) == (RunState.FAILED, RunReason.AGENT_LOST)
 
 
@@ -238,4 +253,21 @@ async def test_a_run_that_is_vouched_for_at_another_monitor_is_not_given_up(watc
     assert (await watch.state(run))[0] is RunState.STARTING
     assert (await watch.passes(860)).runs == set()
     assert (await watch.passes(100)).runs == {run.run_id}
+    assert await watch.state(run) == (RunState.FAILED, RunReason.AGENT_LOST)
+
+
+async def test_an_agent_whose_words_wait_is_not_silent(watch: Watch) -> None:
+    run = await watch.run()
+    await watch.vigil.load()
+    watch.vigil.hear_again()
+    watch.behind.add(LAB)
+    assert not await watch.passes(2_000)
+    assert await watch.agent_state() is AgentState.ONLINE
+    assert await watch.state(run) == (run.state, run.reason)
+    # All of it is read, and nothing more comes.
+    watch.behind.clear()
+    await watch.passes(60)
+    assert await watch.agent_state() is AgentState.LOST
+    assert await watch.state(run) == (run.state, run.reason)
+    await watch.passes(900)
     assert await watch.state(run) == (RunState.FAILED, RunReason.AGENT_LOST)
