@@ -20,7 +20,7 @@ class FrameKind(IntEnum):
     #: Carries one file descriptor: the child's end of its own channel.
     FORK = 2
     # Zygote to supervisor.
-    #: A StartChoice: how children come about, and why. Sent before LOADED, and once more if another way has to be taken.
+    #: A StartChoice: how children come about, and why. Sent before LOADED.
     START = 10
     #: A DescribeResponse: the snapshot, or why there is none.
     LOADED = 11

@@ -107,6 +107,7 @@ class Reloader:
             self.screen.happened(f"{paint.red('not reloaded')} {name}: {text}; the code before goes on serving")
         else:
             self.screen.happened(f"reloaded {name} in {took}: {loaded_text(location)}")
+            self.screen.warn(location)
 
 
 def affected(changed: Iterable[Path], *, roots: Mapping[str, Sequence[Path]]) -> list[str]:
