@@ -124,6 +124,66 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_telemetry__pb2.LogChunk.FromString,
                 )
+        self.ExplainRun = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ExplainRun',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ExplainRunRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.RunExplanation.FromString,
+                )
+        self.GetQueue = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetQueue',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.GetQueueRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Queue.FromString,
+                )
+        self.SetQueueSettings = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/SetQueueSettings',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.SetQueueSettingsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.QueueSettingsRevision.FromString,
+                )
+        self.Pause = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/Pause',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.PauseRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PausedThing.FromString,
+                )
+        self.Resume = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/Resume',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.FromString,
+                )
+        self.ListAutomations = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAutomations',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsResponse.FromString,
+                )
+        self.GetAutomation = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetAutomation',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.AutomationRef.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+                )
+        self.StartAutomation = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/StartAutomation',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+                )
+        self.StopAutomation = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/StopAutomation',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+                )
+        self.ListTicks = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListTicks',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksPage.FromString,
+                )
+        self.PreviewTicks = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/PreviewTicks',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksResponse.FromString,
+                )
+        self.TestTick = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/TestTick',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TestedTick.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -282,6 +342,91 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRun(self, request, context):
+        """Why a run waits, whatever needs a person first, and where the time of one that has left the queue went.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQueue(self, request, context):
+        """The deployment's queue: how many wait, since when, for what, and what is limited and taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetQueueSettings(self, request, context):
+        """Replaces the limits of the deployment's queue; runs that wait are judged by the new ones at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pause(self, request, context):
+        """Keeps runs in the queue until Resume. Idempotent: what is paused already stays paused by whoever did it first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resume(self, request, context):
+        """NOT_FOUND when it is not paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAutomations(self, request, context):
+        """The schedules and sensors of the deployment, with their newest ticks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAutomation(self, request, context):
+        """One schedule or sensor. NOT_FOUND says which names are near.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartAutomation(self, request, context):
+        """Lets it run from now on, whatever the code's default is and becomes. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopAutomation(self, request, context):
+        """Lets it rest until it is started. A tick that is being evaluated is skipped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTicks(self, request, context):
+        """Its ticks, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewTicks(self, request, context):
+        """The times at which a schedule is due next, whether it runs or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestTick(self, request, context):
+        """Evaluates it and tells what came of it; nothing is written and nothing started. UNAVAILABLE when no agent serves the
+        location.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -389,6 +534,66 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.StreamLogs,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_telemetry__pb2.LogChunk.SerializeToString,
+            ),
+            'ExplainRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRun,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ExplainRunRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.RunExplanation.SerializeToString,
+            ),
+            'GetQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQueue,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.GetQueueRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Queue.SerializeToString,
+            ),
+            'SetQueueSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQueueSettings,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.SetQueueSettingsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.QueueSettingsRevision.SerializeToString,
+            ),
+            'Pause': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pause,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PauseRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.PausedThing.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.SerializeToString,
+            ),
+            'ListAutomations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAutomations,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsResponse.SerializeToString,
+            ),
+            'GetAutomation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAutomation,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AutomationRef.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
+            ),
+            'StartAutomation': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartAutomation,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
+            ),
+            'StopAutomation': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopAutomation,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
+            ),
+            'ListTicks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTicks,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksPage.SerializeToString,
+            ),
+            'PreviewTicks': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewTicks,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksResponse.SerializeToString,
+            ),
+            'TestTick': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestTick,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.TestedTick.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -758,5 +963,209 @@ class ControlPlane(object):
         return grpc.experimental.unary_stream(request, target, '/isthmus.v1.ControlPlane/StreamLogs',
             isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.SerializeToString,
             isthmus_dot_v1_dot_telemetry__pb2.LogChunk.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ExplainRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ExplainRun',
+            isthmus_dot_v1_dot_control__plane__pb2.ExplainRunRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.RunExplanation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetQueue',
+            isthmus_dot_v1_dot_control__plane__pb2.GetQueueRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Queue.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetQueueSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/SetQueueSettings',
+            isthmus_dot_v1_dot_control__plane__pb2.SetQueueSettingsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.QueueSettingsRevision.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Pause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/Pause',
+            isthmus_dot_v1_dot_control__plane__pb2.PauseRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.PausedThing.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/Resume',
+            isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAutomations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAutomations',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetAutomation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetAutomation',
+            isthmus_dot_v1_dot_control__plane__pb2.AutomationRef.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def StartAutomation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/StartAutomation',
+            isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def StopAutomation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/StopAutomation',
+            isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListTicks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListTicks',
+            isthmus_dot_v1_dot_control__plane__pb2.ListTicksRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListTicksPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PreviewTicks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/PreviewTicks',
+            isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def TestTick(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/TestTick',
+            isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.TestedTick.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

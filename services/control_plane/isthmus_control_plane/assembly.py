@@ -8,28 +8,36 @@ from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
+from isthmus_control_plane.automation.applying import Applier
+from isthmus_control_plane.automation.evaluating import Evaluator
+from isthmus_control_plane.automation.scheduler import Scheduler
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
+from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
+from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
+from isthmus_control_plane.desk.queue import QueueDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
+from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
-from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
-from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
+from isthmus_control_plane.retention.sweeper import Sweeper
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,13 @@ class Parts:
     fleet: FleetReconciler
     dequeuer: Dequeuer
     expirer: Expirer
+    inheritance: Inheritance
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    scheduler: Scheduler
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -57,10 +67,18 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     instructions = InstructionPublisher(publisher)
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
     dispatcher = OutboxDispatcher(core, publisher=publisher)
-    memory, waits = SyncMemory(), Waits()
+    memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
+    dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
+    leadership = Leadership(
+        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules.ring
+    )
+    evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
+    applier = Applier(leadership=leadership, acceptor=acceptor)
+    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    notices = NoticePublisher(publisher)
     desks = Desks(
-        agents=AgentDesk(core, memory=memory, notices=NoticePublisher(publisher)),
+        agents=AgentDesk(core, memory=memory, notices=notices),
         locations=LocationDesk(core, memory=memory),
         runs=RunDesk(core, acceptor=acceptor, waits=waits),
         watch=WatchDesk(core, waits=waits),
@@ -69,20 +87,24 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
+        automations=AutomationDesk(core, evaluator=evaluator, memory=memory, notices=notices),
+        queue=QueueDesk(core, memory=memory, needs=needs, pulse=dequeuer.pulse),
+        explanation=ExplanationDesk(core, memory=memory, needs=needs),
     )
-    leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
     return Parts(
         core=core,
         api=ControlPlaneService(desks),
         questions=questions,
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
-        dequeuer=Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits),
+        dequeuer=dequeuer,
         expirer=Expirer(core, publisher=publisher),
+        inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
         queries=QueryAnswerer(core, publisher=publisher),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
+        scheduler=scheduler,
         is_declared=asyncio.Event(),
     )

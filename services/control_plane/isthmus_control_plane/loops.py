@@ -31,12 +31,14 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     steps = {
         "fleet": partial(_turn, parts.core, step=parts.fleet.step, wake=hub.fleet, name="fleet"),
         "queue": partial(_turn, parts.core, step=parts.dequeuer.step, wake=hub.queue, name="queue"),
+        "takeover": partial(_turn, parts.core, step=parts.inheritance.step, wake=hub.takeover, name="takeover"),
         "expiry": partial(_turn, parts.core, step=parts.expirer.step, wake=hub.expiry, name="expiry"),
     }
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(keep_going_until(stopping, step=step, name=name)) for name, step in steps.items()]
         loops.append(tasks.create_task(parts.leadership.run(stopping), name="leadership"))
         loops.append(tasks.create_task(parts.sweeper.run(), name="retention"))
+        loops.append(tasks.create_task(parts.scheduler.run(), name="schedules"))
         loops.append(tasks.create_task(_with_broker(parts), name="broker"))
         yield
         hub.stop()

@@ -47,8 +47,8 @@ class ControlPlaneSettings(BaseSettings):
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
     #: Watches and log streams that one connection may hold open at once.
     max_streams_per_connection: int = Field(default=500, ge=1, le=100_000)
-    #: An agent that takes a launch later than this does nothing and says so. A location that may take longer to load has a
-    #: minute more than that.
+    #: An agent that takes a launch later than this does nothing and says so. At the least it is two minutes more than the
+    #: location's load time-out, or its agent's: a launch waits for an import for as long as that may take.
     launch_timeout_s: float = Field(default=300.0, gt=0)
     #: How long after its deadline a command without a result is given up. Telemetry of a started run has this long to
     #: arrive once the broker is back.
@@ -81,8 +81,16 @@ class ControlPlaneSettings(BaseSettings):
     keep_generations: int = Field(default=50, ge=0)
     #: Snapshots of definitions after no location refers to them any more.
     keep_snapshots_days: float = Field(default=7.0, ge=0, le=_MOST_DAYS)
-    #: How long nobody removes anything after the control plane that did so died.
-    lease_duration_s: float = Field(default=30.0, ge=1, le=3600)
+    #: Ticks of schedules and sensors that asked for runs, or failed.
+    keep_ticks_days: float = Field(default=90.0, ge=0, le=_MOST_DAYS)
+    #: Ticks that were skipped.
+    keep_skipped_ticks_days: float = Field(default=7.0, ge=0, le=_MOST_DAYS)
+    #: How long a schedule's evaluation may take. One that takes longer is tried again, three times in all.
+    tick_deadline_s: float = Field(default=60.0, gt=0, le=3600)
+    #: How many evaluations of one location are under way at once.
+    ticks_at_once: int = Field(default=16, ge=1, le=150)
+    #: How long nobody begins ticks or removes what is old after the control plane that did so died.
+    lease_duration_s: float = Field(default=6.0, ge=1, le=3600)
     #: How long calls in hand may take at shutdown.
     drain_timeout_s: float = Field(default=5.0, ge=0)
 

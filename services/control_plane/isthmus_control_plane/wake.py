@@ -36,12 +36,17 @@ class WakeHub:
         self._sleepers: dict[str, set[Wake]] = {}
         #: Rung when agents or locations changed: locations may have to move, and agents to be told.
         self.fleet = Wake()
-        #: Rung when runs may leave the queue: because of the same, or since some were queued.
+        #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
+        #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
+        self.schedules = Wake()
+        self.schedule_changes = 0
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
         self.expiry = Wake()
+        #: The same: an agent that took over is let speak for a while.
+        self.takeover = Wake()
         #: Set when the loops are to end once they are through with what they are at.
         self.stopping = asyncio.Event()
         self._is_closed = False
@@ -52,6 +57,8 @@ class WakeHub:
         self.fleet_changed()
         self.outbox.ring()
         self.expiry.ring()
+        self.schedules.ring()
+        self.takeover.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -92,10 +99,17 @@ class WakeHub:
             self._ring(topic)
         if notice.agents or notice.locations:
             self.fleet_changed()
+        elif notice.freed:
+            self.queue.ring()
 
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
+
+    def run_ended(self, run_id: str) -> None:
+        """Tell of a run that this process ended: others may leave the queue."""
+        self.run_changed(run_id)
+        self.queue.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""
@@ -110,6 +124,12 @@ class WakeHub:
         """Tell that locations may have to move, and runs may have to leave the queue."""
         self.fleet.ring()
         self.queue.ring()
+        self.schedules_changed()
+
+    def schedules_changed(self) -> None:
+        """Tell that others run, or the same at other times."""
+        self.schedule_changes += 1
+        self.schedules.ring()
 
     def _ring(self, topic: str) -> None:
         for wake in self._sleepers.get(topic, ()):
