@@ -48,6 +48,15 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run of a launch."""
+
+    run: Run
+    #: What it is tagged with; None for a run that was there before, whose tags may have changed since.
+    tags: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """A launch that was judged: what to write."""
 
@@ -57,8 +66,8 @@ class _Plan:
     verdict: queue.Verdict
     #: How long after its dispatch its launch expires.
     lifetime: timedelta
-    #: What its job is tagged with.
-    job_tags: Mapping[str, str]
+    #: What the run is tagged with: its job's tags, its partition, its own.
+    tags: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ class Acceptor:
         self._memory = memory
         self._dispatcher = dispatcher
 
-    async def accept(self, launch: Launch) -> Run:
+    async def accept(self, launch: Launch) -> Accepted:
         """Accept a run whose request is well formed: from the return on it will end in a state with a reason.
 
         A run id that exists already returns that run as it stands, when it is a run of the same request.
@@ -92,17 +101,17 @@ class Acceptor:
             existing = await self._existing(launch)
             if existing is None:
                 raise
-            return _same(existing, launch)
+            return Accepted(_same(existing, launch))
         async with self._core.database.write() as tx:
             written = await self._write(tx, plan, at=at)
         if not written.is_new:
-            return _same(written.run, launch)
+            return Accepted(_same(written.run, launch))
         run = written.run
         self._dispatcher.offer(*written.instructions)
         if run.state is RunState.QUEUED:
             self._core.hub.queue.ring()
         log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
-        return run
+        return Accepted(run, plan.tags)
 
     async def _existing(self, launch: Launch) -> Run | None:
         if not launch.is_id_given:
@@ -129,7 +138,8 @@ class Acceptor:
         job = definitions.jobs.get(built.job_name) if definitions is not None else None
         lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
         verdict = queue.decide(key, fleet=seen.fleet)
-        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, job.tags if job is not None else {})
+        tags = {**(job.tags if job is not None else {}), **_partition_tag(built), **built.tags}
+        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, tags)
 
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
@@ -167,7 +177,7 @@ def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
         request=request.SerializeToString(),
         queued_at=at,
         requested_by=plan.requested_by,
-        tags={**plan.job_tags, **_partition_tag(request), **request.tags},
+        tags=plan.tags,
     )
 
 
