@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install dist demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
+.PHONY: help install dist demo bare-demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
 
 # What is imported is compiled once, not by each of the many processes that a test or a measurement starts.
 export PYTHONDONTWRITEBYTECODE :=
@@ -25,6 +25,9 @@ dist: .venv-uv/installed ## build wheels and sdists of every part, and of isthmu
 demo: .venv/.ready ## start everything, run a job of the example on it, show the outcome, stop everything
 	@.venv/bin/python scripts/demo
 
+bare-demo: ## make demo in a root of Debian that has python3, make and ca-certificates alone (RELEASE=bookworm)
+	@scripts/bare-demo $(RELEASE)
+
 test: lint types layers tree generated docs pytest oldest newest ## every check and every test, on real servers
 
 lint: .venv/.ready ## ruff: rules and format
@@ -45,6 +48,7 @@ types: .venv/.ready ## mypy, strict, over packages and tests
 	@.venv/bin/mypy --no-error-summary scripts/release-contract
 	@.venv/bin/mypy --no-error-summary scripts/pythons
 	@.venv/bin/mypy --no-error-summary scripts/stack
+	@.venv/bin/mypy --no-error-summary scripts/with-index
 
 layers: .venv/.ready ## import-linter: who may know whom
 	@echo "· import-linter"
@@ -122,19 +126,19 @@ clean: ## remove environments, caches and the data of local runs
 	rm -rf .venv .venv-* .isthmus build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/.ready: requirements.lock $(projects) scripts/bootstrap scripts/uv.txt
+.venv/.ready: requirements.lock $(projects) scripts/bootstrap scripts/with-index scripts/uv.txt
 	@scripts/bootstrap main
 	@touch $@
 
-.venv-codegen/.ready: protos/codegen.lock scripts/bootstrap scripts/uv.txt
+.venv-codegen/.ready: protos/codegen.lock scripts/bootstrap scripts/with-index scripts/uv.txt
 	@scripts/bootstrap codegen
 	@touch $@
 
-.venv-dagster-oldest/.ready: tests/dagster-oldest.lock $(projects) scripts/bootstrap scripts/uv.txt
+.venv-dagster-oldest/.ready: tests/dagster-oldest.lock $(projects) scripts/bootstrap scripts/with-index scripts/uv.txt
 	@scripts/bootstrap dagster-oldest
 	@touch $@
 
-.venv-peer/.ready: benchmarks/peer.lock scripts/bootstrap scripts/uv.txt
+.venv-peer/.ready: benchmarks/peer.lock scripts/bootstrap scripts/with-index scripts/uv.txt
 	@scripts/bootstrap peer
 	@touch $@
 

@@ -15,8 +15,10 @@ from isthmus_broker.publisher import Publisher
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.dequeue import ROOM, Dequeuer
+from isthmus_control_plane.dispatching.line import Needs, line_name
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.world import SyncMemory
+from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import agents, locations, placements, runs
@@ -145,6 +147,7 @@ def _row(location: str, queued_at: datetime) -> dict[str, Any]:
         job_name="job",
         request=request.SerializeToString(),
         queued_at=queued_at,
+        line=line_name(Needs(LocationKey(_DEPLOYMENT, location)), keys=()),
     )
     queued = runs.as_queued(new)
     return {column.name: getattr(queued, column.name) for column in RUNS.c}

@@ -17,6 +17,7 @@ from isthmus_agent import data_dir
 from isthmus_agent.heartbeat import beat, say_stopped
 from isthmus_agent.hosting import host_of
 from isthmus_agent.identity import Holder, IdentityPublisher
+from isthmus_agent.instructions.overtaken import forget_overtaken
 from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.means import Means
 from isthmus_agent.parts import Parts, parts_of
@@ -65,6 +66,7 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
             means = Means(
                 settings=settings,
                 folder=folder,
+                folder_id=data_dir.folder_id(folder),
                 host=host,
                 policy=policy,
                 broker=broker.named(f"{purpose} instructions"),
@@ -135,11 +137,12 @@ class _Agent:
         tasks.create_task(self._watch_exits(parts), name="exits")
         tasks.create_task(parts.reporter.run(), name="reports")
         tasks.create_task(parts.registry.run(), name="idle servers")
-        beating = beat(parts.signs(), publisher=publisher, bell=parts.bell, interval_s=settings.heartbeat_s)
+        beating = beat(parts.signs(self.means), publisher=publisher, bell=parts.bell, interval_s=settings.heartbeat_s)
         tasks.create_task(beating, name="heartbeat")
         tasks.create_task(parts.upkeep(run_files_kept_s=settings.run_files_kept_s).run(), name="upkeep")
         tasks.create_task(self._mind_name(parts), name="name")
         tasks.create_task(parts.instructions.run(), name="deadlines")
+        await forget_overtaken(parts.intake, tombstones=parts.tools.tombstones, relay=parts.relay)
         parts.instructions.begin()
 
     async def _mind_name(self, parts: Parts) -> None:

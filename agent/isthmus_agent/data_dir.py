@@ -2,14 +2,18 @@
 
 import fcntl
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.private import private_folder
 
 from isthmus_agent.errors import DataFolderInUseError
+
+log = get_logger(__name__)
 
 #: How long a folder may be held by what is left of an agent that was killed: a process that it was about to start has its
 #: files until it executes its program. Seconds.
@@ -28,6 +32,23 @@ def claimed(folder: Path) -> Iterator[Path]:
     with (folder / "agent.lock").open("w") as lock:
         _lock(lock, folder=folder)
         yield folder.resolve()
+
+
+def folder_id(folder: Path) -> str:
+    """Return the folder's own id, made at its first use; empty where it can be neither read nor written now.
+
+    By another id the control plane sees that whatever an agent of the name had taken from its queue is not known any more.
+    """
+    path = folder / "folder-id"
+    try:
+        if not path.exists():
+            draft = path.with_suffix(".new")
+            draft.write_text(uuid.uuid4().hex)
+            draft.replace(path)
+        return path.read_text()
+    except OSError as error:
+        log.warning("folder_without_id", path=str(path), error=str(error))
+        return ""
 
 
 def _lock(file: TextIO, *, folder: Path) -> None:

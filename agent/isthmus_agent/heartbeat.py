@@ -54,6 +54,10 @@ class LifeSigns:
     salvage: Salvage
     drain: DrainSwitch
     started_at: Timestamp
+    #: Of the folder that remembers what was taken from the queue.
+    folder_id: str
+    #: How long an import may take where the location does not say so, seconds.
+    load_timeout_s: float
 
     async def active_runs(self) -> frozenset[RunKey]:
         """Return every attempt that this agent vouches for: those that live, and those whose end is on its way."""
@@ -81,6 +85,8 @@ class LifeSigns:
             is_draining=self.drain.is_on,
             desired_revision=self.registry.revision,
             active_runs=[key.to_proto() for key in runs],
+            folder_id=self.folder_id,
+            load_timeout_s=self.load_timeout_s,
         )
         for serving in self.registry.serving_generations():
             beat.locations.add(

@@ -19,6 +19,8 @@ class Means:
 
     settings: AgentSettings
     folder: Path
+    #: The folder's own id.
+    folder_id: str
     host: Host
     policy: Policy
     broker: BrokerSettings

@@ -36,11 +36,13 @@ class Parts:
     registry: LocationRegistry
     tools: RunTools
     salvage: Salvage
+    #: For what code servers ask, and the agent itself.
+    relay: InstanceRelay
     intake: IntakeJournal
     instructions: InstructionDesk
     consumer: InstructionConsumer
 
-    def signs(self) -> LifeSigns:
+    def signs(self, means: Means) -> LifeSigns:
         """Return where the facts of heartbeats come from, for an agent that begins now."""
         return LifeSigns(
             registry=self.registry,
@@ -48,6 +50,8 @@ class Parts:
             salvage=self.salvage,
             drain=self.tools.drain,
             started_at=now(),
+            folder_id=means.folder_id,
+            load_timeout_s=means.settings.load_timeout_s,
         )
 
     def upkeep(self, *, run_files_kept_s: float) -> Upkeep:
@@ -83,6 +87,7 @@ def parts_of(means: Means, *, tasks: asyncio.TaskGroup) -> Parts:
         registry=registry,
         tools=tools,
         salvage=Salvage(ledger=tools.ledger, publisher=means.publisher, runs_dir=registry.runs_dir, tasks=tasks),
+        relay=relay,
         intake=intake,
         instructions=instructions,
         consumer=_consumer(means, instructions, relay=relay),

@@ -93,8 +93,8 @@ class AgentSettings(BaseSettings):
     heartbeat_s: float = Field(default=5.0, gt=0)
     #: Seconds that importing a location may take when it does not say so itself.
     load_timeout_s: float = Field(default=300.0, gt=0)
-    #: Seconds that a question waits at the most for its location to load, and that a launch waits at the least; a launch
-    #: waits for as long as an import of its location may take.
+    #: Seconds that a question waits at the most for its location to load. A launch waits so much longer than an import of its
+    #: location may take.
     location_wait_s: float = Field(default=60.0, gt=0)
     #: Seconds that a run may take to clean up when it is told to stop.
     cancel_grace_s: float = Field(default=30.0, gt=0)

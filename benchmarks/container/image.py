@@ -44,5 +44,13 @@ def _download(folder: Path, *, python: str) -> None:
     """Fetch wheels for the image's Python: builds reach no network."""
     lock = (_ROOT / "benchmarks/peer.lock").read_text()
     pins = [found[0] for name in _PACKAGES if (found := re.search(rf"(?m)^{name}==[^ ;]+", lock))]
-    command = [str(_ROOT / ".venv-uv/bin/pip"), "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [
+        str(_ROOT / "scripts/with-index"),
+        str(_ROOT / ".venv-uv/bin/pip"),
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+    ]
     subprocess.run([*command, "--python-version", python, "--dest", str(folder), *pins], check=True)

@@ -21,17 +21,24 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Notice:
-    """What has changed: run ids, and agents and locations as ``deployment/name``."""
+    """What has changed: run ids, agents and locations as ``deployment/name``, and deployments of which runs ended."""
 
     runs: frozenset[str] = field(default_factory=frozenset)
     agents: frozenset[str] = field(default_factory=frozenset)
     locations: frozenset[str] = field(default_factory=frozenset)
+    #: Deployments in which runs ended: others may leave the queue.
+    freed: frozenset[str] = field(default_factory=frozenset)
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.agents or self.locations)
+        return bool(self.runs or self.agents or self.locations or self.freed)
 
     def __or__(self, other: "Notice") -> "Notice":
-        return Notice(self.runs | other.runs, self.agents | other.agents, self.locations | other.locations)
+        return Notice(
+            self.runs | other.runs,
+            self.agents | other.agents,
+            self.locations | other.locations,
+            self.freed | other.freed,
+        )
 
     def to_bytes(self) -> bytes:
         """Return the notice as JSON."""
@@ -42,7 +49,8 @@ class Notice:
         """Return the notice that the bytes are; what makes no sense says nothing."""
         try:
             parsed = json.loads(body)
-            return cls(*(frozenset(map(str, parsed.get(name, ()))) for name in ("runs", "agents", "locations")))
+            names = ("runs", "agents", "locations", "freed")
+            return cls(*(frozenset(map(str, parsed.get(name, ()))) for name in names))
         except (ValueError, AttributeError, TypeError, RecursionError):
             log.warning("notice_malformed", size=len(body))
             return cls()

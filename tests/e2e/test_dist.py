@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-UV = ROOT / ".venv-uv" / "bin" / "uv"
+UV = (ROOT / "scripts/with-index", ROOT / ".venv-uv/bin/uv")
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def install(folder: Path, *requirements: str, dist: Path) -> Path:
     """Make an environment of nothing but wheels from a folder, and third parties' packages of the locked versions."""
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     options: list[str | Path] = ["--find-links", dist, "--constraint", ROOT / "requirements.lock", "--quiet"]
-    subprocess.run([UV, "pip", "install", *options, "--python", folder / "bin" / "python", *requirements], check=True)
+    subprocess.run([*UV, "pip", "install", *options, "--python", folder / "bin" / "python", *requirements], check=True)
     return folder / "bin"
 
 
@@ -57,7 +57,7 @@ def test_a_projects_environment_needs_the_code_server_alone(dist: Path, tmp_path
     done = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     names = subprocess.run(
-        [UV, "pip", "list", "--python", programs / "python"], check=True, capture_output=True, text=True
+        [*UV, "pip", "list", "--python", programs / "python"], check=True, capture_output=True, text=True
     ).stdout
     assert {line.split()[0] for line in names.splitlines() if line.startswith("isthmus")} == {
         "isthmus-broker",

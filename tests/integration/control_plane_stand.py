@@ -126,9 +126,10 @@ class Stand:
         generation: int = 1,
         phase: LocationPhase = LocationPhase.SERVING,
         failure: telemetry_pb2.Failure | None = None,
+        snapshot: telemetry_pb2.LocationSnapshot = SNAPSHOT,
     ) -> None:
         """Do what the monitor does on a location's report."""
-        body = SNAPSHOT.SerializeToString(deterministic=True)
+        body = snapshot.SerializeToString(deterministic=True)
         is_serving = phase is LocationPhase.SERVING
         report = PlacementReport(
             generation=generation,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _ENVIRONMENTS = ROOT / ".venv-projects"
-_UV = ROOT / ".venv-uv/bin/uv"
+_UV = (ROOT / "scripts/with-index", ROOT / ".venv-uv/bin/uv")
 #: What a project's Python needs to be served.
 _MEMBERS = ("protos", "broker", "services/lifecycle", "services/spool", "services/code_server")
 _INSTALL_TIMEOUT_S = 900
@@ -39,5 +39,5 @@ def _install(folder: Path, *, lock: Path) -> None:
 
 
 def _uv(*words: str) -> None:
-    done = subprocess.run([str(_UV), *words], capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
+    done = subprocess.run([*_UV, *words], capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr

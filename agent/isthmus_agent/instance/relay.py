@@ -1,6 +1,7 @@
 """Passes instance queries from code servers to the broker, and answers back: it reads neither, and stores neither."""
 
 import asyncio
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -71,6 +72,17 @@ class InstanceRelay:
     def attend(self, held: HeldServer, location: str) -> None:
         """Take what a server asks, from now until it is let go."""
         self._tasks.create_task(self._attend(held, location), name=f"attend {held.name}")
+
+    async def ask(self, query: instance.InstanceQuery) -> instance.InstanceAnswer:
+        """Ask for the agent itself, and return the answer, or a failure that says why there is none."""
+        query.id = uuid.uuid4().hex
+        answered: asyncio.Future[instance.InstanceAnswer] = asyncio.get_running_loop().create_future()
+        self._take(query, location="", tell=lambda answer: None if answered.done() else answered.set_result(answer))
+        try:
+            async with asyncio.timeout(query.timeout_s):
+                return await answered
+        except TimeoutError:
+            return _refusal(query.id, "nobody answered in time")
 
     async def _attend(self, held: HeldServer, location: str) -> None:
         while held.is_open:

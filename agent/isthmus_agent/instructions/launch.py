@@ -18,6 +18,7 @@ from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch_failure import canceled, draining, failure_of, misplaced, reason_of, rejection
 from isthmus_agent.instructions.outcome import Failed, Outcome, Succeeded, Violation
 from isthmus_agent.instructions.patience import Patience
+from isthmus_agent.instructions.replacement import end_earlier
 from isthmus_agent.instructions.retry import Retry, after_failure
 from isthmus_agent.instructions.site import Site
 from isthmus_agent.instructions.tools import RunTools
@@ -110,8 +111,9 @@ class LaunchHandler:
         return Succeeded(answer)
 
     def _patience(self, request: instruction.RunRequest, envelope: Envelope) -> Patience:
-        # An import that is under way is waited for to its end: only then it is known whether the location will serve.
-        location_wait_s = max(self._tools.location_wait_s, self._tools.registry.load_timeout_s(request.location))
+        # An import that is under way is waited for to its end: only then it is known whether the location will serve. Its
+        # server has to start before that, which has its own time.
+        location_wait_s = self._tools.location_wait_s + self._tools.registry.load_timeout_s(request.location)
         return Patience.of(envelope, location_wait_s=location_wait_s)
 
     async def _try(self, request: instruction.RunRequest, *, patience: Patience) -> Outcome | None:
@@ -120,6 +122,7 @@ class LaunchHandler:
         folder = tools.folder(request.location, key)
         if settled := self._recall(key, folder=folder) or self._refusal(request, folder=folder):
             return settled
+        await end_earlier(tools, key)
         holding = tools.ledger.get(key)
         # Who was asked before may be starting it at this moment: only it may be asked again while it lives.
         held = tools.registry.find(holding.incarnation) if holding is not None else None

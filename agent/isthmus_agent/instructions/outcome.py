@@ -31,6 +31,8 @@ class Succeeded:
     """The effect is there."""
 
     answer: Answer | None = None
+    #: How a schedule's or a sensor's evaluation went.
+    evaluation: telemetry.Evaluation | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Failed:
     reason: int
     failure: telemetry.Failure | None = None
     violations: tuple[Violation, ...] = ()
+    #: As for one that succeeded.
+    evaluation: telemetry.Evaluation | None = None
 
     @classmethod
     def of(cls, reason: int, error: BaseException) -> "Failed":
@@ -73,11 +77,11 @@ def result_of(outcome: Outcome, *, instruction_id: str) -> telemetry.Instruction
     """Return the result that tells of an outcome."""
     result = telemetry.InstructionResult(instruction_id=instruction_id)
     match outcome:
-        case Succeeded(answer):
+        case Succeeded(answer, _):
             result.outcome = telemetry.InstructionResult.OUTCOME_SUCCEEDED
             if answer is not None:
                 _set_answer(result, answer)
-        case Failed(reason, failure, violations):
+        case Failed(reason, failure, violations, _):
             result.outcome = telemetry.InstructionResult.OUTCOME_FAILED
             result.reason = telemetry.RunReason.ValueType(reason)
             if failure is not None:
@@ -90,6 +94,8 @@ def result_of(outcome: Outcome, *, instruction_id: str) -> telemetry.Instruction
             result.outcome = telemetry.InstructionResult.OUTCOME_UNSUPPORTED
         case _:
             assert_never(outcome)
+    if isinstance(outcome, Succeeded | Failed) and outcome.evaluation is not None:
+        result.evaluation.CopyFrom(outcome.evaluation)
     return result
 
 

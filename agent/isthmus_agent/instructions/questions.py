@@ -53,9 +53,10 @@ class QuestionHandler:
 
         async def call(client: CodeServerClient, timeout_s: float) -> Outcome:
             response = await client.evaluate_schedule(request, timeout_s=timeout_s)
+            evaluation = response.evaluation if response.HasField("evaluation") else None
             if response.WhichOneof("result") == "answer":
-                return Succeeded(response.answer)
-            return Failed(telemetry.RUN_REASON_USER_ERROR, failure=response.failure)
+                return Succeeded(response.answer, evaluation=evaluation)
+            return Failed(telemetry.RUN_REASON_USER_ERROR, failure=response.failure, evaluation=evaluation)
 
         return self._later(body.location, call, envelope=envelope)
 
@@ -67,13 +68,15 @@ class QuestionHandler:
             cursor=body.cursor,
             last_run_key=body.last_run_key,
             last_tick_at=body.last_tick_at if body.HasField("last_tick_at") else None,
+            last_started_at=body.last_started_at if body.HasField("last_started_at") else None,
         )
 
         async def call(client: CodeServerClient, timeout_s: float) -> Outcome:
             response = await client.evaluate_sensor(request, timeout_s=timeout_s)
+            evaluation = response.evaluation if response.HasField("evaluation") else None
             if response.WhichOneof("result") == "answer":
-                return Succeeded(response.answer)
-            return Failed(telemetry.RUN_REASON_USER_ERROR, failure=response.failure)
+                return Succeeded(response.answer, evaluation=evaluation)
+            return Failed(telemetry.RUN_REASON_USER_ERROR, failure=response.failure, evaluation=evaluation)
 
         return self._later(body.location, call, envelope=envelope)
 

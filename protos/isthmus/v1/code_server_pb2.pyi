@@ -78,9 +78,15 @@ global___CodeServerConfig = CodeServerConfig
 class DescribeRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    IS_FOR_FRAMEWORK_BLOBS_FIELD_NUMBER: builtins.int
+    is_for_framework_blobs: builtins.bool
+    """Only `framework_blobs` is asked for."""
     def __init__(
         self,
+        *,
+        is_for_framework_blobs: builtins.bool = ...,
     ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["is_for_framework_blobs", b"is_for_framework_blobs"]) -> None: ...
 
 global___DescribeRequest = DescribeRequest
 
@@ -92,6 +98,7 @@ class DescribeResponse(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     FRAMEWORK_FIELD_NUMBER: builtins.int
     PYTHON_VERSION_FIELD_NUMBER: builtins.int
+    FRAMEWORK_BLOBS_FIELD_NUMBER: builtins.int
     framework: builtins.str
     python_version: builtins.str
     @property
@@ -100,6 +107,8 @@ class DescribeResponse(google.protobuf.message.Message):
     def failure(self) -> isthmus.v1.telemetry_pb2.Failure:
         """The definitions could not be loaded."""
 
+    @property
+    def framework_blobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FrameworkBlob]: ...
     def __init__(
         self,
         *,
@@ -107,12 +116,37 @@ class DescribeResponse(google.protobuf.message.Message):
         failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
         framework: builtins.str = ...,
         python_version: builtins.str = ...,
+        framework_blobs: collections.abc.Iterable[global___FrameworkBlob] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["failure", b"failure", "result", b"result", "snapshot", b"snapshot"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failure", b"failure", "framework", b"framework", "python_version", b"python_version", "result", b"result", "snapshot", b"snapshot"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "framework", b"framework", "framework_blobs", b"framework_blobs", "python_version", b"python_version", "result", b"result", "snapshot", b"snapshot"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["snapshot", "failure"] | None: ...
 
 global___DescribeResponse = DescribeResponse
+
+@typing.final
+class FrameworkBlob(google.protobuf.message.Message):
+    """What another code server with the same framework may need of these definitions, in the framework's own form. It is kept
+    and handed on by its hash, and read by nobody else.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REF_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    @property
+    def ref(self) -> isthmus.v1.telemetry_pb2.FrameworkBlobRef: ...
+    def __init__(
+        self,
+        *,
+        ref: isthmus.v1.telemetry_pb2.FrameworkBlobRef | None = ...,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["ref", b"ref"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "ref", b"ref"]) -> None: ...
+
+global___FrameworkBlob = FrameworkBlob
 
 @typing.final
 class ValidateRunRequest(google.protobuf.message.Message):
@@ -377,18 +411,22 @@ class EvaluateScheduleResponse(google.protobuf.message.Message):
 
     ANSWER_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
     @property
     def answer(self) -> isthmus.v1.telemetry_pb2.ScheduleAnswer: ...
     @property
     def failure(self) -> isthmus.v1.telemetry_pb2.Failure: ...
+    @property
+    def evaluation(self) -> isthmus.v1.telemetry_pb2.Evaluation: ...
     def __init__(
         self,
         *,
         answer: isthmus.v1.telemetry_pb2.ScheduleAnswer | None = ...,
         failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
+        evaluation: isthmus.v1.telemetry_pb2.Evaluation | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["answer", b"answer", "failure", b"failure", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer", b"answer", "failure", b"failure", "result", b"result"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "failure", b"failure", "result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "failure", b"failure", "result", b"result"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["answer", "failure"] | None: ...
 
 global___EvaluateScheduleResponse = EvaluateScheduleResponse
@@ -402,6 +440,7 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
     LAST_RUN_KEY_FIELD_NUMBER: builtins.int
     LAST_TICK_AT_FIELD_NUMBER: builtins.int
     LOCATION_FIELD_NUMBER: builtins.int
+    LAST_STARTED_AT_FIELD_NUMBER: builtins.int
     sensor_name: builtins.str
     cursor: builtins.str
     last_run_key: builtins.str
@@ -409,6 +448,8 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
     """As for a schedule."""
     @property
     def last_tick_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def last_started_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -417,9 +458,10 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
         last_run_key: builtins.str = ...,
         last_tick_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         location: builtins.str = ...,
+        last_started_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
 
 global___EvaluateSensorRequest = EvaluateSensorRequest
 
@@ -429,18 +471,22 @@ class EvaluateSensorResponse(google.protobuf.message.Message):
 
     ANSWER_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
     @property
     def answer(self) -> isthmus.v1.telemetry_pb2.SensorAnswer: ...
     @property
     def failure(self) -> isthmus.v1.telemetry_pb2.Failure: ...
+    @property
+    def evaluation(self) -> isthmus.v1.telemetry_pb2.Evaluation: ...
     def __init__(
         self,
         *,
         answer: isthmus.v1.telemetry_pb2.SensorAnswer | None = ...,
         failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
+        evaluation: isthmus.v1.telemetry_pb2.Evaluation | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["answer", b"answer", "failure", b"failure", "result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer", b"answer", "failure", b"failure", "result", b"result"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "failure", b"failure", "result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "failure", b"failure", "result", b"result"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["answer", "failure"] | None: ...
 
 global___EvaluateSensorResponse = EvaluateSensorResponse

@@ -82,6 +82,29 @@ RUN_STATE_FAILED: RunState.ValueType  # 7
 RUN_STATE_CANCELED: RunState.ValueType  # 8
 global___RunState = RunState
 
+class _PauseKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PauseKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_PauseKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PAUSE_KIND_UNSPECIFIED: _PauseKind.ValueType  # 0
+    PAUSE_KIND_DEPLOYMENT: _PauseKind.ValueType  # 1
+    PAUSE_KIND_QUEUE: _PauseKind.ValueType  # 2
+    PAUSE_KIND_LOCATION: _PauseKind.ValueType  # 3
+    PAUSE_KIND_AGENT: _PauseKind.ValueType  # 4
+    PAUSE_KIND_POOL: _PauseKind.ValueType  # 5
+
+class PauseKind(_PauseKind, metaclass=_PauseKindEnumTypeWrapper): ...
+
+PAUSE_KIND_UNSPECIFIED: PauseKind.ValueType  # 0
+PAUSE_KIND_DEPLOYMENT: PauseKind.ValueType  # 1
+PAUSE_KIND_QUEUE: PauseKind.ValueType  # 2
+PAUSE_KIND_LOCATION: PauseKind.ValueType  # 3
+PAUSE_KIND_AGENT: PauseKind.ValueType  # 4
+PAUSE_KIND_POOL: PauseKind.ValueType  # 5
+global___PauseKind = PauseKind
+
 @typing.final
 class Agent(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -1092,3 +1115,551 @@ class StreamLogsRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["cursors", b"cursors", "deployment", b"deployment", "follow", b"follow", "run_id", b"run_id", "step_key", b"step_key", "value_sha256", b"value_sha256"]) -> None: ...
 
 global___StreamLogsRequest = StreamLogsRequest
+
+@typing.final
+class QueueSettings(google.protobuf.message.Message):
+    """--------------------------------------------------------------------------------------------------------------- queue
+
+    The limits of a deployment's queue. What is left out is not limited. A run counts from its dispatch to its end.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LocationsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    MAX_RUNS_FIELD_NUMBER: builtins.int
+    LOCATIONS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    POOLS_FIELD_NUMBER: builtins.int
+    max_runs: builtins.int
+    """Runs of the deployment at a time; 0 lets none leave the queue."""
+    @property
+    def locations(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """Runs of a location at a time, by its name."""
+
+    @property
+    def tags(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TagLimit]: ...
+    @property
+    def pools(self) -> global___PoolLimits: ...
+    def __init__(
+        self,
+        *,
+        max_runs: builtins.int | None = ...,
+        locations: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        tags: collections.abc.Iterable[global___TagLimit] | None = ...,
+        pools: global___PoolLimits | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "max_runs", b"max_runs", "pools", b"pools"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "locations", b"locations", "max_runs", b"max_runs", "pools", b"pools", "tags", b"tags"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_max_runs", b"_max_runs"]) -> typing.Literal["max_runs"] | None: ...
+
+global___QueueSettings = QueueSettings
+
+@typing.final
+class TagLimit(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    PER_VALUE_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    value: builtins.str
+    """Left out for any value."""
+    per_value: builtins.bool
+    """Count the runs of each value by themselves."""
+    limit: builtins.int
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        value: builtins.str | None = ...,
+        per_value: builtins.bool = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_value", b"_value", "value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_value", b"_value", "key", b"key", "limit", b"limit", "per_value", b"per_value", "value", b"value"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_value", b"_value"]) -> typing.Literal["value"] | None: ...
+
+global___TagLimit = TagLimit
+
+@typing.final
+class PoolLimits(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LimitsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
+    default_limit: builtins.int
+    """Of each pool that is not in `limits`; left out for none."""
+    @property
+    def limits(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        default_limit: builtins.int | None = ...,
+        limits: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "limits", b"limits"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_default_limit", b"_default_limit"]) -> typing.Literal["default_limit"] | None: ...
+
+global___PoolLimits = PoolLimits
+
+@typing.final
+class QueueSettingsRevision(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    CHANGED_BY_FIELD_NUMBER: builtins.int
+    CHANGED_AT_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    revision: builtins.int
+    """0 when none were ever set."""
+    changed_by: builtins.str
+    @property
+    def settings(self) -> global___QueueSettings: ...
+    @property
+    def changed_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        settings: global___QueueSettings | None = ...,
+        revision: builtins.int = ...,
+        changed_by: builtins.str = ...,
+        changed_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["changed_at", b"changed_at", "settings", b"settings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["changed_at", b"changed_at", "changed_by", b"changed_by", "deployment", b"deployment", "revision", b"revision", "settings", b"settings"]) -> None: ...
+
+global___QueueSettingsRevision = QueueSettingsRevision
+
+@typing.final
+class SetQueueSettingsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    requested_by: builtins.str
+    @property
+    def settings(self) -> global___QueueSettings: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        settings: global___QueueSettings | None = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["settings", b"settings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "requested_by", b"requested_by", "settings", b"settings"]) -> None: ...
+
+global___SetQueueSettingsRequest = SetQueueSettingsRequest
+
+@typing.final
+class GetQueueRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment"]) -> None: ...
+
+global___GetQueueRequest = GetQueueRequest
+
+@typing.final
+class Queue(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    DEPTH_FIELD_NUMBER: builtins.int
+    OLDEST_QUEUED_AT_FIELD_NUMBER: builtins.int
+    LEFT_LAST_MINUTE_FIELD_NUMBER: builtins.int
+    UNDER_WAY_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    SLOTS_FIELD_NUMBER: builtins.int
+    PAUSES_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    depth: builtins.int
+    """Runs that wait."""
+    left_last_minute: builtins.int
+    """Runs that left the queue in the last minute, as this control plane saw it."""
+    under_way: builtins.int
+    """Runs that were dispatched and have not ended."""
+    @property
+    def oldest_queued_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when the one that waits longest does."""
+
+    @property
+    def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___QueueReason]:
+        """Why runs wait, what holds back most of them first."""
+
+    @property
+    def slots(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SlotUse]:
+        """What is limited, and how much of it is taken."""
+
+    @property
+    def pauses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PausedThing]: ...
+    @property
+    def settings(self) -> global___QueueSettingsRevision: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        depth: builtins.int = ...,
+        oldest_queued_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        left_last_minute: builtins.int = ...,
+        under_way: builtins.int = ...,
+        reasons: collections.abc.Iterable[global___QueueReason] | None = ...,
+        slots: collections.abc.Iterable[global___SlotUse] | None = ...,
+        pauses: collections.abc.Iterable[global___PausedThing] | None = ...,
+        settings: global___QueueSettingsRevision | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["oldest_queued_at", b"oldest_queued_at", "settings", b"settings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "depth", b"depth", "left_last_minute", b"left_last_minute", "oldest_queued_at", b"oldest_queued_at", "pauses", b"pauses", "reasons", b"reasons", "settings", b"settings", "slots", b"slots", "under_way", b"under_way"]) -> None: ...
+
+global___Queue = Queue
+
+@typing.final
+class QueueReason(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    OLDEST_QUEUED_AT_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    runs: builtins.int
+    @property
+    def oldest_queued_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        runs: builtins.int = ...,
+        oldest_queued_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["oldest_queued_at", b"oldest_queued_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["oldest_queued_at", b"oldest_queued_at", "runs", b"runs", "text", b"text"]) -> None: ...
+
+global___QueueReason = QueueReason
+
+@typing.final
+class SlotUse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    TAKEN_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """"runs", "location", "tag" or "pool"."""
+    name: builtins.str
+    taken: builtins.int
+    limit: builtins.int
+    def __init__(
+        self,
+        *,
+        kind: builtins.str = ...,
+        name: builtins.str = ...,
+        taken: builtins.int = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "limit", b"limit", "name", b"name", "taken", b"taken"]) -> None: ...
+
+global___SlotUse = SlotUse
+
+@typing.final
+class PausedThing(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    PAUSED_BY_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    PAUSED_AT_FIELD_NUMBER: builtins.int
+    kind: global___PauseKind.ValueType
+    name: builtins.str
+    """Empty for the deployment and its queue."""
+    paused_by: builtins.str
+    why: builtins.str
+    @property
+    def paused_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        kind: global___PauseKind.ValueType = ...,
+        name: builtins.str = ...,
+        paused_by: builtins.str = ...,
+        why: builtins.str = ...,
+        paused_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["paused_at", b"paused_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "name", b"name", "paused_at", b"paused_at", "paused_by", b"paused_by", "why", b"why"]) -> None: ...
+
+global___PausedThing = PausedThing
+
+@typing.final
+class PauseRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    kind: global___PauseKind.ValueType
+    name: builtins.str
+    why: builtins.str
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        kind: global___PauseKind.ValueType = ...,
+        name: builtins.str = ...,
+        why: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "kind", b"kind", "name", b"name", "requested_by", b"requested_by", "why", b"why"]) -> None: ...
+
+global___PauseRequest = PauseRequest
+
+@typing.final
+class ResumeRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    kind: global___PauseKind.ValueType
+    name: builtins.str
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        kind: global___PauseKind.ValueType = ...,
+        name: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "kind", b"kind", "name", b"name", "requested_by", b"requested_by"]) -> None: ...
+
+global___ResumeRequest = ResumeRequest
+
+@typing.final
+class ResumeResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ResumeResponse = ResumeResponse
+
+@typing.final
+class ExplainRunRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    RUN_ID_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    run_id: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        run_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "run_id", b"run_id"]) -> None: ...
+
+global___ExplainRunRequest = ExplainRunRequest
+
+@typing.final
+class RunExplanation(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    AHEAD_FIELD_NUMBER: builtins.int
+    STATIONS_FIELD_NUMBER: builtins.int
+    ahead: builtins.int
+    """Of its own line: runs that are held back by the same limits and go first; 1,000 for more."""
+    @property
+    def run(self) -> global___Run: ...
+    @property
+    def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___WaitReason]:
+        """Of a run that waits: what keeps it, whatever needs a person first. All of them must go."""
+
+    @property
+    def stations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Station]:
+        """Where its time went, in order."""
+
+    def __init__(
+        self,
+        *,
+        run: global___Run | None = ...,
+        reasons: collections.abc.Iterable[global___WaitReason] | None = ...,
+        ahead: builtins.int = ...,
+        stations: collections.abc.Iterable[global___Station] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["run", b"run"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ahead", b"ahead", "reasons", b"reasons", "run", b"run", "stations", b"stations"]) -> None: ...
+
+global___RunExplanation = RunExplanation
+
+@typing.final
+class WaitReason(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[WaitReason._Kind.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: WaitReason._Kind.ValueType  # 0
+        KIND_PAUSE: WaitReason._Kind.ValueType  # 1
+        KIND_LOCATION: WaitReason._Kind.ValueType  # 2
+        """Its location does not serve, or has no agent that takes runs."""
+        KIND_LIMIT: WaitReason._Kind.ValueType  # 3
+        KIND_POOL: WaitReason._Kind.ValueType  # 4
+        KIND_ORDER: WaitReason._Kind.ValueType  # 5
+        """Nothing holds it back but the runs that go first."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_UNSPECIFIED: WaitReason.Kind.ValueType  # 0
+    KIND_PAUSE: WaitReason.Kind.ValueType  # 1
+    KIND_LOCATION: WaitReason.Kind.ValueType  # 2
+    """Its location does not serve, or has no agent that takes runs."""
+    KIND_LIMIT: WaitReason.Kind.ValueType  # 3
+    KIND_POOL: WaitReason.Kind.ValueType  # 4
+    KIND_ORDER: WaitReason.Kind.ValueType  # 5
+    """Nothing holds it back but the runs that go first."""
+
+    KIND_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    REMEDY_FIELD_NUMBER: builtins.int
+    SLOT_FIELD_NUMBER: builtins.int
+    HOLDERS_FIELD_NUMBER: builtins.int
+    kind: global___WaitReason.Kind.ValueType
+    text: builtins.str
+    remedy: builtins.str
+    """What would unblock it; may be empty."""
+    @property
+    def slot(self) -> global___SlotUse:
+        """Of a limit: what is taken."""
+
+    @property
+    def holders(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SlotHolder]:
+        """Who has it, the longest first; 10 at most."""
+
+    def __init__(
+        self,
+        *,
+        kind: global___WaitReason.Kind.ValueType = ...,
+        text: builtins.str = ...,
+        remedy: builtins.str = ...,
+        slot: global___SlotUse | None = ...,
+        holders: collections.abc.Iterable[global___SlotHolder] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["slot", b"slot"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["holders", b"holders", "kind", b"kind", "remedy", b"remedy", "slot", b"slot", "text", b"text"]) -> None: ...
+
+global___WaitReason = WaitReason
+
+@typing.final
+class SlotHolder(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    JOB_NAME_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    location: builtins.str
+    job_name: builtins.str
+    state: global___RunState.ValueType
+    @property
+    def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        location: builtins.str = ...,
+        job_name: builtins.str = ...,
+        state: global___RunState.ValueType = ...,
+        since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["since", b"since"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location", b"location", "run_id", b"run_id", "since", b"since", "state", b"state"]) -> None: ...
+
+global___SlotHolder = SlotHolder
+
+@typing.final
+class Station(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    BEGAN_AT_FIELD_NUMBER: builtins.int
+    ENDED_AT_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"queued", "on its way to the agent", "starting", "running"."""
+    @property
+    def began_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def ended_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Left out while it lasts."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        began_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        ended_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["began_at", b"began_at", "ended_at", b"ended_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["began_at", b"began_at", "ended_at", b"ended_at", "name", b"name"]) -> None: ...
+
+global___Station = Station

@@ -124,6 +124,31 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_telemetry__pb2.LogChunk.FromString,
                 )
+        self.ExplainRun = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ExplainRun',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ExplainRunRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.RunExplanation.FromString,
+                )
+        self.GetQueue = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetQueue',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.GetQueueRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Queue.FromString,
+                )
+        self.SetQueueSettings = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/SetQueueSettings',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.SetQueueSettingsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.QueueSettingsRevision.FromString,
+                )
+        self.Pause = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/Pause',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.PauseRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PausedThing.FromString,
+                )
+        self.Resume = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/Resume',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -282,6 +307,41 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRun(self, request, context):
+        """Why a run waits, whatever needs a person first, and where the time of one that has left the queue went.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQueue(self, request, context):
+        """The deployment's queue: how many wait, since when, for what, and what is limited and taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetQueueSettings(self, request, context):
+        """Replaces the limits of the deployment's queue; runs that wait are judged by the new ones at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pause(self, request, context):
+        """Keeps runs in the queue until Resume. Idempotent: what is paused already stays paused by whoever did it first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resume(self, request, context):
+        """NOT_FOUND when it is not paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -389,6 +449,31 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.StreamLogs,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_telemetry__pb2.LogChunk.SerializeToString,
+            ),
+            'ExplainRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRun,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ExplainRunRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.RunExplanation.SerializeToString,
+            ),
+            'GetQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQueue,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.GetQueueRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Queue.SerializeToString,
+            ),
+            'SetQueueSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetQueueSettings,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.SetQueueSettingsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.QueueSettingsRevision.SerializeToString,
+            ),
+            'Pause': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pause,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PauseRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.PausedThing.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -758,5 +843,90 @@ class ControlPlane(object):
         return grpc.experimental.unary_stream(request, target, '/isthmus.v1.ControlPlane/StreamLogs',
             isthmus_dot_v1_dot_control__plane__pb2.StreamLogsRequest.SerializeToString,
             isthmus_dot_v1_dot_telemetry__pb2.LogChunk.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ExplainRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ExplainRun',
+            isthmus_dot_v1_dot_control__plane__pb2.ExplainRunRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.RunExplanation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetQueue',
+            isthmus_dot_v1_dot_control__plane__pb2.GetQueueRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Queue.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetQueueSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/SetQueueSettings',
+            isthmus_dot_v1_dot_control__plane__pb2.SetQueueSettingsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.QueueSettingsRevision.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Pause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/Pause',
+            isthmus_dot_v1_dot_control__plane__pb2.PauseRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.PausedThing.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/Resume',
+            isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -156,6 +156,36 @@ class ControlPlaneStub:
     ]
     """The run's output, fetched from the user's environment as it is asked for; nothing of it is kept on this side."""
 
+    ExplainRun: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ExplainRunRequest,
+        isthmus.v1.control_plane_pb2.RunExplanation,
+    ]
+    """Why a run waits, whatever needs a person first, and where the time of one that has left the queue went."""
+
+    GetQueue: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.GetQueueRequest,
+        isthmus.v1.control_plane_pb2.Queue,
+    ]
+    """The deployment's queue: how many wait, since when, for what, and what is limited and taken."""
+
+    SetQueueSettings: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.SetQueueSettingsRequest,
+        isthmus.v1.control_plane_pb2.QueueSettingsRevision,
+    ]
+    """Replaces the limits of the deployment's queue; runs that wait are judged by the new ones at once."""
+
+    Pause: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.PauseRequest,
+        isthmus.v1.control_plane_pb2.PausedThing,
+    ]
+    """Keeps runs in the queue until Resume. Idempotent: what is paused already stays paused by whoever did it first."""
+
+    Resume: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ResumeRequest,
+        isthmus.v1.control_plane_pb2.ResumeResponse,
+    ]
+    """NOT_FOUND when it is not paused."""
+
 class ControlPlaneAsyncStub:
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
     is NOT_FOUND with google.rpc.ResourceInfo. Health and reflection answer beside it.
@@ -292,6 +322,36 @@ class ControlPlaneAsyncStub:
         isthmus.v1.telemetry_pb2.LogChunk,
     ]
     """The run's output, fetched from the user's environment as it is asked for; nothing of it is kept on this side."""
+
+    ExplainRun: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ExplainRunRequest,
+        isthmus.v1.control_plane_pb2.RunExplanation,
+    ]
+    """Why a run waits, whatever needs a person first, and where the time of one that has left the queue went."""
+
+    GetQueue: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.GetQueueRequest,
+        isthmus.v1.control_plane_pb2.Queue,
+    ]
+    """The deployment's queue: how many wait, since when, for what, and what is limited and taken."""
+
+    SetQueueSettings: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.SetQueueSettingsRequest,
+        isthmus.v1.control_plane_pb2.QueueSettingsRevision,
+    ]
+    """Replaces the limits of the deployment's queue; runs that wait are judged by the new ones at once."""
+
+    Pause: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.PauseRequest,
+        isthmus.v1.control_plane_pb2.PausedThing,
+    ]
+    """Keeps runs in the queue until Resume. Idempotent: what is paused already stays paused by whoever did it first."""
+
+    Resume: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ResumeRequest,
+        isthmus.v1.control_plane_pb2.ResumeResponse,
+    ]
+    """NOT_FOUND when it is not paused."""
 
 class ControlPlaneServicer(metaclass=abc.ABCMeta):
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
@@ -471,5 +531,45 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[isthmus.v1.telemetry_pb2.LogChunk], collections.abc.AsyncIterator[isthmus.v1.telemetry_pb2.LogChunk]]:
         """The run's output, fetched from the user's environment as it is asked for; nothing of it is kept on this side."""
+
+    @abc.abstractmethod
+    def ExplainRun(
+        self,
+        request: isthmus.v1.control_plane_pb2.ExplainRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.RunExplanation, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RunExplanation]]:
+        """Why a run waits, whatever needs a person first, and where the time of one that has left the queue went."""
+
+    @abc.abstractmethod
+    def GetQueue(
+        self,
+        request: isthmus.v1.control_plane_pb2.GetQueueRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Queue, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Queue]]:
+        """The deployment's queue: how many wait, since when, for what, and what is limited and taken."""
+
+    @abc.abstractmethod
+    def SetQueueSettings(
+        self,
+        request: isthmus.v1.control_plane_pb2.SetQueueSettingsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.QueueSettingsRevision, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.QueueSettingsRevision]]:
+        """Replaces the limits of the deployment's queue; runs that wait are judged by the new ones at once."""
+
+    @abc.abstractmethod
+    def Pause(
+        self,
+        request: isthmus.v1.control_plane_pb2.PauseRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.PausedThing, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.PausedThing]]:
+        """Keeps runs in the queue until Resume. Idempotent: what is paused already stays paused by whoever did it first."""
+
+    @abc.abstractmethod
+    def Resume(
+        self,
+        request: isthmus.v1.control_plane_pb2.ResumeRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ResumeResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ResumeResponse]]:
+        """NOT_FOUND when it is not paused."""
 
 def add_ControlPlaneServicer_to_server(servicer: ControlPlaneServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

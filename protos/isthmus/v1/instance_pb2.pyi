@@ -899,6 +899,9 @@ class FoundRun(google.protobuf.message.Message):
     RUN_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
     UPDATED_AT_FIELD_NUMBER: builtins.int
+    REPOSITORY_NAME_FIELD_NUMBER: builtins.int
+    repository_name: builtins.str
+    """The namespace of its job in the framework; empty where that is not known."""
     @property
     def run(self) -> isthmus.v1.control_plane_pb2.Run: ...
     @property
@@ -913,9 +916,10 @@ class FoundRun(google.protobuf.message.Message):
         run: isthmus.v1.control_plane_pb2.Run | None = ...,
         tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         updated_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        repository_name: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["run", b"run", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["run", b"run", "tags", b"tags", "updated_at", b"updated_at"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["repository_name", b"repository_name", "run", b"run", "tags", b"tags", "updated_at", b"updated_at"]) -> None: ...
 
 global___FoundRun = FoundRun
 

@@ -712,6 +712,8 @@ global___LogCursor = LogCursor
 
 @typing.final
 class EvaluateSchedule(google.protobuf.message.Message):
+    """Which runs a schedule wants at a moment. Nothing is changed by asking: what user code wants changed is in the answer."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     LOCATION_FIELD_NUMBER: builtins.int
@@ -735,6 +737,8 @@ global___EvaluateSchedule = EvaluateSchedule
 
 @typing.final
 class EvaluateSensor(google.protobuf.message.Message):
+    """Which runs a sensor wants now. Nothing is changed by asking: what user code wants changed is in the answer."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     LOCATION_FIELD_NUMBER: builtins.int
@@ -742,12 +746,19 @@ class EvaluateSensor(google.protobuf.message.Message):
     CURSOR_FIELD_NUMBER: builtins.int
     LAST_RUN_KEY_FIELD_NUMBER: builtins.int
     LAST_TICK_AT_FIELD_NUMBER: builtins.int
+    LAST_STARTED_AT_FIELD_NUMBER: builtins.int
     location: builtins.str
     sensor_name: builtins.str
     cursor: builtins.str
     last_run_key: builtins.str
     @property
-    def last_tick_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def last_tick_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the last tick was begun."""
+
+    @property
+    def last_started_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the sensor was last started."""
+
     def __init__(
         self,
         *,
@@ -756,9 +767,10 @@ class EvaluateSensor(google.protobuf.message.Message):
         cursor: builtins.str = ...,
         last_run_key: builtins.str = ...,
         last_tick_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        last_started_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
 
 global___EvaluateSensor = EvaluateSensor
 

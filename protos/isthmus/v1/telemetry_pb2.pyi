@@ -1895,6 +1895,7 @@ class LocationReport(google.protobuf.message.Message):
     FRAMEWORK_FIELD_NUMBER: builtins.int
     PYTHON_VERSION_FIELD_NUMBER: builtins.int
     PROGRESS_FIELD_NUMBER: builtins.int
+    FRAMEWORK_BLOBS_FIELD_NUMBER: builtins.int
     location: builtins.str
     generation: builtins.int
     """The generation that this report is about."""
@@ -1918,6 +1919,12 @@ class LocationReport(google.protobuf.message.Message):
         pieces came before this report.
         """
 
+    @property
+    def framework_blobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FrameworkBlobRef]:
+        """What the framework has to say to other code servers, in phase SERVING. Their bytes came before this report, as pieces
+        under their hashes.
+        """
+
     def __init__(
         self,
         *,
@@ -1931,11 +1938,41 @@ class LocationReport(google.protobuf.message.Message):
         framework: builtins.str = ...,
         python_version: builtins.str = ...,
         progress: builtins.str = ...,
+        framework_blobs: collections.abc.Iterable[global___FrameworkBlobRef] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["failure", b"failure", "snapshot", b"snapshot"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failure", b"failure", "framework", b"framework", "generation", b"generation", "location", b"location", "phase", b"phase", "progress", b"progress", "python_version", b"python_version", "serving_generation", b"serving_generation", "snapshot", b"snapshot", "snapshot_hash", b"snapshot_hash"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "framework", b"framework", "framework_blobs", b"framework_blobs", "generation", b"generation", "location", b"location", "phase", b"phase", "progress", b"progress", "python_version", b"python_version", "serving_generation", b"serving_generation", "snapshot", b"snapshot", "snapshot_hash", b"snapshot_hash"]) -> None: ...
 
 global___LocationReport = LocationReport
+
+@typing.final
+class FrameworkBlobRef(google.protobuf.message.Message):
+    """Bytes of the framework's own, which only a code server with the same framework can read."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    FRAMEWORK_FIELD_NUMBER: builtins.int
+    SHA256_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """What it is of, as a repository's name."""
+    framework: builtins.str
+    """Who wrote it, as in "dagster 1.13.29": the same version or a newer one reads it."""
+    sha256: builtins.str
+    """Of its bytes."""
+    size_bytes: builtins.int
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        framework: builtins.str = ...,
+        sha256: builtins.str = ...,
+        size_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["framework", b"framework", "name", b"name", "sha256", b"sha256", "size_bytes", b"size_bytes"]) -> None: ...
+
+global___FrameworkBlobRef = FrameworkBlobRef
 
 @typing.final
 class SnapshotPiece(google.protobuf.message.Message):
@@ -1977,10 +2014,16 @@ class AgentHeartbeat(google.protobuf.message.Message):
     DESIRED_REVISION_FIELD_NUMBER: builtins.int
     ACTIVE_RUNS_FIELD_NUMBER: builtins.int
     LOCATIONS_FIELD_NUMBER: builtins.int
+    FOLDER_ID_FIELD_NUMBER: builtins.int
+    LOAD_TIMEOUT_S_FIELD_NUMBER: builtins.int
     version: builtins.str
     is_draining: builtins.bool
     desired_revision: builtins.int
     """The revision of the desired locations that the agent works towards."""
+    folder_id: builtins.str
+    """The folder that remembers what the agent has taken from its queue. Another one means that this memory is lost."""
+    load_timeout_s: builtins.float
+    """How long an import may take where the location does not say so, seconds."""
     @property
     def started_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
@@ -1998,9 +2041,11 @@ class AgentHeartbeat(google.protobuf.message.Message):
         desired_revision: builtins.int = ...,
         active_runs: collections.abc.Iterable[global___RunRef] | None = ...,
         locations: collections.abc.Iterable[global___ServingLocation] | None = ...,
+        folder_id: builtins.str = ...,
+        load_timeout_s: builtins.float = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["started_at", b"started_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["active_runs", b"active_runs", "desired_revision", b"desired_revision", "is_draining", b"is_draining", "locations", b"locations", "started_at", b"started_at", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["active_runs", b"active_runs", "desired_revision", b"desired_revision", "folder_id", b"folder_id", "is_draining", b"is_draining", "load_timeout_s", b"load_timeout_s", "locations", b"locations", "started_at", b"started_at", "version", b"version"]) -> None: ...
 
 global___AgentHeartbeat = AgentHeartbeat
 
@@ -2099,6 +2144,7 @@ class InstructionResult(google.protobuf.message.Message):
     LOGS_FIELD_NUMBER: builtins.int
     SCHEDULE_FIELD_NUMBER: builtins.int
     SENSOR_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
     instruction_id: builtins.str
     outcome: global___InstructionResult.Outcome.ValueType
     reason: global___RunReason.ValueType
@@ -2119,6 +2165,10 @@ class InstructionResult(google.protobuf.message.Message):
     def schedule(self) -> global___ScheduleAnswer: ...
     @property
     def sensor(self) -> global___SensorAnswer: ...
+    @property
+    def evaluation(self) -> global___Evaluation:
+        """How a schedule's or a sensor's evaluation went, whatever its outcome."""
+
     def __init__(
         self,
         *,
@@ -2133,9 +2183,10 @@ class InstructionResult(google.protobuf.message.Message):
         logs: global___LogAnswer | None = ...,
         schedule: global___ScheduleAnswer | None = ...,
         sensor: global___SensorAnswer | None = ...,
+        evaluation: global___Evaluation | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["answer", b"answer", "failure", b"failure", "launch", b"launch", "logs", b"logs", "schedule", b"schedule", "sensor", b"sensor", "terminate", b"terminate", "validate", b"validate"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer", b"answer", "failure", b"failure", "instruction_id", b"instruction_id", "launch", b"launch", "logs", b"logs", "outcome", b"outcome", "reason", b"reason", "schedule", b"schedule", "sensor", b"sensor", "terminate", b"terminate", "validate", b"validate", "violations", b"violations"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "failure", b"failure", "launch", b"launch", "logs", b"logs", "schedule", b"schedule", "sensor", b"sensor", "terminate", b"terminate", "validate", b"validate"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "evaluation", b"evaluation", "failure", b"failure", "instruction_id", b"instruction_id", "launch", b"launch", "logs", b"logs", "outcome", b"outcome", "reason", b"reason", "schedule", b"schedule", "sensor", b"sensor", "terminate", b"terminate", "validate", b"validate", "violations", b"violations"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["answer", b"answer"]) -> typing.Literal["launch", "terminate", "validate", "logs", "schedule", "sensor"] | None: ...
 
 global___InstructionResult = InstructionResult
@@ -2317,6 +2368,8 @@ global___LogGap = LogGap
 
 @typing.final
 class RequestedRun(google.protobuf.message.Message):
+    """A run that a schedule or a sensor asks for; with `backfill` a backfill, of which only the tags are told besides."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     @typing.final
@@ -2341,15 +2394,31 @@ class RequestedRun(google.protobuf.message.Message):
     TAGS_FIELD_NUMBER: builtins.int
     ASSET_SELECTION_FIELD_NUMBER: builtins.int
     PARTITION_KEY_FIELD_NUMBER: builtins.int
+    CHECK_SELECTION_FIELD_NUMBER: builtins.int
+    HAS_CHECK_SELECTION_FIELD_NUMBER: builtins.int
+    IS_STALE_ASSETS_ONLY_FIELD_NUMBER: builtins.int
+    BACKFILL_FIELD_NUMBER: builtins.int
     run_key: builtins.str
     job_name: builtins.str
     run_config_json: builtins.str
     """A JSON document, as JSON text."""
     partition_key: builtins.str
+    has_check_selection: builtins.bool
+    """check_selection is all that is to be checked, also where it is empty. Otherwise an empty one stands for the checks of
+    the selected assets.
+    """
+    is_stale_assets_only: builtins.bool
+    """Of the selected assets, only those that are stale when the run is made."""
     @property
     def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
     @property
     def asset_selection(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetKey]: ...
+    @property
+    def check_selection(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetCheckKey]: ...
+    @property
+    def backfill(self) -> global___AssetGraphSubset:
+        """The part of the asset graph that is to be filled."""
+
     def __init__(
         self,
         *,
@@ -2359,10 +2428,109 @@ class RequestedRun(google.protobuf.message.Message):
         tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         asset_selection: collections.abc.Iterable[global___AssetKey] | None = ...,
         partition_key: builtins.str = ...,
+        check_selection: collections.abc.Iterable[global___AssetCheckKey] | None = ...,
+        has_check_selection: builtins.bool = ...,
+        is_stale_assets_only: builtins.bool = ...,
+        backfill: global___AssetGraphSubset | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "job_name", b"job_name", "partition_key", b"partition_key", "run_config_json", b"run_config_json", "run_key", b"run_key", "tags", b"tags"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["backfill", b"backfill"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "backfill", b"backfill", "check_selection", b"check_selection", "has_check_selection", b"has_check_selection", "is_stale_assets_only", b"is_stale_assets_only", "job_name", b"job_name", "partition_key", b"partition_key", "run_config_json", b"run_config_json", "run_key", b"run_key", "tags", b"tags"]) -> None: ...
 
 global___RequestedRun = RequestedRun
+
+@typing.final
+class AssetCheckKey(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: builtins.int
+    CHECK_NAME_FIELD_NUMBER: builtins.int
+    check_name: builtins.str
+    @property
+    def asset(self) -> global___AssetKey: ...
+    def __init__(
+        self,
+        *,
+        asset: global___AssetKey | None = ...,
+        check_name: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "check_name", b"check_name"]) -> None: ...
+
+global___AssetCheckKey = AssetCheckKey
+
+@typing.final
+class AssetGraphSubset(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: builtins.int
+    FRAMEWORK_BYTES_FIELD_NUMBER: builtins.int
+    FRAMEWORK_FIELD_NUMBER: builtins.int
+    framework_bytes: builtins.bytes
+    """The same, in the framework's own form."""
+    framework: builtins.str
+    """Who wrote it, as in "dagster 1.13.29"."""
+    @property
+    def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetSubset]:
+        """For people, and for who plans runs without the framework."""
+
+    def __init__(
+        self,
+        *,
+        assets: collections.abc.Iterable[global___AssetSubset] | None = ...,
+        framework_bytes: builtins.bytes = ...,
+        framework: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "framework", b"framework", "framework_bytes", b"framework_bytes"]) -> None: ...
+
+global___AssetGraphSubset = AssetGraphSubset
+
+@typing.final
+class AssetSubset(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: builtins.int
+    HAS_PARTITIONS_FIELD_NUMBER: builtins.int
+    PARTITION_COUNT_FIELD_NUMBER: builtins.int
+    RANGES_FIELD_NUMBER: builtins.int
+    has_partitions: builtins.bool
+    """Otherwise the whole asset, which has no partitions."""
+    partition_count: builtins.int
+    @property
+    def asset(self) -> global___AssetKey: ...
+    @property
+    def ranges(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PartitionRange]: ...
+    def __init__(
+        self,
+        *,
+        asset: global___AssetKey | None = ...,
+        has_partitions: builtins.bool = ...,
+        partition_count: builtins.int = ...,
+        ranges: collections.abc.Iterable[global___PartitionRange] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "has_partitions", b"has_partitions", "partition_count", b"partition_count", "ranges", b"ranges"]) -> None: ...
+
+global___AssetSubset = AssetSubset
+
+@typing.final
+class PartitionRange(google.protobuf.message.Message):
+    """Partitions that lie side by side, both ends included."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: builtins.int
+    LAST_FIELD_NUMBER: builtins.int
+    first: builtins.str
+    last: builtins.str
+    def __init__(
+        self,
+        *,
+        first: builtins.str = ...,
+        last: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["first", b"first", "last", b"last"]) -> None: ...
+
+global___PartitionRange = PartitionRange
 
 @typing.final
 class ScheduleAnswer(google.protobuf.message.Message):
@@ -2370,16 +2538,21 @@ class ScheduleAnswer(google.protobuf.message.Message):
 
     RUNS_FIELD_NUMBER: builtins.int
     SKIP_REASON_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
     skip_reason: builtins.str
     @property
     def runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RequestedRun]: ...
+    @property
+    def changes(self) -> global___WantedChanges: ...
     def __init__(
         self,
         *,
         runs: collections.abc.Iterable[global___RequestedRun] | None = ...,
         skip_reason: builtins.str = ...,
+        changes: global___WantedChanges | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["runs", b"runs", "skip_reason", b"skip_reason"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["changes", b"changes"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "runs", b"runs", "skip_reason", b"skip_reason"]) -> None: ...
 
 global___ScheduleAnswer = ScheduleAnswer
 
@@ -2390,20 +2563,201 @@ class SensorAnswer(google.protobuf.message.Message):
     RUNS_FIELD_NUMBER: builtins.int
     SKIP_REASON_FIELD_NUMBER: builtins.int
     CURSOR_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    REACTIONS_FIELD_NUMBER: builtins.int
     skip_reason: builtins.str
     cursor: builtins.str
     @property
     def runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RequestedRun]: ...
+    @property
+    def changes(self) -> global___WantedChanges: ...
+    @property
+    def reactions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RunReaction]:
+        """The runs that a run-status sensor handled."""
+
     def __init__(
         self,
         *,
         runs: collections.abc.Iterable[global___RequestedRun] | None = ...,
         skip_reason: builtins.str = ...,
         cursor: builtins.str = ...,
+        changes: global___WantedChanges | None = ...,
+        reactions: collections.abc.Iterable[global___RunReaction] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "runs", b"runs", "skip_reason", b"skip_reason"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["changes", b"changes"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "cursor", b"cursor", "reactions", b"reactions", "runs", b"runs", "skip_reason", b"skip_reason"]) -> None: ...
 
 global___SensorAnswer = SensorAnswer
+
+@typing.final
+class WantedChanges(google.protobuf.message.Message):
+    """What user code wants changed besides runs, in the order in which it said so. Whoever takes the answer changes it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    ASSET_EVENTS_FIELD_NUMBER: builtins.int
+    RUN_TAGS_FIELD_NUMBER: builtins.int
+    @property
+    def partitions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___DynamicPartitionsChange]: ...
+    @property
+    def asset_events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Event]:
+        """Materializations, observations and checks that belong to no run."""
+
+    @property
+    def run_tags(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RunTagsChange]: ...
+    def __init__(
+        self,
+        *,
+        partitions: collections.abc.Iterable[global___DynamicPartitionsChange] | None = ...,
+        asset_events: collections.abc.Iterable[global___Event] | None = ...,
+        run_tags: collections.abc.Iterable[global___RunTagsChange] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asset_events", b"asset_events", "partitions", b"partitions", "run_tags", b"run_tags"]) -> None: ...
+
+global___WantedChanges = WantedChanges
+
+@typing.final
+class DynamicPartitionsChange(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    ADDED_FIELD_NUMBER: builtins.int
+    DELETED_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    @property
+    def added(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def deleted(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        added: collections.abc.Iterable[builtins.str] | None = ...,
+        deleted: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["added", b"added", "deleted", b"deleted", "name", b"name"]) -> None: ...
+
+global___DynamicPartitionsChange = DynamicPartitionsChange
+
+@typing.final
+class RunTagsChange(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["run_id", b"run_id", "tags", b"tags"]) -> None: ...
+
+global___RunTagsChange = RunTagsChange
+
+@typing.final
+class RunReaction(google.protobuf.message.Message):
+    """A run-status sensor saw a run. A reaction with a failure is of one that is not to be shown the run again."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    FAILURE_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    status: builtins.str
+    """The framework's word for what the run had come to, as in "FAILURE"."""
+    @property
+    def failure(self) -> global___Failure:
+        """What the sensor's function raised; unset when it went well."""
+
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        failure: global___Failure | None = ...,
+        status: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["failure", b"failure"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "run_id", b"run_id", "status", b"status"]) -> None: ...
+
+global___RunReaction = RunReaction
+
+@typing.final
+class Evaluation(google.protobuf.message.Message):
+    """How an evaluation went."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LOG_LINES_FIELD_NUMBER: builtins.int
+    LINES_LEFT_OUT_FIELD_NUMBER: builtins.int
+    DURATION_S_FIELD_NUMBER: builtins.int
+    lines_left_out: builtins.int
+    """So many lines came after these, and were left out."""
+    duration_s: builtins.float
+    """What user code took, in the code server."""
+    @property
+    def log_lines(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LogLine]:
+        """What user code logged with the evaluation's logger, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        log_lines: collections.abc.Iterable[global___LogLine] | None = ...,
+        lines_left_out: builtins.int = ...,
+        duration_s: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["duration_s", b"duration_s", "lines_left_out", b"lines_left_out", "log_lines", b"log_lines"]) -> None: ...
+
+global___Evaluation = Evaluation
+
+@typing.final
+class LogLine(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OCCURRED_AT_FIELD_NUMBER: builtins.int
+    LEVEL_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    FAILURE_FIELD_NUMBER: builtins.int
+    level: builtins.int
+    """Python's levels: 10 debug, 20 info, 30 warning, 40 error, 50 critical."""
+    message: builtins.str
+    @property
+    def occurred_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def failure(self) -> global___Failure: ...
+    def __init__(
+        self,
+        *,
+        occurred_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        level: builtins.int = ...,
+        message: builtins.str = ...,
+        failure: global___Failure | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["failure", b"failure", "occurred_at", b"occurred_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "level", b"level", "message", b"message", "occurred_at", b"occurred_at"]) -> None: ...
+
+global___LogLine = LogLine
 
 @typing.final
 class LocationSnapshot(google.protobuf.message.Message):
@@ -2477,12 +2831,23 @@ class JobSnapshot(google.protobuf.message.Message):
     PARTITIONS_FIELD_NUMBER: builtins.int
     ASSETS_FIELD_NUMBER: builtins.int
     IS_IMPLICIT_ASSET_JOB_FIELD_NUMBER: builtins.int
+    ROOT_POOLS_FIELD_NUMBER: builtins.int
+    POOLS_FIELD_NUMBER: builtins.int
+    HAS_UNCONSTRAINED_ROOT_FIELD_NUMBER: builtins.int
+    HAS_PARTITION_CONFIG_FIELD_NUMBER: builtins.int
+    REPOSITORY_NAME_FIELD_NUMBER: builtins.int
     name: builtins.str
     description: builtins.str
     executor: builtins.str
     """How the job's steps run: "in_process", "multiprocess", or another executor's name."""
     is_implicit_asset_job: builtins.bool
     """The job that materializes assets picked by hand."""
+    has_unconstrained_root: builtins.bool
+    """A step that begins at once is in no pool."""
+    has_partition_config: builtins.bool
+    """Each partition has a run config of its own."""
+    repository_name: builtins.str
+    """The namespace that it belongs to in the framework."""
     @property
     def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
     @property
@@ -2493,6 +2858,14 @@ class JobSnapshot(google.protobuf.message.Message):
     def partitions(self) -> global___PartitionsSnapshot: ...
     @property
     def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetKey]: ...
+    @property
+    def root_pools(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PoolCount]:
+        """How many of the steps that begin at once are in each pool."""
+
+    @property
+    def pools(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The pools of all steps."""
+
     def __init__(
         self,
         *,
@@ -2505,11 +2878,34 @@ class JobSnapshot(google.protobuf.message.Message):
         partitions: global___PartitionsSnapshot | None = ...,
         assets: collections.abc.Iterable[global___AssetKey] | None = ...,
         is_implicit_asset_job: builtins.bool = ...,
+        root_pools: collections.abc.Iterable[global___PoolCount] | None = ...,
+        pools: collections.abc.Iterable[builtins.str] | None = ...,
+        has_unconstrained_root: builtins.bool = ...,
+        has_partition_config: builtins.bool = ...,
+        repository_name: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["config", b"config", "partitions", b"partitions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["assets", b"assets", "config", b"config", "description", b"description", "executor", b"executor", "is_implicit_asset_job", b"is_implicit_asset_job", "name", b"name", "ops", b"ops", "partitions", b"partitions", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "config", b"config", "description", b"description", "executor", b"executor", "has_partition_config", b"has_partition_config", "has_unconstrained_root", b"has_unconstrained_root", "is_implicit_asset_job", b"is_implicit_asset_job", "name", b"name", "ops", b"ops", "partitions", b"partitions", "pools", b"pools", "repository_name", b"repository_name", "root_pools", b"root_pools", "tags", b"tags"]) -> None: ...
 
 global___JobSnapshot = JobSnapshot
+
+@typing.final
+class PoolCount(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POOL_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    pool: builtins.str
+    count: builtins.int
+    def __init__(
+        self,
+        *,
+        pool: builtins.str = ...,
+        count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "pool", b"pool"]) -> None: ...
+
+global___PoolCount = PoolCount
 
 @typing.final
 class OpSnapshot(google.protobuf.message.Message):
@@ -2539,12 +2935,14 @@ class OpSnapshot(google.protobuf.message.Message):
     HAS_RETRY_POLICY_FIELD_NUMBER: builtins.int
     REQUIRED_RESOURCES_FIELD_NUMBER: builtins.int
     IS_DYNAMIC_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The node's handle, as in "graph.inner.op"."""
     definition_name: builtins.str
     description: builtins.str
     has_retry_policy: builtins.bool
     is_dynamic: builtins.bool
+    pool: builtins.str
     @property
     def upstream(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @property
@@ -2562,8 +2960,9 @@ class OpSnapshot(google.protobuf.message.Message):
         has_retry_policy: builtins.bool = ...,
         required_resources: collections.abc.Iterable[builtins.str] | None = ...,
         is_dynamic: builtins.bool = ...,
+        pool: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["definition_name", b"definition_name", "description", b"description", "has_retry_policy", b"has_retry_policy", "is_dynamic", b"is_dynamic", "name", b"name", "required_resources", b"required_resources", "tags", b"tags", "upstream", b"upstream"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["definition_name", b"definition_name", "description", b"description", "has_retry_policy", b"has_retry_policy", "is_dynamic", b"is_dynamic", "name", b"name", "pool", b"pool", "required_resources", b"required_resources", "tags", b"tags", "upstream", b"upstream"]) -> None: ...
 
 global___OpSnapshot = OpSnapshot
 
@@ -2639,12 +3038,27 @@ class AssetSnapshot(google.protobuf.message.Message):
     OP_NAME_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     CODE_VERSION_FIELD_NUMBER: builtins.int
+    DEPENDENCIES_FIELD_NUMBER: builtins.int
+    BACKFILL_POLICY_FIELD_NUMBER: builtins.int
+    POOLS_FIELD_NUMBER: builtins.int
+    FRESHNESS_FIELD_NUMBER: builtins.int
+    AUTOMATION_FIELD_NUMBER: builtins.int
+    EXECUTION_SET_ASSETS_FIELD_NUMBER: builtins.int
+    EXECUTION_SET_CHECKS_FIELD_NUMBER: builtins.int
+    AUTO_OBSERVE_INTERVAL_S_FIELD_NUMBER: builtins.int
+    IS_MATERIALIZABLE_FIELD_NUMBER: builtins.int
+    IS_STUB_FIELD_NUMBER: builtins.int
     group: builtins.str
     description: builtins.str
     is_executable: builtins.bool
     is_observable: builtins.bool
     op_name: builtins.str
     code_version: builtins.str
+    auto_observe_interval_s: builtins.float
+    """It is to be observed when the last observation is older than this; 0 for never."""
+    is_materializable: builtins.bool
+    is_stub: builtins.bool
+    """Known here by name alone: somebody depends on it, or checks it."""
     @property
     def key(self) -> global___AssetKey: ...
     @property
@@ -2663,6 +3077,26 @@ class AssetSnapshot(google.protobuf.message.Message):
     def jobs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @property
     def metadata(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataEntry]: ...
+    @property
+    def dependencies(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetDependency]:
+        """In the order of deps."""
+
+    @property
+    def backfill_policy(self) -> global___BackfillPolicySnapshot:
+        """Unset for the framework's own: a run per partition."""
+
+    @property
+    def pools(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def freshness(self) -> global___FreshnessPolicySnapshot: ...
+    @property
+    def automation(self) -> global___AutomationSnapshot: ...
+    @property
+    def execution_set_assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetKey]:
+        """What is only ever executed together with it, itself included; empty when it can be executed alone."""
+
+    @property
+    def execution_set_checks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetCheckKey]: ...
     def __init__(
         self,
         *,
@@ -2681,11 +3115,151 @@ class AssetSnapshot(google.protobuf.message.Message):
         op_name: builtins.str = ...,
         metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
         code_version: builtins.str = ...,
+        dependencies: collections.abc.Iterable[global___AssetDependency] | None = ...,
+        backfill_policy: global___BackfillPolicySnapshot | None = ...,
+        pools: collections.abc.Iterable[builtins.str] | None = ...,
+        freshness: global___FreshnessPolicySnapshot | None = ...,
+        automation: global___AutomationSnapshot | None = ...,
+        execution_set_assets: collections.abc.Iterable[global___AssetKey] | None = ...,
+        execution_set_checks: collections.abc.Iterable[global___AssetCheckKey] | None = ...,
+        auto_observe_interval_s: builtins.float = ...,
+        is_materializable: builtins.bool = ...,
+        is_stub: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["key", b"key", "partitions", b"partitions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checks", b"checks", "code_version", b"code_version", "deps", b"deps", "description", b"description", "group", b"group", "is_executable", b"is_executable", "is_observable", b"is_observable", "jobs", b"jobs", "key", b"key", "kinds", b"kinds", "metadata", b"metadata", "op_name", b"op_name", "owners", b"owners", "partitions", b"partitions", "tags", b"tags"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["automation", b"automation", "backfill_policy", b"backfill_policy", "freshness", b"freshness", "key", b"key", "partitions", b"partitions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["auto_observe_interval_s", b"auto_observe_interval_s", "automation", b"automation", "backfill_policy", b"backfill_policy", "checks", b"checks", "code_version", b"code_version", "dependencies", b"dependencies", "deps", b"deps", "description", b"description", "execution_set_assets", b"execution_set_assets", "execution_set_checks", b"execution_set_checks", "freshness", b"freshness", "group", b"group", "is_executable", b"is_executable", "is_materializable", b"is_materializable", "is_observable", b"is_observable", "is_stub", b"is_stub", "jobs", b"jobs", "key", b"key", "kinds", b"kinds", "metadata", b"metadata", "op_name", b"op_name", "owners", b"owners", "partitions", b"partitions", "pools", b"pools", "tags", b"tags"]) -> None: ...
 
 global___AssetSnapshot = AssetSnapshot
+
+@typing.final
+class AssetDependency(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: builtins.int
+    MAPPING_FIELD_NUMBER: builtins.int
+    @property
+    def asset(self) -> global___AssetKey: ...
+    @property
+    def mapping(self) -> global___PartitionMappingSnapshot: ...
+    def __init__(
+        self,
+        *,
+        asset: global___AssetKey | None = ...,
+        mapping: global___PartitionMappingSnapshot | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset", "mapping", b"mapping"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "mapping", b"mapping"]) -> None: ...
+
+global___AssetDependency = AssetDependency
+
+@typing.final
+class PartitionMappingSnapshot(google.protobuf.message.Message):
+    """Which partitions of the parent a partition needs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    IS_DEFAULT_FIELD_NUMBER: builtins.int
+    START_OFFSET_FIELD_NUMBER: builtins.int
+    END_OFFSET_FIELD_NUMBER: builtins.int
+    ALLOWS_MISSING_UPSTREAM_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """"identity", "all", "last", "time_window", "static", "specific", "multi_to_single", "multi", "subset"; else the name
+    of its class.
+    """
+    is_default: builtins.bool
+    """Nobody chose it: the framework's own for such a pair of definitions."""
+    start_offset: builtins.int
+    """Of time windows."""
+    end_offset: builtins.int
+    allows_missing_upstream: builtins.bool
+    description: builtins.str
+    """A sentence for people."""
+    def __init__(
+        self,
+        *,
+        kind: builtins.str = ...,
+        is_default: builtins.bool = ...,
+        start_offset: builtins.int = ...,
+        end_offset: builtins.int = ...,
+        allows_missing_upstream: builtins.bool = ...,
+        description: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["allows_missing_upstream", b"allows_missing_upstream", "description", b"description", "end_offset", b"end_offset", "is_default", b"is_default", "kind", b"kind", "start_offset", b"start_offset"]) -> None: ...
+
+global___PartitionMappingSnapshot = PartitionMappingSnapshot
+
+@typing.final
+class BackfillPolicySnapshot(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MAX_PARTITIONS_PER_RUN_FIELD_NUMBER: builtins.int
+    max_partitions_per_run: builtins.int
+    """0 for all partitions in one run."""
+    def __init__(
+        self,
+        *,
+        max_partitions_per_run: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_partitions_per_run", b"max_partitions_per_run"]) -> None: ...
+
+global___BackfillPolicySnapshot = BackfillPolicySnapshot
+
+@typing.final
+class FreshnessPolicySnapshot(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    FAIL_AFTER_S_FIELD_NUMBER: builtins.int
+    WARN_AFTER_S_FIELD_NUMBER: builtins.int
+    DEADLINE_CRON_FIELD_NUMBER: builtins.int
+    LOWER_BOUND_S_FIELD_NUMBER: builtins.int
+    TIMEZONE_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """"time_window", "cron" """
+    fail_after_s: builtins.float
+    """Of a time window: the age at which the last materialization is too old, and the one at which to warn; 0 for never."""
+    warn_after_s: builtins.float
+    deadline_cron: builtins.str
+    """Of cron: when the asset is due, and how long before that its materialization counts."""
+    lower_bound_s: builtins.float
+    timezone: builtins.str
+    def __init__(
+        self,
+        *,
+        kind: builtins.str = ...,
+        fail_after_s: builtins.float = ...,
+        warn_after_s: builtins.float = ...,
+        deadline_cron: builtins.str = ...,
+        lower_bound_s: builtins.float = ...,
+        timezone: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deadline_cron", b"deadline_cron", "fail_after_s", b"fail_after_s", "kind", b"kind", "lower_bound_s", b"lower_bound_s", "timezone", b"timezone", "warn_after_s", b"warn_after_s"]) -> None: ...
+
+global___FreshnessPolicySnapshot = FreshnessPolicySnapshot
+
+@typing.final
+class AutomationSnapshot(google.protobuf.message.Message):
+    """What decides, by itself, when something is executed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: builtins.int
+    FINGERPRINT_FIELD_NUMBER: builtins.int
+    label: builtins.str
+    """For people, as in "eager"."""
+    fingerprint: builtins.str
+    """The condition's hash: it changes when the condition does."""
+    def __init__(
+        self,
+        *,
+        label: builtins.str = ...,
+        fingerprint: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["fingerprint", b"fingerprint", "label", b"label"]) -> None: ...
+
+global___AutomationSnapshot = AutomationSnapshot
 
 @typing.final
 class AssetCheckSnapshot(google.protobuf.message.Message):
@@ -2694,17 +3268,30 @@ class AssetCheckSnapshot(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     IS_BLOCKING_FIELD_NUMBER: builtins.int
+    AUTOMATION_FIELD_NUMBER: builtins.int
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    JOBS_FIELD_NUMBER: builtins.int
     name: builtins.str
     description: builtins.str
     is_blocking: builtins.bool
+    @property
+    def automation(self) -> global___AutomationSnapshot: ...
+    @property
+    def partitions(self) -> global___PartitionsSnapshot: ...
+    @property
+    def jobs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         description: builtins.str = ...,
         is_blocking: builtins.bool = ...,
+        automation: global___AutomationSnapshot | None = ...,
+        partitions: global___PartitionsSnapshot | None = ...,
+        jobs: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "is_blocking", b"is_blocking", "name", b"name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["automation", b"automation", "partitions", b"partitions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["automation", b"automation", "description", b"description", "is_blocking", b"is_blocking", "jobs", b"jobs", "name", b"name", "partitions", b"partitions"]) -> None: ...
 
 global___AssetCheckSnapshot = AssetCheckSnapshot
 
@@ -2780,12 +3367,31 @@ global___PartitionsSnapshot = PartitionsSnapshot
 class ScheduleSnapshot(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     NAME_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     CRON_SCHEDULES_FIELD_NUMBER: builtins.int
     TIMEZONE_FIELD_NUMBER: builtins.int
     JOB_NAME_FIELD_NUMBER: builtins.int
     IS_RUNNING_BY_DEFAULT_FIELD_NUMBER: builtins.int
+    TARGET_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
     name: builtins.str
     description: builtins.str
     timezone: builtins.str
@@ -2793,6 +3399,12 @@ class ScheduleSnapshot(google.protobuf.message.Message):
     is_running_by_default: builtins.bool
     @property
     def cron_schedules(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def target(self) -> global___TargetSnapshot: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataEntry]: ...
     def __init__(
         self,
         *,
@@ -2802,14 +3414,81 @@ class ScheduleSnapshot(google.protobuf.message.Message):
         timezone: builtins.str = ...,
         job_name: builtins.str = ...,
         is_running_by_default: builtins.bool = ...,
+        target: global___TargetSnapshot | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cron_schedules", b"cron_schedules", "description", b"description", "is_running_by_default", b"is_running_by_default", "job_name", b"job_name", "name", b"name", "timezone", b"timezone"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cron_schedules", b"cron_schedules", "description", b"description", "is_running_by_default", b"is_running_by_default", "job_name", b"job_name", "metadata", b"metadata", "name", b"name", "tags", b"tags", "target", b"target", "timezone", b"timezone"]) -> None: ...
 
 global___ScheduleSnapshot = ScheduleSnapshot
 
 @typing.final
+class TargetSnapshot(google.protobuf.message.Message):
+    """What a schedule's or a sensor's runs execute unless they say otherwise."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_NAME_FIELD_NUMBER: builtins.int
+    OP_SELECTION_FIELD_NUMBER: builtins.int
+    ASSET_SELECTION_FIELD_NUMBER: builtins.int
+    CHECK_SELECTION_FIELD_NUMBER: builtins.int
+    job_name: builtins.str
+    @property
+    def op_selection(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def asset_selection(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetKey]:
+        """What was picked of the implicit asset job, or of an asset job of the target's own."""
+
+    @property
+    def check_selection(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetCheckKey]: ...
+    def __init__(
+        self,
+        *,
+        job_name: builtins.str = ...,
+        op_selection: collections.abc.Iterable[builtins.str] | None = ...,
+        asset_selection: collections.abc.Iterable[global___AssetKey] | None = ...,
+        check_selection: collections.abc.Iterable[global___AssetCheckKey] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "job_name", b"job_name", "op_selection", b"op_selection"]) -> None: ...
+
+global___TargetSnapshot = TargetSnapshot
+
+@typing.final
 class SensorSnapshot(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    @typing.final
+    class RunTagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     NAME_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
@@ -2817,14 +3496,50 @@ class SensorSnapshot(google.protobuf.message.Message):
     JOB_NAMES_FIELD_NUMBER: builtins.int
     MINIMUM_INTERVAL_S_FIELD_NUMBER: builtins.int
     IS_RUNNING_BY_DEFAULT_FIELD_NUMBER: builtins.int
+    TARGETS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    RUN_TAGS_FIELD_NUMBER: builtins.int
+    EMITS_BACKFILLS_FIELD_NUMBER: builtins.int
+    MONITORED_ASSETS_FIELD_NUMBER: builtins.int
+    AUTOMATED_ASSETS_FIELD_NUMBER: builtins.int
+    AUTOMATED_CHECKS_FIELD_NUMBER: builtins.int
+    AUTOMATED_JOBS_FIELD_NUMBER: builtins.int
+    RUN_STATUS_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
     name: builtins.str
     description: builtins.str
     kind: builtins.str
     """"standard", "asset", "multi_asset", "run_status", "freshness", "automation" """
     minimum_interval_s: builtins.float
     is_running_by_default: builtins.bool
+    emits_backfills: builtins.bool
+    """Asks for a backfill where it wants several partitions at once."""
     @property
     def job_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def targets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TargetSnapshot]: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def run_tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Given to each run that it asks for."""
+
+    @property
+    def monitored_assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetKey]:
+        """The assets whose events it looks at; empty where that is not known."""
+
+    @property
+    def automated_assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetKey]:
+        """Of a sensor of automation: what it decides about."""
+
+    @property
+    def automated_checks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetCheckKey]: ...
+    @property
+    def automated_jobs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def run_status(self) -> global___RunStatusWatch: ...
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataEntry]: ...
     def __init__(
         self,
         *,
@@ -2834,10 +3549,75 @@ class SensorSnapshot(google.protobuf.message.Message):
         job_names: collections.abc.Iterable[builtins.str] | None = ...,
         minimum_interval_s: builtins.float = ...,
         is_running_by_default: builtins.bool = ...,
+        targets: collections.abc.Iterable[global___TargetSnapshot] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        run_tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        emits_backfills: builtins.bool = ...,
+        monitored_assets: collections.abc.Iterable[global___AssetKey] | None = ...,
+        automated_assets: collections.abc.Iterable[global___AssetKey] | None = ...,
+        automated_checks: collections.abc.Iterable[global___AssetCheckKey] | None = ...,
+        automated_jobs: collections.abc.Iterable[builtins.str] | None = ...,
+        run_status: global___RunStatusWatch | None = ...,
+        metadata: collections.abc.Iterable[global___MetadataEntry] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["description", b"description", "is_running_by_default", b"is_running_by_default", "job_names", b"job_names", "kind", b"kind", "minimum_interval_s", b"minimum_interval_s", "name", b"name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["run_status", b"run_status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["automated_assets", b"automated_assets", "automated_checks", b"automated_checks", "automated_jobs", b"automated_jobs", "description", b"description", "emits_backfills", b"emits_backfills", "is_running_by_default", b"is_running_by_default", "job_names", b"job_names", "kind", b"kind", "metadata", b"metadata", "minimum_interval_s", b"minimum_interval_s", "monitored_assets", b"monitored_assets", "name", b"name", "run_status", b"run_status", "run_tags", b"run_tags", "tags", b"tags", "targets", b"targets"]) -> None: ...
 
 global___SensorSnapshot = SensorSnapshot
+
+@typing.final
+class RunStatusWatch(google.protobuf.message.Message):
+    """Which runs a run-status sensor looks at."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: builtins.int
+    EVENT_KIND_FIELD_NUMBER: builtins.int
+    IS_EVERYWHERE_FIELD_NUMBER: builtins.int
+    MONITORED_FIELD_NUMBER: builtins.int
+    status: builtins.str
+    """The framework's word for what a run came to, as in "FAILURE"."""
+    event_kind: builtins.str
+    """The name, in Event, of what tells of it, as in "run_failed"."""
+    is_everywhere: builtins.bool
+    @property
+    def monitored(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MonitoredJob]:
+        """Otherwise these; all of its own namespace if empty."""
+
+    def __init__(
+        self,
+        *,
+        status: builtins.str = ...,
+        event_kind: builtins.str = ...,
+        is_everywhere: builtins.bool = ...,
+        monitored: collections.abc.Iterable[global___MonitoredJob] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["event_kind", b"event_kind", "is_everywhere", b"is_everywhere", "monitored", b"monitored", "status", b"status"]) -> None: ...
+
+global___RunStatusWatch = RunStatusWatch
+
+@typing.final
+class MonitoredJob(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LOCATION_NAME_FIELD_NUMBER: builtins.int
+    REPOSITORY_NAME_FIELD_NUMBER: builtins.int
+    JOB_NAME_FIELD_NUMBER: builtins.int
+    location_name: builtins.str
+    """Empty for the sensor's own."""
+    repository_name: builtins.str
+    job_name: builtins.str
+    """Empty for all."""
+    def __init__(
+        self,
+        *,
+        location_name: builtins.str = ...,
+        repository_name: builtins.str = ...,
+        job_name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location_name", b"location_name", "repository_name", b"repository_name"]) -> None: ...
+
+global___MonitoredJob = MonitoredJob
 
 @typing.final
 class ResourceSnapshot(google.protobuf.message.Message):

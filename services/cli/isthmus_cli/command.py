@@ -51,7 +51,10 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands of one subject, or all; a module that holds some is imported when one of them is asked for."""
+    """Commands of one subject, or all; a module that holds some is imported when one of them is asked for.
+
+    A place is `module:attribute`, or a module alone, which registers the command as it is imported.
+    """
 
     def __init__(self, *args: Any, places: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", CONTEXT)
@@ -66,15 +69,17 @@ class Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         """Name the commands in the order in which they were made."""
-        return [*self._places, *self.commands]
+        return list(dict.fromkeys((*self._places, *self.commands)))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, by its name or an alias."""
         name = self._aliases.get(cmd_name, cmd_name)
         if name in self._places:
-            module, _, attribute = self._places[name].partition(":")
-            found = getattr(import_module(module), attribute)
-            return found if isinstance(found, click.Command) else None
+            place, _, attribute = self._places[name].partition(":")
+            module = import_module(place)
+            if attribute:
+                found = getattr(module, attribute)
+                return found if isinstance(found, click.Command) else None
         return super().get_command(ctx, name)
 
     def resolve_command(

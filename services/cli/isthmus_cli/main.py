@@ -25,7 +25,8 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
     places={
         "dev": "isthmus_cli.commands.root:dev",
         "doctor": "isthmus_cli.commands.root:doctor",
-        "run": "isthmus_cli.commands.run:app",
+        "run": "isthmus_cli.commands.run_group:app",
+        "queue": "isthmus_cli.commands.queue:app",
         "location": "isthmus_cli.commands.location:app",
         "agent": "isthmus_cli.commands.agent:app",
         "completion": "isthmus_cli.commands.root:completion",

@@ -1,9 +1,7 @@
 """Builds the request for a run from what a person typed: pure, apart from reading the config file."""
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, ReexecuteRunRequest
 
@@ -136,6 +134,8 @@ def _why_no_location(locations: Sequence[Location]) -> str:
 
 def _near(word: str, *, locations: Sequence[Location]) -> str:
     names = {location.settings.name for location in locations} | {job for each in locations for job in _jobs(each)}
+    from difflib import get_close_matches
+
     near = get_close_matches(word, sorted(names), n=3)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
@@ -163,6 +163,8 @@ def _jobs(location: Location) -> list[str]:
 
 def person() -> str:
     """Name who asks, for the run's history; empty when the system does not say."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # A container's user without a name.

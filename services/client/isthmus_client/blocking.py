@@ -18,8 +18,14 @@ from isthmus.v1.control_plane_pb2 import (
     ListRunsQuery,
     Location,
     LocationSettings,
+    PausedThing,
+    PauseKind,
+    Queue,
+    QueueSettings,
+    QueueSettingsRevision,
     ReexecuteRunRequest,
     Run,
+    RunExplanation,
     RunUpdate,
     ValidateLaunchResponse,
 )
@@ -184,6 +190,30 @@ class BlockingClient:
         """
         chunks = self._client.stream_logs(run_id, streams=streams, follow=follow, step_key=step_key, value=value)
         return self._pulled(chunks)
+
+    def explain_run(self, run_id: str) -> RunExplanation:
+        """Tell why a run waits, and where the time of one that has left the queue went."""
+        return self._wait(self._client.explain_run(run_id))
+
+    # ----------------------------------------------------------------------------------------------------------- queue
+
+    def get_queue(self) -> Queue:
+        """Tell how the deployment's queue stands: how many wait and for what, what is limited, what is paused."""
+        return self._wait(self._client.get_queue())
+
+    def set_queue_settings(self, settings: QueueSettings, *, requested_by: str = "") -> QueueSettingsRevision:
+        """Replace the limits of the deployment's queue; they count at once, also for runs that wait."""
+        return self._wait(self._client.set_queue_settings(settings, requested_by=requested_by))
+
+    def pause(
+        self, kind: "PauseKind.ValueType", name: str = "", *, why: str = "", requested_by: str = ""
+    ) -> PausedThing:
+        """Keep runs in the queue until `resume`; what is paused already stays as it is."""
+        return self._wait(self._client.pause(kind, name, why=why, requested_by=requested_by))
+
+    def resume(self, kind: "PauseKind.ValueType", name: str = "", *, requested_by: str = "") -> None:
+        """Let runs leave the queue again; NotFoundError when it is not paused."""
+        self._wait(self._client.resume(kind, name, requested_by=requested_by))
 
     # --------------------------------------------------------------------------------------------------------- private
 

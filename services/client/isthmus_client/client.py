@@ -18,9 +18,11 @@ from isthmus.v1.control_plane_pb2 import (
     CreateAgentRequest,
     DeleteRunRequest,
     DrainAgentRequest,
+    ExplainRunRequest,
     FindRunRequest,
     GetAgentRequest,
     GetLocationRequest,
+    GetQueueRequest,
     GetRunRequest,
     GetSnapshotRequest,
     LaunchRunRequest,
@@ -30,11 +32,20 @@ from isthmus.v1.control_plane_pb2 import (
     ListRunsQuery,
     Location,
     LocationSettings,
+    PausedThing,
+    PauseKind,
+    PauseRequest,
+    Queue,
+    QueueSettings,
+    QueueSettingsRevision,
     ReexecuteRunRequest,
     RemoveAgentRequest,
     RemoveLocationRequest,
+    ResumeRequest,
     Run,
+    RunExplanation,
     RunUpdate,
+    SetQueueSettingsRequest,
     StreamLogsRequest,
     TerminateRunRequest,
     ValidateLaunchResponse,
@@ -44,7 +55,7 @@ from isthmus.v1.control_plane_pb2 import (
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneStub
 from isthmus.v1.instruction_pb2 import LogCursor
 
-from isthmus_client.channel import CHANNEL_OPTIONS
+from isthmus_client.channel import channel_options
 from isthmus_client.discovery import find_token
 from isthmus_client.errors import UnavailableError
 from isthmus_client.resume import is_ended, resumed
@@ -81,7 +92,7 @@ class ControlPlaneClient:
         self._callee, self._metadata = _credentials(address, token=token)
         self._deployment = deployment
         self._connect_timeout_s = connect_timeout_s
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=channel_options(address))
         self._stub = cast("ControlPlaneAsyncStub", ControlPlaneStub(self._channel))
 
     def __repr__(self) -> str:
@@ -302,6 +313,33 @@ class ControlPlaneClient:
             )
             cursor.offset = chunk.offset + len(chunk.data)
             yield chunk
+
+    async def explain_run(self, run_id: str) -> RunExplanation:
+        """Tell why a run waits, and where the time of one that has left the queue went."""
+        return await self._call(self._stub.ExplainRun, ExplainRunRequest(deployment=self._deployment, run_id=run_id))
+
+    # ----------------------------------------------------------------------------------------------------------- queue
+
+    async def get_queue(self) -> Queue:
+        """Tell how the deployment's queue stands: how many wait and for what, what is limited, what is paused."""
+        return await self._call(self._stub.GetQueue, GetQueueRequest(deployment=self._deployment))
+
+    async def set_queue_settings(self, settings: QueueSettings, *, requested_by: str = "") -> QueueSettingsRevision:
+        """Replace the limits of the deployment's queue; they count at once, also for runs that wait."""
+        request = SetQueueSettingsRequest(deployment=self._deployment, settings=settings, requested_by=requested_by)
+        return await self._call(self._stub.SetQueueSettings, request)
+
+    async def pause(
+        self, kind: "PauseKind.ValueType", name: str = "", *, why: str = "", requested_by: str = ""
+    ) -> PausedThing:
+        """Keep runs in the queue until `resume`; what is paused already stays as it is."""
+        request = PauseRequest(deployment=self._deployment, kind=kind, name=name, why=why, requested_by=requested_by)
+        return await self._call(self._stub.Pause, request)
+
+    async def resume(self, kind: "PauseKind.ValueType", name: str = "", *, requested_by: str = "") -> None:
+        """Let runs leave the queue again; NotFoundError when it is not paused."""
+        request = ResumeRequest(deployment=self._deployment, kind=kind, name=name, requested_by=requested_by)
+        await self._call(self._stub.Resume, request)
 
     # --------------------------------------------------------------------------------------------------------- private
 

@@ -1,7 +1,6 @@
 """Server streams that outlive a broken connection."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -51,6 +50,8 @@ class _Patience:
         return now - self.lost_since > PATIENCE_S
 
     async def wait(self) -> None:
+        import random  # with all the hashes that it brings, for the few streams that break
+
         await asyncio.sleep(self.pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
         self.pause_s = min(self.pause_s * 2, _LONGEST_PAUSE_S)
         self.opened_at = monotonic()

@@ -10,19 +10,23 @@ from isthmus_broker.publisher import Publisher
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
+from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
+from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
+from isthmus_control_plane.desk.queue import QueueDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
+from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
@@ -43,6 +47,7 @@ class Parts:
     fleet: FleetReconciler
     dequeuer: Dequeuer
     expirer: Expirer
+    inheritance: Inheritance
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
@@ -57,7 +62,8 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     instructions = InstructionPublisher(publisher)
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
     dispatcher = OutboxDispatcher(core, publisher=publisher)
-    memory, waits = SyncMemory(), Waits()
+    memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
+    dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=NoticePublisher(publisher)),
@@ -69,6 +75,8 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
+        queue=QueueDesk(core, memory=memory, needs=needs, pulse=dequeuer.pulse),
+        explanation=ExplanationDesk(core, memory=memory, needs=needs),
     )
     leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
     return Parts(
@@ -77,8 +85,9 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         questions=questions,
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
-        dequeuer=Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits),
+        dequeuer=dequeuer,
         expirer=Expirer(core, publisher=publisher),
+        inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
         queries=QueryAnswerer(core, publisher=publisher),

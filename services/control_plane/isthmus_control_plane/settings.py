@@ -47,8 +47,8 @@ class ControlPlaneSettings(BaseSettings):
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
     #: Watches and log streams that one connection may hold open at once.
     max_streams_per_connection: int = Field(default=500, ge=1, le=100_000)
-    #: An agent that takes a launch later than this does nothing and says so. A location that may take longer to load has a
-    #: minute more than that.
+    #: An agent that takes a launch later than this does nothing and says so. At the least it is two minutes more than the
+    #: location's load time-out, or its agent's: a launch waits for an import for as long as that may take.
     launch_timeout_s: float = Field(default=300.0, gt=0)
     #: How long after its deadline a command without a result is given up. Telemetry of a started run has this long to
     #: arrive once the broker is back.

@@ -36,12 +36,14 @@ class WakeHub:
         self._sleepers: dict[str, set[Wake]] = {}
         #: Rung when agents or locations changed: locations may have to move, and agents to be told.
         self.fleet = Wake()
-        #: Rung when runs may leave the queue: because of the same, or since some were queued.
+        #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
         self.expiry = Wake()
+        #: The same: an agent that took over is let speak for a while.
+        self.takeover = Wake()
         #: Set when the loops are to end once they are through with what they are at.
         self.stopping = asyncio.Event()
         self._is_closed = False
@@ -52,6 +54,7 @@ class WakeHub:
         self.fleet_changed()
         self.outbox.ring()
         self.expiry.ring()
+        self.takeover.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -92,10 +95,17 @@ class WakeHub:
             self._ring(topic)
         if notice.agents or notice.locations:
             self.fleet_changed()
+        elif notice.freed:
+            self.queue.ring()
 
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
+
+    def run_ended(self, run_id: str) -> None:
+        """Tell of a run that this process ended: others may leave the queue."""
+        self.run_changed(run_id)
+        self.queue.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""

@@ -223,7 +223,7 @@ def _equipped(settings: "DevSettings", options: DevOptions, *, screen: "Screen")
 def _complain(error: BaseException) -> NoReturn:
     from isthmus_cli.view.output import note
     from isthmus_client.errors import ClientError
-    from isthmus_lifecycle.service import leaves
+    from isthmus_lifecycle.leaves import leaves
 
     cause = leaves(error)[0]
     text = str(cause) or type(cause).__name__

@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus_lifecycle.leaves import leaves
 from isthmus_lifecycle.log import get_logger
-from isthmus_lifecycle.service import leaves
 
 from isthmus_dev.errors import DevError, PartDiedError
 

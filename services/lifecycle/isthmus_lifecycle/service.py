@@ -8,8 +8,13 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from isthmus_lifecycle import log, pulse
+from isthmus_lifecycle.leaves import leaves
 
 _log = log.get_logger(__name__)
+
+# gRPC's core writes lines of its own past every logger, as of a port that is taken, where the log is JSON to its last line.
+# It reads this when it is imported, so whoever runs a service imports this module first. All that it tells comes as an error.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 #: sysexits.h: the configuration is at fault. Starting again would not help.
 EXIT_CONFIGURATION = 78
@@ -66,10 +71,3 @@ async def until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) ->
         working = group.create_task(work)
         await stop.wait()
         working.cancel()
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """Return the errors within groups of errors, in their order."""
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for inner in error.exceptions for leaf in leaves(inner)]

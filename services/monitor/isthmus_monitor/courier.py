@@ -9,6 +9,7 @@ import aiohttp
 from isthmus_store.record.alert import AlertDelivery
 
 from isthmus_monitor.errors import WebhookError
+from isthmus_monitor.way import proxy_of
 from isthmus_monitor.webhook import Webhook, headers_of
 
 #: Seconds that a receiver has to answer.
@@ -47,8 +48,9 @@ class Courier:
         body = delivery.payload.encode()
         try:
             # No redirects: what is signed for one receiver is not for whoever it points to.
+            url = str(webhook.url)
             async with self._session.post(
-                str(webhook.url), data=body, headers=headers, allow_redirects=False
+                url, data=body, headers=headers, allow_redirects=False, proxy=proxy_of(url)
             ) as answer:
                 _check(answer)
         except TimeoutError as exc:

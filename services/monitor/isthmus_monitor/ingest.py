@@ -261,4 +261,5 @@ def _notice(plan: Plan) -> Notice:
         runs=frozenset(plan.positions) | {run.run_id for run in plan.runs},
         agents=frozenset("/".join(agent) for agent in plan.changed_agents),
         locations=frozenset(f"{deployment}/{location}" for deployment, location, _ in plan.placements),
+        freed=frozenset(run.deployment for run in plan.runs if run.state.is_terminal),
     )

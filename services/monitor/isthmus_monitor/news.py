@@ -27,6 +27,8 @@ MAX_LINE: Final = 500
 #: The most attempts that one heartbeat vouches for, and the most locations that it tells of; what is beyond is not heard.
 MAX_ATTEMPTS: Final = 20_000
 MAX_LOCATIONS: Final = 5_000
+#: No agent is believed to let an import take longer, seconds.
+MAX_LOAD_TIMEOUT_S: Final = 86_400.0
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 #: So many tags of a run's start are kept, of keys and values as long as those of a launch.
 MAX_TAGS: Final = 500
@@ -57,6 +59,8 @@ class Heartbeat:
     desired_revision: int
     active_runs: tuple[AttemptRef, ...]
     standbys: tuple[Standby, ...]
+    folder_id: str
+    load_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +240,8 @@ def _heartbeat(event: Event, _now: datetime) -> News:
             for it in body.locations[:MAX_LOCATIONS]
             if it.standby_ready or it.standby_wanted
         ),
+        folder_id=_line(body.folder_id),
+        load_timeout_s=min(body.load_timeout_s, MAX_LOAD_TIMEOUT_S),
     )
 
 

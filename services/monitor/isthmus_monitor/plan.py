@@ -203,6 +203,9 @@ class Planner:
             active_runs=news.active_runs,
             standbys=news.standbys,
             former_incarnations=_former_after(before, bulletin.incarnation),
+            folder_id=news.folder_id or before.folder_id,
+            folder_since=self._now if _has_new_folder(before, news.folder_id) else before.folder_since,
+            load_timeout_s=news.load_timeout_s,
         )
         after = replace(
             before,
@@ -212,6 +215,9 @@ class Planner:
             version=heard.version,
             desired_revision=heard.desired_revision,
             standbys=heard.standbys,
+            folder_id=heard.folder_id,
+            folder_since=heard.folder_since,
+            load_timeout_s=heard.load_timeout_s,
         )
         if after != before:
             self._plan.changed_agents.add(bulletin.agent)
@@ -291,3 +297,8 @@ def _former_after(agent: Agent, incarnation: str) -> tuple[str, ...]:
     if not agent.incarnation or agent.incarnation == incarnation:
         return former
     return (*former, agent.incarnation)[-MAX_FORMER:]
+
+
+def _has_new_folder(agent: Agent, folder_id: str) -> bool:
+    """Tell whether an agent has lost what it remembered: another of its name, with a folder of its own, took over."""
+    return bool(agent.folder_id and folder_id) and agent.folder_id != folder_id

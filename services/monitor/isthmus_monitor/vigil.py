@@ -148,11 +148,16 @@ class Vigil:
             return Notice()
         if now - self._compared_at >= _COMPARE_EVERY_S:
             await self._compare()
-        ended = [run_id for expiry in self._leases.expired(now=now) if (run_id := await self._end(expiry))]
+        expired = {expiry: await self._end(expiry) for expiry in self._leases.expired(now=now)}
+        ended = {expiry: run_id for expiry, run_id in expired.items() if run_id}
         lost = [agent for agent in self._leases.silent(now=now) if await self._end_waiting(agent)]
         if ended or lost:
             self._alert_desk.wake()
-        return Notice(runs=frozenset(ended), agents=frozenset("/".join(agent) for agent in lost))
+        return Notice(
+            runs=frozenset(ended.values()),
+            agents=frozenset("/".join(agent) for agent in lost),
+            freed=frozenset(expiry.agent[0] for expiry in ended),
+        )
 
     async def _compare(self) -> None:
         """Tell other monitors what was vouched for here, and learn what they saw begin."""

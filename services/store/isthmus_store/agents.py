@@ -78,6 +78,9 @@ async def heard(tx: WriteTransaction, news: Iterable[AgentHeard]) -> None:
             "active_runs": it.active_runs,
             "standbys": it.standbys,
             "former_incarnations": it.former_incarnations,
+            "folder_id": it.folder_id,
+            "folder_since": it.folder_since,
+            "load_timeout_s": it.load_timeout_s,
         }
         for it in sorted(news, key=lambda it: (it.deployment, it.name))
     ]
@@ -135,6 +138,9 @@ _HEARD = (
                 "active_runs",
                 "standbys",
                 "former_incarnations",
+                "folder_id",
+                "folder_since",
+                "load_timeout_s",
             )
         }
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import CTE, Executable, Table, bindparam, insert, literal_column, select
+from sqlalchemy import CTE, Executable, Table, bindparam, exists, insert, literal_column, or_, select
 from sqlalchemy.dialects import postgresql
 
 from isthmus_store.record.event import NewEvent
@@ -16,6 +16,7 @@ from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import Run
 from isthmus_store.table.event import EVENTS
 from isthmus_store.table.instruction import INSTRUCTIONS
+from isthmus_store.table.queue import PAUSES, QUEUE_SETTINGS
 from isthmus_store.table.run import RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import WriteTransaction
 
@@ -31,6 +32,14 @@ HAS_WAITING: Final = (
     .order_by(RUNS.c.queued_at, RUNS.c.run_id)
     .limit(1)
 )
+_DEPLOYMENT: Final = bindparam("b_deployment", type_=RUNS.c.deployment.type)
+#: Whether something is limited or paused in a deployment: the queue knows what that means for a run.
+_HAS_LIMITS: Final = or_(
+    exists().where(QUEUE_SETTINGS.c.deployment == _DEPLOYMENT, QUEUE_SETTINGS.c.is_limiting),
+    exists().where(PAUSES.c.deployment == _DEPLOYMENT),
+)
+#: Whether a launch has to go through the queue.
+MUST_QUEUE: Final = select(or_(HAS_WAITING.exists(), _HAS_LIMITS))
 #: What the database itself fills in.
 _COUNTED: Final = "position"
 _OPEN: Final = ("sent_at", "settled_at", "outcome")
@@ -43,7 +52,7 @@ async def insert_launched(
 ) -> bool:
     """Insert a dispatched run with all that belongs to it.
 
-    Returns False, having written nothing, when its id is taken, or when others wait for its location.
+    Returns False, having written nothing, when its id is taken, or when it has to be queued: see `MUST_QUEUE`.
     """
     values = {f"run_{column.name}": getattr(run, column.name) for column in RUNS.c}
     values |= {"b_deployment": run.deployment, "b_location": run.location}
@@ -73,7 +82,7 @@ def _statement(events: int) -> Executable:
     """Build the statement for a history of so many events."""
     names = [column.name for column in RUNS.c]
     row = select(*(bindparam(f"run_{column.name}", type_=column.type) for column in RUNS.c)).where(
-        ~HAS_WAITING.exists()
+        ~or_(HAS_WAITING.exists(), _HAS_LIMITS)
     )
     new_run = (
         postgresql.insert(RUNS)

@@ -96,6 +96,30 @@ async def expired(tx: Transaction, *, before: datetime, limit: int = 200) -> lis
     return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.not_after).limit(limit))
 
 
+async def taken(
+    tx: Transaction, *, deployment: str, agent: str, before: datetime, after_position: int, limit: int
+) -> list[OutboxInstruction]:
+    """Return commands about runs that are at the broker, were written before a time and have no result, in their order."""
+    table = INSTRUCTIONS
+    condition = (
+        table.c.settled_at.is_(None),
+        # When exactly they went is not known: that is noted a moment later.
+        table.c.sent_at.is_not(None),
+        table.c.created_at < before,
+        table.c.deployment == deployment,
+        table.c.agent == agent,
+        table.c.run_id != "",
+        table.c.position > after_position,
+    )
+    return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.position).limit(limit))
+
+
+async def send_again(tx: WriteTransaction, ids: Collection[str]) -> None:
+    """Let commands without a result go to the broker once more."""
+    table = INSTRUCTIONS
+    await tx.execute(update(table).where(table.c.id.in_(ids), table.c.settled_at.is_(None)).values(sent_at=None))
+
+
 async def of_run(tx: Transaction, run_id: str) -> list[OutboxInstruction]:
     """Return the commands about a run, in the order of writing."""
     statement = select(INSTRUCTIONS).where(INSTRUCTIONS.c.run_id == run_id).order_by(INSTRUCTIONS.c.position)

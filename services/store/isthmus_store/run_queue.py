@@ -1,32 +1,29 @@
-"""The queue of runs, a line for each location: reading it costs what is asked for, however many wait.
+"""The queue of runs, in lines: reading it costs what is asked for, however many wait.
 
-Everything here goes along `ix_runs_queue`, which holds the runs that wait and no others. Its condition stands in the
-statements as a literal: neither database uses a partial index for a state that it learns only when it executes.
+The runs that the same limits hold back wait in one line, and the lines are ordered by what their names begin with. The
+control plane names them; here a name is only text. Who waits is read along `ix_runs_line`, who holds a slot along
+`ix_runs_holding`: each has those runs and no others. Their conditions stand in the statements as literals: neither
+database uses a partial index for a state that it learns only when it executes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import bindparam, literal_column, select, text
+from sqlalchemy import Integer, Select, String, bindparam, func, literal_column, select, text, update
 
 from isthmus_store import outbox, runs
+from isthmus_store.column import Instant, Words
 from isthmus_store.events import PlacedEvent, insert_many
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.queue import Depth, Head, Held, Unsorted
 from isthmus_store.record.run import Run
 from isthmus_store.signal import Dispatched
 from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.transition import transition
-
-
-class Line(NamedTuple):
-    """The runs that wait for one location."""
-
-    deployment: str
-    location: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +35,74 @@ class Departure:
     event: NewEvent
 
 
-async def lines(tx: Transaction) -> list[Line]:
-    """Return the locations that runs wait for, by deployment and name. Costs one step along the index for each."""
-    return [Line(row.deployment, row.location) for row in await tx.execute(LINES)]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sorted:
+    """A run that is to change its line, unless somebody else has changed it."""
+
+    run_id: str
+    old_line: str
+    line: str
+    pools: tuple[str, ...]
 
 
-async def oldest(tx: Transaction, line: Line, *, limit: int) -> list[Run]:
+async def heads(tx: Transaction, *, limit: int, after: str = "") -> list[Head]:
+    """Return the lines of runs that wait, in the order of their names. Costs a few steps along the index for each.
+
+    Args:
+        tx: Any transaction.
+        limit: How many lines at most.
+        after: The line to go on after; empty for the first.
+    """
+    # A space is less than all that a name could go on with.
+    beginning = f"{after} " if after else ""
+    return await tx.all(Head, HEADS, {"b_beginning": beginning, "b_limit": limit})
+
+
+async def oldest(tx: Transaction, line: str, *, limit: int) -> list[Run]:
     """Return the runs at the head of a line, in their order."""
-    return await tx.all(Run, OLDEST.limit(limit), {"b_deployment": line.deployment, "b_location": line.location})
+    return await tx.all(Run, OLDEST.limit(limit), {"b_line": line})
+
+
+async def held(tx: Transaction) -> list[Held]:
+    """Return how many runs of each line hold slots: they were dispatched, and have not ended."""
+    return await tx.all(Held, HELD)
+
+
+async def holders(tx: Transaction, lines: Collection[str], *, limit: int) -> list[Run]:
+    """Return some of the runs of lines that hold slots, the longest dispatched first."""
+    statement = select(RUNS).where(*IS_HOLDING, RUNS.c.line.in_(sorted(lines)))
+    return await tx.all(Run, statement.order_by(RUNS.c.dispatched_at, RUNS.c.run_id).limit(limit))
+
+
+async def depths(tx: Transaction) -> list[Depth]:
+    """Return how many runs wait in each line. Costs all that wait: for people who look."""
+    return await tx.all(Depth, DEPTHS)
+
+
+async def ahead(tx: Transaction, run: Run, *, at_most: int) -> int:
+    """Count the runs of a run's own line that go before it, up to a number."""
+    before = (RUNS.c.queued_at < run.queued_at) | ((RUNS.c.queued_at == run.queued_at) & (RUNS.c.run_id < run.run_id))
+    some = select(RUNS.c.run_id).where(IS_WAITING, RUNS.c.line == run.line, before).limit(at_most)
+    return int((await tx.execute(select(func.count()).select_from(some.subquery()))).scalar_one())
+
+
+async def unsorted(tx: Transaction, lines: Collection[str], *, limit: int) -> list[Unsorted]:
+    """Return some of the runs that wait or hold slots in lines whose names are not good any more."""
+    among = RUNS.c.line.in_(sorted(lines))
+    waiting = await tx.all(Unsorted, _UNSORTED.where(IS_WAITING, among).limit(limit))
+    if len(waiting) >= limit:
+        return waiting
+    return waiting + await tx.all(Unsorted, _UNSORTED.where(*IS_HOLDING, among).limit(limit - len(waiting)))
+
+
+async def sort(tx: WriteTransaction, runs_to_sort: Sequence[Sorted]) -> None:
+    """Put runs into other lines."""
+    rows = [
+        {"b_run_id": it.run_id, "b_old": it.old_line, "b_line": it.line, "b_pools": it.pools}
+        for it in sorted(runs_to_sort, key=lambda it: it.run_id)
+    ]
+    if rows:
+        await tx.execute(_SORT, rows)
 
 
 async def dispatch(tx: WriteTransaction, departures: Mapping[str, Departure], *, at: datetime) -> list[Run]:
@@ -80,31 +137,46 @@ async def _write(
     await outbox.add_many(tx, [departures[run.run_id].command for run in left])
 
 
-IS_WAITING = RUNS.c.state == literal_column("'QUEUED'")
-OLDEST = (
-    select(RUNS)
-    .where(IS_WAITING, RUNS.c.deployment == bindparam("b_deployment"), RUNS.c.location == bindparam("b_location"))
-    .order_by(RUNS.c.queued_at, RUNS.c.run_id)
+IS_WAITING: Final = RUNS.c.state == literal_column("'QUEUED'")
+IS_HOLDING: Final = (RUNS.c.dispatched_at.is_not(None), RUNS.c.ended_at.is_(None))
+OLDEST: Final = (
+    select(RUNS).where(IS_WAITING, RUNS.c.line == bindparam("b_line")).order_by(RUNS.c.queued_at, RUNS.c.run_id)
 )
-# From each deployment to the next, and in each from location to location: neither database skips along an index by
-# itself, and SQLite compares whole rows by their first column alone.
-LINES = text(
-    """
-    WITH RECURSIVE among (deployment) AS (
-      SELECT min(deployment) FROM runs WHERE state = 'QUEUED'
+HELD: Final = (
+    select(RUNS.c.line, func.count().label("held"), func.min(RUNS.c.run_id).label("run_id"))
+    .where(*IS_HOLDING)
+    .group_by(RUNS.c.line)
+)
+DEPTHS: Final = (
+    select(RUNS.c.line, func.count().label("waiting"), func.min(RUNS.c.queued_at).label("queued_at"))
+    .where(IS_WAITING)
+    .group_by(RUNS.c.line)
+)
+_UNSORTED: Final[Select[Any]] = select(RUNS.c.run_id, RUNS.c.deployment, RUNS.c.location, RUNS.c.line, RUNS.c.pools)
+_SORT: Final = (
+    update(RUNS)
+    .where(RUNS.c.run_id == bindparam("b_run_id"), RUNS.c.line == bindparam("b_old"))
+    .values(line=bindparam("b_line"), pools=bindparam("b_pools", type_=Words()))
+)
+# From each line to the next: neither database skips along an index by itself.
+HEADS: Final = (
+    text(
+        """
+    WITH RECURSIVE among (line) AS (
+      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning
       UNION ALL
-      SELECT (SELECT min(runs.deployment) FROM runs WHERE state = 'QUEUED' AND runs.deployment > among.deployment)
-      FROM among WHERE among.deployment IS NOT NULL
-    ), head (deployment, location) AS (
-      SELECT among.deployment, (
-        SELECT min(runs.location) FROM runs WHERE state = 'QUEUED' AND runs.deployment = among.deployment
-      ) FROM among WHERE among.deployment IS NOT NULL
-      UNION ALL
-      SELECT head.deployment, (
-        SELECT min(runs.location) FROM runs
-        WHERE state = 'QUEUED' AND runs.deployment = head.deployment AND runs.location > head.location
-      ) FROM head WHERE head.location IS NOT NULL
+      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line)
+      FROM among WHERE among.line IS NOT NULL
     )
-    SELECT deployment, location FROM head WHERE location IS NOT NULL ORDER BY deployment, location
+    SELECT
+      among.line AS line,
+      (SELECT runs.run_id FROM runs WHERE state = 'QUEUED' AND runs.line = among.line
+       ORDER BY runs.queued_at, runs.run_id LIMIT 1) AS run_id,
+      (SELECT runs.queued_at FROM runs WHERE state = 'QUEUED' AND runs.line = among.line
+       ORDER BY runs.queued_at, runs.run_id LIMIT 1) AS queued_at
+    FROM among WHERE among.line IS NOT NULL LIMIT :b_limit
     """
+    )
+    .bindparams(bindparam("b_beginning", type_=String()), bindparam("b_limit", type_=Integer()))
+    .columns(line=RUNS.c.line.type, run_id=RUNS.c.run_id.type, queued_at=Instant())
 )

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 from isthmus_store import outbox
 from isthmus_store.errors import UnknownRunError
 from isthmus_store.events import PlacedEvent, index_facts, insert_many
-from isthmus_store.launch import HAS_WAITING, insert_launched
+from isthmus_store.launch import MUST_QUEUE, insert_launched
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import NewRun, Run
@@ -40,7 +40,7 @@ class Inserted:
 
     run: Run
     is_new: bool
-    #: Nothing was written, since others wait for the same location: the run has to be queued behind them.
+    #: Nothing was written, since others wait for the same location, or something is limited: the run has to be queued.
     must_wait: bool = False
 
 
@@ -70,7 +70,7 @@ async def insert_dispatched(
     """Insert a run that goes to an agent at once, with the first events of its history, in as few statements as can be.
 
     The same as `insert`, a Dispatched signal, `events.append` and, for the command that launches it, `outbox.add`; a
-    run_id that exists already changes nothing, and no run goes past those that wait for its location.
+    run_id that exists already changes nothing, and no run goes past those that wait for its location, or past a limit.
     """
     queued = as_queued(run)
     decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=agent))
@@ -83,7 +83,7 @@ async def insert_dispatched(
         await _insert_tags(tx, run.run_id, run.tags)
         await index_facts(tx, placed)
         return Inserted(run=dispatched, is_new=True)
-    if (await tx.execute(HAS_WAITING, _line(queued))).first() is not None:
+    if (await tx.execute(MUST_QUEUE, _place(queued))).scalar_one():
         return await _not_inserted(tx, queued)
     inserted = await _insert(tx, dispatched, tags=run.tags)
     if inserted.is_new:
@@ -95,12 +95,12 @@ async def insert_dispatched(
 
 
 async def _not_inserted(tx: Transaction, queued: Run) -> Inserted:
-    """Say why a run was not dispatched: its id is taken, or there is a queue."""
+    """Say why a run was not dispatched: its id is taken, or it has to be queued."""
     found = await get(tx, queued.run_id)
     return Inserted(run=found or queued, is_new=False, must_wait=found is None)
 
 
-def _line(run: Run) -> Mapping[str, str]:
+def _place(run: Run) -> Mapping[str, str]:
     return {"b_deployment": run.deployment, "b_location": run.location}
 
 
@@ -126,6 +126,8 @@ def as_queued(run: NewRun) -> Run:
         last_position=0,
         failure=b"",
         violations=(),
+        line=run.line,
+        pools=run.pools,
     )
 
 

@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from isthmus_dev.descendant import descendants
 from support.eventually import PATIENCE, eventually, patiently
@@ -70,13 +71,15 @@ def environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_dev(folder: Path, *words: str) -> AsyncIterator[Dev]:
+async def running_dev(
+    folder: Path, *words: str, additional: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Dev]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "isthmus_cli", "dev", "-f", "definitions.py", "--port", "0", *words),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=environment(),
+        env={**environment(), **additional},
     )
     try:
         yield Dev(process, folder)
@@ -86,13 +89,15 @@ async def running_dev(folder: Path, *words: str) -> AsyncIterator[Dev]:
             await process.wait()
 
 
-async def isthmus(folder: Path, *words: str) -> tuple[int, str, str]:
+async def isthmus(
+    folder: Path, *words: str, additional: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "isthmus_cli", *words),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(),
+        env={**environment(), **additional},
     )
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()

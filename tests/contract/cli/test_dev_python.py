@@ -17,13 +17,14 @@ pytestmark = pytest.mark.timeout(240)
 
 ROOT = Path(__file__).resolve().parents[3]
 UV = ROOT / ".venv-uv" / "bin"
+WITH_INDEX = ROOT / "scripts" / "with-index"
 OLDEST = ROOT / "tests" / "dagster-oldest.lock"
 OLDEST_DAGSTER = "1.10.0"
 ABI = sysconfig.get_config_var("SOABI")
 
 
 def uv(*words: str) -> None:
-    subprocess.run([UV / "uv", *words], check=True, capture_output=True)
+    subprocess.run([WITH_INDEX, UV / "uv", *words], check=True, capture_output=True)
 
 
 def installed_in(python: Path) -> set[str]:

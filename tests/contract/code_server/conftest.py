@@ -8,8 +8,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from support_code_server import assets, jobs, load
+from support_instance import gate
 
-__all__ = ["assets", "jobs", "load"]
+__all__ = ["assets", "gate", "jobs", "load"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from google.protobuf.message import Message
 from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
-from isthmus_code_server.definitions.port import Definitions, SensorTick
+from isthmus_code_server.definitions.evaluation_log import EvaluationLog
+from isthmus_code_server.definitions.port import Definitions, EvaluationPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
 from support_code_server import PROJECTS, Load, execute, run_request
 
@@ -30,6 +31,7 @@ MAY_LEAVE = {
     "LEAVES-requested-tag",
     "LEAVES-run-config",
     "LEAVES-sensor-error",
+    "LEAVES-sensor-line",
 }
 _STAYS = re.compile(rb"STAYS-[a-z-]+")
 _LEAVES = re.compile(r"LEAVES-[a-z-]+")
@@ -46,9 +48,11 @@ def all_that_leaves(definitions: Definitions) -> Iterator[Message]:
     for job in ("loads", "mistypes", "mistakes", "failing", "refresh"):
         yield from execute(definitions, run_request(job))
     yield definitions.evaluate_schedule("nightly", scheduled_at=datetime(2024, 1, 1, tzinfo=UTC))
+    log = EvaluationLog()
     with pytest.raises(Exception, match=r"watch|LEAVES-sensor-error") as raised:
-        definitions.evaluate_sensor("watch", tick=SensorTick())
+        definitions.evaluate_sensor("watch", tick=SensorTick(place=EvaluationPlace(take_line=log.take)))
     yield failure_from_exception(raised.value)
+    yield log.evaluation(duration_s=0)
     with pytest.raises(InvalidRequestError) as refused:
         definitions.prepare(run_request("loads", config={"ops": {"load": {"config": {"limits": 3}}}}))
     yield from refused.value.violations

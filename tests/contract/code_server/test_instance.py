@@ -1,67 +1,16 @@
 """The way of a question through the code server: a process asks, and what the attached agent answers comes back."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 from isthmus.v1.code_server_pb2 import AttachRequest
 from isthmus.v1.instance_pb2 import Changed, InstanceAnswer, InstanceQuery, QueryFailure
-from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
 from isthmus_code_server.definitions.instance_client import FRAME_HEAD, InstanceClient
-from isthmus_code_server.definitions.port import Definitions, SensorTick
 from isthmus_code_server.errors import InstanceUnavailableError, QueryRefusedError, UnsupportedInstanceCallError
 from isthmus_code_server.runs.instance_gate import InstanceGate
 from support.eventually import eventually
-
-Answer = Callable[[InstanceQuery], InstanceAnswer]
-
-
-@pytest.fixture
-async def gate(monkeypatch: pytest.MonkeyPatch) -> InstanceGate:
-    gate = InstanceGate(address=f"@isthmus-test-{uuid.uuid4().hex}")
-    monkeypatch.setenv(ADDRESS_VARIABLE, gate.address)
-    return gate
-
-
-@asynccontextmanager
-async def attached(gate: InstanceGate, answer: Answer, *, asked: list[InstanceQuery]) -> AsyncIterator[None]:
-    """Take an agent's place."""
-    said: asyncio.Queue[InstanceAnswer] = asyncio.Queue()
-    is_attached = asyncio.Event()
-
-    async def requests() -> AsyncIterator[AttachRequest]:
-        is_attached.set()
-        while True:
-            yield AttachRequest(answer=await said.get())
-
-    async def attend() -> None:
-        async for response in gate.attach(requests()):
-            asked.append(response.query)
-            reply = answer(response.query)
-            reply.query_id = response.query.id
-            said.put_nowait(reply)
-
-    async with asyncio.TaskGroup() as tasks:
-        attending = tasks.create_task(attend())
-        await is_attached.wait()
-        yield
-        attending.cancel()
-
-
-async def test_partitions_that_a_sensor_asks_for_are_added(assets: Definitions, gate: InstanceGate) -> None:
-    asked: list[InstanceQuery] = []
-    async with gate.listening(), attached(gate, lambda _: InstanceAnswer(changed=Changed()), asked=asked):
-        answer = await asyncio.to_thread(assets.evaluate_sensor, "customers_arrive", tick=SensorTick())
-    (run,) = answer.runs
-    assert run.partition_key == "acme"
-    (query,) = asked
-    assert (query.change_dynamic_partitions.name, list(query.change_dynamic_partitions.added)) == (
-        "customers",
-        ["acme"],
-    )
-    assert not query.is_optional
+from support_instance import attached
 
 
 @pytest.mark.parametrize(

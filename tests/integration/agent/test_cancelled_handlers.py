@@ -103,6 +103,7 @@ async def working(stand: AgentStand) -> AsyncIterator[Agent]:
         means = Means(
             settings=settings,
             folder=stand.data_dir,
+            folder_id="stand",
             host=host,
             policy=load_policy(None),
             broker=stand.broker,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
 from aiohttp import web
 from integration.monitor.world import SECRET, World, event, monitor, now
 from isthmus.v1 import telemetry_pb2 as wire
@@ -67,6 +68,21 @@ async def test_a_failed_run_is_told_once_by_a_signed_webhook(world: World) -> No
         "USER_ERROR",
         "boom",
     )
+
+
+async def test_an_alert_leaves_by_the_proxy_of_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await world.dispatched()
+    async with Receiver().serving() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/hook"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        webhooks = [{"url": "http://outside.example/hook", "secret": SECRET, "kinds": ["run.failed"]}]
+        async with monitor(world.settings(webhooks=webhooks)):
+            await world.publish(event(run, 1, run_failed=wire.RunFailed(reason=wire.RUN_REASON_USER_ERROR)))
+            await eventually(lambda: proxy.received, within=10)
+            await eventually(lambda: _all_delivered(world), within=10)
+    ((request, _),) = proxy.received
+    assert request.host == "outside.example"
 
 
 async def _all_delivered(world: World) -> bool:

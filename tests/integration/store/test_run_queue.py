@@ -15,16 +15,16 @@ from isthmus_store.launch import HAS_WAITING
 from isthmus_store.outbox import Lane
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import NewRun
-from isthmus_store.run_queue import Departure, Line
+from isthmus_store.run_queue import Departure
 from isthmus_store.signal import CancelRequested
 from isthmus_store.state import RunState
 from isthmus_store.table.instruction import INSTRUCTIONS
 from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction
-from sqlalchemy import Select, TextClause, text
+from sqlalchemy import Select, TextClause, TextualSelect, text
 
-ETL = Line("prod", "etl")
-Statement = Select[Any] | TextClause
+ETL = "etl"
+Statement = Select[Any] | TextClause | TextualSelect
 
 
 def new_run(now: datetime, *, age_s: float = 0, location: str = "etl", deployment: str = "prod") -> NewRun:
@@ -35,6 +35,7 @@ def new_run(now: datetime, *, age_s: float = 0, location: str = "etl", deploymen
         job_name="nightly",
         request=b"",
         queued_at=now - timedelta(seconds=age_s),
+        line=location,
     )
 
 
@@ -63,7 +64,13 @@ async def crowd(database: Database, now: datetime, *, locations: int, runs_each:
     queued = runs.as_queued(new_run(now))
     row = {column.name: getattr(queued, column.name) for column in RUNS.c}
     rows = [
-        row | {"run_id": str(uuid4()), "location": f"l{number:03}", "queued_at": now + timedelta(seconds=index)}
+        row
+        | {
+            "run_id": str(uuid4()),
+            "location": f"l{number:03}",
+            "line": f"l{number:03}",
+            "queued_at": now + timedelta(seconds=index),
+        }
         for number in range(locations)
         for index in range(runs_each)
     ]
@@ -75,19 +82,28 @@ async def crowd(database: Database, now: datetime, *, locations: int, runs_each:
 
 async def test_lines_are_listed_once_and_read_from_their_heads(database: Database, now: datetime) -> None:
     young, old, middle = new_run(now, age_s=1), new_run(now, age_s=9), new_run(now, age_s=5)
-    elsewhere = [new_run(now, location="reports"), new_run(now, location="etl", deployment="alpha")]
-    await queue(database, young, old, middle, *elsewhere)
+    reports = new_run(now, location="reports")
+    await queue(database, young, old, middle, reports)
+    (first_of_alpha,) = await queue(database, new_run(now, location="etl", deployment="alpha", age_s=20))
     (canceled,) = await queue(database, new_run(now, location="ended"))
     async with database.write() as tx:
         await runs.signal(tx, canceled, CancelRequested(), at=now)
     async with database.read() as tx:
-        assert await run_queue.lines(tx) == [Line("alpha", "etl"), Line("prod", "etl"), Line("prod", "reports")]
-        assert [run.run_id for run in await run_queue.oldest(tx, ETL, limit=2)] == [old.run_id, middle.run_id]
+        heads = await run_queue.heads(tx, limit=9)
+        assert [(it.line, it.run_id) for it in heads] == [("etl", first_of_alpha), ("reports", reports.run_id)]
+        assert heads[0].queued_at == now - timedelta(seconds=20)
+        assert await run_queue.heads(tx, limit=1) == heads[:1]
+        assert await run_queue.heads(tx, limit=9, after="etl") == heads[1:]
+        assert [run.run_id for run in await run_queue.oldest(tx, ETL, limit=3)] == [
+            first_of_alpha,
+            old.run_id,
+            middle.run_id,
+        ]
 
 
 async def test_an_empty_queue_has_no_lines(database: Database) -> None:
     async with database.read() as tx:
-        assert await run_queue.lines(tx) == []
+        assert await run_queue.heads(tx, limit=2) == []
         assert await run_queue.oldest(tx, ETL, limit=2) == []
 
 
@@ -144,8 +160,8 @@ async def test_a_repeated_launch_finds_its_run_though_others_wait(database: Data
 async def test_reading_the_queue_costs_its_lines_and_what_is_asked_for(database: Database, now: datetime) -> None:
     async def cost() -> int:
         async with database.read() as tx:
-            lines = await work(tx, run_queue.LINES)
-            return lines + await work(tx, run_queue.OLDEST.limit(5), b_deployment="prod", b_location="l003")
+            lines = await work(tx, run_queue.HEADS, b_beginning="", b_limit=100)
+            return lines + await work(tx, run_queue.OLDEST.limit(5), b_line="l003")
 
     await crowd(database, now, locations=10, runs_each=20)
     few = await cost()

@@ -12,7 +12,8 @@ from isthmus_client.discovery import find_server
 from isthmus_dev.errors import AlreadyRunningError, DevError, PartDiedError
 from isthmus_dev.folder import DataFolder
 from isthmus_dev.part import Part
-from isthmus_lifecycle.service import leaves, until_stopped
+from isthmus_lifecycle.leaves import leaves
+from isthmus_lifecycle.service import until_stopped
 
 
 def test_a_folder_has_one_owner_who_is_named(tmp_path: Path) -> None:

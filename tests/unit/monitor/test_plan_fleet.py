@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef
-from isthmus_monitor.news import MAX_ATTEMPTS, Bulletin
+from isthmus_monitor.news import MAX_ATTEMPTS, MAX_LOAD_TIMEOUT_S, Bulletin
 from isthmus_monitor.plan import MAX_FORMER, Known, Wanted
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
@@ -274,3 +274,18 @@ def test_no_bytes_that_parse_can_stop_the_planner(noise: bytes) -> None:
         event.MergeFromString(noise)
     plan = planned(known(placements=[placement()], instructions=[instruction()]), bulletin(event))
     assert all("\x00" not in after.message for after in plan.runs)
+
+
+def test_an_agent_is_dated_that_is_heard_from_another_folder() -> None:
+    def beat(folder: str) -> Event:
+        return Event(agent_heartbeat=wire.AgentHeartbeat(folder_id=folder, load_timeout_s=1e12))
+
+    first = planned(known(), bulletin(beat("one"))).heard[LAB]
+    assert (first.folder_id, first.folder_since, first.load_timeout_s) == ("one", None, MAX_LOAD_TIMEOUT_S)
+    rows = known(agents=[agent(folder_id="one")])
+    assert planned(rows, bulletin(beat("one"))).heard[LAB].folder_since is None
+    # An older release says nothing of it.
+    silent = planned(rows, bulletin(heartbeat())).heard[LAB]
+    assert (silent.folder_id, silent.folder_since) == ("one", None)
+    other = planned(rows, bulletin(beat("two"))).heard[LAB]
+    assert (other.folder_id, other.folder_since) == ("two", NOW)

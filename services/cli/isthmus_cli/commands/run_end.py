@@ -1,19 +1,42 @@
 """`isthmus run cancel` and `delete`: end runs, and do away with them."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from isthmus_cli.command import command
 from isthmus_cli.commands.run_group import app
-from isthmus_cli.commands.run_options import (
-    CancelOptions,
-    DeleteOptions,
-)
+from isthmus_cli.commands.run_options import OneRunOptions
+from isthmus_cli.options import Argument, Option, PrintOptions
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import Run
     from isthmus_client.client import ControlPlaneClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelOptions(OneRunOptions):
+    """`run cancel`."""
+
+    wait: Annotated[bool, Option("-w --wait", help="Return when the run has ended; exit with its state.")] = False
+    grace: Annotated[float, Option(metavar="SECONDS", help="How long it may clean up.", min=0.0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteOptions(PrintOptions):
+    """`run delete`."""
+
+    runs: Annotated[
+        list[str],
+        Argument(
+            metavar="RUN...",
+            help="Ids or beginnings of them, latest, -1 and so on.",
+            takes_places=True,
+            completes="runs",
+        ),
+    ]
+    yes: Annotated[bool, Option("-y --yes", help="Do not ask.")] = False
 
 
 @command(

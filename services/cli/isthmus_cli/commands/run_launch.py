@@ -1,22 +1,102 @@
 """`isthmus run launch`, `validate` and `rerun`: ask for runs."""
 
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 from isthmus_cli.command import command
 from isthmus_cli.commands.run_group import app
 from isthmus_cli.commands.run_look import watch_to_end
-from isthmus_cli.commands.run_options import (
-    LaunchOptions,
-    RequestOptions,
-    RerunOptions,
-)
+from isthmus_cli.commands.run_options import OneRunOptions
+from isthmus_cli.options import Argument, Option, PrintOptions
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run
     from isthmus_client.client import ControlPlaneClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestOptions(PrintOptions):
+    """What to run, and with what."""
+
+    first: Annotated[
+        str | None,
+        Argument(metavar="LOCATION", help="May be left out when there is only one.", completes="targets"),
+    ] = None
+    second: Annotated[
+        str | None,
+        Argument(metavar="JOB", help="May be left out with --assets.", completes="jobs"),
+    ] = None
+    config: Annotated[
+        str | None,
+        Option("-c --config", metavar="FILE", help="Run config in YAML or JSON; - for stdin."),
+    ] = None
+    config_json: Annotated[str | None, Option(metavar="JSON", help="Run config as JSON text.")] = None
+    assignments: Annotated[
+        list[str],
+        Option(
+            "--set", metavar="PATH=VALUE", help="One value of the config: ops.load.config.limit=5", show_default=False
+        ),
+    ] = field(default_factory=list)
+    assets: Annotated[
+        list[str],
+        Option(
+            metavar="ASSETS",
+            help="Assets to materialize: keys, as in a,b/c, or Dagster's selection language: 'a+', 'group:sales', '*'.",
+            show_default=False,
+            completes="assets",
+        ),
+    ] = field(default_factory=list)
+    no_checks: Annotated[bool, Option("--no-checks", help="Leave the checks of the assets out.")] = False
+    ops: Annotated[
+        list[str],
+        Option(metavar="OPS", help="Ops to execute, in the framework's selection syntax.", show_default=False),
+    ] = field(default_factory=list)
+    partition: Annotated[str, Option(metavar="KEY", help="The partition.", show_default=False)] = ""
+    tags: Annotated[
+        list[str],
+        Option("--tag", metavar="K=V", help="A tag on the run.", show_default=False),
+    ] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions(RequestOptions):
+    """`run launch`."""
+
+    watch: Annotated[bool, Option("-w --watch", help="Show the run to its end; exit with its state.")] = False
+    validate: Annotated[
+        bool,
+        Option(
+            "--validate/--no-validate",
+            help="Ask the location's definitions first, when they serve; start nothing wrong.",
+        ),
+    ] = True
+    run_id: Annotated[
+        str,
+        Option(metavar="UUID", help="An id of your own: the same launch twice starts one run.", show_default=False),
+    ] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerunOptions(OneRunOptions):
+    """`run rerun`."""
+
+    from_failure: Annotated[bool, Option("--from-failure", help="Only the steps that failed or never ran.")] = False
+    steps: Annotated[
+        list[str],
+        Option(metavar="STEPS", help="Only these steps: load,report", show_default=False),
+    ] = field(default_factory=list)
+    tags: Annotated[
+        list[str],
+        Option("--tag", metavar="K=V", help="A tag on the run, over its parent's.", show_default=False),
+    ] = field(default_factory=list)
+    watch: Annotated[bool, Option("-w --watch", help="Show the run to its end; exit with its state.")] = False
+    new_run_id: Annotated[
+        str,
+        Option("--run-id", metavar="UUID", help="An id of your own for the new run.", show_default=False),
+    ] = ""
 
 
 @command(

@@ -1,21 +1,24 @@
-"""`isthmus run watch`, `show`, `list` and `logs`: look at runs."""
+"""`isthmus run watch` and `show`: look at one run."""
 
-import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from isthmus_cli.command import command
 from isthmus_cli.commands.run_group import app
-from isthmus_cli.commands.run_options import (
-    ListOptions,
-    LogsOptions,
-    OneRunOptions,
-    WatchOptions,
-)
+from isthmus_cli.commands.run_options import OneRunOptions
+from isthmus_cli.options import Option
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
     from isthmus_client.client import ControlPlaneClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions(OneRunOptions):
+    """`run watch`."""
+
+    after: Annotated[int, Option(metavar="POSITION", help="Leave out the history up to here.", min=0)] = 0
 
 
 @command(
@@ -88,88 +91,25 @@ async def _show(options: OneRunOptions) -> int:
 
 @command(
     app,
-    "list",
-    options=ListOptions,
-    examples=(
-        "isthmus run list --state failed --since 1d",
-        "isthmus run list --tag team=data -o wide",
-    ),
+    "why",
+    options=OneRunOptions,
+    examples=("isthmus run why latest",),
 )
-def list_runs(options: ListOptions) -> None:
-    """List runs, newest first."""
-    run_to_end(_list(options))
+def why(options: OneRunOptions) -> None:
+    """Tell why a run waits, and who has what it waits for; of one that began, where its time went."""
+    run_to_end(_why(options))
 
 
-async def _list(options: ListOptions) -> int:
-    from isthmus_cli.run_query import runs_query
-    from isthmus_cli.view.output import note, print_document, print_lines
-    from isthmus_cli.view.paint import Paint
-    from isthmus_cli.view.run import run_table
-
-    query = runs_query(
-        states=options.states,
-        tags=options.tags,
-        since=options.since,
-        job=options.job,
-        location=options.location,
-    )
-    query.page_size, query.page_token = options.limit, options.page
-    async with connected(options) as client:
-        page = await client.list_runs(query)
-    if options.is_json:
-        print_document(page)
-    elif options.quiet:
-        print_lines([run.request.run.run_id for run in page.runs])
-    elif page.runs:
-        print_lines(run_table(page.runs, paint=Paint.of(), room=options.room))
-        if page.next_page_token:
-            note(f"There are more: --page {page.next_page_token}")
-    else:
-        note("There are no such runs. Start one: isthmus run launch JOB")
-    return 0
-
-
-@command(
-    app,
-    "logs",
-    options=LogsOptions,
-    examples=(
-        "isthmus run logs latest -f",
-        "isthmus run logs 5d34c8ac --step load --level debug",
-        "isthmus run logs latest > output.txt",
-    ),
-)
-def logs(options: LogsOptions) -> None:
-    """Print what the run wrote: on a terminal merged by time, with the steps' names, without DEBUG.
-
-    In a pipe the bytes come as they are, stdout to stdout and stderr to stderr, unless --level, --since or --tail choose
-    among the lines. The output is fetched from the user's environment; the control plane keeps none of it.
-    """
-    run_to_end(_logs(options))
-
-
-async def _logs(options: LogsOptions) -> int:
-    import asyncio
-
-    from isthmus_cli.log_view import Wanted, print_merged
-    from isthmus_cli.logs import print_logs, streams_of
+async def _why(options: OneRunOptions) -> int:
     from isthmus_cli.run_name import id_of
-    from isthmus_cli.view.output import note
+    from isthmus_cli.view.output import print_document, print_lines
+    from isthmus_cli.view.paint import Paint
+    from isthmus_cli.view.queue import explanation_lines
 
-    streams = streams_of("stdout" if options.value else options.stream)
-    wanted = Wanted.of(level=options.level, since=options.since, tail=options.tail)
     async with connected(options) as client:
-        run_id = await id_of(client, options.run)
-        chunks = client.stream_logs(
-            run_id, streams=streams, follow=options.follow, step_key=options.step, value=options.value
-        )
-        try:
-            if options.is_read_by_a_person(sys.stdout):
-                await print_merged(chunks, wanted=wanted, is_following=options.follow)
-            else:
-                await print_logs(chunks, is_json=options.is_json, has_labels=not options.step)
-        except asyncio.CancelledError:
-            if options.follow:
-                note(f"\nNothing was cancelled. Come back: isthmus run logs -f {brief_id(run_id)}")
-            raise
+        explanation = await client.explain_run(await id_of(client, options.run))
+    if options.is_json:
+        print_document(explanation)
+    else:
+        print_lines(explanation_lines(explanation, paint=Paint.of()))
     return 0

@@ -1,7 +1,6 @@
 """Faults of a request, in words of the command line."""
 
 import re
-from difflib import get_close_matches
 
 #: What a person wrote, for the field of the request that it became; places within a list say nothing to him.
 _WRITTEN = {
@@ -42,5 +41,7 @@ def _near_entry(description: str) -> str:
     unexpected = _UNEXPECTED.search(description)
     if unexpected is None:
         return ""
+    from difflib import get_close_matches
+
     near = get_close_matches(unexpected[1], _NAME.findall(unexpected[2]), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -11,6 +11,7 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import (
     Event,
     LocationSnapshot,
+    LogLine,
     RunFailed,
     RunReason,
     RunRef,
@@ -26,13 +27,32 @@ EventSink = Callable[[Event], None]
 ExplainDeath = Callable[[int], RunFailed]
 
 
+def _unheard(line: LogLine) -> None:
+    """Forget a line."""
+    del line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationPlace:
+    """Where a schedule or a sensor is evaluated, and who hears what it logs."""
+
+    #: The name of the location; empty where nobody told it.
+    location: str = ""
+    #: Takes each line that is logged. Safe from any thread.
+    take_line: Callable[[LogLine], None] = _unheard
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SensorTick:
     """What a sensor is told at an evaluation."""
 
     cursor: str = ""
     last_run_key: str = ""
+    #: When the last tick was begun.
     last_tick_at: datetime | None = None
+    #: When the sensor was last started.
+    last_started_at: datetime | None = None
+    place: EvaluationPlace = field(default_factory=EvaluationPlace)
 
 
 class SpawnStep(Protocol):
@@ -160,8 +180,10 @@ class Definitions(Protocol):
         """
         ...
 
-    def evaluate_schedule(self, name: str, *, scheduled_at: datetime) -> ScheduleAnswer:
-        """Ask a schedule what to run at a tick.
+    def evaluate_schedule(
+        self, name: str, *, scheduled_at: datetime, place: EvaluationPlace | None = None
+    ) -> ScheduleAnswer:
+        """Ask a schedule what to run at a tick. What it wants changed besides is in the answer, and is not changed here.
 
         Raises:
             UnknownDefinitionError: No schedule has this name.
@@ -170,7 +192,7 @@ class Definitions(Protocol):
         ...
 
     def evaluate_sensor(self, name: str, *, tick: SensorTick) -> SensorAnswer:
-        """Ask a sensor what to run at a tick.
+        """Ask a sensor what to run at a tick. What it wants changed besides is in the answer, and is not changed here.
 
         Raises:
             UnknownDefinitionError: No sensor has this name.

@@ -11,8 +11,8 @@ from isthmus.v1.code_server_pb2 import StartRunResponse
 from isthmus.v1.telemetry_pb2 import Event, RunReason
 from isthmus_broker.relay import Relay
 from isthmus_broker.telemetry import TelemetryPublisher
+from isthmus_lifecycle.leaves import leaves
 from isthmus_lifecycle.log import get_logger
-from isthmus_lifecycle.service import leaves
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.backlog import JournalBacklog
 from isthmus_spool.journal import JournalWriter, Repair, is_terminal, repair

@@ -86,6 +86,7 @@ class Servicer(CodeServerServicer):
         """Ask a schedule what to run."""
         del context
         self._check_location(request.location)
+        request.location = self.location
         try:
             answer = await self.supervisor.ask(FrameKind.SCHEDULE, request, question="evaluate the schedule")
         except ChildLostError as error:
@@ -98,6 +99,7 @@ class Servicer(CodeServerServicer):
         """Ask a sensor what to run."""
         del context
         self._check_location(request.location)
+        request.location = self.location
         try:
             answer = await self.supervisor.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
         except ChildLostError as error:

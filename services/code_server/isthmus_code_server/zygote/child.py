@@ -2,22 +2,25 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Failure
+from isthmus.v1.telemetry_pb2 import Failure, LogLine
 from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_code_server.attempts.cancel_marker import is_cancel_requested
 from isthmus_code_server.attempts.death import StepDeaths
 from isthmus_code_server.attempts.log_offsets import redirect_to_step
+from isthmus_code_server.definitions.evaluation_log import EvaluationLog
 from isthmus_code_server.definitions.late import late_event
-from isthmus_code_server.definitions.port import Definitions, PreparedRun, RunPlace, SensorTick
+from isthmus_code_server.definitions.port import Definitions, EvaluationPlace, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
 from isthmus_code_server.kernel.process import Ending, flush_output, redirect_output
 from isthmus_code_server.kernel.threads import finish
@@ -93,22 +96,27 @@ class Child:
 
     def _schedule(self, payload: bytes, definitions: Definitions) -> Message:
         request = pb.EvaluateScheduleRequest.FromString(payload)
+        log, began_at = EvaluationLog(), time.monotonic()
         try:
             at = request.scheduled_at.ToDatetime(tzinfo=UTC)
-            return pb.EvaluateScheduleResponse(
-                answer=definitions.evaluate_schedule(request.schedule_name, scheduled_at=at)
-            )
+            place = EvaluationPlace(location=request.location, take_line=log.take)
+            answer = definitions.evaluate_schedule(request.schedule_name, scheduled_at=at, place=place)
+            response = pb.EvaluateScheduleResponse(answer=answer)
         except Exception as error:  # noqa: BLE001  # whatever user code raises is the answer
-            return pb.EvaluateScheduleResponse(failure=self._describe_failure(error))
+            response = pb.EvaluateScheduleResponse(failure=self._describe_failure(error))
+        response.evaluation.CopyFrom(log.evaluation(duration_s=time.monotonic() - began_at))
+        return response
 
     def _sensor(self, payload: bytes, definitions: Definitions) -> Message:
         request = pb.EvaluateSensorRequest.FromString(payload)
+        log, began_at = EvaluationLog(), time.monotonic()
         try:
-            return pb.EvaluateSensorResponse(
-                answer=definitions.evaluate_sensor(request.sensor_name, tick=_sensor_tick(request))
-            )
+            tick = _sensor_tick(request, take_line=log.take)
+            response = pb.EvaluateSensorResponse(answer=definitions.evaluate_sensor(request.sensor_name, tick=tick))
         except Exception as error:  # noqa: BLE001  # whatever user code raises is the answer
-            return pb.EvaluateSensorResponse(failure=self._describe_failure(error))
+            response = pb.EvaluateSensorResponse(failure=self._describe_failure(error))
+        response.evaluation.CopyFrom(log.evaluation(duration_s=time.monotonic() - began_at))
+        return response
 
     # ------------------------------------------------------------------------------------------------------- run
 
@@ -171,8 +179,15 @@ def _say_last_word(channel: socket.socket) -> None:
     channel.send(LAST_WORD)
 
 
-def _sensor_tick(request: pb.EvaluateSensorRequest) -> SensorTick:
-    last: datetime | None = None
-    if request.HasField("last_tick_at"):
-        last = request.last_tick_at.ToDatetime(tzinfo=UTC)
-    return SensorTick(cursor=request.cursor, last_run_key=request.last_run_key, last_tick_at=last)
+def _sensor_tick(request: pb.EvaluateSensorRequest, *, take_line: Callable[[LogLine], None]) -> SensorTick:
+    return SensorTick(
+        cursor=request.cursor,
+        last_run_key=request.last_run_key,
+        last_tick_at=_moment(request.last_tick_at) if request.HasField("last_tick_at") else None,
+        last_started_at=_moment(request.last_started_at) if request.HasField("last_started_at") else None,
+        place=EvaluationPlace(location=request.location, take_line=take_line),
+    )
+
+
+def _moment(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)

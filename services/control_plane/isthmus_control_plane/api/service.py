@@ -13,11 +13,14 @@ from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
 from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
+from isthmus_control_plane.api import queue_message
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
 from isthmus_control_plane.desk.deletion import DeletionDesk
+from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
+from isthmus_control_plane.desk.queue import QueueDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
@@ -41,6 +44,8 @@ class Desks:
     logs: LogDesk
     reexecution: ReexecutionDesk
     deletion: DeletionDesk
+    queue: QueueDesk
+    explanation: ExplanationDesk
 
 
 class ControlPlaneService(ControlPlaneServicer):
@@ -137,6 +142,25 @@ class ControlPlaneService(ControlPlaneServicer):
     async def DeleteRun(self, request: api.DeleteRunRequest, context: _Context) -> api.DeleteRunResponse:
         await self._desks.deletion.delete(request)
         return api.DeleteRunResponse()
+
+    async def ExplainRun(self, request: api.ExplainRunRequest, context: _Context) -> api.RunExplanation:
+        found = await self._desks.explanation.explain(request)
+        return queue_message.explanation(found, run=await self._described(found.run))
+
+    async def GetQueue(self, request: api.GetQueueRequest, context: _Context) -> api.Queue:
+        return queue_message.queue(await self._desks.queue.get(request))
+
+    async def SetQueueSettings(
+        self, request: api.SetQueueSettingsRequest, context: _Context
+    ) -> api.QueueSettingsRevision:
+        return queue_message.settings(await self._desks.queue.set(request))
+
+    async def Pause(self, request: api.PauseRequest, context: _Context) -> api.PausedThing:
+        return queue_message.paused(await self._desks.queue.pause(request))
+
+    async def Resume(self, request: api.ResumeRequest, context: _Context) -> api.ResumeResponse:
+        await self._desks.queue.resume(request)
+        return api.ResumeResponse()
 
     async def StreamLogs(
         self, request: api.StreamLogsRequest, context: _Context

@@ -118,7 +118,7 @@ class DeadLetterReader:
         log.error("dead_letter", queue=kept.queue, reason=kept.reason, instruction=kept.instruction_id, run=run_id)
         if row is not None:
             self._returns.pop(row.id, None)
-            self._core.hub.run_changed(row.run_id)
+            self._core.hub.run_ended(row.run_id)
 
 
 async def _agent(tx: Transaction, row: OutboxInstruction) -> Agent | None:

@@ -46,7 +46,7 @@ class Expirer:
             for row in overdue:
                 await settlement.settle(tx, row, loss=settlement.expired(row), at=at)
         for row in overdue:
-            self._core.hub.run_changed(row.run_id)
+            self._core.hub.run_ended(row.run_id)
 
     def _is_overdue(self, row: OutboxInstruction, *, at: datetime, known: dict[AgentKey, Agent]) -> bool:
         agent = known.get(AgentKey(row.deployment, row.agent))

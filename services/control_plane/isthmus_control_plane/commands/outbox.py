@@ -193,7 +193,7 @@ class OutboxDispatcher:
                 await settlement.settle(tx, row, loss=loss, at=clock.now())
         self._in_hand.discard(parcel.id)
         if row is not None:
-            self._core.hub.run_changed(row.run_id)
+            self._core.hub.run_ended(row.run_id)
 
     async def _mark(self) -> None:
         while not self._core.hub.stopping.is_set():

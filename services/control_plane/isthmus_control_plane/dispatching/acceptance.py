@@ -18,9 +18,13 @@ from isthmus_control_plane.commands import command
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.dispatching.ledger import read_rules
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
+from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.partition_keys import unknown_keys
+from isthmus_control_plane.dispatching.pools import pools_of
 from isthmus_control_plane.dispatching.queue import Wait
+from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
@@ -68,6 +72,8 @@ class _Plan:
     lifetime: timedelta
     #: What the run is tagged with: its job's tags, its partition, its own.
     tags: dict[str, str]
+    #: The pools of its steps; None when it is not known what its location defines.
+    pools: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +142,23 @@ class Acceptor:
             built.job_name = asked.job_name = resolve_job(asked, definitions=definitions)
             refuse(await unknown_keys(tx, asked, deployment=deployment, definitions=definitions))
         job = definitions.jobs.get(built.job_name) if definitions is not None else None
-        lifetime = launch_lifetime(seen.locations[key].settings, launch_timeout_s=self._core.settings.launch_timeout_s)
+        holding = seen.fleet.holdings.get(key)
+        lifetime = launch_lifetime(
+            seen.locations[key].settings,
+            agent=seen.agents.get(holding.agent) if holding is not None else None,
+            launch_timeout_s=self._core.settings.launch_timeout_s,
+        )
         verdict = queue.decide(key, fleet=seen.fleet)
         tags = {**(job.tags if job is not None else {}), **_partition_tag(built), **built.tags}
-        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, tags)
+        pools = pools_of(built, definitions=definitions) if definitions is not None else None
+        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, tags, pools)
 
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
         new = _new_run(plan, at=at)
         if isinstance(plan.verdict, Wait):
-            return await _queue(tx, replace(new, message=plan.verdict.reason))
+            return await _queue(tx, replace(new, message=plan.verdict.reason), plan=plan)
+        new = replace(new, line=_line(new, plan=plan, rules=NO_RULES))
         agent = plan.verdict.agent
         instruction = command.launch(agent, request=plan.request, at=at, lifetime=plan.lifetime)
         news = [
@@ -154,12 +167,14 @@ class Acceptor:
         ]
         inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
         if inserted.must_wait:
-            return await _queue(tx, replace(new, message=queue.in_line(LocationKey(new.deployment, new.location))))
+            return await _queue(tx, replace(new, message=queue.in_line(_place(new))), plan=plan)
         return _Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
 
 
-async def _queue(tx: WriteTransaction, new: NewRun) -> _Written:
-    inserted = await runs.insert(tx, new)
+async def _queue(tx: WriteTransaction, new: NewRun, *, plan: _Plan) -> _Written:
+    rules = await read_rules(tx, deployments=[new.deployment])
+    line = _line(new, plan=plan, rules=rules.get(new.deployment, NO_RULES))
+    inserted = await runs.insert(tx, replace(new, line=line))
     if not inserted.is_new:
         return _Written(inserted.run, is_new=False)
     news = [history.queued(_ref(new), requested_by=new.requested_by, at=new.queued_at)]
@@ -178,7 +193,18 @@ def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
         queued_at=at,
         requested_by=plan.requested_by,
         tags=plan.tags,
+        pools=plan.pools or (),
     )
+
+
+def _line(new: NewRun, *, plan: _Plan, rules: Rules) -> str:
+    """Name the line that a run waits in, or would."""
+    needs = needs_of(_place(new), tags=new.tags, pools=new.pools, keys=rules.keys)
+    return line_name(needs, keys=rules.keys, is_complete=plan.pools is not None)
+
+
+def _place(new: NewRun) -> LocationKey:
+    return LocationKey(new.deployment, new.location)
 
 
 def _partition_tag(request: RunRequest) -> dict[str, str]:

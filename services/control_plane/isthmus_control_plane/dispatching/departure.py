@@ -22,7 +22,9 @@ async def departure(tx: Transaction, run: Run, *, core: Core, seen: World, at: d
     key = LocationKey(run.deployment, run.location)
     agent, location = seen.fleet.holdings[key].agent, seen.locations.get(key)
     lifetime = launch_lifetime(
-        location.settings if location is not None else None, launch_timeout_s=core.settings.launch_timeout_s
+        location.settings if location is not None else None,
+        agent=seen.agents.get(agent),
+        launch_timeout_s=core.settings.launch_timeout_s,
     )
     request = await _request(tx, run, core=core, seen=seen)
     instruction = command.launch(agent, request=request, at=at, lifetime=lifetime)

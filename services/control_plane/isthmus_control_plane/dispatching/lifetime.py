@@ -4,19 +4,23 @@ from datetime import timedelta
 from typing import Final
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
+from isthmus_store.record.agent import Agent
 
-#: What a launch takes besides the import that it waits for, seconds.
-_MARGIN_S: Final = 60.0
+#: What a launch takes besides the import that it waits for, seconds: its location's server starts before, and it may stand in
+#: a line after.
+_MARGIN_S: Final = 120.0
 
 
-def launch_lifetime(settings: bytes | None, *, launch_timeout_s: float) -> timedelta:
+def launch_lifetime(settings: bytes | None, *, agent: Agent | None, launch_timeout_s: float) -> timedelta:
     """Return how long after its dispatch a launch expires: not before an import of its location may have ended.
 
     Args:
         settings: the location's, as they are stored; None for one that is gone.
-        launch_timeout_s: what is allowed where the location does not say how long it loads.
+        agent: where it goes; it says how long imports may take whose locations do not. None for one that is gone.
+        launch_timeout_s: what is allowed at the least.
     """
-    load_timeout_s = LocationSettings.FromString(settings or b"").load_timeout_s
+    usual_s = agent.load_timeout_s if agent is not None else 0.0
+    load_timeout_s = LocationSettings.FromString(settings or b"").load_timeout_s or usual_s
     if load_timeout_s <= 0:
         return timedelta(seconds=launch_timeout_s)
     return timedelta(seconds=max(launch_timeout_s, load_timeout_s + _MARGIN_S))

@@ -1,18 +1,14 @@
-"""Which queued runs leave the queue, and where to; or, in words, why they wait. Pure."""
+"""Where the queued runs of a location can go; or, in words, why they wait for it. Pure: limits are `block`'s affair."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle, islice
-from typing import Final, TypeVar
+from typing import Final
 
 from isthmus_store.state import AgentState
 
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Location
 from isthmus_control_plane.fleet.placement import is_live
 from isthmus_control_plane.key import AgentKey, LocationKey
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +32,6 @@ Verdict = Dispatch | Wait
 _Rule = Callable[[LocationKey, Fleet], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many of a location's runs may leave the queue in one round, and where to."""
-
-    location: LocationKey
-    agent: AgentKey
-    count: int
-
-
 def decide(location: LocationKey, *, fleet: Fleet) -> Verdict:
     """Dispatch a location's runs to the agent that serves it, or say why they wait."""
     reason = next((reason for rule in _RULES if (reason := rule(location, fleet)) is not None), None)
@@ -54,31 +41,6 @@ def decide(location: LocationKey, *, fleet: Fleet) -> Verdict:
 def in_line(location: LocationKey) -> str:
     """Say why a run waits whose location could take it: the runs before it go first."""
     return f"earlier runs of location {location.name} go first"
-
-
-def deal(serving: Mapping[LocationKey, AgentKey], *, room: int, start: int = 0) -> list[Share]:
-    """Divide the room of a round: one run for each deployment in turn, and in each for one location after the other.
-
-    Args:
-        serving: The locations that runs wait for and that can take them, with their agents.
-        room: How many runs may leave.
-        start: How many left in the rounds before, so that where this one begins moves on.
-    """
-    by_deployment: dict[str, list[LocationKey]] = {}
-    for key in sorted(serving):
-        by_deployment.setdefault(key.deployment, []).append(key)
-    if not by_deployment:
-        return []
-    deployments = _turned(list(by_deployment.values()), by=start)
-    turns = [cycle(_turned(keys, by=start)) for keys in deployments]
-    dealt = Counter(next(turn) for turn in islice(cycle(turns), room))
-    return [Share(key, serving[key], count) for key, count in dealt.items()]
-
-
-def _turned(items: list[_T], *, by: int) -> list[_T]:
-    """Return the items, begun with another one."""
-    offset = by % len(items)
-    return items[offset:] + items[:offset]
 
 
 def _location_exists(key: LocationKey, fleet: Fleet) -> str | None:
@@ -132,5 +94,5 @@ def _described(agent: Agent) -> str:
     return f"agent {agent.key.name} {words[agent.state]}"
 
 
-#: Asked in this order; later rules rely on what earlier ones made sure of. A limit on concurrent runs is one more rule.
+#: Asked in this order; later rules rely on what earlier ones made sure of.
 _RULES: Final[tuple[_Rule, ...]] = (_location_exists, _pool_has_live_agent, _holder_is_live, _location_serves)

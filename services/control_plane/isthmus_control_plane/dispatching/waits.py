@@ -6,22 +6,23 @@ from dataclasses import replace
 from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 
+from isthmus_control_plane.dispatching.line import LineName
 from isthmus_control_plane.key import LocationKey
 
 
 class Waits:
-    """The reason of each location that runs wait for."""
+    """The reason of each line of runs that wait."""
 
     def __init__(self) -> None:
-        self._reasons: Mapping[LocationKey, str] = {}
+        self._reasons: Mapping[str, str] = {}
 
-    def note(self, reasons: Mapping[LocationKey, str]) -> list[LocationKey]:
+    def note(self, reasons: Mapping[str, str]) -> set[LocationKey]:
         """Take what was found in place of what was known; returns the locations with another reason than before."""
-        changed = [key for key, reason in reasons.items() if self._reasons.get(key) != reason]
+        changed = [line for line, reason in reasons.items() if self._reasons.get(line) != reason]
         self._reasons = reasons
-        return changed
+        return {name.location for line in changed if (name := LineName.parse(line)) is not None}
 
     def explained(self, run: Run) -> Run:
         """Return a run with the reason why it waits now; one that does not wait, or was queued just now, as it is."""
-        reason = self._reasons.get(LocationKey(run.deployment, run.location))
+        reason = self._reasons.get(run.line)
         return run if reason is None or run.state is not RunState.QUEUED else replace(run, message=reason)

@@ -34,6 +34,8 @@ class Job:
     partitions: Partitions | None
     is_implicit: bool
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: Those of all its steps.
+    pools: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Asset:
     kinds: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
     tags: Mapping[str, str] = field(default_factory=dict)
+    pools: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Definitions:
                 partitions=_partitions(job.partitions),
                 is_implicit=job.is_implicit_asset_job,
                 tags=dict(job.tags),
+                pools=frozenset(job.pools),
             )
             for job in snapshot.jobs
         }
@@ -82,10 +86,16 @@ class Definitions:
                 kinds=frozenset(asset.kinds),
                 owners=frozenset(asset.owners),
                 tags=dict(asset.tags),
+                pools=frozenset(asset.pools),
             )
             for asset in snapshot.assets
         }
         return cls(jobs=jobs, assets=assets)
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any step is in a pool."""
+        return any(job.pools for job in self.jobs.values())
 
 
 class _Pick(NamedTuple):

@@ -83,6 +83,8 @@ def _install(python: Path, pins: Sequence[str], *, folder: Path) -> None:
             done = subprocess.run(
                 [*command, *pins],
                 stdin=subprocess.DEVNULL,
+                # uv, of whichever age, trusts what the system trusts, as pip does; what the user says otherwise stands.
+                env={"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true", **os.environ},
                 capture_output=True,
                 text=True,
                 timeout=_INSTALL_TIMEOUT_S,

@@ -58,6 +58,12 @@ class Agent:
     former_incarnations: tuple[str, ...] = ()
     #: The broker account of its code servers; empty when they share the agent's own.
     code_server_broker_user: str = ""
+    #: The folder in which it remembers what it has taken from its queue; empty while it has not named one.
+    folder_id: str = ""
+    #: Since when it is heard from this folder; None for one that was never heard from another.
+    folder_since: datetime | None = None
+    #: How long it lets an import take where the location does not say so, seconds; 0 while it has not told.
+    load_timeout_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,3 +81,6 @@ class AgentHeard:
     active_runs: tuple[AttemptRef, ...]
     standbys: tuple[Standby, ...] = ()
     former_incarnations: tuple[str, ...] = ()
+    folder_id: str = ""
+    folder_since: datetime | None = None
+    load_timeout_s: float = 0.0

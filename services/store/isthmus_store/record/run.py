@@ -36,6 +36,10 @@ class NewRun:
     attempt: int = 1
     message: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    #: Where it waits in the queue; empty for the control plane to say later.
+    line: str = ""
+    #: The pools that its steps use.
+    pools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +72,10 @@ class Run:
     violations: tuple[Violation, ...]
     #: About when someone last vouched for the attempt, told by the monitor that heard it to the others.
     vouched_at: datetime | None = None
+    #: Where it waits, or waited, in the queue: runs that the same limits hold back share a line. Empty for not said yet.
+    line: str = ""
+    #: The pools that its steps use.
+    pools: tuple[str, ...] = ()
 
     @property
     def ref(self) -> AttemptRef:

@@ -1,6 +1,6 @@
 """Agents, locations and what is between them."""
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, String, Table, Text
+from sqlalchemy import Column, Double, ForeignKeyConstraint, Index, LargeBinary, String, Table, Text
 
 from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, Words, name_of
 from isthmus_store.state import AgentState, LocationPhase
@@ -26,6 +26,9 @@ AGENTS = Table(
     Column("standbys", Standbys),
     Column("former_incarnations", Words),
     Column("code_server_broker_user", Text, nullable=False, server_default=""),
+    Column("folder_id", Text, nullable=False, server_default=""),
+    Column("folder_since", Instant),
+    Column("load_timeout_s", Double, nullable=False, server_default="0"),
 )
 
 LOCATIONS = Table(

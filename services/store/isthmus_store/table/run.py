@@ -1,10 +1,25 @@
 """Runs, their tags and their attempts."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, column, literal_column
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    and_,
+    column,
+    literal_column,
+)
 
-from isthmus_store.column import Instant, RowNumber, Violations, name_of
+from isthmus_store.column import Instant, RowNumber, Violations, Words, name_of
 from isthmus_store.state import RunReason, RunState
 from isthmus_store.table.metadata import METADATA, NAME, RUN_ID
+
+#: Lines are compared byte by byte: their beginning is the order in which they are looked at.
+_LINE = String(200).with_variant(String(200, collation="C"), "postgresql")
 
 RUNS = Table(
     "runs",
@@ -29,6 +44,10 @@ RUNS = Table(
     Column("failure", LargeBinary, nullable=False),
     Column("violations", Violations, nullable=False),
     Column("vouched_at", Instant),
+    # The runs that the same limits hold back wait in one line. Empty until the control plane has said which.
+    Column("line", _LINE, nullable=False),
+    # The pools that its steps use.
+    Column("pools", Words),
     Index(None, "deployment", "queued_at", "run_id"),
     Index(None, "deployment", "state", "queued_at", "run_id"),
     # The few runs that still move are looked for all the time, the many that ended never.
@@ -38,7 +57,7 @@ RUNS = Table(
         sqlite_where=column("ended_at").is_(None),
         postgresql_where=column("ended_at").is_(None),
     ),
-    # The queue's lines: see `run_queue`.
+    # Whether anybody waits for a location.
     Index(
         "ix_runs_queue",
         "deployment",
@@ -47,6 +66,23 @@ RUNS = Table(
         "run_id",
         sqlite_where=column("state") == literal_column("'QUEUED'"),
         postgresql_where=column("state") == literal_column("'QUEUED'"),
+    ),
+    # The queue's lines: see `run_queue`.
+    Index(
+        "ix_runs_line",
+        "line",
+        "queued_at",
+        "run_id",
+        sqlite_where=column("state") == literal_column("'QUEUED'"),
+        postgresql_where=column("state") == literal_column("'QUEUED'"),
+    ),
+    # The runs that hold slots.
+    Index(
+        "ix_runs_holding",
+        "line",
+        "run_id",
+        sqlite_where=and_(column("dispatched_at").is_not(None), column("ended_at").is_(None)),
+        postgresql_where=and_(column("dispatched_at").is_not(None), column("ended_at").is_(None)),
     ),
     Index(
         "ix_runs_ended",

@@ -8,14 +8,15 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import LocationSnapshot, ScheduleAnswer, SensorAnswer
 
 from isthmus_code_server.definitions.dagster.asked.instance import build_instance
+from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.definitions.dagster.described.snapshot import location_snapshot
-from isthmus_code_server.definitions.dagster.evaluated.evaluation import evaluate_schedule, evaluate_sensor
+from isthmus_code_server.definitions.dagster.evaluated.evaluation import DagsterEvaluation
 from isthmus_code_server.definitions.dagster.executed.execution import DagsterRunExecution
 from isthmus_code_server.definitions.dagster.executed.own_jobs import OwnJobs
 from isthmus_code_server.definitions.dagster.executed.request import resolve
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 from isthmus_code_server.definitions.dagster.executed.warming import warm_up
-from isthmus_code_server.definitions.port import PreparedRun, SensorTick
+from isthmus_code_server.definitions.port import EvaluationPlace, PreparedRun, SensorTick
 
 if TYPE_CHECKING:
     from isthmus_code_server.definitions.dagster.executed.run_job import RunOrigin
@@ -43,7 +44,8 @@ class DagsterDefinitions:
         self._origin = origin
         self._repository = origin.repository
         self._framework = framework
-        self._run_instance = build_instance(surroundings)
+        origins = RunOrigins(repository=origin.repository.name, jobs=lambda: frozenset(origin.repository.job_names))
+        self._run_instance = build_instance(surroundings, origins=origins)
         self._site = StepSite()
         self._jobs = OwnJobs(origin.repository, site=self._site)
         self._snapshot = LocationSnapshot()
@@ -77,12 +79,17 @@ class DagsterDefinitions:
         resolved = resolve(request, jobs=self._jobs)
         return DagsterRunExecution(resolved, run_instance=self._run_instance, site=self._site, origin=self._origin)
 
-    def evaluate_schedule(self, name: str, *, scheduled_at: datetime) -> ScheduleAnswer:
+    def evaluate_schedule(
+        self, name: str, *, scheduled_at: datetime, place: EvaluationPlace | None = None
+    ) -> ScheduleAnswer:
         """Ask a schedule; see the port for what is raised."""
-        return evaluate_schedule(
-            name, scheduled_at=scheduled_at, repository=self._repository, instance=self._run_instance.instance
-        )
+        return self._evaluation(place or EvaluationPlace()).schedule(name, scheduled_at=scheduled_at)
 
     def evaluate_sensor(self, name: str, *, tick: SensorTick) -> SensorAnswer:
         """Ask a sensor; see the port for what is raised."""
-        return evaluate_sensor(name, tick=tick, repository=self._repository, instance=self._run_instance.instance)
+        return self._evaluation(tick.place).sensor(name, tick=tick)
+
+    def _evaluation(self, place: EvaluationPlace) -> DagsterEvaluation:
+        return DagsterEvaluation(
+            repository=self._repository, run_instance=self._run_instance, framework=self._framework, place=place
+        )

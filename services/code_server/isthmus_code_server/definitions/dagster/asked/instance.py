@@ -1,7 +1,8 @@
 """A Dagster instance that asks the control plane, built before the fork and given its run after it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster._core.instance import DagsterInstance, InstanceType
@@ -14,11 +15,13 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, EntrySink, new_event_storage
 from isthmus_code_server.definitions.dagster.asked.reference import instance_ref
+from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.definitions.dagster.asked.run_storage import AskingRunStorage, new_run_storage
 from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
+from isthmus_code_server.definitions.dagster.asked.wanted_changes import ChangeRecord
 from isthmus_code_server.definitions.dagster.surrounding.surroundings import Surroundings
 from isthmus_code_server.definitions.instance_client import InstanceClient
-from isthmus_code_server.definitions.port import RunPlace
+from isthmus_code_server.definitions.port import EvaluationPlace, RunPlace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,19 @@ class RunInstance:
     runs: AskingRunStorage
     events: AskingEventStorage
     client: InstanceClient
+    store: StoreQuery
+    #: Tells where the runs that are asked for come from.
+    origins: RunOrigins
+
+    @contextmanager
+    def evaluating(self, place: EvaluationPlace) -> Iterator[ChangeRecord]:
+        """Keep what is wanted changed in a record, for as long as the context lives, instead of having it changed."""
+        record = ChangeRecord()
+        self.store.record, self.origins.location = record, place.location
+        try:
+            yield record
+        finally:
+            self.store.record = None
 
     def begin(self, run: DagsterRun, *, sink: EntrySink, place: RunPlace) -> None:
         """Take the run that this process is about to execute.
@@ -48,7 +64,7 @@ class RunInstance:
         self.client.written = written
 
 
-def build_instance(surroundings: Surroundings) -> RunInstance:
+def build_instance(surroundings: Surroundings, *, origins: RunOrigins) -> RunInstance:
     """Build the instance that every run of the location uses.
 
     The default IO manager writes where the project's dagster.yaml says, else, as Dagster has it, below DAGSTER_HOME where
@@ -59,7 +75,7 @@ def build_instance(surroundings: Surroundings) -> RunInstance:
     artifacts = surroundings.file.artifacts or os.environ.get("DAGSTER_HOME") or str(surroundings.home)
     client = InstanceClient()
     store = StoreQuery(client=client)
-    runs = new_run_storage(store)
+    runs = new_run_storage(store, origins)
     events = new_event_storage(store)
     instance = DagsterInstance(
         # Persistent is Dagster's word for an instance that other processes can open by reference.
@@ -73,4 +89,4 @@ def build_instance(surroundings: Surroundings) -> RunInstance:
         run_launcher=SyncInMemoryRunLauncher(),
         settings=settings,
     )
-    return RunInstance(instance=instance, runs=runs, events=events, client=client)
+    return RunInstance(instance=instance, runs=runs, events=events, client=client, store=store, origins=origins)

@@ -11,6 +11,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import instance_pb2 as pb
 
 from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of
+from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
 _Status = DagsterRunStatus
@@ -27,14 +28,16 @@ _STATUSES: Mapping["api.RunState.ValueType", DagsterRunStatus] = {
 _ROOT_TAG, _PARENT_TAG = "dagster/root_run_id", "dagster/parent_run_id"
 
 
-def record_of(found: pb.FoundRun, *, own: DagsterRun | None) -> RunRecord:
+def record_of(found: pb.FoundRun, *, own: DagsterRun | None, origins: RunOrigins) -> RunRecord:
     """Rebuild a run's record; of the process's own run, what is known here counts, and the tags of the store."""
     run = found.run
     is_own = own is not None and own.run_id == run.request.run.run_id
     return RunRecord(
         # Runs have no number of their own: the time of their creation is in the same order.
         storage_id=run.queued_at.ToMicroseconds(),
-        dagster_run=own.with_tags({**own.tags, **found.tags}) if is_own and own is not None else _dagster_run(found),
+        dagster_run=own.with_tags({**own.tags, **found.tags})
+        if is_own and own is not None
+        else _run_of(found, origins),
         create_timestamp=_moment(run.queued_at),
         update_timestamp=_moment(found.updated_at),
         start_time=_seconds(run.started_at) if run.HasField("started_at") else None,
@@ -53,13 +56,15 @@ def record_here(run: DagsterRun, *, began_at: datetime) -> RunRecord:
     )
 
 
-def _dagster_run(found: pb.FoundRun) -> DagsterRun:
+def _run_of(found: pb.FoundRun, origins: RunOrigins) -> DagsterRun:
     request, tags = found.run.request, dict(found.tags)
+    job_name, origin = origins.of(request.job_name, location=request.location, repository=found.repository_name)
     checks = {AssetCheckKey(key_of(it.asset), it.check_name) for it in request.check_selection}
     if request.partition_key:
         tags.setdefault("dagster/partition", request.partition_key)
     return DagsterRun(
-        job_name=request.job_name,
+        job_name=job_name,
+        remote_job_origin=origin,
         run_id=request.run.run_id,
         run_config=json.loads(request.run_config_json) if request.run_config_json else {},
         asset_selection={key_of(it) for it in request.asset_selection} or None,

@@ -13,6 +13,7 @@ from isthmus.v1 import instance_pb2 as pb
 
 from isthmus_code_server.definitions.dagster.asked.asking import is_executor_asking
 from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
+from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.definitions.dagster.asked.run_records import record_here, record_of, runs_query
 from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
 from isthmus_code_server.errors import UnsupportedInstanceCallError
@@ -34,8 +35,9 @@ class _Page:
 class AskingRunStorage(RunStorage[Any]):
     """Holds the run that this process executes, and asks the control plane for runs."""
 
-    def __init__(self, store: StoreQuery) -> None:
+    def __init__(self, store: StoreQuery, origins: RunOrigins) -> None:
         self._store = store
+        self._origins = origins
         self._run: DagsterRun | None = None
         self._is_cancel_requested: Callable[[], bool] = lambda: False
         self._began_at = datetime.now(UTC)
@@ -140,7 +142,9 @@ class AskingRunStorage(RunStorage[Any]):
         query.after_run_id = page.after_run_id or ""
         query.is_ascending = page.is_ascending
         query.is_by_update = page.order_by == "update_timestamp"
-        return [record_of(found, own=self.run) for found in self._store.runs(query, limit=page.limit)]
+        return [
+            record_of(found, own=self.run, origins=self._origins) for found in self._store.runs(query, limit=page.limit)
+        ]
 
     def _own(self, filters: RunsFilter | None) -> DagsterRun | None:
         """Return the own run when Dagster's executor itself asks for it: it knows nothing that is not known here."""

@@ -14,6 +14,7 @@ from isthmus.v1 import instance_pb2 as pb
 from isthmus_code_server.definitions.dagster.asked.asking import is_check_asking, is_on_own_account
 from isthmus_code_server.definitions.dagster.asked.rebuild import entry_of, kind_of
 from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of
+from isthmus_code_server.definitions.dagster.asked.wanted_changes import ChangeRecord
 from isthmus_code_server.definitions.dagster.values.metadata import asset_key as path_of
 from isthmus_code_server.definitions.dagster.values.translation import translate
 from isthmus_code_server.definitions.instance_client import InstanceClient
@@ -64,7 +65,7 @@ class EventSearch:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class StoreQuery:
     """Asks, and rebuilds what comes.
 
@@ -73,6 +74,8 @@ class StoreQuery:
     """
 
     client: InstanceClient
+    #: While a schedule or a sensor is evaluated: takes what is wanted changed, in place of the control plane.
+    record: ChangeRecord | None = None
 
     def latest_events(
         self, keys: Sequence[AssetKey] | None, *, kinds: Sequence[str]
@@ -173,10 +176,14 @@ class StoreQuery:
         """Return keys of dynamic partitions."""
         query = pb.DynamicPartitionsQuery(name=name, keys=among)
         what = f"the dynamic partitions of {name!r}"
-        return list(self._ask(pb.InstanceQuery(dynamic_partitions=query), what=what).dynamic_partitions.keys)
+        known = list(self._ask(pb.InstanceQuery(dynamic_partitions=query), what=what).dynamic_partitions.keys)
+        return known if self.record is None else self.record.partitions_after(name, known=known, among=among)
 
     def change_dynamic_partitions(self, name: str, *, added: Sequence[str] = (), deleted: Sequence[str] = ()) -> None:
         """Add and delete keys of dynamic partitions."""
+        if self.record is not None:
+            self.record.change_partitions(name, added=added, deleted=deleted)
+            return
         change = pb.ChangeDynamicPartitions(name=name, added=added, deleted=deleted)
         self._ask(pb.InstanceQuery(change_dynamic_partitions=change), what=f"a change of the partitions of {name!r}")
 
@@ -203,6 +210,9 @@ class StoreQuery:
 
     def add_run_tags(self, run_id: str, tags: dict[str, str]) -> None:
         """Put tags on a run."""
+        if self.record is not None:
+            self.record.add_run_tags(run_id, tags)
+            return
         change = pb.AddRunTags(run_id=run_id, tags=tags)
         self._ask(pb.InstanceQuery(add_run_tags=change), what=f"new tags of run {run_id}")
 
@@ -213,6 +223,9 @@ class StoreQuery:
         if kind not in _RUNLESS:
             why = "without a run it can only be told that an asset was materialized, observed or checked"
             raise UnsupportedInstanceCallError("EventLogStorage.store_event", why=why)
+        if self.record is not None:
+            self.record.report_asset_event(event)
+            return
         key = key_of(getattr(event, kind).asset)
         what = f"an event of {key.to_user_string()!r}"
         self._ask(pb.InstanceQuery(report_asset_event=pb.ReportAssetEvent(event=event)), what=what)

@@ -1,5 +1,6 @@
 """A Dagster job as the contract describes it: its ops with their handles, its config, its assets."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from dagster import GraphDefinition, JobDefinition
     from dagster._core.definitions.dependency import Node, NodeHandle
 
+_POOL_TAG = "dagster/concurrency_key"
 #: What Dagster calls the job that materializes assets picked by hand.
 IMPLICIT_ASSET_JOB_PREFIX = "__ASSET_JOB"
 
@@ -23,9 +25,11 @@ _EXECUTOR_NAMES: Mapping[str, str] = {"multi_or_in_process_executor": "multiproc
 _Feeds = Mapping[str, frozenset[str]]
 
 
-def job_snapshot(job: "JobDefinition") -> pb.JobSnapshot:
-    """Describe a job."""
+def job_snapshot(job: "JobDefinition", *, repository_name: str) -> pb.JobSnapshot:
+    """Describe a job of a repository."""
     ops = sorted((_op_snapshot(placed, job) for placed in _ops(job.graph, None, {})), key=lambda op: op.name)
+    roots = [op for op in ops if not op.upstream]
+    root_pools = Counter(op.pool for op in roots if op.pool)
     return pb.JobSnapshot(
         name=job.name,
         description=job.description or "",
@@ -36,6 +40,11 @@ def job_snapshot(job: "JobDefinition") -> pb.JobSnapshot:
         partitions=partitions_snapshot(job.partitions_def),
         assets=[asset_key(key) for key in sorted(job.asset_layer.executable_asset_keys)],
         is_implicit_asset_job=job.name.startswith(IMPLICIT_ASSET_JOB_PREFIX),
+        root_pools=[pb.PoolCount(pool=pool, count=count) for pool, count in sorted(root_pools.items())],
+        pools=sorted({op.pool for op in ops if op.pool}),
+        has_unconstrained_root=any(not op.pool for op in roots),
+        has_partition_config=job.partitioned_config is not None,
+        repository_name=repository_name,
     )
 
 
@@ -50,15 +59,18 @@ class _PlacedOp:
 
 def _op_snapshot(placed: _PlacedOp, job: "JobDefinition") -> pb.OpSnapshot:
     definition = placed.node.definition
+    tags = {**definition.tags, **placed.node.tags}
     return pb.OpSnapshot(
         name=_text(placed.handle),
         definition_name=definition.name,
         description=definition.description or "",
         upstream=sorted(placed.upstream),
-        tags={**definition.tags, **placed.node.tags},
+        tags=tags,
         has_retry_policy=job.get_retry_policy_for_handle(placed.handle) is not None,
         required_resources=sorted(definition.required_resource_keys),
         is_dynamic=any(output.is_dynamic for output in definition.output_defs),
+        # The tag is how a pool was named before there were pools.
+        pool=definition.pool or tags.get(_POOL_TAG, ""),
     )
 
 

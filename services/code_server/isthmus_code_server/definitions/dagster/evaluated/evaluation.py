@@ -1,88 +1,141 @@
-"""Asks a Dagster schedule or sensor what to run at a tick."""
+"""Asks a Dagster schedule or sensor what to run at a tick. Nothing is changed by asking: what is wanted is answered."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from isthmus.v1 import telemetry_pb2 as pb
 
-from isthmus_code_server.definitions.dagster.values.metadata import asset_key
-from isthmus_code_server.definitions.port import SensorTick
+from isthmus_code_server.definitions.dagster.asked.run_origin import location_origin
+from isthmus_code_server.definitions.dagster.evaluated.requested_run import requested_run
+from isthmus_code_server.definitions.dagster.values.failure import failure_from_error_info
+from isthmus_code_server.definitions.port import EvaluationPlace, SensorTick
 from isthmus_code_server.errors import UnknownDefinitionError
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, RepositoryDefinition
+    from dagster import RepositoryDefinition
+
+    from isthmus_code_server.definitions.dagster.asked.instance import RunInstance
+    from isthmus_code_server.definitions.dagster.asked.wanted_changes import ChangeRecord
 
 
-def evaluate_schedule(
-    name: str, *, scheduled_at: datetime, repository: "RepositoryDefinition", instance: "DagsterInstance"
-) -> pb.ScheduleAnswer:
-    """Evaluate a schedule.
+@dataclass(frozen=True, kw_only=True)
+class DagsterEvaluation:
+    """One question to one schedule or sensor of a repository."""
 
-    Raises:
-        UnknownDefinitionError: No schedule has this name.
-        Exception: Whatever the user's code raised.
-    """
-    from isthmus_code_server.definitions.dagster.evaluated.evaluation_context import ScheduleContext
+    repository: "RepositoryDefinition"
+    run_instance: "RunInstance"
+    #: The framework and its version.
+    framework: str
+    place: EvaluationPlace
 
-    if not repository.has_schedule_def(name):
-        raise UnknownDefinitionError(name, kind="schedule")
-    schedule = repository.get_schedule_def(name)
-    with ScheduleContext(
-        instance=instance,
-        scheduled_execution_time=scheduled_at,
-        repository_name=repository.name,
-        schedule_name=name,
-        resources=_resources(repository, schedule.required_resource_keys),
-        repository_def=repository,
-    ) as context:
-        data = schedule.evaluate_tick(context)
-    runs = [_requested_run(request, job_name=schedule.job_name) for request in data.run_requests or ()]
-    return pb.ScheduleAnswer(runs=runs, skip_reason=data.skip_message or "")
+    def schedule(self, name: str, *, scheduled_at: datetime) -> pb.ScheduleAnswer:
+        """Evaluate a schedule, which is told its time in its own zone.
+
+        Raises:
+            UnknownDefinitionError: No schedule has this name.
+            Exception: Whatever the user's code raised.
+        """
+        from dagster._time import get_timezone
+
+        from isthmus_code_server.definitions.dagster.evaluated.evaluation_context import ScheduleContext
+
+        if not self.repository.has_schedule_def(name):
+            raise UnknownDefinitionError(name, kind="schedule")
+        schedule = self.repository.get_schedule_def(name)
+        told: dict[str, Any] = {
+            "scheduled_execution_time": scheduled_at.astimezone(get_timezone(schedule.execution_timezone or "UTC")),
+            "schedule_name": name,
+            **self._told(schedule),
+        }
+        with self.run_instance.evaluating(self.place) as record, ScheduleContext(**told) as context:
+            data = schedule.evaluate_tick(context)
+            runs = self._runs(data.run_requests, job_name=schedule.job_name)
+        return pb.ScheduleAnswer(runs=runs, skip_reason=data.skip_message or "", changes=record.wanted)
+
+    def sensor(self, name: str, *, tick: SensorTick) -> pb.SensorAnswer:
+        """Evaluate a sensor.
+
+        Raises:
+            UnknownDefinitionError: No sensor has this name.
+            Exception: Whatever the user's code raised.
+        """
+        from isthmus_code_server.definitions.dagster.evaluated.evaluation_context import SensorContext
+
+        if not self.repository.has_sensor_def(name):
+            raise UnknownDefinitionError(name, kind="sensor")
+        sensor = self.repository.get_sensor_def(name)
+        told: dict[str, Any] = {
+            "last_tick_completion_time": _seconds(tick.last_tick_at),
+            "last_sensor_start_time": _seconds(tick.last_started_at),
+            "last_run_key": tick.last_run_key or None,
+            "cursor": tick.cursor or None,
+            "code_location_origin": location_origin(self.place.location) if self.place.location else None,
+            "sensor_name": name,
+            **self._told(sensor),
+        }
+        with self.run_instance.evaluating(self.place) as record, SensorContext(**told) as context:
+            data = sensor.evaluate_tick(context)
+            self._keep_changes(data, record)
+            runs = self._runs(data.run_requests, job_name=_default_job(sensor))
+        return pb.SensorAnswer(
+            runs=runs,
+            skip_reason=data.skip_message or "",
+            cursor=data.cursor or "",
+            changes=record.wanted,
+            reactions=_reactions(data.dagster_run_reactions),
+        )
+
+    def _told(self, definition: Any) -> dict[str, Any]:
+        return {
+            "instance": self.run_instance.instance,
+            "take_line": self.place.take_line,
+            "repository_name": self.repository.name,
+            "repository_def": self.repository,
+            "resources": _resources(self.repository, definition.required_resource_keys),
+        }
+
+    def _runs(self, requests: "Iterable[Any] | None", *, job_name: str) -> list[pb.RequestedRun]:
+        graph = self.repository.asset_graph
+        return [
+            requested_run(request, job_name=job_name, framework=self.framework, asset_graph=graph)
+            for request in requests or ()
+        ]
+
+    def _keep_changes(self, data: Any, record: "ChangeRecord") -> None:
+        """Keep what the sensor returned besides runs, in Dagster's order: events of assets, then partitions."""
+        from dagster import AddDynamicPartitionsRequest
+
+        for event in data.asset_events or ():
+            self.run_instance.instance.report_runless_asset_event(event)
+        for request in data.dynamic_partitions_requests or ():
+            is_new = isinstance(request, AddDynamicPartitionsRequest)
+            keys = list(request.partition_keys)
+            record.change_partitions(
+                request.partitions_def_name, added=keys if is_new else (), deleted=() if is_new else keys
+            )
 
 
-def evaluate_sensor(
-    name: str, *, tick: SensorTick, repository: "RepositoryDefinition", instance: "DagsterInstance"
-) -> pb.SensorAnswer:
-    """Evaluate a sensor; dynamic partitions that it asks for are added before its runs are answered.
-
-    Raises:
-        UnknownDefinitionError: No sensor has this name.
-        Exception: Whatever the user's code raised.
-    """
-    from isthmus_code_server.definitions.dagster.evaluated.evaluation_context import SensorContext
-
-    if not repository.has_sensor_def(name):
-        raise UnknownDefinitionError(name, kind="sensor")
-    sensor = repository.get_sensor_def(name)
-    with SensorContext(
-        instance=instance,
-        last_tick_completion_time=tick.last_tick_at.timestamp() if tick.last_tick_at is not None else None,
-        last_run_key=tick.last_run_key or None,
-        cursor=tick.cursor or None,
-        repository_name=repository.name,
-        repository_def=repository,
-        sensor_name=name,
-        resources=_resources(repository, sensor.required_resource_keys),
-    ) as context:
-        data = sensor.evaluate_tick(context)
-    for request in data.dynamic_partitions_requests or ():
-        _change_partitions(request, instance)
+def _default_job(sensor: Any) -> str:
+    """Return the job of requests that name none; empty where there is none, or one of several."""
     targets = list(sensor.targets or ())
-    default_job = targets[0].job_name if len(targets) == 1 else ""
-    runs = [_requested_run(request, job_name=default_job) for request in data.run_requests or ()]
-    return pb.SensorAnswer(runs=runs, skip_reason=data.skip_message or "", cursor=data.cursor or "")
+    return targets[0].job_name if len(targets) == 1 else ""
 
 
-def _change_partitions(request: Any, instance: "DagsterInstance") -> None:
-    from dagster import AddDynamicPartitionsRequest
+def _reactions(reactions: "Iterable[Any] | None") -> list[pb.RunReaction]:
+    told = []
+    for reaction in reactions or ():
+        run, status = reaction.dagster_run, reaction.run_status
+        one = pb.RunReaction(run_id=run.run_id if run else "", status=status.value if status else "")
+        if reaction.error is not None:
+            one.failure.CopyFrom(failure_from_error_info(reaction.error))
+        told.append(one)
+    return told
 
-    if isinstance(request, AddDynamicPartitionsRequest):
-        instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
-        return
-    for key in request.partition_keys:
-        instance.delete_dynamic_partition(request.partitions_def_name, key)
+
+def _seconds(at: datetime | None) -> float | None:
+    return at.timestamp() if at is not None else None
 
 
 def _resources(repository: "RepositoryDefinition", keys: Any) -> Mapping[str, Any]:
@@ -92,14 +145,3 @@ def _resources(repository: "RepositoryDefinition", keys: Any) -> Mapping[str, An
     resources = repository.get_top_level_resources()
     needed = get_transitive_required_resource_keys(keys, resources)
     return {name: resource for name, resource in resources.items() if name in needed}
-
-
-def _requested_run(request: Any, *, job_name: str) -> pb.RequestedRun:
-    return pb.RequestedRun(
-        run_key=request.run_key or "",
-        job_name=request.job_name or job_name,
-        run_config_json=json.dumps(request.run_config, sort_keys=True) if request.run_config else "",
-        tags=dict(request.tags),
-        asset_selection=[asset_key(key) for key in request.asset_selection or ()],
-        partition_key=request.partition_key or "",
-    )

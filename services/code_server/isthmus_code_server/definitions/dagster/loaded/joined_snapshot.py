@@ -86,12 +86,25 @@ def _own_jobs_named(snapshot: LocationSnapshot, *, jobs: Names, repository: str)
     """Return a copy in which whatever refers to a job uses the job's name of the joined snapshot."""
     copy = LocationSnapshot()
     copy.CopyFrom(snapshot)
+
+    def shown(names: Iterable[str]) -> list[str]:
+        return [jobs.shown(repository, name) for name in names]
+
     for schedule in copy.schedules:
-        schedule.job_name = jobs.shown(repository, schedule.job_name)
+        (schedule.job_name,) = shown([schedule.job_name])
+        (schedule.target.job_name,) = shown([schedule.target.job_name])
     for sensor in copy.sensors:
-        sensor.job_names[:] = [jobs.shown(repository, name) for name in sensor.job_names]
+        sensor.job_names[:] = shown(sensor.job_names)
+        sensor.automated_jobs[:] = shown(sensor.automated_jobs)
+        for target in sensor.targets:
+            (target.job_name,) = shown([target.job_name])
+        for monitored in sensor.run_status.monitored:
+            if not monitored.location_name:
+                (monitored.job_name,) = shown([monitored.job_name])
     for asset in copy.assets:
-        asset.jobs[:] = [jobs.shown(repository, name) for name in asset.jobs]
+        asset.jobs[:] = shown(asset.jobs)
+        for check in asset.checks:
+            check.jobs[:] = shown(check.jobs)
     return copy
 
 

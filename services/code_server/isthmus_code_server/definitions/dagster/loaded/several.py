@@ -11,7 +11,7 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import FieldViolation, LocationSnapshot, RequestedRun, ScheduleAnswer, SensorAnswer
 
 from isthmus_code_server.definitions.dagster.loaded.joined_snapshot import join
-from isthmus_code_server.definitions.port import Definitions, PreparedRun, SensorTick
+from isthmus_code_server.definitions.port import Definitions, EvaluationPlace, PreparedRun, SensorTick
 from isthmus_code_server.errors import InvalidRequestError, UnknownDefinitionError
 
 
@@ -49,12 +49,15 @@ class SeveralDefinitions:
         own.job_name = origin.name
         return self._members[origin.repository].prepare(own)
 
-    def evaluate_schedule(self, name: str, *, scheduled_at: datetime) -> ScheduleAnswer:
+    def evaluate_schedule(
+        self, name: str, *, scheduled_at: datetime, place: EvaluationPlace | None = None
+    ) -> ScheduleAnswer:
         """Ask a schedule; see the port for what is raised."""
         origin = self._joined.schedules.origin(name)
         if origin is None:
             raise UnknownDefinitionError(name, kind="schedule")
-        answer = self._members[origin.repository].evaluate_schedule(origin.name, scheduled_at=scheduled_at)
+        member = self._members[origin.repository]
+        answer = member.evaluate_schedule(origin.name, scheduled_at=scheduled_at, place=place)
         self._rename(answer.runs, repository=origin.repository)
         return answer
 

@@ -45,6 +45,11 @@ def asset_key(key: Any) -> pb.AssetKey:
     return pb.AssetKey(path=list(key.path))
 
 
+def check_key(key: Any) -> pb.AssetCheckKey:
+    """Translate a check's key."""
+    return pb.AssetCheckKey(asset=asset_key(key.asset_key), check_name=key.name)
+
+
 def _raw_value(value: object) -> pb.MetadataValue:
     """Translate a value that was not wrapped by Dagster, or one whose type is newer than this table."""
     translated = pb.MetadataValue()

@@ -1,0 +1,131 @@
+"""The document that limits a deployment's queue: `concurrency:` in a file of its own, or in a project's settings."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from isthmus_cli.errors import InputError
+from isthmus_cli.yaml_text import parse_yaml
+
+_Count = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+_REMEDY = "docs/queue.md has the document's form; isthmus queue show prints the limits of now in it."
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class TagEntry(_Entry):
+    """A limit of runs with a tag."""
+
+    key: str
+    #: Left out for any value.
+    value: str | None = None
+    #: Count the runs of each value by themselves.
+    per_value: bool = False
+    limit: _Count
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        return str(value).lower() if isinstance(value, bool) else value
+
+
+class PoolsEntry(_Entry):
+    """Limits of pools."""
+
+    #: Of each pool that has none of its own.
+    default_limit: _Count | None = None
+    limits: dict[str, _Count] = Field(default_factory=dict)
+
+
+class ConcurrencyEntry(_Entry):
+    """All limits of a deployment; what is left out is not limited."""
+
+    max_runs: _Count | None = None
+    locations: dict[str, _Count] = Field(default_factory=dict)
+    tags: list[TagEntry] = Field(default_factory=list)
+    pools: PoolsEntry = Field(default_factory=PoolsEntry)
+
+    def to_settings(self) -> QueueSettings:
+        """Build the contract's message."""
+        return QueueSettings(
+            max_runs=self.max_runs,
+            locations=self.locations,
+            tags=[TagLimit(key=it.key, value=it.value, per_value=it.per_value, limit=it.limit) for it in self.tags],
+            pools=PoolLimits(default_limit=self.pools.default_limit, limits=self.pools.limits),
+        )
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {"tags": TagEntry, "pools": PoolsEntry}
+
+
+def read_queue_file(path: Path) -> QueueSettings:
+    """Read a document of limits.
+
+    Raises:
+        InputError: Names file, field and what to write instead.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.", remedy="Name a YAML file with `concurrency:`.") from error
+    content = parse_yaml(text, origin=str(path))
+    if isinstance(content, dict) and set(content) == {"concurrency"}:
+        content = content["concurrency"]
+    return parse_concurrency({} if content is None else content, origin=str(path))
+
+
+def parse_concurrency(content: Any, *, origin: str) -> QueueSettings:
+    """Turn a document's content into limits.
+
+    Raises:
+        InputError: Names origin, field and what to write instead.
+    """
+    try:
+        return ConcurrencyEntry.model_validate(content).to_settings()
+    except ValidationError as error:
+        faults = [_fault(fault["loc"], kind=fault["type"], text=fault["msg"]) for fault in error.errors()]
+        raise InputError("\n".join([f"{origin} cannot be used:", *faults]), remedy=_REMEDY) from error
+
+
+def queue_document(settings: QueueSettings) -> dict[str, Any]:
+    """Return limits as the document that would set them."""
+    pools = {
+        **({"default_limit": settings.pools.default_limit} if settings.pools.HasField("default_limit") else {}),
+        **({"limits": dict(sorted(settings.pools.limits.items()))} if settings.pools.limits else {}),
+    }
+    tags = [
+        {
+            "key": it.key,
+            **({"value": it.value} if it.HasField("value") else {}),
+            **({"per_value": True} if it.per_value else {}),
+            "limit": it.limit,
+        }
+        for it in settings.tags
+    ]
+    return {
+        **({"max_runs": settings.max_runs} if settings.HasField("max_runs") else {}),
+        **({"locations": dict(sorted(settings.locations.items()))} if settings.locations else {}),
+        **({"tags": tags} if tags else {}),
+        **({"pools": pools} if pools else {}),
+    }
+
+
+def _fault(path: tuple[int | str, ...], *, kind: str, text: str) -> str:
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    if kind == "extra_forbidden":
+        known = list(
+            _SECTIONS.get(str(path[0]), ConcurrencyEntry).model_fields
+            if len(path) > 1
+            else ConcurrencyEntry.model_fields
+        )
+        near = get_close_matches(str(path[-1]), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(known)}"
+        return f"  {field}: there is no such field; {hint}"
+    if kind == "missing":
+        return f"  {field}: is missing"
+    return f"  {field or 'as a whole'}: {text}"

@@ -1,0 +1,127 @@
+"""What keeps a run in the queue: one function says it, for those who decide and for those who explain. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+from isthmus_store.record.queue import Pause, PauseKind
+
+from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.dispatching.line import Needs
+from isthmus_control_plane.dispatching.queue import Wait
+from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, Slot, limits_of
+from isthmus_control_plane.fleet.facts import Fleet
+from isthmus_control_plane.key import LocationKey
+
+
+class Cause(Enum):
+    """The kinds of what a run can wait for, the one that most needs a person first."""
+
+    PAUSE = auto()
+    LOCATION = auto()
+    LIMIT = auto()
+    POOL = auto()
+    #: Nothing but the runs that go first.
+    ORDER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One thing that keeps a run in the queue. All of them must go before it leaves."""
+
+    cause: Cause
+    #: One line for people: what it waits for.
+    text: str
+    #: What would unblock it.
+    remedy: str = ""
+    #: Of a limit: what is taken, and by how many of how many.
+    slot: Slot | None = None
+    taken: int = 0
+    most: int = 0
+
+
+class PauseKey(NamedTuple):
+    """What is paused."""
+
+    deployment: str
+    kind: PauseKind
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that decides which runs leave the queue, at one moment."""
+
+    fleet: Fleet
+    rules: Mapping[str, Rules] = field(default_factory=dict)
+    pauses: Mapping[PauseKey, Pause] = field(default_factory=dict)
+    taken: Counter[Slot] = field(default_factory=Counter)
+
+    def rules_of(self, location: LocationKey) -> Rules:
+        """Return the limits of a location's deployment."""
+        return self.rules.get(location.deployment, NO_RULES)
+
+
+def blocks(needs: Needs, view: View) -> list[Block]:
+    """List what keeps runs with these needs in the queue, what most needs a person first; nothing for one that may go."""
+    return [*standing(needs.location, view), *_paused_pools(needs, view), *full(needs, view)]
+
+
+def standing(location: LocationKey, view: View) -> list[Block]:
+    """List what keeps all runs of a location in the queue, whatever leaves meanwhile."""
+    found = [_paused(pause) for pause in _pauses_of(location, view)]
+    verdict = queue.decide(location, fleet=view.fleet)
+    if isinstance(verdict, Wait):
+        found.append(Block(Cause.LOCATION, verdict.reason))
+    return found
+
+
+def full(needs: Needs, view: View) -> Iterator[Block]:
+    """List the limits that are reached."""
+    for limit in limits_of(needs, view.rules_of(needs.location)):
+        used = view.taken[limit.slot]
+        if used >= limit.most:
+            cause = Cause.POOL if limit.slot.kind == "pool" else Cause.LIMIT
+            text = f"{limit.slot} is full: {used} of {limit.most} runs"
+            remedy = "wait until one of them ends, or raise the limit: isthmus queue set FILE"
+            yield Block(cause, text, remedy=remedy, slot=limit.slot, taken=used, most=limit.most)
+
+
+def is_free(needs: Needs, view: View) -> bool:
+    """Tell whether no limit and no pool keeps runs with these needs."""
+    return not any(full(needs, view)) and not _paused_pools(needs, view)
+
+
+def take(needs: Needs, view: View) -> None:
+    """Count the slots of a run that leaves."""
+    for slot in {limit.slot for limit in limits_of(needs, view.rules_of(needs.location))}:
+        view.taken[slot] += 1
+
+
+def _pauses_of(location: LocationKey, view: View) -> Iterator[Pause]:
+    """List the pauses that keep all runs of a location."""
+    holder = view.fleet.holder(location)
+    keys = [
+        PauseKey(location.deployment, PauseKind.DEPLOYMENT),
+        PauseKey(location.deployment, PauseKind.QUEUE),
+        PauseKey(location.deployment, PauseKind.LOCATION, location.name),
+    ]
+    if holder is not None:
+        keys.append(PauseKey(location.deployment, PauseKind.AGENT, holder.key.name))
+    return (view.pauses[key] for key in keys if key in view.pauses)
+
+
+def _paused_pools(needs: Needs, view: View) -> list[Block]:
+    keys = (PauseKey(needs.location.deployment, PauseKind.POOL, pool) for pool in needs.pools)
+    return [_paused(view.pauses[key]) for key in keys if key in view.pauses]
+
+
+def _paused(pause: Pause) -> Block:
+    kind = pause.kind.value.lower()
+    subject = "the queue" if pause.kind is PauseKind.QUEUE else f"{kind} {pause.name or pause.deployment}"
+    by = f" by {pause.paused_by}" if pause.paused_by else ""
+    why = f": {pause.why}" if pause.why else ""
+    target = " ".join(part for part in (kind, pause.name) if part)
+    return Block(Cause.PAUSE, f"{subject} was paused{by}{why}", remedy=f"isthmus queue resume {target}")

@@ -1,0 +1,125 @@
+"""Reads what decides about the queue: limits, pauses, the slots that are taken, and what the runs of each line need."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from isthmus.v1.control_plane_pb2 import QueueSettings
+from isthmus_store import pauses, queue_settings, run_queue, runs
+from isthmus_store.record.queue import Head, Held, Pause
+from isthmus_store.record.run import Run
+from isthmus_store.transaction import Transaction
+
+from isthmus_control_plane.dispatching.block import PauseKey, View
+from isthmus_control_plane.dispatching.line import LineName, Needs, needs_of
+from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, taken
+from isthmus_control_plane.fleet.facts import Fleet
+from isthmus_control_plane.fleet.world import World
+from isthmus_control_plane.key import LocationKey
+
+#: Lines whose needs are kept in memory.
+_KEPT: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the queue stands at, but for the runs that wait."""
+
+    rules: Mapping[str, Rules]
+    pauses: Mapping[PauseKey, Pause]
+    held: tuple[Held, ...]
+    needs: Mapping[str, Needs]
+
+    @property
+    def is_limiting(self) -> bool:
+        """Whether anything is limited or paused anywhere."""
+        return bool(self.pauses) or any(it.is_limiting for it in self.rules.values())
+
+    def view(self, fleet: Fleet) -> View:
+        """Return what a decision is made on; a new one each time, since decisions count slots on in it."""
+        counted = ((self.needs[it.line], it.held) for it in self.held if it.line in self.needs)
+        return View(fleet, self.rules, self.pauses, Counter(taken(counted, rules=self.rules)))
+
+
+class NeedsMemory:
+    """The needs of lines: a line's name never changes its meaning, so nothing here grows stale."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Needs] = OrderedDict()
+
+    async def of(self, tx: Transaction, samples: Mapping[str, str], *, rules: Mapping[str, Rules]) -> dict[str, Needs]:
+        """Return the needs of lines; those that were not seen before are told by one of their runs.
+
+        Args:
+            tx: Any transaction.
+            samples: For each line, the id of a run that is in it.
+            rules: The limits by which the lines were named.
+        """
+        names = {line: name for line in samples if (name := LineName.parse(line)) is not None}
+        for line, name in names.items():
+            if name.is_plain and line not in self._known:
+                self._known[line] = name.plain_needs
+        missing = {line: samples[line] for line in names if line not in self._known}
+        if missing:
+            await self._learn(tx, missing, names=names, rules=rules)
+        found = {line: self._known[line] for line in names if line in self._known}
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return found
+
+    async def _learn(
+        self,
+        tx: Transaction,
+        missing: Mapping[str, str],
+        *,
+        names: Mapping[str, LineName],
+        rules: Mapping[str, Rules],
+    ) -> None:
+        ids = list(missing.values())
+        by_id, tags = await runs.get_many(tx, ids), await runs.tags(tx, ids)
+        for line, run_id in missing.items():
+            run = by_id.get(run_id)
+            if run is not None and run.line == line:
+                keys = rules.get(names[line].location.deployment, NO_RULES).keys
+                location = LocationKey(run.deployment, run.location)
+                self._known[line] = needs_of(location, tags=tags.get(run_id, {}), pools=run.pools, keys=keys)
+
+
+async def read_rules(tx: Transaction, *, deployments: Iterable[str] | None = None) -> dict[str, Rules]:
+    """Return the limits of each deployment that has some."""
+    wanted = None if deployments is None else list(deployments)
+    stored = await queue_settings.all_of(tx, deployments=wanted)
+    return {it.deployment: Rules.of(QueueSettings.FromString(it.body)) for it in stored}
+
+
+async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
+    """Read what the queue stands at now."""
+    rules = await read_rules(tx)
+    paused = {PauseKey(it.deployment, it.kind, it.name): it for it in await pauses.all_of(tx)}
+    held: tuple[Held, ...] = ()
+    needs: Mapping[str, Needs] = {}
+    if any(it.is_limiting for it in rules.values()):
+        # Without limits nobody counts what is taken.
+        held = tuple(await run_queue.held(tx))
+        needs = await memory.of(tx, {it.line: it.run_id for it in held}, rules=rules)
+    return Ledger(rules, paused, held, needs)
+
+
+def stale_lines(lines: Iterable[Head | Held], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:
+    """Return the lines whose names are not good any more: other tags are asked for now, or the pools became known."""
+    return frozenset(it.line for it in lines if _is_stale(it.line, rules=rules, world=world))
+
+
+def _is_stale(line: str, *, rules: Mapping[str, Rules], world: World) -> bool:
+    name = LineName.parse(line)
+    if name is None:
+        return True
+    if name.sorting != rules.get(name.location.deployment, NO_RULES).sorting:
+        return True
+    return not name.is_complete and bool(world.serving_hash(name.location))
+
+
+def place_of(run: Run) -> LocationKey:
+    """Return the location that a run waits for."""
+    return LocationKey(run.deployment, run.location)

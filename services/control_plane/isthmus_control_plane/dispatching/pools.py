@@ -1,0 +1,23 @@
+"""Which pools a run's steps use, by what its location defines. Pure."""
+
+from isthmus.v1.control_plane_pb2 import LaunchRunRequest
+from isthmus.v1.instruction_pb2 import RunRequest
+
+from isthmus_control_plane.validation.definition import Definitions, resolve_job
+
+
+def pools_of(request: RunRequest, *, definitions: Definitions) -> tuple[str, ...]:
+    """Return the pools of a run's steps, by name.
+
+    Of a selection of assets, those of the assets. Which steps a selection of ops has only the code server can tell: the
+    run counts as if it had all of its job's.
+    """
+    if request.asset_selection and not request.step_keys:
+        paths = [tuple(key.path) for key in request.asset_selection]
+        known = [definitions.assets[path].pools for path in paths if path in definitions.assets]
+        return tuple(sorted(frozenset().union(*known)))
+    selection = LaunchRunRequest(
+        job_name=request.job_name, asset_selection=request.asset_selection, check_selection=request.check_selection
+    )
+    job = definitions.jobs.get(resolve_job(selection, definitions=definitions))
+    return tuple(sorted(job.pools)) if job is not None else ()

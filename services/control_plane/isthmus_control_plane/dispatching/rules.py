@@ -1,0 +1,139 @@
+"""A deployment's limits, and which slots a run takes: pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from isthmus.v1.control_plane_pb2 import QueueSettings
+
+from isthmus_control_plane.dispatching.line import Needs, sorting_of
+
+
+class Slot(NamedTuple):
+    """Something of which there is a limited number. Runs that take it are counted together."""
+
+    deployment: str
+    #: "runs", "location", "tag" or "pool".
+    kind: str
+    #: The location, the pool, the tag's key, or key and value as `key=value`.
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Say what it is in words."""
+        match self.kind:
+            case "runs":
+                return f"deployment {self.deployment}"
+            case "tag":
+                return f"tag {self.name}"
+            case _:
+                return f"{self.kind} {self.name}"
+
+
+class Limit(NamedTuple):
+    """How many runs may have a slot at a time."""
+
+    slot: Slot
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagLimit:
+    """A limit of runs with a tag."""
+
+    key: str
+    most: int
+    #: None for any value.
+    value: str | None = None
+    #: Whether the runs of each value are counted by themselves.
+    is_per_value: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All limits of a deployment; without any, runs are limited by nothing."""
+
+    max_runs: int | None = None
+    locations: Mapping[str, int] = field(default_factory=dict)
+    tags: tuple[TagLimit, ...] = ()
+    pools: Mapping[str, int] = field(default_factory=dict)
+    #: Of each pool that has none of its own.
+    default_pool: int | None = None
+
+    @classmethod
+    def of(cls, settings: QueueSettings) -> "Rules":
+        """Read the contract's message."""
+        return cls(
+            max_runs=settings.max_runs if settings.HasField("max_runs") else None,
+            locations=dict(settings.locations),
+            tags=tuple(
+                TagLimit(it.key, it.limit, it.value if it.HasField("value") else None, it.per_value)
+                for it in settings.tags
+            ),
+            pools=dict(settings.pools.limits),
+            default_pool=settings.pools.default_limit if settings.pools.HasField("default_limit") else None,
+        )
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of tags that limits ask for."""
+        return frozenset(it.key for it in self.tags)
+
+    @property
+    def sorting(self) -> str:
+        """The digest of the keys, as names of lines have it."""
+        return sorting_of(self.keys)
+
+    @property
+    def is_limiting(self) -> bool:
+        """Whether anything is limited."""
+        return self != Rules()
+
+
+#: Of a deployment that has set none.
+NO_RULES = Rules()
+
+
+def limits_of(needs: Needs, rules: Rules) -> Iterator[Limit]:
+    """List the slots that a run takes and of which there is a limit: all of them must be free."""
+    deployment, name = needs.location
+    if rules.max_runs is not None:
+        yield Limit(Slot(deployment, "runs"), rules.max_runs)
+    if name in rules.locations:
+        yield Limit(Slot(deployment, "location", name), rules.locations[name])
+    tags = dict(needs.tags)
+    for it in rules.tags:
+        if it.key in tags and it.value in {None, tags[it.key]}:
+            shown = it.key if it.value is None and not it.is_per_value else f"{it.key}={tags[it.key]}"
+            yield Limit(Slot(deployment, "tag", shown), it.most)
+    for pool in needs.pools:
+        most = rules.pools.get(pool, rules.default_pool)
+        if most is not None:
+            yield Limit(Slot(deployment, "pool", pool), most)
+
+
+def configured(rules: Rules, *, deployment: str) -> Iterator[Limit]:
+    """List the limits that the settings name, whether or not runs take of them."""
+    if rules.max_runs is not None:
+        yield Limit(Slot(deployment, "runs"), rules.max_runs)
+    for name, most in rules.locations.items():
+        yield Limit(Slot(deployment, "location", name), most)
+    for it in rules.tags:
+        if not it.is_per_value:
+            yield Limit(Slot(deployment, "tag", it.key if it.value is None else f"{it.key}={it.value}"), it.most)
+    for name, most in rules.pools.items():
+        yield Limit(Slot(deployment, "pool", name), most)
+
+
+def taken(held: Iterable[tuple[Needs, int]], *, rules: Mapping[str, Rules]) -> Counter[Slot]:
+    """Count the slots that runs hold: derived anew each time, so that none is ever lost.
+
+    Args:
+        held: How many runs of each line hold slots.
+        rules: The limits of each deployment that has some.
+    """
+    counts: Counter[Slot] = Counter()
+    for needs, count in held:
+        for slot in {limit.slot for limit in limits_of(needs, rules.get(needs.location.deployment, NO_RULES))}:
+            counts[slot] += count
+    return counts

@@ -1,0 +1,81 @@
+"""The run queue: settings, pauses, and the lines in which runs wait."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class PauseKind(StrEnum):
+    """What can be paused."""
+
+    #: All that decides by itself in the deployment, its queue included.
+    DEPLOYMENT = "DEPLOYMENT"
+    #: No run leaves the queue.
+    QUEUE = "QUEUE"
+    LOCATION = "LOCATION"
+    AGENT = "AGENT"
+    #: A pool of steps and runs, as user code names it.
+    POOL = "POOL"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueSettings:
+    """A deployment's settings of its queue, as they were set last; `body` is a QueueSettings message."""
+
+    deployment: str
+    revision: int
+    body: bytes
+    is_limiting: bool
+    changed_by: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """Something that somebody has paused."""
+
+    deployment: str
+    kind: PauseKind
+    #: Empty for the deployment and its queue.
+    name: str
+    paused_by: str
+    why: str
+    paused_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """A line of runs that wait, and the first of them."""
+
+    line: str
+    run_id: str
+    queued_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """How many runs of a line were dispatched and have not ended, and one of them."""
+
+    line: str
+    held: int
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Depth:
+    """How many runs of a line wait, and since when the first of them does."""
+
+    line: str
+    waiting: int
+    queued_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unsorted:
+    """A run whose line was told by other rules than those of now."""
+
+    run_id: str
+    deployment: str
+    location: str
+    line: str
+    pools: tuple[str, ...]

@@ -1,0 +1,68 @@
+"""The document of the queue's limits: what it may say, and what is said of faults."""
+
+from pathlib import Path
+
+import pytest
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus_cli.errors import InputError
+from isthmus_cli.queue_file import parse_concurrency, queue_document, read_queue_file
+
+WHOLE = """
+concurrency:
+  max_runs: 25
+  locations: {etl: 5}
+  tags:
+    - {key: team, limit: 3}
+    - {key: database, value: redshift, limit: 4}
+    - {key: customer, per_value: true, limit: 1}
+    - {key: year, value: 2026, limit: 0}
+  pools:
+    default_limit: 2
+    limits: {snowflake: 3}
+"""
+
+
+def test_a_document_says_all_that_can_be_limited(tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text(WHOLE)
+    expected = QueueSettings(
+        max_runs=25,
+        locations={"etl": 5},
+        tags=[
+            TagLimit(key="team", limit=3),
+            TagLimit(key="database", value="redshift", limit=4),
+            TagLimit(key="customer", per_value=True, limit=1),
+            TagLimit(key="year", value="2026", limit=0),
+        ],
+        pools=PoolLimits(default_limit=2, limits={"snowflake": 3}),
+    )
+    assert read_queue_file(file) == expected
+    assert parse_concurrency(queue_document(expected), origin="again") == expected
+
+
+def test_an_empty_document_limits_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text("concurrency:\n")
+    assert not read_queue_file(file).HasField("max_runs")
+    assert queue_document(read_queue_file(file)) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("max_run: 3", "max_run: there is no such field; did you mean max_runs?"),
+        ("tags: [{key: a, limits: 3}]", "tags[0].limits: there is no such field; did you mean limit?"),
+        ("pools: {limit: {a: 1}}", "pools.limit: there is no such field; did you mean limits?"),
+        ("max_runs: -1", "max_runs: Input should be greater than or equal to 0"),
+        ("max_runs: many", "max_runs: Input should be a valid integer"),
+        ("tags: [{key: a}]", "tags[0].limit: is missing"),
+        ("colour: red", "colour: there is no such field; the fields are max_runs, locations, tags, pools"),
+        ("[1]", "as a whole: Input should be"),
+    ],
+)
+def test_a_fault_is_told_with_its_place_and_a_near_name(tmp_path: Path, text: str, fault: str) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as refused:
+        read_queue_file(file)
+    assert fault in str(refused.value)
