@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from isthmus_store.retention import others, outliving, runs
+from isthmus_store.snapshot_pieces import KEPT
 
 from isthmus_control_plane.retention.work import Work
 
@@ -124,6 +125,13 @@ async def remove_snapshots(work: Work) -> int:
     )
 
 
+async def remove_pieces(work: Work) -> int:
+    """Remove pieces of snapshots that were never sent whole, or that were removed."""
+    before = work.rules.at - KEPT
+    find = partial(others.left_pieces, stored_before=before)
+    return await work.clear(find=find, remove=partial(others.remove_pieces, stored_before=before), at_once=1)
+
+
 #: In this order. Runs first, since most of what grows is theirs.
 CHORES: Final[Mapping[str, Chore]] = {
     "half_removed_runs": finish_runs,
@@ -134,4 +142,5 @@ CHORES: Final[Mapping[str, Chore]] = {
     "dead_letters": remove_dead_letters,
     "generations": remove_generations,
     "snapshots": remove_snapshots,
+    "snapshot_pieces": remove_pieces,
 }
