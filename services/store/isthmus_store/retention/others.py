@@ -154,7 +154,7 @@ def _is_used(table: Table) -> ColumnElement[bool]:
 async def left_pieces(tx: Transaction, rows: int, *, stored_before: datetime) -> Sequence[PieceKey]:
     """Return old pieces of which no stored snapshot is made: half sent, or of one that was removed."""
     keys = select(*_PIECE).where(SNAPSHOT_PIECES.c.stored_at < stored_before, unnamed()).limit(rows)
-    return [PieceKey(*row) for row in (await tx.execute(keys)).all()]
+    return [PieceKey._make(row) for row in (await tx.execute(keys)).all()]
 
 
 async def remove_pieces(tx: WriteTransaction, keys: Collection[PieceKey], *, stored_before: datetime) -> None:
