@@ -24,9 +24,9 @@ from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.key import AgentKey
-from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.retention.pace import Pace
-from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
+from isthmus_control_plane.retention.sweeper import Sweeper
 from isthmus_control_plane.wake import WakeHub
 from isthmus_monitor.delivery import AlertDesk
 from isthmus_monitor.ingest import Ingest

@@ -83,3 +83,28 @@ async def test_a_traceback_shows_the_lines_that_ran(project: Path) -> None:
         _, out, _ = await isthmus(project, "run", "watch", run_id)
         assert 'raise RuntimeError("this line ran")' in out
         assert await dev.end() == 0
+
+
+async def test_a_location_that_the_workspace_names_anew_is_loaded_and_watched(tmp_path: Path) -> None:
+    first, second = tmp_path / "here", tmp_path / "elsewhere"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "definitions.py").write_text(DEFINITIONS)
+    workspace = first / "workspace.yaml"
+    named = "load_from:\n  - python_file: {relative_path: definitions.py, location_name: one}\n"
+    workspace.write_text(named)
+    async with running_dev(first, target=()) as dev:
+        await dev.read_until("Ctrl-C stops everything")
+
+        more = f"  - python_file: {{relative_path: {second}/definitions.py, working_directory: {second}, location_name: two}}\n"
+        workspace.write_text(named + more)
+        await dev.read_until("loaded two in ")
+        (second / "definitions.py").write_text(DEFINITIONS.replace("greeting", "farewell"))
+        await dev.read_until("reloaded two in ")
+        await launch(first, "farewell")
+
+        workspace.write_text("load_from: nonsense\n")
+        await dev.read_until("the project's locations stay as they were")
+        workspace.write_text(named)
+        await dev.read_until("two is named no more")
+        assert await dev.end() == 0

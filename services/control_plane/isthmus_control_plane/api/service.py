@@ -9,12 +9,13 @@ from typing import Any
 import grpc
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
-from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
 from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
 from isthmus_control_plane.api import queue_message
+from isthmus_control_plane.api.automation import AutomationService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
@@ -46,12 +47,14 @@ class Desks:
     deletion: DeletionDesk
     queue: QueueDesk
     explanation: ExplanationDesk
+    automations: AutomationDesk
 
 
-class ControlPlaneService(ControlPlaneServicer):
+class ControlPlaneService(AutomationService):
     """Answers the API's calls."""
 
     def __init__(self, desks: Desks) -> None:
+        super().__init__(desks.automations)
         self._desks = desks
 
     async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:
