@@ -42,6 +42,8 @@ MAX_ANSWER_BYTES = 64 * 1024**2
 #: After its answer a run's child sends single bytes: the journal's zero byte when it has grown, and, when it cannot be
 #: written any more, the error's number above this one.
 _FAULT = 100
+#: The last of these bytes, if it comes: the end is in the journal, and nothing of the run is left but the child, which ends.
+LAST_WORD = b"\1"
 
 _FORK = struct.Struct(">Q")
 _FORKED = struct.Struct(">Qi")
