@@ -135,6 +135,19 @@ def test_services_run_without_privileges_and_only_the_agent_holds_the_engine(sta
     assert not re.search(r"postgres|control-plane|monitor", agents)
 
 
+@pytest.mark.parametrize("service", ["control-plane", "agent"])
+def test_the_doctor_is_at_home_on_either_side(stack: Stack, service: str) -> None:
+    label = f"label=com.docker.compose.project={stack.name}"
+    (container,) = docker(
+        "ps", "--quiet", "--filter", label, "--filter", f"label=com.docker.compose.service={service}"
+    ).split()
+    told = docker("exec", container, "isthmus", "doctor", "--json")
+    found = {one["name"]: one for one in json.loads(told)}
+    assert found["broker"]["level"] == found["permissions"]["level"] == "ok"
+    assert ("database" in found) is (service == "control-plane")
+    assert ("data folder" in found) is (service == "agent")
+
+
 def test_passwords_are_the_stacks_own_and_readable_by_its_owner_alone(stack: Stack) -> None:
     assert stack.env_file.stat().st_mode & 0o077 == 0
     text = stack.env_file.read_text()

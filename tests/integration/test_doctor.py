@@ -1,7 +1,7 @@
 """What `isthmus doctor` finds at a real broker."""
 
-from isthmus_dev.doctor import broker
-from isthmus_dev.doctor.finding import Finding, Level
+from isthmus_doctor import broker
+from isthmus_doctor.finding import Finding, Level
 from yarl import URL
 
 

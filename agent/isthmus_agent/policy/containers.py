@@ -45,9 +45,11 @@ class ContainerPolicy(BaseModel):
     #: Images that may be started, with shell wildcards; all when left out.
     images: tuple[str, ...] | None = None
     #: Folders of the engine's machine and names of volumes, these with shell wildcards, that containers may be given.
-    #: A folder is meant alone; `/srv/data/*` means all that lie below it. Left out: volumes, and no folder.
+    #: A folder is meant alone; `/srv/data/*` means all that lie below it. Left out: no folder, and the volumes that carry the
+    #: label `isthmus.usable=true`, as one does that is new with the location.
     mounts: tuple[str, ...] | None = None
-    #: Networks, with shell wildcards. Left out: all but the machine's own and other containers'.
+    #: Networks, with shell wildcards; the agent's own and the engine's `bridge` by their full names alone. Left out: those two,
+    #: and the networks that carry the label `isthmus.usable=true`.
     networks: tuple[str, ...] | None = None
     #: Users, as they are asked for, with shell wildcards; "" for the image's own. All when left out.
     users: tuple[str, ...] | None = None

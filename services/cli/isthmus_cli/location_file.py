@@ -22,7 +22,7 @@ from isthmus_cli.yaml_text import parse_yaml
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 _ISOLATIONS = {"": ISOLATION_UNSPECIFIED, "shared": ISOLATION_SHARED, "dedicated": ISOLATION_DEDICATED}
-_STARTS = {"auto": START_METHOD_UNSPECIFIED, "fork": START_METHOD_FORK, "spawn": START_METHOD_SPAWN}
+START_METHODS = {"auto": START_METHOD_UNSPECIFIED, "fork": START_METHOD_FORK, "spawn": START_METHOD_SPAWN}
 _TARGETS = ("module", "file", "package", "autoload_defs_module")
 
 
@@ -86,7 +86,7 @@ class LocationEntry(BaseModel):
             current_directory=self.current_directory,
             env_files=self.env_files,
             python_executable=self.python,
-            start=_STARTS[self.start],
+            start=START_METHODS[self.start],
             leave_children=self.leave_children,
         )
         if self.module:

@@ -24,12 +24,25 @@ def checked(token: str, *, source: str) -> str:
         TokenError: It is too short or too long, or has characters that no header can carry.
     """
     found = token.strip()
-    if len(found) not in _LENGTHS or not _TOKEN.fullmatch(found):
+    if fault := _fault_of(found):
         raise TokenError(
-            f"The token of {source} is not usable.",
+            f"The token of {source} is not usable: {fault}.",
             remedy=f"A token has {_LENGTHS.start} to {_LENGTHS.stop - 1} characters of ASCII without spaces.",
         )
     return found
+
+
+def _fault_of(token: str) -> str:
+    """Say what is wrong with a token, without showing any of it; nothing when it is well."""
+    if not token:
+        return "it is empty"
+    if any(map(str.isspace, token)):
+        return "there is white space in it, as between two lines"
+    if not _TOKEN.fullmatch(token):
+        return "it has a character beyond ASCII, or a control character"
+    if len(token) not in _LENGTHS:
+        return f"it has {len(token)} character{'' if len(token) == 1 else 's'}"
+    return ""
 
 
 def read_token(path: Path) -> str:

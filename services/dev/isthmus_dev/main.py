@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,15 +16,29 @@ from isthmus_cli.terminal import tolerate_encodings
 from isthmus_client.discovery import STATE_FOLDER
 
 from isthmus_dev.descendant import kill_descendants
-from isthmus_dev.errors import DevError
+from isthmus_dev.errors import DevError, TargetError
 from isthmus_dev.folder import DataFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isthmus.v1.control_plane_pb2 import LocationSettings
+
+    from isthmus_dev.python.equip import Equipment
     from isthmus_dev.screen import Screen
     from isthmus_dev.settings import DevSettings
+    from isthmus_dev.target import Targets
 
 #: 128 + SIGINT.
 _INTERRUPTED = 130
+
+
+class Start(StrEnum):
+    """How runs begin."""
+
+    AUTO = "auto"
+    FORK = "fork"
+    SPAWN = "spawn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +48,27 @@ class DevOptions(Options):
     workspaces: Annotated[
         list[Path], Option("-w --workspace", metavar="PATH", help="A workspace.yaml.", show_default=False)
     ] = field(default_factory=list)
-    modules: Annotated[list[str], Option("-m --module", metavar="MODULE", show_default=False)] = field(
-        default_factory=list
-    )
+    modules: Annotated[
+        list[str],
+        Option(
+            "-m --module",
+            metavar="MODULE",
+            help="A module that is imported, as in my_project.definitions.",
+            show_default=False,
+        ),
+    ] = field(default_factory=list)
     files: Annotated[list[str], Option("-f --file", metavar="PATH", help="A Python file.", show_default=False)] = field(
         default_factory=list
     )
-    packages: Annotated[list[str], Option("-p --package", metavar="PACKAGE", show_default=False)] = field(
-        default_factory=list
-    )
+    packages: Annotated[
+        list[str],
+        Option(
+            "-p --package",
+            metavar="PACKAGE",
+            help="A package whose __init__.py has the definitions.",
+            show_default=False,
+        ),
+    ] = field(default_factory=list)
     attribute: Annotated[
         str,
         Option("-a --attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False),
@@ -61,6 +88,10 @@ class DevOptions(Options):
             show_default=False,
         ),
     ] = ""
+    start: Annotated[
+        Start,
+        Option(help="How runs begin; auto finds out whether what your code imports can be forked.", show_default=False),
+    ] = Start.AUTO
     port: Annotated[int, Option(metavar="PORT", help="Where the API listens; 0 for any.", min=0, max=65535)] = 7070
     data_dir: Annotated[Path, Option(metavar="PATH", help="Runs and locations are kept here.")] = Path(STATE_FOLDER)
     broker_url: Annotated[
@@ -185,18 +216,8 @@ class Interruption:
 
 def _settings_of(options: DevOptions) -> "DevSettings":
     from isthmus_dev.settings import DevSettings
-    from isthmus_dev.target import TargetOptions, resolve_targets
 
-    wanted = TargetOptions(
-        workspaces=options.workspaces,
-        modules=options.modules,
-        files=options.files,
-        packages=options.packages,
-        attribute=options.attribute,
-        working_directory=options.working_directory,
-        name=options.name,
-    )
-    targets = resolve_targets(wanted, folder=Path.cwd())
+    targets = _targets_of(options)
     return DevSettings(
         folder=DataFolder(options.data_dir.absolute()),
         targets=targets.locations,
@@ -207,17 +228,48 @@ def _settings_of(options: DevOptions) -> "DevSettings":
     )
 
 
+def _targets_of(options: DevOptions) -> "Targets":
+    from isthmus_cli.location_file import START_METHODS
+
+    from isthmus_dev.target import TargetOptions, resolve_targets
+
+    wanted = TargetOptions(
+        workspaces=options.workspaces,
+        modules=options.modules,
+        files=options.files,
+        packages=options.packages,
+        attribute=options.attribute,
+        working_directory=options.working_directory,
+        name=options.name,
+        start=None if options.start is Start.AUTO else START_METHODS[options.start.value],
+    )
+    return resolve_targets(wanted, folder=Path.cwd())
+
+
 def _equipped(settings: "DevSettings", options: DevOptions, *, screen: "Screen") -> "DevSettings":
     """Find the Python of each location, and lend it the code server where it has none."""
+    with screen.step("python") as step:
+        equipment = _equip(settings.targets, options, folder=settings.folder)
+        step.facts = equipment.lines[0]
+    screen.say(*(f"  {'python':14}{line}" for line in equipment.lines[1:]))
+
+    def find() -> "Sequence[LocationSettings]":
+        targets = _targets_of(options).locations
+        if any(python not in equipment.lent for python in _equip(targets, options, folder=settings.folder).lent):
+            raise TargetError(
+                "a new location has a Python that lacks the code server.", remedy="Start isthmus dev again."
+            )
+        return targets
+
+    return replace(settings, lent=equipment.lent, find=find if settings.origin is not None else None)
+
+
+def _equip(targets: "Sequence[LocationSettings]", options: DevOptions, *, folder: DataFolder) -> "Equipment":
     from isthmus_dev.python.equip import equip
     from isthmus_dev.python.find import find_python
 
-    with screen.step("python") as step:
-        chosen = find_python(options.python, folder=Path.cwd() / (options.working_directory or ""))
-        equipment = equip(settings.targets, chosen=chosen, folder=settings.folder.lent_dir)
-        step.facts = equipment.lines[0]
-    screen.say(*(f"  {'python':14}{line}" for line in equipment.lines[1:]))
-    return replace(settings, lent=equipment.lent)
+    chosen = find_python(options.python, folder=Path.cwd() / (options.working_directory or ""))
+    return equip(targets, chosen=chosen, folder=folder.lent_dir)
 
 
 def _complain(error: BaseException) -> NoReturn:

@@ -1,6 +1,6 @@
 """How one `isthmus dev` works."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,4 +29,6 @@ class DevSettings:
     lent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Whether locations are loaded anew when their files change.
     is_watching: bool = True
+    #: Finds the targets again, as the project's files name them by now; None where the options named them.
+    find: Callable[[], Sequence[LocationSettings]] | None = None
     load_timeout_s: float = 300.0

@@ -32,6 +32,7 @@ from isthmus_dev.port import HOST
 from isthmus_dev.screen import Screen, failure_lines, loaded_text, ready_lines
 from isthmus_dev.settings import AGENT, DEPLOYMENT, DevSettings
 from isthmus_dev.watch.reloader import Reloader, WatchedProject, watched_folders
+from isthmus_dev.watch.reread import Rereader
 
 #: How long a launch waits for the code that was saved before it; below what the command line allows a call.
 _RELOAD_WAIT_S = 10.0
@@ -90,6 +91,7 @@ class Stack:
                     project=project,
                     since=await looking,
                     load_timeout_s=self.settings.load_timeout_s,
+                    rereader=self.settings.find and Rereader.of(self.settings.find, named=self.settings.targets),
                 )
                 await until_stopped(self._follow(follower, reloader), stop)
             for part in (agent, control_plane, monitor):
@@ -146,6 +148,7 @@ class Stack:
                     step.is_good = location.phase == LocationPhase.LOCATION_PHASE_SERVING
                     name = self.screen.paint.bold(location.settings.name)
                     step.facts = f"{name}: {loaded_text(location)}" if step.is_good else f"{name} does not load"
+                self.screen.warn(location)
         return [load.result() for load in loads]
 
     async def _load(self, client: ControlPlaneClient, target: LocationSettings) -> Location:

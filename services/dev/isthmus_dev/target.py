@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
-from isthmus.v1.instruction_pb2 import CodeSource
+from isthmus.v1.instruction_pb2 import CodeSource, StartMethod
 from isthmus_cli.project.find import Project, find_project
 from isthmus_cli.project.name import Nameless, choose_names, location_name
 from isthmus_cli.project.place import Place
@@ -26,6 +26,8 @@ class TargetOptions:
     #: Where imports start; None for the folder.
     working_directory: Path | None = None
     name: str = ""
+    #: How runs begin; None to leave it to the code server.
+    start: StartMethod.ValueType | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Targets:
 
 
 def resolve_targets(options: TargetOptions, *, folder: Path) -> Targets:
-    """Choose the definitions to load.
+    """Choose the definitions to load, and how their runs begin.
 
     Args:
         options: What was said.
@@ -47,6 +49,14 @@ def resolve_targets(options: TargetOptions, *, folder: Path) -> Targets:
         TargetError: When too much is named, or a file is not there.
         InputError: When nothing is found, or a file of the project is wrong.
     """
+    targets = _chosen(options, folder=folder)
+    if options.start is not None:
+        for location in targets.locations:
+            location.source.start = options.start
+    return targets
+
+
+def _chosen(options: TargetOptions, *, folder: Path) -> Targets:
     directory = folder / options.working_directory if options.working_directory else None
     if directory is not None and not directory.is_dir():
         raise TargetError(f"The working directory {directory} is not there.", remedy="Name a folder with -d.")

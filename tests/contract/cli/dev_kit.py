@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +72,13 @@ def environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def running_dev(
-    folder: Path, *words: str, additional: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    *words: str,
+    target: Sequence[str] = ("-f", "definitions.py"),
+    additional: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Dev]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus_cli", "dev", "-f", "definitions.py", "--port", "0", *words),
+        *(sys.executable, "-m", "isthmus_cli", "dev", *target, "--port", "0", *words),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -45,8 +45,10 @@ async def launch(project: Path, job: str) -> tuple[str, str]:
 
 async def test_the_next_launch_has_what_was_saved_and_code_that_does_not_load_changes_nothing(project: Path) -> None:
     file = project / "definitions.py"
+    (project / "dagster.yaml").write_text("retention: {sensor: {purge_after_days: 7}}\n")
     async with running_dev(project) as dev:
-        await dev.read_until("Ctrl-C stops everything")
+        screen = await dev.read_until("Ctrl-C stops everything")
+        assert screen.count("dagster.yaml: retention has no effect here: ") == 1
 
         file.write_text(DEFINITIONS.replace("hello from the run", "hello again").replace("greeting", "farewell"))
         await dev.read_until("reloaded greetings in ")
@@ -54,6 +56,7 @@ async def test_the_next_launch_has_what_was_saved_and_code_that_does_not_load_ch
 
         file.write_text(DEFINITIONS.replace('"""', "") + "\nnobody_knows_me\n")
         screen = await dev.read_until("the code before goes on serving")
+        assert "retention" not in screen
         assert (
             f"NameError: name 'nobody_knows_me' is not defined ({file}:{len(file.read_text().splitlines())})" in screen
         )
@@ -82,4 +85,29 @@ async def test_a_traceback_shows_the_lines_that_ran(project: Path) -> None:
         await dev.read_until("FAILED")
         _, out, _ = await isthmus(project, "run", "watch", run_id)
         assert 'raise RuntimeError("this line ran")' in out
+        assert await dev.end() == 0
+
+
+async def test_a_location_that_the_workspace_names_anew_is_loaded_and_watched(tmp_path: Path) -> None:
+    first, second = tmp_path / "here", tmp_path / "elsewhere"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "definitions.py").write_text(DEFINITIONS)
+    workspace = first / "workspace.yaml"
+    named = "load_from:\n  - python_file: {relative_path: definitions.py, location_name: one}\n"
+    workspace.write_text(named)
+    async with running_dev(first, target=()) as dev:
+        await dev.read_until("Ctrl-C stops everything")
+
+        more = f"  - python_file: {{relative_path: {second}/definitions.py, working_directory: {second}, location_name: two}}\n"
+        workspace.write_text(named + more)
+        await dev.read_until("loaded two in ")
+        (second / "definitions.py").write_text(DEFINITIONS.replace("greeting", "farewell"))
+        await dev.read_until("reloaded two in ")
+        await launch(first, "farewell")
+
+        workspace.write_text("load_from: nonsense\n")
+        await dev.read_until("the project's locations stay as they were")
+        workspace.write_text(named)
+        await dev.read_until("two is named no more")
         assert await dev.end() == 0

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import os
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract.cli.dev_kit import DEFINITIONS, environment
+
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -72,3 +76,25 @@ async def test_an_agents_side_is_examined_by_what_its_environment_names(tmp_path
     assert found["engine"]["level"] == found["database"]["level"] == "fail"
     assert found["data folder"]["text"] == f"{tmp_path / 'data'} is made at the first start"
     assert "project" not in found
+
+
+async def test_where_the_command_line_is_alone_what_cannot_be_looked_at_is_said(tmp_path: Path) -> None:
+    parts = [str(ROOT / part) for part in ("protos", "services/client", "services/cli")]
+    process = await asyncio.create_subprocess_exec(
+        # Without the links to all other parts that site-packages has.
+        *(sys.executable, "-S", "-m", "isthmus_doctor", "json", "", str(tmp_path / "data")),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment()
+        | {
+            "PYTHONPATH": os.pathsep.join([*parts, sysconfig.get_path("purelib")]),
+            "ISTHMUS_BROKER_URL": "amqp://a:secret@127.0.0.1:1/",
+            "ISTHMUS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+        },
+    )
+    out, _ = await process.communicate()
+    found = by_name(out.decode())
+    assert process.returncode == 0, out
+    assert {name for name, one in found.items() if one["level"] == "skipped"} == {"broker", "database"}
+    assert "isthmus-broker is not installed here" in found["broker"]["text"]
+    assert found["data folder"]["text"] == f"{tmp_path / 'data'} is made at the first start"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from isthmus.v1.control_plane_pb2 import LocationSettings
+from isthmus.v1.instruction_pb2 import START_METHOD_SPAWN, START_METHOD_UNSPECIFIED
 from isthmus_cli.errors import InputError
 from isthmus_dev.errors import DevError
 from isthmus_dev.target import TargetOptions, resolve_targets
@@ -72,3 +73,11 @@ def test_what_is_unclear_is_an_error_with_a_remedy(
         resolve_targets(options, folder=tmp_path)
     assert isinstance(caught.value, DevError | InputError)
     assert caught.value.remedy
+
+
+def test_how_runs_begin_is_said_for_all_locations(tmp_path: Path) -> None:
+    (tmp_path / "workspace.yaml").write_text("load_from:\n  - python_module: one\n  - python_module: two\n")
+    spawned = resolve_targets(TargetOptions(start=START_METHOD_SPAWN), folder=tmp_path).locations
+    assert [location.source.start for location in spawned] == [START_METHOD_SPAWN] * 2
+    left_alone = resolve_targets(TargetOptions(), folder=tmp_path).locations
+    assert [location.source.start for location in left_alone] == [START_METHOD_UNSPECIFIED] * 2

@@ -54,6 +54,12 @@ class DoctorOptions(Options):
         str,
         Option(metavar="PATH", help="The Python of the project; else as `isthmus dev` finds it.", show_default=False),
     ] = ""
+    data_dir: Annotated[
+        str,
+        Option(
+            metavar="PATH", help="The data folder; else ISTHMUS_AGENT_DATA_DIR, or .isthmus here.", show_default=False
+        ),
+    ] = ""
     output: Annotated[OutputFormat, Option("-o --output", help="table or json.")] = OutputFormat.TABLE
     json: Annotated[bool, Option("--json", help="The same as -o json.")] = False
 
@@ -62,17 +68,12 @@ def _doctor(options: DoctorOptions) -> None:
     """Look for what keeps Isthmus from working on this machine, and name the line that mends it.
 
     What the environment names is examined, too, as a service or an agent would use it: ISTHMUS_BROKER_URL,
-    ISTHMUS_DATABASE_URL, ISTHMUS_SERVER, ISTHMUS_AGENT_*. The exit code is 1 when something does not work.
+    ISTHMUS_DATABASE_URL, ISTHMUS_SERVER, ISTHMUS_AGENT_*. What cannot be looked at, as its part is not installed here, is said. The
+    exit code is 1 when something does not work.
     """
-    from importlib.util import find_spec
-
-    from isthmus_cli.errors import InputError
-
-    if find_spec("isthmus_dev") is None:
-        raise InputError("isthmus doctor is not installed here.", remedy="Install the distribution isthmus-dev.")
     sys.stdout.flush()
     form = "json" if options.json or options.output is OutputFormat.JSON else "table"
-    command = [sys.executable, "-m", "isthmus_dev.doctor.command", options.python, form]
+    command = [sys.executable, "-m", "isthmus_doctor", form, options.python, options.data_dir]
     os.execv(sys.executable, command)  # noqa: S606 - our own module
 
 

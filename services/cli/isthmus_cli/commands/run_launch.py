@@ -86,7 +86,11 @@ class RerunOptions(OneRunOptions):
     from_failure: Annotated[bool, Option("--from-failure", help="Only the steps that failed or never ran.")] = False
     steps: Annotated[
         list[str],
-        Option(metavar="STEPS", help="Only these steps: load,report", show_default=False),
+        Option(
+            metavar="STEPS",
+            help="Only these steps: load,report; 'clean+' for one and what follows it.",
+            show_default=False,
+        ),
     ] = field(default_factory=list)
     tags: Annotated[
         list[str],

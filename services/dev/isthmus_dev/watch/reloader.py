@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from isthmus_lifecycle.boundary import Boundary
 
 from isthmus_dev.follow import Follower
 from isthmus_dev.screen import Screen, loaded_text
+from isthmus_dev.watch.reread import Rereader
 from isthmus_dev.watch.tree import Tree, look
 from isthmus_dev.watch.watcher import watch
 
@@ -48,7 +49,7 @@ class WatchedProject:
 
 @dataclass
 class Reloader:
-    """Watches the folders of locations, and loads those anew whose files changed."""
+    """Watches the folders of locations, and loads those anew whose files changed, and those that the project names anew."""
 
     client: ControlPlaneClient
     screen: Screen
@@ -57,56 +58,80 @@ class Reloader:
     #: How the project's code stood before it was loaded: what is saved while it loads is a change.
     since: Tree
     load_timeout_s: float
+    #: None where options named the locations: then no file does.
+    rereader: Rereader | None = None
     _boundary: Boundary = field(default_factory=lambda: Boundary("reload"))
     _under_way: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
+    _roots: dict[str, Sequence[Path]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Watch until cancelled. What cannot be watched is said once, and nothing else ends with it."""
-        project = self.project
+        self._roots = dict(self.project.roots)
         async with asyncio.TaskGroup() as group:
-            with self._boundary.guard() as fate:
-                async for changed in watch(project.folders, ignored=project.ignored, since=self.since):
-                    for name in affected(changed, roots=project.roots):
-                        self._begin(name, group=group)
-            if fate.error is not None:
-                self.screen.happened(f"files are not watched any more: {fate.error}; use isthmus location reload")
+            await self._watch(self.project, since=self.since, group=group)
 
-    def _begin(self, name: str, *, group: asyncio.TaskGroup) -> None:
+    async def _watch(self, project: WatchedProject, *, since: Tree, group: asyncio.TaskGroup) -> None:
+        with self._boundary.guard() as fate:
+            async for changed in watch(project.folders, ignored=project.ignored, since=since):
+                new = await self._new_locations(changed, group=group)
+                for name in affected(changed, roots=self._roots):
+                    if name not in new:
+                        self._begin(name, group=group)
+        if fate.error is not None:
+            self.screen.happened(f"files are not watched any more: {fate.error}; use isthmus location reload")
+
+    async def _new_locations(self, changed: Iterable[Path], *, group: asyncio.TaskGroup) -> Collection[str]:
+        """Load what the project names anew, and watch where it lies; returns the names."""
+        news = await self.rereader.news(changed, tell=self.screen.happened) if self.rereader is not None else []
+        for settings in news:
+            watched = [folder for folders in self._roots.values() for folder in folders]
+            folders = watched_folders(settings)
+            self._roots[settings.name] = folders
+            beyond = [it for it in folders if not any(it.is_relative_to(other) for other in watched)]
+            if beyond:
+                more = WatchedProject({settings.name: beyond}, ignored=self.project.ignored)
+                group.create_task(self._watch(more, since=await more.look(), group=group))
+            self._begin(settings.name, settings=settings, group=group)
+        return {settings.name for settings in news}
+
+    def _begin(self, name: str, *, group: asyncio.TaskGroup, settings: LocationSettings | None = None) -> None:
         """Load a location anew; an earlier reload that still waits is overtaken by this one."""
         earlier = self._under_way.get(name)
         if earlier is not None:
             earlier.cancel()
-        self._under_way[name] = group.create_task(self._reload(name), name=f"reload {name}")
+        self._under_way[name] = group.create_task(self._reload(name, settings), name=f"reload {name}")
 
-    async def _reload(self, name: str) -> None:
+    async def _reload(self, name: str, settings: LocationSettings | None) -> None:
         with self._boundary.guard(location=name), suppress(ClientError):
             began = monotonic()
             with self.follower.quiet(name):
-                location = await self._load(name)
+                location = await self._load(settings or (await self.client.get_location(name)).settings)
             self.follower.know(location)
             self._tell(location, took=duration_text(monotonic() - began))
 
-    async def _load(self, name: str) -> Location:
-        settings = (await self.client.get_location(name)).settings
+    async def _load(self, settings: LocationSettings) -> Location:
         location = await self.client.apply_location(settings, reload=True)
         generation = location.generation
         with suppress(TimeoutError):
             async with asyncio.timeout(self.load_timeout_s):
-                async for location in self.client.watch_location(name):
+                async for location in self.client.watch_location(settings.name):
                     if is_settled(location, generation=generation):
                         break
         return await self.client.with_snapshot(location)
 
     def _tell(self, location: Location, *, took: str) -> None:
         name, paint = self.screen.paint.bold(location.settings.name), self.screen.paint
+        again = "re" if location.generation > 1 else ""
         if location.phase == LocationPhase.LOCATION_PHASE_FAILED:
             failure = next(it.report.failure for it in location.placements if it.report.HasField("failure"))
             where = failure_place(failure)
             text = f"{failure_headline(innermost(failure))}{f' ({where})' if where else ''}"
             self.screen.say(*load_failure_lines(location, paint=paint))
-            self.screen.happened(f"{paint.red('not reloaded')} {name}: {text}; the code before goes on serving")
+            serving = "; the code before goes on serving" if again else ""
+            self.screen.happened(f"{paint.red(f'not {again}loaded')} {name}: {text}{serving}")
         else:
-            self.screen.happened(f"reloaded {name} in {took}: {loaded_text(location)}")
+            self.screen.happened(f"{again}loaded {name} in {took}: {loaded_text(location)}")
+            self.screen.warn(location)
 
 
 def affected(changed: Iterable[Path], *, roots: Mapping[str, Sequence[Path]]) -> list[str]:

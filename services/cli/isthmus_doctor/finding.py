@@ -10,6 +10,8 @@ class Level(Enum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
+    #: What it takes to look is not installed here.
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,8 @@ class Finding:
     def fail(cls, name: str, text: str, *, remedy: str) -> "Finding":
         """It does not work."""
         return cls(name, Level.FAIL, text, remedy)
+
+    @classmethod
+    def skipped(cls, name: str, why: str) -> "Finding":
+        """Nobody could look."""
+        return cls(name, Level.SKIPPED, f"not looked at: {why}")

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from isthmus_dev.doctor.finding import Finding
+from isthmus_doctor.finding import Finding
 
 #: Below these many bytes, and this share of inodes, a disk is told.
 _LITTLE_BYTES, _NO_BYTES = 2 * 1024**3, 200 * 1024**2

@@ -1,7 +1,7 @@
-"""Checks of the broker: the one that the environment names, or the installed RabbitMQ of which a private node is made."""
+"""Checks of the broker that the environment names."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -15,25 +15,11 @@ from aiormq.exceptions import (
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.topology import TELEMETRY, instruction_queue
 
-from isthmus_dev.doctor.finding import Finding
-from isthmus_dev.rabbitmq.errors import NodeNotInstalledError
-from isthmus_dev.rabbitmq.layout import find_installation
+from isthmus_doctor.finding import Finding
 
 _TIMEOUT_S = 5.0
 _NAME = "broker"
 _OLDEST = (3, 10)
-
-
-def installed() -> Iterator[Finding]:
-    """A private node can be started."""
-    try:
-        yield Finding.ok(_NAME, f"RabbitMQ for a private node: {find_installation().server}")
-    except NodeNotInstalledError as error:
-        yield Finding.fail(
-            _NAME,
-            f"{error.program} is not installed, and ISTHMUS_BROKER_URL names no other broker",
-            remedy="apt-get install rabbitmq-server, or export ISTHMUS_BROKER_URL=amqp://user:password@host:5672/",
-        )
 
 
 async def reached(url: str, *, queue: str) -> AsyncIterator[Finding]:

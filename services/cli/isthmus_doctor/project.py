@@ -5,11 +5,11 @@ from pathlib import Path
 
 from isthmus_cli.errors import InputError
 from isthmus_cli.project.find import find_project
-
-from isthmus_dev.doctor.finding import Finding
 from isthmus_dev.errors import DevError
 from isthmus_dev.python.equip import equip
 from isthmus_dev.python.find import find_python
+
+from isthmus_doctor.finding import Finding
 
 
 def project(folder: Path, *, python: str, lent_dir: Path) -> Iterator[Finding]:
