@@ -2,7 +2,7 @@
 
 import asyncio
 
-from isthmus_broker.consumer import Delivery
+from isthmus_broker.delivery import Delivery
 from isthmus_broker.settlement import Settlement
 
 
@@ -18,6 +18,11 @@ class Acknowledgements:
         self._open: dict[int, Delivery] = {}
         self._due: set[int] = set()
         self._is_telling = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is settled."""
+        return not self._open
 
     def note(self, delivery: Delivery) -> None:
         """Take notice of a delivery; to be called in the order in which they come."""

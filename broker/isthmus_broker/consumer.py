@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final, NoReturn
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.abc import AbstractChannel as UnderlayChannel
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
+from isthmus_broker.delivery import Delivery, delivery_of
 from isthmus_broker.errors import QueueHeldError
 from isthmus_broker.link import LINK_ERRORS, Link, LossWatch, naming_losses
 from isthmus_broker.settings import BrokerSettings
@@ -21,61 +22,10 @@ log = get_logger(__name__)
 
 #: How RabbitMQ says that a queue has an exclusive consumer; without these words the account may not read it.
 _EXCLUSIVE_USE = "exclusive use"
-
+#: A queue that has brought nothing for so long is consumed anew, where that harms nothing, seconds.
+QUIET_S: Final = 10.0
 
 _Cancel = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """A message as it came from a queue, and the way to settle it."""
-
-    queue: str
-    tag: int
-    body: bytes
-    exchange: str
-    routing_key: str
-    #: The account that the broker verified as the sender; None if the sender did not say.
-    sender: str | None
-    content_encoding: str | None
-    headers: dict[str, object]
-    is_redelivered: bool
-    _channel: UnderlayChannel
-
-    async def settle(self, settlement: Settlement, *, with_earlier: bool = False) -> None:
-        """Tell the broker what became of the message, and with `with_earlier` of all unsettled before it.
-
-        A channel that is gone cannot be told: the broker has taken the message back and will deliver it again.
-        """
-        try:
-            with naming_losses():
-                await self._tell(settlement, with_earlier=with_earlier)
-        except LINK_ERRORS as error:
-            log.debug("settlement_lost", queue=self.queue, settlement=settlement.name, error=str(error))
-
-    @property
-    def earlier_failures(self) -> int:
-        """How often it was delivered before in vain, as the queue counted."""
-        count = self.headers.get("x-delivery-count")
-        return count if isinstance(count, int) and count > 0 else 0
-
-    async def _tell(self, settlement: Settlement, *, with_earlier: bool) -> None:
-        match settlement:
-            case Settlement.ACK:
-                await self._channel.basic_ack(self.tag, multiple=with_earlier)
-            case Settlement.RETRY:
-                await self._refuse(is_again=True, with_earlier=with_earlier)
-            case Settlement.DEAD_LETTER:
-                await self._refuse(is_again=False, with_earlier=with_earlier)
-            case Settlement.RETURN:
-                pass
-
-    async def _refuse(self, *, is_again: bool, with_earlier: bool) -> None:
-        if with_earlier:
-            await self._channel.basic_nack(self.tag, multiple=True, requeue=is_again)
-        else:
-            # Since RabbitMQ 4.3 a nack that requeues is no failure, and counts for no delivery limit; a reject does.
-            await self._channel.basic_reject(self.tag, requeue=is_again)
 
 
 @dataclass(frozen=True)
@@ -90,6 +40,9 @@ class Intake:
     #: Whether nobody else may consume the queue while the connection lasts, also after `stop_intake`. Classic queues alone
     #: keep to that: RabbitMQ lets others consume a quorum queue all the same.
     is_exclusive: bool = False
+    #: Says that nothing of the queue is in hand. Where it is given, a quiet queue is consumed anew now and then: RabbitMQ does
+    #: not tell the consumer of a quorum queue that was deleted and made again at once, and brings it nothing either.
+    is_idle: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,19 +55,27 @@ class QueueLook:
 
 
 class Attachment:
-    """A queue that is consumed beside a consumer's own, for as long as both last: its end is nobody else's."""
+    """A queue that is consumed, over a channel of its own."""
 
-    def __init__(self, intake: Intake, *, channel: AbstractChannel) -> None:
-        """Consume `intake` on a channel of its own."""
+    def __init__(self, intake: Intake, *, channel: AbstractChannel, on_loss: Callable[[], None] | None = None) -> None:
+        """Consume `intake` on a channel of its own; `on_loss` is called when it ends by another hand than ours."""
         self.intake = intake
+        # aio-pika closes a channel that nobody refers to.
         self.channel = channel
-        self.loss = LossWatch()
+        self.loss = LossWatch(on_loss)
         self.cancel: _Cancel | None = None
+        self.heard_at = asyncio.get_running_loop().time()
 
     @property
     def is_gone(self) -> bool:
         """Whether it brings nothing any more: its queue was deleted, or its channel is closed."""
         return self.loss.is_lost
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it has brought nothing for a while, and nothing that it brought is in hand."""
+        silence_s = asyncio.get_running_loop().time() - self.heard_at
+        return self.intake.is_idle is not None and silence_s >= QUIET_S and self.intake.is_idle()
 
     async def prepare(self, connection: AbstractConnection) -> None:
         """Prepare the channel. Raises what the broker refuses it with."""
@@ -122,10 +83,14 @@ class Attachment:
         await self.loss.watch(connection=connection, channels=(self.channel,))
 
     async def stop(self) -> None:
-        """Take nothing more; what was delivered can still be settled."""
-        if self.cancel is not None:
-            with suppress(*LINK_ERRORS), naming_losses():
+        """Take nothing more; what was delivered can still be settled. An exclusive queue stays ours."""
+        if self.cancel is None or self.intake.is_exclusive:
+            return
+        try:
+            with naming_losses():
                 await self.cancel()
+        except LINK_ERRORS as error:
+            log.debug("cancel_lost", queue=self.intake.queue, error=str(error))
 
     async def close(self) -> None:
         """Consume no more; what was delivered and not settled goes back to the queue."""
@@ -158,9 +123,8 @@ class Consumer:
         self._on_lost = on_lost
         self._on_refused = on_refused
         self._consuming = asyncio.Event()
-        self._cancels: list[_Cancel] = []
-        # aio-pika closes a channel that nobody refers to.
-        self._channels: list[AbstractChannel] = []
+        #: What is consumed in this session, by queue.
+        self._opened: dict[str, Attachment] = {}
         self._is_stopped = asyncio.Event()
         self._loss: LossWatch | None = None
         #: That of the session, once all queues are consumed.
@@ -189,13 +153,8 @@ class Consumer:
     async def stop_intake(self) -> None:
         """Take nothing more; what was delivered can still be settled while `run` goes on."""
         self._is_stopped.set()
-        for cancel in self._cancels:
-            try:
-                with naming_losses():
-                    await cancel()
-            except LINK_ERRORS as error:
-                log.debug("cancel_lost", error=str(error))
-        self._cancels.clear()
+        for attachment in list(self._opened.values()):
+            await attachment.stop()
 
     async def attach(self, intake: Intake) -> Attachment | None:
         """Consume one more queue while this session lasts; None where that cannot be had now, as when the queue is missing."""
@@ -204,15 +163,10 @@ class Consumer:
             return None
         try:
             with naming_losses():
-                attachment = Attachment(intake, channel=await connection.channel(publisher_confirms=False))
-                await attachment.prepare(connection)
-                attachment.cancel = await self._consume(
-                    intake, channel=attachment.channel, losses=(session, attachment.loss)
-                )
+                return await self._open(connection, intake=intake, session=session)
         except LINK_ERRORS as error:
             log.debug("queue_not_attached", queue=intake.queue, error=str(error) or type(error).__name__)
             return None
-        return attachment
 
     async def look(self, queue: str) -> QueueLook | None:
         """Return how many messages and consumers a queue has; None where that cannot be known now, as when it is missing."""
@@ -230,44 +184,80 @@ class Consumer:
         loss = self._loss = LossWatch()
         try:
             for intake in self._intakes:
-                await self._open(connection, intake=intake, loss=loss)
+                self._opened[intake.queue] = await self._open(
+                    connection, intake=intake, session=loss, on_loss=loss.lose
+                )
             self._connection = connection
             self._consuming.set()
             on_ready()
             if self._on_connected is not None:
                 self._on_connected()
-            await loss.wait()
+            async with asyncio.TaskGroup() as tasks:
+                renewing = tasks.create_task(self._renew_quiet(connection, session=loss), name="quiet queues")
+                await loss.wait()
+                renewing.cancel()
         finally:
             self._connection = None
-            self._cancels.clear()
-            self._channels.clear()
+            self._opened.clear()
             was_consuming = self._consuming.is_set()
             self._consuming.clear()
             if was_consuming and self._on_lost is not None:
                 self._on_lost()
 
-    async def _open(self, connection: AbstractConnection, *, intake: Intake, loss: LossWatch) -> None:
-        channel = await connection.channel(publisher_confirms=False)
-        self._channels.append(channel)
-        await channel.set_qos(prefetch_count=intake.prefetch)
-        await loss.watch(connection=connection, channels=(channel,))
+    async def _renew_quiet(self, connection: AbstractConnection, *, session: LossWatch) -> NoReturn:
+        """Consume quiet queues anew, until cancelled."""
+        while True:
+            await asyncio.sleep(QUIET_S / 2)
+            for attachment in [one for one in self._opened.values() if one.is_quiet]:
+                try:
+                    with naming_losses():
+                        await self._renew(attachment, connection=connection, session=session)
+                except LINK_ERRORS as error:
+                    log.debug("queue_not_renewed", queue=attachment.intake.queue, error=str(error))
+                    session.lose()
+
+    async def _renew(self, attachment: Attachment, *, connection: AbstractConnection, session: LossWatch) -> None:
         if self._is_stopped.is_set():
             return
-        cancel = await self._consume(intake, channel=channel, losses=(loss,))
-        if cancel is not None and not intake.is_exclusive:
-            self._cancels.append(cancel)
+        intake = attachment.intake
+        await attachment.stop()
+        if not attachment.is_quiet:
+            # It came in this moment, and is not settled yet: it comes again.
+            session.lose()
+            return
+        await attachment.close()
+        self._opened[intake.queue] = renewed = await self._open(
+            connection, intake=intake, session=session, on_loss=session.lose
+        )
+        if self._is_stopped.is_set():
+            await renewed.stop()
 
-    async def _consume(
-        self, intake: Intake, *, channel: AbstractChannel, losses: tuple[LossWatch, ...]
-    ) -> _Cancel | None:
-        """Begin to consume a queue until the first of the losses; returns what ends it before."""
-        underlay = await channel.get_underlay_channel()
+    async def _open(
+        self,
+        connection: AbstractConnection,
+        *,
+        intake: Intake,
+        session: LossWatch,
+        on_loss: Callable[[], None] | None = None,
+    ) -> Attachment:
+        channel = await connection.channel(publisher_confirms=False)
+        attachment = Attachment(intake, channel=channel, on_loss=on_loss)
+        await attachment.prepare(connection)
+        if not self._is_stopped.is_set():
+            attachment.cancel = await self._consume(attachment, session=session)
+        return attachment
+
+    async def _consume(self, attachment: Attachment, *, session: LossWatch) -> _Cancel | None:
+        """Begin to consume a queue until it or the session is lost; returns what ends it before."""
+        intake, loss = attachment.intake, attachment.loss
+        underlay = await attachment.channel.get_underlay_channel()
 
         async def deliver(message: DeliveredMessage) -> None:
-            if any(loss.is_lost for loss in losses):
+            if loss.is_lost or session.is_lost:
                 # It comes again, behind what came before it.
                 return
-            delivery = _delivery(message, queue=intake.queue, channel=underlay)
+            attachment.heard_at = asyncio.get_running_loop().time()
+            delivery = delivery_of(message, queue=intake.queue, channel=underlay)
             with self._boundary.guard(queue=intake.queue, routing_key=delivery.routing_key) as fate:
                 intake.on_delivery(delivery)
             if fate.error is not None:
@@ -283,19 +273,3 @@ class Consumer:
             raise QueueHeldError(queue=intake.queue) from error
         tag = consuming.consumer_tag
         return None if tag is None else lambda: underlay.basic_cancel(tag)
-
-
-def _delivery(message: DeliveredMessage, *, queue: str, channel: UnderlayChannel) -> Delivery:
-    properties = message.header.properties
-    return Delivery(
-        queue=queue,
-        tag=message.delivery_tag or 0,
-        body=bytes(message.body),
-        exchange=message.exchange or "",
-        routing_key=message.routing_key or "",
-        sender=properties.user_id,
-        content_encoding=properties.content_encoding,
-        headers=dict(properties.headers or {}),
-        is_redelivered=bool(message.redelivered),
-        _channel=channel,
-    )

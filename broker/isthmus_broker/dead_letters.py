@@ -9,7 +9,8 @@ from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_broker.consumer import Consumer, Delivery, Intake
+from isthmus_broker.consumer import Consumer, Intake
+from isthmus_broker.delivery import Delivery
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.topology import DEAD

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -12,7 +13,8 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.acknowledgements import Acknowledgements
 from isthmus_broker.bounds import tame
-from isthmus_broker.consumer import Consumer, Delivery, Intake
+from isthmus_broker.consumer import Consumer, Intake
+from isthmus_broker.delivery import Delivery
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
@@ -114,9 +116,9 @@ class InstructionConsumer:
         self._holding = holding
         self._handle = handle
         self._allowed_sender = allowed_sender
+        queues = tuple(instruction_queue(deployment, agent, is_control=is_control) for is_control in (False, True))
         intakes = tuple(
-            Intake(instruction_queue(deployment, agent, is_control=is_control), prefetch, self._on_delivery)
-            for is_control in (False, True)
+            Intake(queue, prefetch, self._on_delivery, is_idle=partial(self._is_idle, queue)) for queue in queues
         )
         self._consumer = Consumer(
             settings,
@@ -172,6 +174,9 @@ class InstructionConsumer:
         self._settling = {queue: Acknowledgements() for queue in self._settling}
         if self._holding is not None:
             self._holding.note_lost()
+
+    def _is_idle(self, queue: str) -> bool:
+        return self._settling[queue].is_empty
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if self._tasks is None:

@@ -81,12 +81,15 @@ def _heed_cancellation() -> None:
 class LossWatch:
     """Becomes true when a connection, one of its channels, or a consumer on them is gone, by whosever hand."""
 
-    def __init__(self) -> None:
-        """Watch nothing yet."""
+    def __init__(self, on_loss: Callable[[], None] | None = None) -> None:
+        """Watch nothing yet; `on_loss` is called at the first loss, where that is not by our own hand."""
         self._lost = asyncio.Event()
+        self._on_first_loss = on_loss
+        self._connection: AbstractConnection | None = None
 
     async def watch(self, *, connection: AbstractConnection, channels: tuple[AbstractChannel, ...]) -> None:
         """Add a connection and its open channels to what is watched."""
+        self._connection = connection
         connection.close_callbacks.add(self._on_loss)
         for channel in channels:
             channel.close_callbacks.add(self._on_loss)
@@ -106,9 +109,16 @@ class LossWatch:
     def lose(self) -> None:
         """Count as lost what is still there: its session then ends, and the next begins."""
         self._lost.set()
+        if self._connection is not None:
+            # It may outlive many that watch it.
+            self._connection.close_callbacks.discard(self._on_loss)
 
     def _on_loss(self, *_: object) -> None:
+        if self.is_lost:
+            return
         self._lost.set()
+        if self._on_first_loss is not None:
+            self._on_first_loss()
 
 
 class Link:

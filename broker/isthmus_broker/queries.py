@@ -15,7 +15,8 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.bounds import tame
 from isthmus_broker.compression import compress, decompress
-from isthmus_broker.consumer import Consumer, Delivery, Intake
+from isthmus_broker.consumer import Consumer, Intake
+from isthmus_broker.delivery import Delivery
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings

@@ -13,7 +13,8 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.waiting import wait_for
 
 from isthmus_broker.compression import MAX_BODY_BYTES, unfolded_size
-from isthmus_broker.consumer import Attachment, Consumer, Delivery, Intake
+from isthmus_broker.consumer import Attachment, Consumer, Intake
+from isthmus_broker.delivery import Delivery
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.rota import Rota
 from isthmus_broker.settings import BrokerSettings

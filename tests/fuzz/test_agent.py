@@ -13,7 +13,7 @@ from fuzz.agent_world import KNOWN, World, agent_world
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus.v1.instance_pb2 import InstanceAnswer
-from isthmus_broker.consumer import Delivery
+from isthmus_broker.delivery import Delivery
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.instructions import decode_instruction
 from isthmus_broker.settlement import Settlement

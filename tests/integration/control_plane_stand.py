@@ -84,6 +84,8 @@ class Stand:
     broker: BrokerSettings
     stop: asyncio.Event
     ended: asyncio.Event
+    #: What locations define that serve.
+    snapshot: telemetry_pb2.LocationSnapshot = field(default_factory=lambda: SNAPSHOT)
 
     async def create_agent(self, name: str = "alpha", *, pool: str = "") -> api.Agent:
         agent: api.Agent = await self.stub.CreateAgent(api.CreateAgentRequest(name=name, pool=pool))
@@ -126,10 +128,10 @@ class Stand:
         generation: int = 1,
         phase: LocationPhase = LocationPhase.SERVING,
         failure: telemetry_pb2.Failure | None = None,
-        snapshot: telemetry_pb2.LocationSnapshot = SNAPSHOT,
+        snapshot: telemetry_pb2.LocationSnapshot | None = None,
     ) -> None:
         """Do what the monitor does on a location's report."""
-        body = snapshot.SerializeToString(deterministic=True)
+        body = (snapshot or self.snapshot).SerializeToString(deterministic=True)
         is_serving = phase is LocationPhase.SERVING
         report = PlacementReport(
             generation=generation,

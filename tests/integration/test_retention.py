@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.leadership.leader import Leadership
-from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
+from isthmus_control_plane.leadership.leader import LEASE, Leadership
+from isthmus_control_plane.retention.sweeper import Sweeper
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import agents, alerts, dead_letters, events, leases, locations, placements, runs, snapshots

@@ -24,9 +24,9 @@ from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.key import AgentKey
-from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.retention.pace import Pace
-from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
+from isthmus_control_plane.retention.sweeper import Sweeper
 from isthmus_control_plane.wake import WakeHub
 from isthmus_monitor.delivery import AlertDesk
 from isthmus_monitor.ingest import Ingest
@@ -171,8 +171,8 @@ class Year:
         for _ in range(max(self.plan.launched_a_day // _WATCHES, 1)):
             number = self._next_number()
             place = location_name(number % self.plan.locations)
-            run = await self.runs.launch(api.LaunchRunRequest(location=place, job_name=JOB, tags={"team": place}))
-            run_ids.append((number, run.run_id))
+            accepted = await self.runs.launch(api.LaunchRunRequest(location=place, job_name=JOB, tags={"team": place}))
+            run_ids.append((number, accepted.run.run_id))
         while len(run_ids) < share:
             part = [self._next_number() for _ in range(min(_AT_ONCE, share - len(run_ids)))]
             run_ids += await self._write(part)

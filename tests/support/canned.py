@@ -14,16 +14,22 @@ from grpc_status import rpc_status
 from isthmus.v1.control_plane_pb2 import (
     Agent,
     AgentState,
+    Automation,
     DeleteRunResponse,
     ListAgentsResponse,
+    ListAutomationsResponse,
     ListLocationsResponse,
     ListRunsPage,
+    ListTicksPage,
     Location,
+    PreviewTicksResponse,
     RemoveAgentResponse,
     RemoveLocationResponse,
     Run,
     RunState,
     RunUpdate,
+    TestedTick,
+    Tick,
     ValidateLaunchResponse,
 )
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer, add_ControlPlaneServicer_to_server
@@ -66,6 +72,9 @@ class CannedControlPlane(ControlPlaneServicer):
     locations: dict[str, Location] = field(default_factory=dict)
     agents: dict[str, Agent] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
+    automations: dict[str, Automation] = field(default_factory=dict)
+    ticks: list[Tick] = field(default_factory=list)
+    tested: TestedTick = field(default_factory=TestedTick)
     next_page_token: str = ""
     #: What each run's watchers are told, and after how many updates each successive stream breaks.
     updates: list[RunUpdate] = field(default_factory=list)
@@ -193,6 +202,38 @@ class CannedControlPlane(ControlPlaneServicer):
     async def DrainAgent(self, request: Any, context: Context) -> Agent:
         await self._take(request, context)
         return self.agents[request.name]
+
+    async def ListAutomations(self, request: Any, context: Context) -> ListAutomationsResponse:
+        await self._take(request, context)
+        return ListAutomationsResponse(automations=self.automations.values())
+
+    async def GetAutomation(self, request: Any, context: Context) -> Automation:
+        await self._take(request, context)
+        return self.automations[request.name]
+
+    async def StartAutomation(self, request: Any, context: Context) -> Automation:
+        return await self._decide(request, context, is_running=True)
+
+    async def StopAutomation(self, request: Any, context: Context) -> Automation:
+        return await self._decide(request, context, is_running=False)
+
+    async def _decide(self, request: Any, context: Context, *, is_running: bool) -> Automation:
+        await self._take(request, context)
+        found = self.automations[request.automation.name]
+        found.is_running, found.is_decided, found.decided_by = is_running, True, request.requested_by
+        return found
+
+    async def ListTicks(self, request: Any, context: Context) -> ListTicksPage:
+        await self._take(request, context)
+        return ListTicksPage(ticks=self.ticks)
+
+    async def PreviewTicks(self, request: Any, context: Context) -> PreviewTicksResponse:
+        await self._take(request, context)
+        return PreviewTicksResponse(times=[tick.at for tick in self.ticks])
+
+    async def TestTick(self, request: Any, context: Context) -> TestedTick:
+        await self._take(request, context)
+        return self.tested
 
     async def RemoveAgent(self, request: Any, context: Context) -> RemoveAgentResponse:
         await self._take(request, context)

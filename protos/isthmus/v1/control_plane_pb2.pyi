@@ -105,6 +105,49 @@ PAUSE_KIND_AGENT: PauseKind.ValueType  # 4
 PAUSE_KIND_POOL: PauseKind.ValueType  # 5
 global___PauseKind = PauseKind
 
+class _AutomationKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _AutomationKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AutomationKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    AUTOMATION_KIND_UNSPECIFIED: _AutomationKind.ValueType  # 0
+    AUTOMATION_KIND_SCHEDULE: _AutomationKind.ValueType  # 1
+    AUTOMATION_KIND_SENSOR: _AutomationKind.ValueType  # 2
+
+class AutomationKind(_AutomationKind, metaclass=_AutomationKindEnumTypeWrapper):
+    """--------------------------------------------------------------------------------------------------------- automation"""
+
+AUTOMATION_KIND_UNSPECIFIED: AutomationKind.ValueType  # 0
+AUTOMATION_KIND_SCHEDULE: AutomationKind.ValueType  # 1
+AUTOMATION_KIND_SENSOR: AutomationKind.ValueType  # 2
+global___AutomationKind = AutomationKind
+
+class _TickStatus:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _TickStatusEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_TickStatus.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    TICK_STATUS_UNSPECIFIED: _TickStatus.ValueType  # 0
+    TICK_STATUS_STARTED: _TickStatus.ValueType  # 1
+    """It is being evaluated, or waits for somebody who can."""
+    TICK_STATUS_SKIPPED: _TickStatus.ValueType  # 2
+    """Nothing was asked for."""
+    TICK_STATUS_SUCCESS: _TickStatus.ValueType  # 3
+    TICK_STATUS_FAILED: _TickStatus.ValueType  # 4
+
+class TickStatus(_TickStatus, metaclass=_TickStatusEnumTypeWrapper): ...
+
+TICK_STATUS_UNSPECIFIED: TickStatus.ValueType  # 0
+TICK_STATUS_STARTED: TickStatus.ValueType  # 1
+"""It is being evaluated, or waits for somebody who can."""
+TICK_STATUS_SKIPPED: TickStatus.ValueType  # 2
+"""Nothing was asked for."""
+TICK_STATUS_SUCCESS: TickStatus.ValueType  # 3
+TICK_STATUS_FAILED: TickStatus.ValueType  # 4
+global___TickStatus = TickStatus
+
 @typing.final
 class Agent(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -1663,3 +1706,403 @@ class Station(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["began_at", b"began_at", "ended_at", b"ended_at", "name", b"name"]) -> None: ...
 
 global___Station = Station
+
+@typing.final
+class AutomationRef(google.protobuf.message.Message):
+    """Which schedule or sensor. Without a location, the only one of that name; INVALID_ARGUMENT names them when several are."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    location: builtins.str
+    kind: global___AutomationKind.ValueType
+    name: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        location: builtins.str = ...,
+        kind: global___AutomationKind.ValueType = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "kind", b"kind", "location", b"location", "name", b"name"]) -> None: ...
+
+global___AutomationRef = AutomationRef
+
+@typing.final
+class Automation(google.protobuf.message.Message):
+    """What starts runs by itself."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    IS_RUNNING_FIELD_NUMBER: builtins.int
+    IS_RUNNING_BY_DEFAULT_FIELD_NUMBER: builtins.int
+    IS_DECIDED_FIELD_NUMBER: builtins.int
+    DECIDED_BY_FIELD_NUMBER: builtins.int
+    DECIDED_AT_FIELD_NUMBER: builtins.int
+    JOB_NAMES_FIELD_NUMBER: builtins.int
+    CRON_SCHEDULES_FIELD_NUMBER: builtins.int
+    TIMEZONE_FIELD_NUMBER: builtins.int
+    NEXT_AT_FIELD_NUMBER: builtins.int
+    CATCH_UP_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    LAST_TICK_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    MINIMUM_INTERVAL_S_FIELD_NUMBER: builtins.int
+    IS_GONE_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    location: builtins.str
+    kind: global___AutomationKind.ValueType
+    name: builtins.str
+    description: builtins.str
+    is_running: builtins.bool
+    is_running_by_default: builtins.bool
+    is_decided: builtins.bool
+    """Somebody started or stopped it, and that holds."""
+    decided_by: builtins.str
+    timezone: builtins.str
+    catch_up: builtins.int
+    """How many missed times are made up for: 1 is the latest alone."""
+    problem: builtins.str
+    """Why it has no times, for people."""
+    cursor: builtins.str
+    """Of a sensor: where it is."""
+    minimum_interval_s: builtins.float
+    is_gone: builtins.bool
+    """No location defines it any more."""
+    @property
+    def decided_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def job_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def cron_schedules(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of a schedule."""
+
+    @property
+    def next_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def last_tick(self) -> global___Tick: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        location: builtins.str = ...,
+        kind: global___AutomationKind.ValueType = ...,
+        name: builtins.str = ...,
+        description: builtins.str = ...,
+        is_running: builtins.bool = ...,
+        is_running_by_default: builtins.bool = ...,
+        is_decided: builtins.bool = ...,
+        decided_by: builtins.str = ...,
+        decided_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        job_names: collections.abc.Iterable[builtins.str] | None = ...,
+        cron_schedules: collections.abc.Iterable[builtins.str] | None = ...,
+        timezone: builtins.str = ...,
+        next_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        catch_up: builtins.int = ...,
+        problem: builtins.str = ...,
+        last_tick: global___Tick | None = ...,
+        cursor: builtins.str = ...,
+        minimum_interval_s: builtins.float = ...,
+        is_gone: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["decided_at", b"decided_at", "last_tick", b"last_tick", "next_at", b"next_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catch_up", b"catch_up", "cron_schedules", b"cron_schedules", "cursor", b"cursor", "decided_at", b"decided_at", "decided_by", b"decided_by", "deployment", b"deployment", "description", b"description", "is_decided", b"is_decided", "is_gone", b"is_gone", "is_running", b"is_running", "is_running_by_default", b"is_running_by_default", "job_names", b"job_names", "kind", b"kind", "last_tick", b"last_tick", "location", b"location", "minimum_interval_s", b"minimum_interval_s", "name", b"name", "next_at", b"next_at", "problem", b"problem", "timezone", b"timezone"]) -> None: ...
+
+global___Automation = Automation
+
+@typing.final
+class Tick(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    ATTEMPTS_FIELD_NUMBER: builtins.int
+    BEGAN_AT_FIELD_NUMBER: builtins.int
+    ENDED_AT_FIELD_NUMBER: builtins.int
+    RUN_IDS_FIELD_NUMBER: builtins.int
+    SKIP_REASON_FIELD_NUMBER: builtins.int
+    FAILURE_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    status: global___TickStatus.ValueType
+    attempts: builtins.int
+    """How often its evaluation was begun."""
+    skip_reason: builtins.str
+    cursor: builtins.str
+    """Where it left a sensor."""
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """The time that it is for."""
+
+    @property
+    def began_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def ended_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def failure(self) -> isthmus.v1.telemetry_pb2.Failure: ...
+    @property
+    def evaluation(self) -> isthmus.v1.telemetry_pb2.Evaluation:
+        """What user code took, and what it logged."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.int = ...,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        status: global___TickStatus.ValueType = ...,
+        attempts: builtins.int = ...,
+        began_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        ended_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        run_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        skip_reason: builtins.str = ...,
+        failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
+        evaluation: isthmus.v1.telemetry_pb2.Evaluation | None = ...,
+        cursor: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at", b"at", "began_at", b"began_at", "ended_at", b"ended_at", "evaluation", b"evaluation", "failure", b"failure"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "attempts", b"attempts", "began_at", b"began_at", "cursor", b"cursor", "ended_at", b"ended_at", "evaluation", b"evaluation", "failure", b"failure", "id", b"id", "run_ids", b"run_ids", "skip_reason", b"skip_reason", "status", b"status"]) -> None: ...
+
+global___Tick = Tick
+
+@typing.final
+class ListAutomationsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    location: builtins.str
+    """Empty for all."""
+    kind: global___AutomationKind.ValueType
+    """Unspecified for both."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        location: builtins.str = ...,
+        kind: global___AutomationKind.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "kind", b"kind", "location", b"location"]) -> None: ...
+
+global___ListAutomationsRequest = ListAutomationsRequest
+
+@typing.final
+class ListAutomationsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUTOMATIONS_FIELD_NUMBER: builtins.int
+    @property
+    def automations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Automation]: ...
+    def __init__(
+        self,
+        *,
+        automations: collections.abc.Iterable[global___Automation] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["automations", b"automations"]) -> None: ...
+
+global___ListAutomationsResponse = ListAutomationsResponse
+
+@typing.final
+class DecideAutomationRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUTOMATION_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    requested_by: builtins.str
+    @property
+    def automation(self) -> global___AutomationRef: ...
+    def __init__(
+        self,
+        *,
+        automation: global___AutomationRef | None = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["automation", b"automation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["automation", b"automation", "requested_by", b"requested_by"]) -> None: ...
+
+global___DecideAutomationRequest = DecideAutomationRequest
+
+@typing.final
+class ListTicksRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUTOMATION_FIELD_NUMBER: builtins.int
+    STATUSES_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """1 to 500; 0 for 50."""
+    @property
+    def automation(self) -> global___AutomationRef: ...
+    @property
+    def statuses(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___TickStatus.ValueType]: ...
+    @property
+    def before(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Those for times before this one."""
+
+    def __init__(
+        self,
+        *,
+        automation: global___AutomationRef | None = ...,
+        statuses: collections.abc.Iterable[global___TickStatus.ValueType] | None = ...,
+        page_size: builtins.int = ...,
+        before: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["automation", b"automation", "before", b"before"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["automation", b"automation", "before", b"before", "page_size", b"page_size", "statuses", b"statuses"]) -> None: ...
+
+global___ListTicksRequest = ListTicksRequest
+
+@typing.final
+class ListTicksPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TICKS_FIELD_NUMBER: builtins.int
+    HAS_MORE_FIELD_NUMBER: builtins.int
+    has_more: builtins.bool
+    """There are older ones."""
+    @property
+    def ticks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Tick]: ...
+    def __init__(
+        self,
+        *,
+        ticks: collections.abc.Iterable[global___Tick] | None = ...,
+        has_more: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["has_more", b"has_more", "ticks", b"ticks"]) -> None: ...
+
+global___ListTicksPage = ListTicksPage
+
+@typing.final
+class PreviewTicksRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUTOMATION_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    """1 to 1,000; 0 for 10."""
+    @property
+    def automation(self) -> global___AutomationRef: ...
+    @property
+    def after(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Unset for now."""
+
+    def __init__(
+        self,
+        *,
+        automation: global___AutomationRef | None = ...,
+        count: builtins.int = ...,
+        after: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["after", b"after", "automation", b"automation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "automation", b"automation", "count", b"count"]) -> None: ...
+
+global___PreviewTicksRequest = PreviewTicksRequest
+
+@typing.final
+class PreviewTicksResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TIMES_FIELD_NUMBER: builtins.int
+    @property
+    def times(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.protobuf.timestamp_pb2.Timestamp]: ...
+    def __init__(
+        self,
+        *,
+        times: collections.abc.Iterable[google.protobuf.timestamp_pb2.Timestamp] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["times", b"times"]) -> None: ...
+
+global___PreviewTicksResponse = PreviewTicksResponse
+
+@typing.final
+class TestTickRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUTOMATION_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Of a sensor: the cursor that it is told; unset for the one that it has."""
+    @property
+    def automation(self) -> global___AutomationRef: ...
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Of a schedule: the time that it is told; unset for its next one."""
+
+    def __init__(
+        self,
+        *,
+        automation: global___AutomationRef | None = ...,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        cursor: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_cursor", b"_cursor", "at", b"at", "automation", b"automation", "cursor", b"cursor"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_cursor", b"_cursor", "at", b"at", "automation", b"automation", "cursor", b"cursor"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_cursor", b"_cursor"]) -> typing.Literal["cursor"] | None: ...
+
+global___TestTickRequest = TestTickRequest
+
+@typing.final
+class TestedTick(google.protobuf.message.Message):
+    """What a tick would come to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AT_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    SKIP_REASON_FIELD_NUMBER: builtins.int
+    FAILURE_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    status: global___TickStatus.ValueType
+    skip_reason: builtins.str
+    cursor: builtins.str
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.instruction_pb2.RunRequest]:
+        """What it would start."""
+
+    @property
+    def failure(self) -> isthmus.v1.telemetry_pb2.Failure: ...
+    @property
+    def evaluation(self) -> isthmus.v1.telemetry_pb2.Evaluation: ...
+    @property
+    def changes(self) -> isthmus.v1.telemetry_pb2.WantedChanges:
+        """What it would change besides."""
+
+    def __init__(
+        self,
+        *,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        status: global___TickStatus.ValueType = ...,
+        runs: collections.abc.Iterable[isthmus.v1.instruction_pb2.RunRequest] | None = ...,
+        skip_reason: builtins.str = ...,
+        failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
+        evaluation: isthmus.v1.telemetry_pb2.Evaluation | None = ...,
+        changes: isthmus.v1.telemetry_pb2.WantedChanges | None = ...,
+        cursor: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at", b"at", "changes", b"changes", "evaluation", b"evaluation", "failure", b"failure"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "changes", b"changes", "cursor", b"cursor", "evaluation", b"evaluation", "failure", b"failure", "runs", b"runs", "skip_reason", b"skip_reason", "status", b"status"]) -> None: ...
+
+global___TestedTick = TestedTick

@@ -149,6 +149,41 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.FromString,
                 )
+        self.ListAutomations = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAutomations',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsResponse.FromString,
+                )
+        self.GetAutomation = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetAutomation',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.AutomationRef.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+                )
+        self.StartAutomation = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/StartAutomation',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+                )
+        self.StopAutomation = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/StopAutomation',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+                )
+        self.ListTicks = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListTicks',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksPage.FromString,
+                )
+        self.PreviewTicks = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/PreviewTicks',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksResponse.FromString,
+                )
+        self.TestTick = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/TestTick',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TestedTick.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -342,6 +377,56 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAutomations(self, request, context):
+        """The schedules and sensors of the deployment, with their newest ticks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAutomation(self, request, context):
+        """One schedule or sensor. NOT_FOUND says which names are near.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartAutomation(self, request, context):
+        """Lets it run from now on, whatever the code's default is and becomes. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopAutomation(self, request, context):
+        """Lets it rest until it is started. A tick that is being evaluated is skipped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTicks(self, request, context):
+        """Its ticks, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewTicks(self, request, context):
+        """The times at which a schedule is due next, whether it runs or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestTick(self, request, context):
+        """Evaluates it and tells what came of it; nothing is written and nothing started. UNAVAILABLE when no agent serves the
+        location.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -474,6 +559,41 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.Resume,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.SerializeToString,
+            ),
+            'ListAutomations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAutomations,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsResponse.SerializeToString,
+            ),
+            'GetAutomation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAutomation,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AutomationRef.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
+            ),
+            'StartAutomation': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartAutomation,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
+            ),
+            'StopAutomation': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopAutomation,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
+            ),
+            'ListTicks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTicks,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListTicksPage.SerializeToString,
+            ),
+            'PreviewTicks': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewTicks,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksResponse.SerializeToString,
+            ),
+            'TestTick': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestTick,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.TestedTick.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -928,5 +1048,124 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/Resume',
             isthmus_dot_v1_dot_control__plane__pb2.ResumeRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ResumeResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAutomations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAutomations',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAutomationsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetAutomation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetAutomation',
+            isthmus_dot_v1_dot_control__plane__pb2.AutomationRef.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def StartAutomation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/StartAutomation',
+            isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def StopAutomation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/StopAutomation',
+            isthmus_dot_v1_dot_control__plane__pb2.DecideAutomationRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListTicks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListTicks',
+            isthmus_dot_v1_dot_control__plane__pb2.ListTicksRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListTicksPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PreviewTicks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/PreviewTicks',
+            isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.PreviewTicksResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def TestTick(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/TestTick',
+            isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.TestedTick.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -186,6 +186,50 @@ class ControlPlaneStub:
     ]
     """NOT_FOUND when it is not paused."""
 
+    ListAutomations: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAutomationsRequest,
+        isthmus.v1.control_plane_pb2.ListAutomationsResponse,
+    ]
+    """The schedules and sensors of the deployment, with their newest ticks."""
+
+    GetAutomation: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.AutomationRef,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """One schedule or sensor. NOT_FOUND says which names are near."""
+
+    StartAutomation: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideAutomationRequest,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """Lets it run from now on, whatever the code's default is and becomes. Idempotent."""
+
+    StopAutomation: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideAutomationRequest,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """Lets it rest until it is started. A tick that is being evaluated is skipped."""
+
+    ListTicks: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListTicksRequest,
+        isthmus.v1.control_plane_pb2.ListTicksPage,
+    ]
+    """Its ticks, the newest first."""
+
+    PreviewTicks: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.PreviewTicksRequest,
+        isthmus.v1.control_plane_pb2.PreviewTicksResponse,
+    ]
+    """The times at which a schedule is due next, whether it runs or not."""
+
+    TestTick: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.TestTickRequest,
+        isthmus.v1.control_plane_pb2.TestedTick,
+    ]
+    """Evaluates it and tells what came of it; nothing is written and nothing started. UNAVAILABLE when no agent serves the
+    location.
+    """
+
 class ControlPlaneAsyncStub:
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
     is NOT_FOUND with google.rpc.ResourceInfo. Health and reflection answer beside it.
@@ -352,6 +396,50 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ResumeResponse,
     ]
     """NOT_FOUND when it is not paused."""
+
+    ListAutomations: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAutomationsRequest,
+        isthmus.v1.control_plane_pb2.ListAutomationsResponse,
+    ]
+    """The schedules and sensors of the deployment, with their newest ticks."""
+
+    GetAutomation: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.AutomationRef,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """One schedule or sensor. NOT_FOUND says which names are near."""
+
+    StartAutomation: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideAutomationRequest,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """Lets it run from now on, whatever the code's default is and becomes. Idempotent."""
+
+    StopAutomation: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideAutomationRequest,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """Lets it rest until it is started. A tick that is being evaluated is skipped."""
+
+    ListTicks: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListTicksRequest,
+        isthmus.v1.control_plane_pb2.ListTicksPage,
+    ]
+    """Its ticks, the newest first."""
+
+    PreviewTicks: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.PreviewTicksRequest,
+        isthmus.v1.control_plane_pb2.PreviewTicksResponse,
+    ]
+    """The times at which a schedule is due next, whether it runs or not."""
+
+    TestTick: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.TestTickRequest,
+        isthmus.v1.control_plane_pb2.TestedTick,
+    ]
+    """Evaluates it and tells what came of it; nothing is written and nothing started. UNAVAILABLE when no agent serves the
+    location.
+    """
 
 class ControlPlaneServicer(metaclass=abc.ABCMeta):
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
@@ -571,5 +659,63 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.ResumeResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ResumeResponse]]:
         """NOT_FOUND when it is not paused."""
+
+    @abc.abstractmethod
+    def ListAutomations(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListAutomationsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAutomationsResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAutomationsResponse]]:
+        """The schedules and sensors of the deployment, with their newest ticks."""
+
+    @abc.abstractmethod
+    def GetAutomation(
+        self,
+        request: isthmus.v1.control_plane_pb2.AutomationRef,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Automation, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Automation]]:
+        """One schedule or sensor. NOT_FOUND says which names are near."""
+
+    @abc.abstractmethod
+    def StartAutomation(
+        self,
+        request: isthmus.v1.control_plane_pb2.DecideAutomationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Automation, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Automation]]:
+        """Lets it run from now on, whatever the code's default is and becomes. Idempotent."""
+
+    @abc.abstractmethod
+    def StopAutomation(
+        self,
+        request: isthmus.v1.control_plane_pb2.DecideAutomationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Automation, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Automation]]:
+        """Lets it rest until it is started. A tick that is being evaluated is skipped."""
+
+    @abc.abstractmethod
+    def ListTicks(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListTicksRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListTicksPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListTicksPage]]:
+        """Its ticks, the newest first."""
+
+    @abc.abstractmethod
+    def PreviewTicks(
+        self,
+        request: isthmus.v1.control_plane_pb2.PreviewTicksRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.PreviewTicksResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.PreviewTicksResponse]]:
+        """The times at which a schedule is due next, whether it runs or not."""
+
+    @abc.abstractmethod
+    def TestTick(
+        self,
+        request: isthmus.v1.control_plane_pb2.TestTickRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.TestedTick, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.TestedTick]]:
+        """Evaluates it and tells what came of it; nothing is written and nothing started. UNAVAILABLE when no agent serves the
+        location.
+        """
 
 def add_ControlPlaneServicer_to_server(servicer: ControlPlaneServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""Completes the names of jobs, assets, runs, locations and agents: soon, or not at all, and without a word."""
+"""Completes the names of jobs, assets, runs, locations, agents and schedules: soon, or not at all, and without a word."""
 
 import asyncio
 import os
@@ -79,6 +79,11 @@ async def _agents(client: ControlPlaneClient, _context: click.Context) -> list[C
     return [CompletionItem(agent.name) for agent in await client.list_agents()]
 
 
+async def _schedules(client: ControlPlaneClient, _context: click.Context) -> list[CompletionItem]:
+    found = await client.list_automations()
+    return [CompletionItem(it.name, help=", ".join(it.cron_schedules) or None) for it in found]
+
+
 async def _targets(client: ControlPlaneClient, _context: click.Context) -> list[CompletionItem]:
     """Complete the first word of a launch: a location, or a job of any."""
     whole = await _whole_locations(client, named="")
@@ -110,6 +115,7 @@ _SOURCES: Mapping[str, _Source] = {
     "runs": _runs,
     "locations": _locations,
     "agents": _agents,
+    "schedules": _schedules,
     "targets": _targets,
     "jobs": _jobs,
     "assets": _assets,

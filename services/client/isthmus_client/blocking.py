@@ -8,14 +8,20 @@ with BlockingClient("127.0.0.1:7070") as client:
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from isthmus.v1.control_plane_pb2 import (
+    AUTOMATION_KIND_SCHEDULE,
     Agent,
+    Automation,
+    AutomationKind,
+    AutomationRef,
     LaunchRunRequest,
     ListRunsPage,
     ListRunsQuery,
+    ListTicksPage,
     Location,
     LocationSettings,
     PausedThing,
@@ -27,6 +33,8 @@ from isthmus.v1.control_plane_pb2 import (
     Run,
     RunExplanation,
     RunUpdate,
+    TestedTick,
+    TickStatus,
     ValidateLaunchResponse,
 )
 
@@ -174,6 +182,49 @@ class BlockingClient:
     def reexecute_run(self, request: ReexecuteRunRequest) -> Run:
         """Launch a run that does again what an ended run did, or a part of it; return once it is stored."""
         return self._wait(self._client.reexecute_run(request))
+
+    # ------------------------------------------------------------------------------------------------------ automation
+
+    def list_automations(
+        self, *, location: str = "", kind: "AutomationKind.ValueType" = AUTOMATION_KIND_SCHEDULE
+    ) -> Sequence[Automation]:
+        """Tell the schedules or sensors of the deployment, with their newest ticks."""
+        return self._wait(self._client.list_automations(location=location, kind=kind))
+
+    def get_automation(self, automation: AutomationRef) -> Automation:
+        """Tell one schedule or sensor."""
+        return self._wait(self._client.get_automation(automation))
+
+    def start_automation(self, automation: AutomationRef, *, requested_by: str = "") -> Automation:
+        """Let it run from now on, whatever the code's default is."""
+        return self._wait(self._client.start_automation(automation, requested_by=requested_by))
+
+    def stop_automation(self, automation: AutomationRef, *, requested_by: str = "") -> Automation:
+        """Let it rest until it is started, whatever the code's default is."""
+        return self._wait(self._client.stop_automation(automation, requested_by=requested_by))
+
+    def list_ticks(
+        self,
+        automation: AutomationRef,
+        *,
+        statuses: Iterable["TickStatus.ValueType"] = (),
+        page_size: int = 0,
+        before: datetime | None = None,
+    ) -> ListTicksPage:
+        """Tell its ticks, newest first: those for times before one, and in one of the statuses."""
+        return self._wait(self._client.list_ticks(automation, statuses=statuses, page_size=page_size, before=before))
+
+    def preview_ticks(
+        self, automation: AutomationRef, *, count: int = 0, after: datetime | None = None
+    ) -> list[datetime]:
+        """Tell when a schedule is due next, whether it runs or not."""
+        return self._wait(self._client.preview_ticks(automation, count=count, after=after))
+
+    def test_tick(self, automation: AutomationRef, *, at: datetime | None = None) -> TestedTick:
+        """Evaluate it, and tell what would come of it; nothing is written and nothing started."""
+        return self._wait(self._client.test_tick(automation, at=at))
+
+    # ---------------------------------------------------------------------------------------------------------- output
 
     def stream_logs(
         self,

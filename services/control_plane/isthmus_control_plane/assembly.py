@@ -8,12 +8,16 @@ from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
+from isthmus_control_plane.automation.applying import Applier
+from isthmus_control_plane.automation.evaluating import Evaluator
+from isthmus_control_plane.automation.scheduler import Scheduler
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.locations import LocationDesk
@@ -31,9 +35,9 @@ from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
-from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
-from isthmus_control_plane.retention.sweeper import LEASE, Sweeper
+from isthmus_control_plane.retention.sweeper import Sweeper
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Parts:
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    scheduler: Scheduler
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -65,8 +70,15 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
+    leadership = Leadership(
+        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules.ring
+    )
+    evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
+    applier = Applier(leadership=leadership, acceptor=acceptor)
+    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    notices = NoticePublisher(publisher)
     desks = Desks(
-        agents=AgentDesk(core, memory=memory, notices=NoticePublisher(publisher)),
+        agents=AgentDesk(core, memory=memory, notices=notices),
         locations=LocationDesk(core, memory=memory),
         runs=RunDesk(core, acceptor=acceptor, waits=waits),
         watch=WatchDesk(core, waits=waits),
@@ -75,10 +87,10 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         logs=LogDesk(core, questions=questions),
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
+        automations=AutomationDesk(core, evaluator=evaluator, memory=memory, notices=notices),
         queue=QueueDesk(core, memory=memory, needs=needs, pulse=dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=memory, needs=needs),
     )
-    leadership = Leadership(core.database, name=LEASE, duration_s=core.settings.lease_duration_s)
     return Parts(
         core=core,
         api=ControlPlaneService(desks),
@@ -93,5 +105,6 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         queries=QueryAnswerer(core, publisher=publisher),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
+        scheduler=scheduler,
         is_declared=asyncio.Event(),
     )

@@ -38,6 +38,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         loops = [tasks.create_task(keep_going_until(stopping, step=step, name=name)) for name, step in steps.items()]
         loops.append(tasks.create_task(parts.leadership.run(stopping), name="leadership"))
         loops.append(tasks.create_task(parts.sweeper.run(), name="retention"))
+        loops.append(tasks.create_task(parts.scheduler.run(), name="schedules"))
         loops.append(tasks.create_task(_with_broker(parts), name="broker"))
         yield
         hub.stop()

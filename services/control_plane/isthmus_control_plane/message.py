@@ -7,6 +7,7 @@ from isthmus.v1 import instruction_pb2, telemetry_pb2
 from isthmus_broker.topology import instruction_queue
 from isthmus_store import wire
 from isthmus_store.record.agent import Agent, Standby
+from isthmus_store.record.automation import Tick
 from isthmus_store.record.event import StoredEvent
 from isthmus_store.record.location import Location, Placement
 from isthmus_store.record.run import Run
@@ -148,3 +149,30 @@ def _phase_number(it: LocationPhase) -> telemetry_pb2.LocationPhase.ValueType:
 
 def _failure(body: bytes) -> telemetry_pb2.Failure | None:
     return telemetry_pb2.Failure.FromString(body) if body else None
+
+
+def tick(it: Tick) -> api.Tick:
+    """Describe a tick."""
+    return api.Tick(
+        id=it.id,
+        at=clock.stamp(it.at),
+        status=api.TickStatus.ValueType(wire.TICK_STATUSES.to_wire(it.status)),
+        attempts=it.attempts,
+        began_at=clock.stamp(it.began_at),
+        ended_at=clock.optional_stamp(it.ended_at),
+        run_ids=it.run_ids,
+        skip_reason=it.skip_reason,
+        failure=_failure(it.failure),
+        evaluation=evaluation(it.evaluation),
+        cursor=it.cursor,
+    )
+
+
+def evaluation(body: bytes) -> telemetry_pb2.Evaluation | None:
+    """Return how an evaluation went, with what was logged; None when nobody told."""
+    return telemetry_pb2.Evaluation.FromString(body) if body else None
+
+
+def failure(body: bytes) -> telemetry_pb2.Failure | None:
+    """Return what went wrong; None when nothing did."""
+    return _failure(body)

@@ -81,8 +81,16 @@ class ControlPlaneSettings(BaseSettings):
     keep_generations: int = Field(default=50, ge=0)
     #: Snapshots of definitions after no location refers to them any more.
     keep_snapshots_days: float = Field(default=7.0, ge=0, le=_MOST_DAYS)
-    #: How long nobody removes anything after the control plane that did so died.
-    lease_duration_s: float = Field(default=30.0, ge=1, le=3600)
+    #: Ticks of schedules and sensors that asked for runs, or failed.
+    keep_ticks_days: float = Field(default=90.0, ge=0, le=_MOST_DAYS)
+    #: Ticks that were skipped.
+    keep_skipped_ticks_days: float = Field(default=7.0, ge=0, le=_MOST_DAYS)
+    #: How long a schedule's evaluation may take. One that takes longer is tried again, three times in all.
+    tick_deadline_s: float = Field(default=60.0, gt=0, le=3600)
+    #: How many evaluations of one location are under way at once.
+    ticks_at_once: int = Field(default=16, ge=1, le=150)
+    #: How long nobody begins ticks or removes what is old after the control plane that did so died.
+    lease_duration_s: float = Field(default=6.0, ge=1, le=3600)
     #: How long calls in hand may take at shutdown.
     drain_timeout_s: float = Field(default=5.0, ge=0)
 

@@ -40,6 +40,9 @@ class WakeHub:
         self.queue = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
+        #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
+        self.schedules = Wake()
+        self.schedule_changes = 0
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
         self.expiry = Wake()
         #: The same: an agent that took over is let speak for a while.
@@ -54,6 +57,7 @@ class WakeHub:
         self.fleet_changed()
         self.outbox.ring()
         self.expiry.ring()
+        self.schedules.ring()
         self.takeover.ring()
 
     @contextmanager
@@ -120,6 +124,12 @@ class WakeHub:
         """Tell that locations may have to move, and runs may have to leave the queue."""
         self.fleet.ring()
         self.queue.ring()
+        self.schedules_changed()
+
+    def schedules_changed(self) -> None:
+        """Tell that others run, or the same at other times."""
+        self.schedule_changes += 1
+        self.schedules.ring()
 
     def _ring(self, topic: str) -> None:
         for wake in self._sleepers.get(topic, ()):

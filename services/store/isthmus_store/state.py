@@ -98,3 +98,26 @@ class InstructionOutcome(StrEnum):
     FAILED = "FAILED"
     EXPIRED = "EXPIRED"
     UNSUPPORTED = "UNSUPPORTED"
+
+
+class InstigatorKind(StrEnum):
+    """What may start runs by itself."""
+
+    SCHEDULE = "SCHEDULE"
+    SENSOR = "SENSOR"
+
+
+class InstigatorStatus(StrEnum):
+    """Whether it does."""
+
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+
+
+class TickStatus(StrEnum):
+    """What came of a tick."""
+
+    STARTED = "STARTED"
+    SKIPPED = "SKIPPED"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"

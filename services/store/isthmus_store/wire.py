@@ -11,7 +11,7 @@ from isthmus_broker.bounds import MAX_MOMENT_S, MIN_MOMENT_S
 
 from isthmus_store.column import from_microseconds
 from isthmus_store.record.run import AttemptRef, Violation
-from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunReason, RunState
+from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunReason, RunState, TickStatus
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -44,6 +44,7 @@ RUN_STATES = EnumMap(RunState, wire=control_plane_pb2.RunState, prefix="RUN_STAT
 RUN_REASONS = EnumMap(RunReason, wire=telemetry_pb2.RunReason, prefix="RUN_REASON")
 AGENT_STATES = EnumMap(AgentState, wire=control_plane_pb2.AgentState, prefix="AGENT_STATE")
 LOCATION_PHASES = EnumMap(LocationPhase, wire=telemetry_pb2.LocationPhase, prefix="LOCATION_PHASE")
+TICK_STATUSES = EnumMap(TickStatus, wire=control_plane_pb2.TickStatus, prefix="TICK_STATUS")
 OUTCOMES = EnumMap(InstructionOutcome, wire=telemetry_pb2.InstructionResult.Outcome, prefix="OUTCOME")
 
 

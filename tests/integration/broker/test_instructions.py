@@ -1,6 +1,7 @@
 """Instructions and dead letters over a real broker."""
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -212,3 +213,17 @@ async def test_declaring_twice_is_fine_and_other_properties_are_an_error_with_a_
         await channel.declare_queue(instruction_queue("default", "b"), durable=True)
     with pytest.raises(TopologyError, match="other properties"):
         await declare_agent(settings, deployment="default", agent="b")
+
+
+@pytest.mark.parametrize("is_control", [False, True])
+async def test_a_queue_that_is_made_anew_at_once_is_heard(settings: BrokerSettings, *, is_control: bool) -> None:
+    inbox = Inbox()
+    queue = instruction_queue("default", "a", is_control=is_control)
+    async with publishing(settings) as publisher, consuming(settings, inbox), await connect(settings) as connection:
+        for turn in ("one", "two", "three"):
+            # Now and then the broker tells its consumer, and now and then it does not.
+            channel = await connection.channel()
+            await channel.queue_delete(queue)
+            await declare_agent(settings, deployment="default", agent="a")
+            await InstructionPublisher(publisher).publish(instruction(turn), is_control=is_control)
+            await eventually(partial(inbox.ids.__contains__, turn), within=30)

@@ -18,7 +18,15 @@ def rules(**settings: float) -> Rules:
 
 def test_by_default_everything_that_grows_is_removed_some_day() -> None:
     given_ = rules()
-    for name in ("runs_ended", "instructions_settled", "alerts_created", "dead_letters_received", "snapshots_idle"):
+    for name in (
+        "runs_ended",
+        "instructions_settled",
+        "alerts_created",
+        "dead_letters_received",
+        "snapshots_idle",
+        "ticks_ended",
+        "ticks_skipped",
+    ):
         assert getattr(given_, f"{name}_before") < NOW
     assert given_.dead_letters
     assert given_.generations

@@ -9,12 +9,13 @@ from typing import Any
 import grpc
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
-from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
 from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
 from isthmus_control_plane.api import queue_message
+from isthmus_control_plane.api.automation import AutomationService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
@@ -25,6 +26,7 @@ from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
+from isthmus_control_plane.dispatching.acceptance import Accepted
 from isthmus_control_plane.key import DEFAULT, LocationKey
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -45,12 +47,14 @@ class Desks:
     deletion: DeletionDesk
     queue: QueueDesk
     explanation: ExplanationDesk
+    automations: AutomationDesk
 
 
-class ControlPlaneService(ControlPlaneServicer):
+class ControlPlaneService(AutomationService):
     """Answers the API's calls."""
 
     def __init__(self, desks: Desks) -> None:
+        super().__init__(desks.automations)
         self._desks = desks
 
     async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:
@@ -98,7 +102,7 @@ class ControlPlaneService(ControlPlaneServicer):
 
     async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
-        return await self._described(await self._desks.runs.launch(request))
+        return await self._accepted(await self._desks.runs.launch(request))
 
     async def ValidateRun(self, request: api.LaunchRunRequest, context: _Context) -> api.ValidateLaunchResponse:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
@@ -106,7 +110,7 @@ class ControlPlaneService(ControlPlaneServicer):
         return api.ValidateLaunchResponse(violations=found.violations, failure=found.failure)
 
     async def ReexecuteRun(self, request: api.ReexecuteRunRequest, context: _Context) -> api.Run:
-        return await self._described(await self._desks.reexecution.reexecute(request))
+        return await self._accepted(await self._desks.reexecution.reexecute(request))
 
     async def GetRun(self, request: api.GetRunRequest, context: _Context) -> api.Run:
         return await self._described(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
@@ -128,6 +132,12 @@ class ControlPlaneService(ControlPlaneServicer):
 
     async def TerminateRun(self, request: api.TerminateRunRequest, context: _Context) -> api.Run:
         return await self._described(await self._desks.runs.terminate(request))
+
+    async def _accepted(self, accepted: Accepted) -> api.Run:
+        if accepted.tags is None:
+            return await self._described(accepted.run)
+        # Nothing is read back of what was written just now: the caller waits.
+        return message.run(accepted.run, tags=accepted.tags)
 
     async def _described(self, run: Run) -> api.Run:
         return message.run(run, tags=(await self._desks.runs.tags([run])).get(run.run_id))

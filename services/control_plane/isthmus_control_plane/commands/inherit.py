@@ -51,27 +51,28 @@ class Inheritance:
             self._done[key] = agent.folder_since
 
     async def _hand_on_all(self, agent: Agent, *, before: datetime) -> None:
-        position = 0
-        while True:
-            async with self._core.database.write() as tx:
-                rows = await outbox.taken(
-                    tx,
-                    deployment=agent.deployment,
-                    agent=agent.name,
-                    before=before,
-                    after_position=position,
-                    limit=_PORTION,
-                )
-                for row in rows:
-                    with self._commands.guard(command=row.id, run=row.run_id):
-                        async with tx.part():
-                            await self._hand_on(tx, row)
-            if not rows:
-                return
-            position = rows[-1].position
+        rows = await self._hand_on_some(agent, before=before, after_position=0)
+        while rows:
             self._core.hub.outbox.ring()
             for row in rows:
                 self._core.hub.run_changed(row.run_id)
+            rows = await self._hand_on_some(agent, before=before, after_position=rows[-1].position)
+
+    async def _hand_on_some(self, agent: Agent, *, before: datetime, after_position: int) -> list[OutboxInstruction]:
+        async with self._core.database.write() as tx:
+            rows = await outbox.taken(
+                tx,
+                deployment=agent.deployment,
+                agent=agent.name,
+                before=before,
+                after_position=after_position,
+                limit=_PORTION,
+            )
+            for row in rows:
+                with self._commands.guard(command=row.id, run=row.run_id):
+                    async with tx.part():
+                        await self._hand_on(tx, row)
+        return rows
 
     async def _hand_on(self, tx: WriteTransaction, row: OutboxInstruction) -> None:
         run, at = (await runs.lock(tx, [row.run_id])).get(row.run_id), clock.now()

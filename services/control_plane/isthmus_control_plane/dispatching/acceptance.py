@@ -52,6 +52,15 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run of a launch."""
+
+    run: Run
+    #: What it is tagged with; None for a run that was there before, whose tags may have changed since.
+    tags: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """A launch that was judged: what to write."""
 
@@ -61,14 +70,14 @@ class _Plan:
     verdict: queue.Verdict
     #: How long after its dispatch its launch expires.
     lifetime: timedelta
-    #: What its job is tagged with.
-    job_tags: Mapping[str, str]
+    #: What the run is tagged with: its job's tags, its partition, its own.
+    tags: dict[str, str]
     #: The pools of its steps; None when it is not known what its location defines.
     pools: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class Written:
     """What a launch wrote: nothing when its id was taken already."""
 
     run: Run
@@ -84,7 +93,7 @@ class Acceptor:
         self._memory = memory
         self._dispatcher = dispatcher
 
-    async def accept(self, launch: Launch) -> Run:
+    async def accept(self, launch: Launch) -> Accepted:
         """Accept a run whose request is well formed: from the return on it will end in a state with a reason.
 
         A run id that exists already returns that run as it stands, when it is a run of the same request.
@@ -98,17 +107,29 @@ class Acceptor:
             existing = await self._existing(launch)
             if existing is None:
                 raise
-            return _same(existing, launch)
+            return Accepted(_same(existing, launch))
         async with self._core.database.write() as tx:
             written = await self._write(tx, plan, at=at)
         if not written.is_new:
-            return _same(written.run, launch)
+            return Accepted(_same(written.run, launch))
+        self.tell(written)
+        return Accepted(written.run, plan.tags)
+
+    async def write(self, tx: WriteTransaction, launch: Launch, *, at: datetime) -> Written:
+        """Judge a request and write its run, as a part of a transaction that says more; see `tell`.
+
+        Raises:
+            ControlPlaneError: The location cannot execute it; nothing was written.
+        """
+        return await self._write(tx, await self._plan(tx, launch, at=at), at=at)
+
+    def tell(self, written: Written) -> None:
+        """Send on its way what was written, once its transaction is committed."""
         run = written.run
         self._dispatcher.offer(*written.instructions)
         if run.state is RunState.QUEUED:
             self._core.hub.queue.ring()
         log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
-        return run
 
     async def _existing(self, launch: Launch) -> Run | None:
         if not launch.is_id_given:
@@ -140,11 +161,11 @@ class Acceptor:
             launch_timeout_s=self._core.settings.launch_timeout_s,
         )
         verdict = queue.decide(key, fleet=seen.fleet)
-        tags = job.tags if job is not None else {}
+        tags = {**(job.tags if job is not None else {}), **_partition_tag(built), **built.tags}
         pools = pools_of(built, definitions=definitions) if definitions is not None else None
         return _Plan(deployment, built, launch.requested_by, verdict, lifetime, tags, pools)
 
-    async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> _Written:
+    async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
         new = _new_run(plan, at=at)
         if isinstance(plan.verdict, Wait):
@@ -159,18 +180,18 @@ class Acceptor:
         inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
         if inserted.must_wait:
             return await _queue(tx, replace(new, message=queue.in_line(_place(new))), plan=plan)
-        return _Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
+        return Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
 
 
-async def _queue(tx: WriteTransaction, new: NewRun, *, plan: _Plan) -> _Written:
+async def _queue(tx: WriteTransaction, new: NewRun, *, plan: _Plan) -> Written:
     rules = await read_rules(tx, deployments=[new.deployment])
     line = _line(new, plan=plan, rules=rules.get(new.deployment, NO_RULES))
     inserted = await runs.insert(tx, replace(new, line=line))
     if not inserted.is_new:
-        return _Written(inserted.run, is_new=False)
+        return Written(inserted.run, is_new=False)
     news = [history.queued(_ref(new), requested_by=new.requested_by, at=new.queued_at)]
     end = await history.append(tx, _ref(new), news=news, at=new.queued_at)
-    return _Written(replace(inserted.run, last_position=end), is_new=True)
+    return Written(replace(inserted.run, last_position=end), is_new=True)
 
 
 def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
@@ -183,7 +204,7 @@ def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
         request=request.SerializeToString(),
         queued_at=at,
         requested_by=plan.requested_by,
-        tags={**plan.job_tags, **_partition_tag(request), **request.tags},
+        tags=plan.tags,
         pools=plan.pools or (),
     )
 

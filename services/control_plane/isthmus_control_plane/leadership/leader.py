@@ -20,6 +20,8 @@ from isthmus_store.transaction import WriteTransaction
 
 log = get_logger(__name__)
 
+#: The lease of what one control plane alone does: ticks, and removal of what is old.
+LEASE: Final = "leader"
 #: How many times a lease is renewed in the time that it lasts.
 _RENEWALS: Final = 3
 
@@ -32,16 +34,32 @@ class Leadership:
     """
 
     def __init__(
-        self, database: Database, *, name: str, duration_s: float, monotonic: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        *,
+        name: str,
+        duration_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        on_taken: Callable[[], None] = lambda: None,
     ) -> None:
-        """Name the work; the lease is free again `duration_s` after its holder was heard last."""
+        """Name the work; the lease is free again `duration_s` after its holder was heard last.
+
+        `on_taken` is called whenever this process begins to lead.
+        """
         self._database = database
         self._name = name
         self._duration_s = duration_s
         self._monotonic = monotonic
+        self._on_taken = on_taken
         self._holder = str(uuid.uuid4())
         self._lease: Lease | None = None
         self._held_until = 0.0
+        self._number = 0
+
+    @property
+    def number(self) -> int:
+        """The number of the lease that is held or was held last; 0 before the first."""
+        return self._number
 
     @property
     def is_held(self) -> bool:
@@ -68,10 +86,12 @@ class Leadership:
                 lease = await leases.acquire(tx, self._name, holder=self._holder, duration=duration)
         if lease is None:
             return
-        if self._lease is None:
-            log.info("lease_taken", lease=self._name, number=lease.number)
-        self._lease = lease
+        is_new = self._lease is None
+        self._lease, self._number = lease, lease.number
         self._held_until = asked_at + self._duration_s
+        if is_new:
+            log.info("lease_taken", lease=self._name, number=lease.number)
+            self._on_taken()
 
     async def resign(self) -> None:
         """Give the lease back, if it is held: another may take it at once."""

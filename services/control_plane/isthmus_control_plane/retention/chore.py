@@ -5,7 +5,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from isthmus_store import instigators, ticks
 from isthmus_store.retention import others, outliving, runs
+from isthmus_store.snapshot_pieces import KEPT
 
 from isthmus_control_plane.retention.work import Work
 
@@ -124,6 +126,23 @@ async def remove_snapshots(work: Work) -> int:
     )
 
 
+async def remove_pieces(work: Work) -> int:
+    """Remove pieces of snapshots that were never sent whole, or that were removed."""
+    before = work.rules.at - KEPT
+    find = partial(others.left_pieces, stored_before=before)
+    return await work.clear(find=find, remove=partial(others.remove_pieces, stored_before=before), at_once=1)
+
+
+async def remove_ticks(work: Work) -> int:
+    """Remove ticks that ended long ago, and forget schedules and sensors that left the code before that."""
+    ended, skipped = work.rules.ticks_ended_before, work.rules.ticks_skipped_before
+    find = partial(ticks.old, ended_before=ended, skipped_before=skipped)
+    removed = await work.clear(find=find, remove=ticks.remove)
+    if ended is not None:
+        await work.clear(find=partial(instigators.removable, gone_before=ended), remove=instigators.remove)
+    return removed
+
+
 #: In this order. Runs first, since most of what grows is theirs.
 CHORES: Final[Mapping[str, Chore]] = {
     "half_removed_runs": finish_runs,
@@ -134,4 +153,6 @@ CHORES: Final[Mapping[str, Chore]] = {
     "dead_letters": remove_dead_letters,
     "generations": remove_generations,
     "snapshots": remove_snapshots,
+    "snapshot_pieces": remove_pieces,
+    "ticks": remove_ticks,
 }

@@ -20,6 +20,8 @@ class Rules:
     alerts_created_before: datetime | None
     dead_letters_received_before: datetime | None
     snapshots_idle_before: datetime | None
+    ticks_ended_before: datetime | None
+    ticks_skipped_before: datetime | None
     #: So many of the newest are kept.
     dead_letters: int
     #: So many of the newest of each location are kept.
@@ -35,6 +37,8 @@ class Rules:
             alerts_created_before=_before(_alert_days(settings), at=at),
             dead_letters_received_before=_before(settings.keep_dead_letters_days, at=at),
             snapshots_idle_before=_before(settings.keep_snapshots_days, at=at),
+            ticks_ended_before=_before(settings.keep_ticks_days, at=at),
+            ticks_skipped_before=_before(settings.keep_skipped_ticks_days, at=at),
             dead_letters=settings.keep_dead_letters,
             generations=settings.keep_generations,
         )

@@ -19,8 +19,6 @@ from isthmus_control_plane.retention.work import SHARE, Work
 
 log = get_logger(__name__)
 
-#: The lease that removal is led by.
-LEASE: Final = "retention"
 #: How often a process that does not lead looks whether it does, seconds.
 _LOOK_EVERY_S: Final = 5.0
 

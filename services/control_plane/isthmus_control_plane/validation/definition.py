@@ -55,11 +55,34 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What runs of a schedule or a sensor execute unless they say otherwise."""
+
+    job_name: str
+    op_selection: tuple[str, ...] = ()
+    assets: tuple[AssetPath, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule as its ticks need to know it."""
+
+    name: str
+    crons: tuple[str, ...]
+    timezone: str
+    target: Target
+    is_running_by_default: bool
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Definitions:
     """An index over one location snapshot."""
 
     jobs: dict[str, Job]
     assets: dict[AssetPath, Asset]
+    schedules: dict[str, Schedule] = field(default_factory=dict)
 
     @classmethod
     def of(cls, snapshot: telemetry_pb2.LocationSnapshot) -> "Definitions":
@@ -90,7 +113,7 @@ class Definitions:
             )
             for asset in snapshot.assets
         }
-        return cls(jobs=jobs, assets=assets)
+        return cls(jobs=jobs, assets=assets, schedules={it.name: _schedule(it) for it in snapshot.schedules})
 
     @property
     def has_pools(self) -> bool:
@@ -226,6 +249,23 @@ def _partitions(snapshot: telemetry_pb2.PartitionsSnapshot) -> Partitions | None
         keys=frozenset(snapshot.keys),
         dynamic_name=snapshot.dynamic_name,
         dimensions=tuple(dimension for dimension in dimensions if dimension is not None),
+    )
+
+
+def _schedule(snapshot: telemetry_pb2.ScheduleSnapshot) -> Schedule:
+    target = snapshot.target
+    return Schedule(
+        name=snapshot.name,
+        crons=tuple(snapshot.cron_schedules),
+        timezone=snapshot.timezone,
+        target=Target(
+            job_name=target.job_name or snapshot.job_name,
+            op_selection=tuple(target.op_selection),
+            assets=tuple(tuple(key.path) for key in target.asset_selection),
+        ),
+        is_running_by_default=snapshot.is_running_by_default,
+        description=snapshot.description,
+        tags=dict(snapshot.tags),
     )
 
 

@@ -1,0 +1,1 @@
+"""What the system starts by itself: schedules, their times and their ticks."""

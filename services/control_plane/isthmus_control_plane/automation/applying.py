@@ -1,0 +1,156 @@
+"""Writes what ticks come to: each in one piece, many of them in one transaction, and all of them under the leader's lease."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1.telemetry_pb2 import Failure
+from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.log import get_logger
+from isthmus_store import dynamic_partitions, ticks
+from isthmus_store.errors import LeaseLostError, TransientStoreError
+from isthmus_store.record.automation import Tick, TickEnd
+from isthmus_store.transaction import WriteTransaction
+
+from isthmus_control_plane import clock
+from isthmus_control_plane.automation.effects import Effects, failed
+from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch, Written
+from isthmus_control_plane.errors import ControlPlaneError
+from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.validation import request as rules
+from isthmus_control_plane.validation.refusal import refuse
+
+log = get_logger(__name__)
+
+#: Ticks that are written in one transaction: it holds SQLite's only write lock meanwhile.
+AT_ONCE: Final = 25
+_UNFORESEEN: Final = "the control plane could not apply the tick; its log has the details under the tick's number"
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A tick whose evaluation is over, and who waits for it to be written."""
+
+    tick: Tick
+    effects: Effects
+    location: LocationKey
+    written: asyncio.Future[None]
+
+    def settle(self, problem: Exception | None) -> None:
+        """Tell who waits, who may have been cancelled meanwhile."""
+        if self.written.done():
+            return
+        if problem is None:
+            self.written.set_result(None)
+        else:
+            self.written.set_exception(problem)
+
+
+class Applier:
+    """Writes what ticks come to. A tick that cannot be written as it is fails, and its neighbours never notice."""
+
+    def __init__(self, *, leadership: Leadership, acceptor: Acceptor) -> None:
+        self._leadership = leadership
+        self._acceptor = acceptor
+        self._finished: asyncio.Queue[_Finished] = asyncio.Queue()
+        self._boundary = Boundary("tick to write", passes=(ControlPlaneError, TransientStoreError, LeaseLostError))
+        self._together = Boundary("ticks to write")
+
+    async def apply(self, tick: Tick, effects: Effects, *, location: LocationKey) -> None:
+        """Write what a tick came to: the tick, its runs, and what else it wants changed. Once, however often it is asked.
+
+        Raises:
+            LeaseLostError: Another leads; nothing was written.
+            TransientStoreError: The database is away. What is known is that the tick ended or that nothing was written.
+        """
+        it = _Finished(tick, effects, location, asyncio.get_running_loop().create_future())
+        self._finished.put_nowait(it)
+        await it.written
+
+    async def step(self) -> None:
+        """Wait for finished ticks and write them."""
+        some = [await self._finished.get()]
+        while len(some) < AT_ONCE and not self._finished.empty():
+            some.append(self._finished.get_nowait())
+        written: list[Written] = []
+        problem: Exception | None = None
+        with self._together.guard(ticks=[it.tick.id for it in some]) as fate:
+            try:
+                written = await self._write(some)
+            except (TransientStoreError, LeaseLostError) as error:
+                problem = error
+        for launched in written:
+            self._acceptor.tell(launched)
+        for it in some:
+            it.settle(problem or fate.error)
+
+    async def _write(self, some: Sequence[_Finished]) -> list[Written]:
+        at = clock.now()
+        written: list[Written] = []
+        async with self._leadership.write() as tx:
+            for it in some:
+                written += await self._write_one(tx, it, at=at)
+        return written
+
+    async def _write_one(self, tx: WriteTransaction, it: _Finished, *, at: datetime) -> list[Written]:
+        written: list[Written] = []
+        try:
+            with self._boundary.guard(tick=it.tick.id) as fate:
+                async with tx.part():
+                    written = await self._carry_out(tx, it.tick, it.effects, location=it.location, at=at)
+            problem = _UNFORESEEN if fate.error is not None else ""
+        except ControlPlaneError as error:
+            problem = str(error)
+        if not problem:
+            return written
+        # What it asked for cannot be had: all that is left of it is that.
+        end = failed(Failure(error_class="TickRefused", message=problem))
+        await ticks.end(tx, it.tick, _end(end, evaluation=it.effects.evaluation), at=at)
+        return []
+
+    async def _carry_out(
+        self, tx: WriteTransaction, tick: Tick, effects: Effects, *, location: LocationKey, at: datetime
+    ) -> list[Written]:
+        run_ids = tuple(launch.request.run.run_id for launch in effects.launches)
+        if not await ticks.end(tx, tick, _end(effects, run_ids=run_ids, evaluation=effects.evaluation), at=at):
+            return []
+        for change in effects.partitions:
+            place = {"deployment": location.deployment, "name": change.name}
+            await dynamic_partitions.add(tx, change.added, **place, at=at)
+            await dynamic_partitions.remove(tx, change.deleted, **place)
+        for launch in effects.launches:
+            refuse(rules.launch_run(_as_launch(launch)))
+        return [await self._acceptor.write(tx, launch, at=at) for launch in effects.launches]
+
+
+def _as_launch(launch: Launch) -> api.LaunchRunRequest:
+    """Return a launch as a caller of the API would have asked for it: it is judged by the same rules."""
+    request = launch.request
+    return api.LaunchRunRequest(
+        deployment=launch.deployment,
+        run_id=request.run.run_id,
+        location=request.location,
+        job_name=request.job_name,
+        run_config_json=request.run_config_json,
+        op_selection=request.op_selection,
+        asset_selection=request.asset_selection,
+        check_selection=request.check_selection,
+        partition_key=request.partition_key,
+        tags=request.tags,
+    )
+
+
+def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) -> TickEnd:
+    return TickEnd(
+        status=effects.status,
+        run_ids=run_ids,
+        skip_reason=effects.skip_reason,
+        failure=effects.failure,
+        evaluation=evaluation,
+        cursor=effects.cursor,
+        last_run_key=effects.last_run_key,
+    )

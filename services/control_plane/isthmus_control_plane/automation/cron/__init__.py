@@ -1,0 +1,1 @@
+"""When schedules are due. Pure: cron expressions, time zones, and nothing else."""

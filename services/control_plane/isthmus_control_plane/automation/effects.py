@@ -1,0 +1,140 @@
+"""What a tick comes to: an answer of user code, turned into what is to be written. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Final
+from uuid import uuid4
+
+from isthmus.v1.instruction_pb2 import AssetCheckRef, RunRequest
+from isthmus.v1.telemetry_pb2 import (
+    AssetKey,
+    DynamicPartitionsChange,
+    Failure,
+    InstructionResult,
+    RequestedRun,
+    RunRef,
+    WantedChanges,
+)
+from isthmus_store.record.automation import Tick
+from isthmus_store.state import TickStatus
+from isthmus_store.wire import storable
+
+from isthmus_control_plane.dispatching.acceptance import Launch
+from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.validation.definition import Target
+
+RUN_KEY_TAG: Final = "dagster/run_key"
+_SCHEDULE_TAG: Final = "dagster/schedule_name"
+_TIME_TAG: Final = ".dagster/scheduled_execution_time"
+_TICK_TAG: Final = "dagster/tick"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effects:
+    """What is to be written of a tick that was evaluated, all or nothing."""
+
+    status: TickStatus
+    launches: tuple[Launch, ...] = ()
+    #: In the order in which user code wanted them.
+    partitions: tuple[DynamicPartitionsChange, ...] = ()
+    skip_reason: str = ""
+    #: A Failure and an Evaluation message; empty for none.
+    failure: bytes = b""
+    evaluation: bytes = b""
+    #: None leaves the cursor where it is.
+    cursor: str | None = None
+    last_run_key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Who asks for runs."""
+
+    location: LocationKey
+    #: Who it is, for people, as in "schedule nightly".
+    requested_by: str
+    #: What each of the runs is tagged with.
+    tags: Mapping[str, str]
+    #: What runs that name no job execute; None when each has to name one.
+    target: Target | None
+
+
+def of_schedule(location: LocationKey, *, name: str, target: Target, tick: Tick) -> Origin:
+    """Describe the origin of the runs of a schedule's tick, with the tags that Dagster gives them."""
+    tags = {
+        _SCHEDULE_TAG: name,
+        _TIME_TAG: tick.at.astimezone(UTC).isoformat(),
+        _TICK_TAG: str(tick.id),
+    }
+    return Origin(location=location, requested_by=f"schedule {name}", tags=tags, target=target)
+
+
+def of_schedule_result(result: InstructionResult, *, origin: Origin) -> Effects:
+    """Turn the result of a schedule's evaluation into what it comes to."""
+    evaluation = result.evaluation.SerializeToString() if result.HasField("evaluation") else b""
+    if result.outcome != InstructionResult.OUTCOME_SUCCEEDED:
+        return replace(failed(result.failure), evaluation=evaluation)
+    answer = result.schedule
+    fault = fault_of(answer.runs) or fault_of_changes(answer.changes)
+    if fault:
+        return replace(failed(Failure(message=fault)), evaluation=evaluation)
+    return Effects(
+        status=TickStatus.SUCCESS if answer.runs else TickStatus.SKIPPED,
+        launches=tuple(launch_of(run, origin=origin) for run in answer.runs),
+        partitions=tuple(answer.changes.partitions),
+        skip_reason=storable(answer.skip_reason),
+        evaluation=evaluation,
+    )
+
+
+def failed(failure: Failure) -> Effects:
+    """Return what a tick comes to that failed."""
+    return Effects(status=TickStatus.FAILED, failure=failure.SerializeToString())
+
+
+def skipped(reason: str) -> Effects:
+    """Return what a tick comes to that was not evaluated, or wants nothing."""
+    return Effects(status=TickStatus.SKIPPED, skip_reason=storable(reason))
+
+
+def fault_of(requested: Sequence[RequestedRun]) -> str:
+    """Say why the runs cannot be made, if they cannot."""
+    if any(run.HasField("backfill") for run in requested):
+        return "a backfill was asked for, and this release makes none"
+    keys = [run.run_key for run in requested if run.run_key]
+    if len(requested) > 1 and len(set(keys)) < len(requested):
+        return "several runs were asked for at once, and not each has a run key of its own"
+    return ""
+
+
+def fault_of_changes(changes: WantedChanges) -> str:
+    """Say what of the wanted changes cannot be made for a schedule."""
+    return "events of assets without a run were asked for, which a schedule cannot" if changes.asset_events else ""
+
+
+def launch_of(run: RequestedRun, *, origin: Origin) -> Launch:
+    """Return the launch that a requested run is: what it leaves open its target decides."""
+    target = origin.target or Target("")
+    job_name = run.job_name or target.job_name
+    request = RunRequest(
+        run=RunRef(run_id=str(uuid4()), attempt=1),
+        location=origin.location.name,
+        job_name=job_name,
+        run_config_json=run.run_config_json,
+        asset_selection=run.asset_selection,
+        check_selection=[AssetCheckRef(asset=it.asset, check_name=it.check_name) for it in run.check_selection],
+        has_check_selection=run.has_check_selection,
+        partition_key=run.partition_key,
+        tags={**run.tags, **origin.tags, **({RUN_KEY_TAG: run.run_key} if run.run_key else {})},
+    )
+    if job_name == target.job_name:
+        request.op_selection.extend(target.op_selection)
+        if not run.asset_selection:
+            request.asset_selection.extend(AssetKey(path=path) for path in target.assets)
+    return Launch(
+        deployment=origin.location.deployment,
+        request=request,
+        requested_by=origin.requested_by,
+        is_id_given=False,
+    )

@@ -1,0 +1,129 @@
+"""Asks code servers what schedules want at a tick, again and again until one answers."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus.v1.instruction_pb2 import Instruction
+from isthmus_lifecycle.backoff import Backoff
+from isthmus_lifecycle.log import get_logger
+from isthmus_store import ticks
+from isthmus_store.errors import LeaseLostError
+from isthmus_store.record.automation import Tick
+
+from isthmus_control_plane import clock
+from isthmus_control_plane.automation import effects
+from isthmus_control_plane.automation.effects import Effects
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.errors import AnswerTimeoutError, BrokerAwayError, UnsupportedByAgentError
+from isthmus_control_plane.fleet import world
+from isthmus_control_plane.key import AgentKey, LocationKey
+from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.questions import Questions, Respondent
+from isthmus_control_plane.validation.definition import Schedule
+
+log = get_logger(__name__)
+
+#: How often an evaluation is begun that does not come to an end in its time.
+MOST_TRIES: Final = 3
+#: Pauses between looks for somebody who answers, seconds.
+_PAUSE_MIN_S: Final = 0.2
+_PAUSE_MAX_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A tick, and the schedule that is to be asked."""
+
+    tick: Tick
+    location: LocationKey
+    schedule: Schedule
+
+
+class Evaluator:
+    """Evaluates schedules where they are defined, a few of one location at once."""
+
+    def __init__(self, core: Core, *, questions: Questions, memory: world.SyncMemory, leadership: Leadership) -> None:
+        self._core = core
+        self._questions = questions
+        self._memory = memory
+        self._leadership = leadership
+        self._room: dict[LocationKey, asyncio.Semaphore] = {}
+
+    async def evaluate(self, asked: Asked, *, is_wanted: Callable[[], bool]) -> Effects:
+        """Return what a tick comes to.
+
+        A location that nobody serves is waited for, as long as the tick `is_wanted`.
+
+        Raises:
+            LeaseLostError: Another leads: the tick is his.
+        """
+        backoff, tries = Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S), asked.tick.attempts
+        room = self._room.setdefault(asked.location, asyncio.Semaphore(self._core.settings.ticks_at_once))
+        while True:  # pauses: for an answer that does not come in its time, or until the location may have one
+            if not self._leadership.is_held:
+                raise LeaseLostError(name="tick", number=self._leadership.number)
+            if not is_wanted():
+                return effects.skipped("the schedule was stopped, or left the code, before the tick was evaluated")
+            with self._core.hub.location(asked.location) as wake:
+                try:
+                    async with room:
+                        found = await self.ask(asked)
+                except AnswerTimeoutError as error:
+                    if tries >= MOST_TRIES:
+                        message = f"{error} The evaluation was tried {tries} times."
+                        return effects.failed(telemetry.Failure(error_class="EvaluationTimeout", message=message))
+                    tries += 1
+                    await self._count(asked.tick)
+                    continue
+                if found is not None:
+                    return found
+                await wake.wait(at_most_s=backoff.next_wait_s())
+
+    async def ask(self, asked: Asked) -> Effects | None:
+        """Ask once; None when nobody can answer now.
+
+        Raises:
+            AnswerTimeoutError: No answer came in time.
+        """
+        respondent = await self._respondent(asked.location)
+        if respondent is None:
+            return None
+
+        def fill(instruction: Instruction) -> None:
+            question = instruction.evaluate_schedule
+            question.location, question.schedule_name = asked.location.name, asked.schedule.name
+            question.scheduled_at.CopyFrom(clock.stamp(asked.tick.at))
+
+        deadline_s = self._core.settings.tick_deadline_s
+        try:
+            result = await self._questions.ask(respondent, timeout_s=deadline_s, fill=fill)
+        except BrokerAwayError as error:
+            log.info("evaluation_postponed", tick=asked.tick.id, problem=str(error))
+            return None
+        except UnsupportedByAgentError as error:
+            return effects.failed(telemetry.Failure(error_class="Unsupported", message=str(error)))
+        if result.reason == telemetry.RUN_REASON_LOCATION_UNAVAILABLE:
+            log.info("evaluation_postponed", tick=asked.tick.id, problem=result.failure.message)
+            return None
+        origin = effects.of_schedule(
+            asked.location, name=asked.schedule.name, target=asked.schedule.target, tick=asked.tick
+        )
+        return effects.of_schedule_result(result, origin=origin)
+
+    async def _respondent(self, key: LocationKey) -> Respondent | None:
+        async with self._core.database.read() as tx:
+            seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
+        verdict = queue.decide(key, fleet=seen.fleet)
+        if isinstance(verdict, queue.Wait):
+            log.info("evaluation_postponed", location=key.name, problem=verdict.reason)
+            return None
+        agent = seen.agents[verdict.agent]
+        return Respondent(AgentKey(agent.deployment, agent.name), agent.broker_user)
+
+    async def _count(self, tick: Tick) -> None:
+        async with self._leadership.write() as tx:
+            await ticks.try_again(tx, [tick.id])

@@ -1,0 +1,71 @@
+"""What locations define that starts runs by itself, beside what the store knows of it."""
+
+from dataclasses import dataclass, field
+
+from isthmus_store import instigators
+from isthmus_store.record.automation import Defined, Instigator, InstigatorKey
+from isthmus_store.state import InstigatorKind
+from isthmus_store.transaction import Transaction
+
+from isthmus_control_plane.automation.timetable import fingerprint
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.fleet.world import World
+from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.validation.definition import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """One moment's schedules."""
+
+    #: As their locations define them; of a location that does not serve now, as it did last.
+    schedules: dict[InstigatorKey, Schedule] = field(default_factory=dict)
+    #: As the store knows them, with those that no location defines any more.
+    known: dict[InstigatorKey, Instigator] = field(default_factory=dict)
+    #: Locations of which it is known what they define, or that there is nothing.
+    certain: frozenset[LocationKey] = frozenset()
+    #: Locations that somebody wants.
+    wanted: frozenset[LocationKey] = frozenset()
+
+    def defined(self) -> list[Defined]:
+        """Return what the store does not know as it is defined now."""
+        all_of = (_defined(key, schedule) for key, schedule in self.schedules.items())
+        return [it for it in all_of if instigators.differs(self.known.get(it.key), it)]
+
+    def gone(self) -> list[int]:
+        """Return those that left the code, or whose location was removed."""
+        return [
+            it.id
+            for key, it in self.known.items()
+            if it.gone_at is None and key not in self.schedules and self._is_certain(key)
+        ]
+
+    def _is_certain(self, key: InstigatorKey) -> bool:
+        location = LocationKey(key.deployment, key.location)
+        return location in self.certain or location not in self.wanted
+
+
+async def read(
+    tx: Transaction,
+    *,
+    core: Core,
+    seen: World,
+    deployment: str | None = None,
+) -> Roll:
+    """Read the roll of one deployment, or of all; `seen` is the same transaction's world."""
+    schedules: dict[InstigatorKey, Schedule] = {}
+    certain = set()
+    for place, held in seen.placements.items():
+        definitions = await core.definitions.get(tx, held.snapshot_hash)
+        if definitions is None:
+            continue
+        if held.serving_generation:
+            certain.add(place)
+        for schedule in definitions.schedules.values():
+            schedules[InstigatorKey(place.deployment, place.name, InstigatorKind.SCHEDULE, schedule.name)] = schedule
+    known = await instigators.all_of(tx, kind=InstigatorKind.SCHEDULE, deployment=deployment)
+    return Roll(schedules, {it.key: it for it in known}, frozenset(certain), frozenset(seen.locations))
+
+
+def _defined(key: InstigatorKey, schedule: Schedule) -> Defined:
+    return Defined(key=key, definition=fingerprint(schedule), is_running_by_default=schedule.is_running_by_default)

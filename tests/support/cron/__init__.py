@@ -1,0 +1,1 @@
+"""A year of times, as Dagster has them."""
