@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     age,
+    decisions,
     dedicated,
     first_day,
     head_of_line,
@@ -38,6 +39,7 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "job": job.measure,
     "dedicated": dedicated.measure,
     "queue": queue.measure,
+    "decisions": decisions.measure,
     "schedules": schedules.measure,
     "head_of_line": head_of_line.measure,
     "telemetry": telemetry.measure,
