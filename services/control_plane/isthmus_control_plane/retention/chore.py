@@ -7,6 +7,7 @@ from typing import Final
 
 from isthmus_store import instigators, run_keys, ticks
 from isthmus_store.retention import others, outliving, runs
+from isthmus_store.snapshot_pieces import KEPT
 
 from isthmus_control_plane.retention.work import Work
 
@@ -125,6 +126,13 @@ async def remove_snapshots(work: Work) -> int:
     )
 
 
+async def remove_pieces(work: Work) -> int:
+    """Remove pieces of snapshots that were never sent whole, or that were removed."""
+    before = work.rules.at - KEPT
+    find = partial(others.left_pieces, stored_before=before)
+    return await work.clear(find=find, remove=partial(others.remove_pieces, stored_before=before), at_once=1)
+
+
 async def remove_ticks(work: Work) -> int:
     """Remove ticks that ended long ago, and forget schedules and sensors that left the code before that."""
     ended, skipped = work.rules.ticks_ended_before, work.rules.ticks_skipped_before
@@ -153,6 +161,7 @@ CHORES: Final[Mapping[str, Chore]] = {
     "dead_letters": remove_dead_letters,
     "generations": remove_generations,
     "snapshots": remove_snapshots,
+    "snapshot_pieces": remove_pieces,
     "ticks": remove_ticks,
     "sensor_run_keys": remove_run_keys,
 }
