@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     age,
+    decisions,
     dedicated,
     first_day,
     head_of_line,
@@ -21,6 +22,7 @@ from benchmarks import (
     machine,
     memory,
     queue,
+    schedules,
     table,
     telemetry,
     throughput,
@@ -37,6 +39,8 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "job": job.measure,
     "dedicated": dedicated.measure,
     "queue": queue.measure,
+    "decisions": decisions.measure,
+    "schedules": schedules.measure,
     "head_of_line": head_of_line.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,

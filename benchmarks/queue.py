@@ -35,7 +35,7 @@ from benchmarks.figure import Better, Figure, Measure, Result
 from benchmarks.option import Options
 from benchmarks.stand import Place, Servers, place
 
-_DEPLOYMENT, _AGENT = "default", "bench"
+DEPLOYMENT, AGENT = "default", "bench"
 _WAITING = 100_000
 _LOCATIONS = 20
 _LOOKS = 40
@@ -82,9 +82,9 @@ async def _dequeuer(at: Place, *, waiting: int, serving: int) -> AsyncIterator[D
     async with Database.open(at.database_url) as database:
         await database.migrate()
         async with database.write() as tx:
-            await _enroll(tx)
+            await enroll(tx)
             for number in range(_LOCATIONS):
-                await _locate(tx, _location(number), is_serving=number < serving)
+                await locate(tx, location_name(number), is_serving=number < serving)
         await _queue(database, waiting)
         settings = ControlPlaneSettings(broker_url=at.broker_url, database_url=at.database_url)
         core = Core(settings, database=database, hub=WakeHub())
@@ -93,13 +93,14 @@ async def _dequeuer(at: Place, *, waiting: int, serving: int) -> AsyncIterator[D
         yield Dequeuer(core, memory=SyncMemory(), dispatcher=dispatcher, waits=Waits())
 
 
-async def _enroll(tx: WriteTransaction) -> None:
+async def enroll(tx: WriteTransaction) -> None:
+    """Have an agent that is online."""
     now = datetime.now(UTC)
-    new = NewAgent(deployment=_DEPLOYMENT, name=_AGENT, pool="default", broker_user="", created_at=now)
+    new = NewAgent(deployment=DEPLOYMENT, name=AGENT, pool="default", broker_user="", created_at=now)
     await agents.insert(tx, new)
     heard = AgentHeard(
-        deployment=_DEPLOYMENT,
-        name=_AGENT,
+        deployment=DEPLOYMENT,
+        name=AGENT,
         state=AgentState.ONLINE,
         heard_at=now,
         started_at=now,
@@ -111,10 +112,11 @@ async def _enroll(tx: WriteTransaction) -> None:
     await agents.heard(tx, [heard])
 
 
-async def _locate(tx: WriteTransaction, name: str, *, is_serving: bool) -> None:
+async def locate(tx: WriteTransaction, name: str, *, is_serving: bool) -> None:
+    """Have a location on it."""
     now = datetime.now(UTC)
-    await locations.apply(tx, deployment=_DEPLOYMENT, name=name, pool="default", settings=b"", at=now)
-    placed = await placements.place(tx, deployment=_DEPLOYMENT, location=name, agent=_AGENT, at=now)
+    await locations.apply(tx, deployment=DEPLOYMENT, name=name, pool="default", settings=b"", at=now)
+    placed = await placements.place(tx, deployment=DEPLOYMENT, location=name, agent=AGENT, at=now)
     report = PlacementReport(
         generation=1,
         phase=LocationPhase.SERVING if is_serving else LocationPhase.IMPORTING,
@@ -133,7 +135,7 @@ async def _queue(database: Database, waiting: int) -> None:
     began = datetime.now(UTC) - timedelta(days=1)
     for start in range(0, waiting, _PORTION):
         numbers = range(start, min(start + _PORTION, waiting))
-        rows = [_row(_location(number % _LOCATIONS), began + timedelta(milliseconds=number)) for number in numbers]
+        rows = [_row(location_name(number % _LOCATIONS), began + timedelta(milliseconds=number)) for number in numbers]
         async with database.write() as tx:
             await tx.execute(RUNS.insert(), rows)
 
@@ -142,16 +144,17 @@ def _row(location: str, queued_at: datetime) -> dict[str, Any]:
     request = RunRequest(run=RunRef(run_id=str(uuid4()), attempt=1), location=location, job_name="job")
     new = NewRun(
         run_id=request.run.run_id,
-        deployment=_DEPLOYMENT,
+        deployment=DEPLOYMENT,
         location=location,
         job_name="job",
         request=request.SerializeToString(),
         queued_at=queued_at,
-        line=line_name(Needs(LocationKey(_DEPLOYMENT, location)), keys=()),
+        line=line_name(Needs(LocationKey(DEPLOYMENT, location)), keys=()),
     )
     queued = runs.as_queued(new)
     return {column.name: getattr(queued, column.name) for column in RUNS.c}
 
 
-def _location(number: int) -> str:
+def location_name(number: int) -> str:
+    """Name a location."""
     return f"location_{number:02}"

@@ -29,6 +29,10 @@ class Backlog(Protocol):
     def take(self) -> Sequence[Event]:
         """Return the next ones, none if there is nothing more now; the same ones again until they are confirmed."""
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether behind what `take` returned last stands the end, which is kept back for a moment."""
+
     def replacement(self, event: Event, *, problem: str) -> Event:
         """Return a small event that stands in the place of one that no broker takes, and says why."""
 
@@ -76,6 +80,10 @@ class Relay:
             # Read after this flag: what was appended before `finish` is seen.
             is_complete = self._completed.is_set()
             events = self._backlog.take()
+            if events and self._backlog.is_ending and not is_complete:
+                # A message less, if the end comes in time: the monitor would write these first, and the end after them.
+                await self._gather()
+                events = self._backlog.take()
             if events:
                 await self._publish(events)
                 self._backlog.confirm()

@@ -68,6 +68,9 @@ def steer(message: Any, random: Random) -> None:
         message.location = "sales"
     if "name" in fields and (is_destructive or random.random() < 0.9):
         message.name = "doomed" if is_destructive else random.choice(("sales", "alpha", "doomed"))
+    if isinstance(message, api.SetQueueSettingsRequest | api.PauseRequest):
+        # What is paused or limited here would keep everybody's runs.
+        message.deployment = "elsewhere"
     if "grace_s" in fields and random.random() < 0.5:
         message.grace_s, message.requested_by = 0.5, "somebody"
     if "job_name" in fields and random.random() < 0.8:

@@ -52,9 +52,9 @@ class Running:
         request.run_config_json = json.dumps(config) if config is not None else ""
         return await self.stub.StartRun(pb.StartRunRequest(request=request))
 
-    async def start_sleeping(self, run_id: str, tmp_path: Path) -> int:
+    async def start_sleeping(self, run_id: str, tmp_path: Path, *, seconds: float = 60.0) -> int:
         ready = tmp_path / f"{run_id}.ready"
-        config = {"ops": {"sleeps": {"config": {"ready": str(ready), "seconds": 60.0}}}}
+        config = {"ops": {"sleeps": {"config": {"ready": str(ready), "seconds": seconds}}}}
         answer = await self.start("sleeping", run_id=run_id, config=config)
         await eventually(ready.exists, within=15)
         return answer.accepted.pid
@@ -351,6 +351,21 @@ async def test_a_server_that_lost_its_zygote_ends_with_an_error(tmp_path: Path, 
             assert await server.process.wait() == 1
         end = (await tap.end_of("r"))[-1]
         assert end.run_failed.reason == telemetry.RUN_REASON_WORKER_LOST
+
+
+async def test_the_end_of_a_run_that_leaves_nothing_waits_for_nobody(tmp_path: Path, broker_url: str) -> None:
+    async with tapping(broker_url) as tap, code_server(tmp_path, broker_url) as server:
+        await server.start_sleeping("r", tmp_path, seconds=1.0)
+        (zygote,) = children_of(server.process.pid)
+        os.kill(zygote, signal.SIGSTOP)
+        try:
+            # The one who would say that its process is gone says nothing now.
+            assert _body((await tap.end_of("r"))[-1]) == "run_succeeded"
+            assert server.folder("r").journal.exists()
+        finally:
+            os.kill(zygote, signal.SIGCONT)
+        await eventually(lambda: not server.folder("r").journal.exists(), within=10)
+        assert [event.seq for event in tap.of_run("r")] == list(range(1, len(tap.of_run("r")) + 1))
 
 
 async def run_check(*arguments: str, cwd: Path | None = None) -> tuple[int, str, str]:

@@ -171,8 +171,8 @@ class Year:
         for _ in range(max(self.plan.launched_a_day // _WATCHES, 1)):
             number = self._next_number()
             place = location_name(number % self.plan.locations)
-            run = await self.runs.launch(api.LaunchRunRequest(location=place, job_name=JOB, tags={"team": place}))
-            run_ids.append((number, run.run_id))
+            accepted = await self.runs.launch(api.LaunchRunRequest(location=place, job_name=JOB, tags={"team": place}))
+            run_ids.append((number, accepted.run.run_id))
         while len(run_ids) < share:
             part = [self._next_number() for _ in range(min(_AT_ONCE, share - len(run_ids)))]
             run_ids += await self._write(part)

@@ -22,10 +22,15 @@ from isthmus.v1.control_plane_pb2 import (
     ListRunsPage,
     ListTicksPage,
     Location,
+    PausedThing,
     PreviewTicksResponse,
+    Queue,
+    QueueSettingsRevision,
     RemoveAgentResponse,
     RemoveLocationResponse,
+    ResumeResponse,
     Run,
+    RunExplanation,
     RunState,
     RunUpdate,
     TestedTick,
@@ -75,6 +80,8 @@ class CannedControlPlane(ControlPlaneServicer):
     automations: dict[str, Automation] = field(default_factory=dict)
     ticks: list[Tick] = field(default_factory=list)
     tested: TestedTick = field(default_factory=TestedTick)
+    queue: Queue = field(default_factory=Queue)
+    explanation: RunExplanation = field(default_factory=RunExplanation)
     next_page_token: str = ""
     #: What each run's watchers are told, and after how many updates each successive stream breaks.
     updates: list[RunUpdate] = field(default_factory=list)
@@ -123,6 +130,31 @@ class CannedControlPlane(ControlPlaneServicer):
         await self._take(request, context)
         del self.runs[request.run_id]
         return DeleteRunResponse()
+
+    async def ExplainRun(self, request: Any, context: Context) -> RunExplanation:
+        await self._take(request, context)
+        return self.explanation
+
+    async def GetQueue(self, request: Any, context: Context) -> Queue:
+        await self._take(request, context)
+        return self.queue
+
+    async def SetQueueSettings(self, request: Any, context: Context) -> QueueSettingsRevision:
+        await self._take(request, context)
+        self.queue.settings.CopyFrom(
+            QueueSettingsRevision(
+                settings=request.settings, revision=self.queue.settings.revision + 1, changed_by=request.requested_by
+            )
+        )
+        return self.queue.settings
+
+    async def Pause(self, request: Any, context: Context) -> PausedThing:
+        await self._take(request, context)
+        return PausedThing(kind=request.kind, name=request.name, why=request.why, paused_by=request.requested_by)
+
+    async def Resume(self, request: Any, context: Context) -> ResumeResponse:
+        await self._take(request, context)
+        return ResumeResponse()
 
     async def ReexecuteRun(self, request: Any, context: Context) -> Run:
         await self._take(request, context)
@@ -221,6 +253,12 @@ class CannedControlPlane(ControlPlaneServicer):
         await self._take(request, context)
         found = self.automations[request.automation.name]
         found.is_running, found.is_decided, found.decided_by = is_running, True, request.requested_by
+        return found
+
+    async def SetCursor(self, request: Any, context: Context) -> Automation:
+        await self._take(request, context)
+        found = self.automations[request.automation.name]
+        found.cursor = request.cursor
         return found
 
     async def ListTicks(self, request: Any, context: Context) -> ListTicksPage:

@@ -47,10 +47,10 @@ def _serve(config: Path) -> int:
         sys.stderr.write(f"{error}\n")
         return _EXIT_USAGE
     zygote.load(settings.load_order)
-    from isthmus_code_server.kernel.process import end
+    from isthmus_code_server.kernel.process import Ending, end
     from isthmus_code_server.serve import serve
 
-    return end(serve(settings, zygote))
+    return end(Ending(exit_code=serve(settings, zygote)))
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -129,6 +129,7 @@ class Follower:
         is_serving = phase == LocationPhase.LOCATION_PHASE_SERVING
         self._screen.happened(f"{facts}, {loaded_text(location)}" if is_serving else facts)
         self._screen.say(*load_failure_lines(location, paint=paint))
+        self._screen.warn(location)
 
 
 def run_text(run: Run, *, paint: Paint) -> str:

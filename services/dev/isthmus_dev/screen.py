@@ -34,6 +34,7 @@ class Screen:
     is_terminal: bool = field(default_factory=sys.stdout.isatty)
     #: Called when nobody reads any more: the terminal is closed, or the pipe is broken.
     on_lost: Callable[[], None] = lambda: None
+    _warned: set[str] = field(default_factory=set, init=False)
 
     def say(self, *lines: str) -> None:
         """Write lines."""
@@ -58,6 +59,13 @@ class Screen:
         """Write a line with the time of day."""
         now = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
         self.say(f"{self.paint.dim(now)}  {text}")
+
+    def warn(self, location: Location) -> None:
+        """Write what the location's code server warns of, and was not said yet: it is the same after each reload."""
+        for warning in location.snapshot.warnings:
+            if warning not in self._warned:
+                self._warned.add(warning)
+                self.say(f"{self.paint.yellow('!')} {location.settings.name}: {warning}")
 
     def _begin_line(self, text: str) -> None:
         _raw(terminal_line(text, is_colored=self.paint.is_colored))

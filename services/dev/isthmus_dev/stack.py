@@ -148,6 +148,7 @@ class Stack:
                     step.is_good = location.phase == LocationPhase.LOCATION_PHASE_SERVING
                     name = self.screen.paint.bold(location.settings.name)
                     step.facts = f"{name}: {loaded_text(location)}" if step.is_good else f"{name} does not load"
+                self.screen.warn(location)
         return [load.result() for load in loads]
 
     async def _load(self, client: ControlPlaneClient, target: LocationSettings) -> Location:

@@ -176,6 +176,8 @@ class Ingest:
                 planner.take(bulletin)
             plan = planner.plan()
             await self._carry_out(tx, plan, now=now)
+        for piece in plan.pieces:
+            await snapshot_pieces.complete(self._database, piece, at=now)
         self._count(plan, bulletins)
         with self._hearing.guard(batches=len(items)):
             self._ear.on_stored(plan, runs=known.runs)
@@ -200,7 +202,7 @@ class Ingest:
         for snapshot_hash, body in sorted(plan.snapshots.items()):
             await snapshots.put(tx, snapshot_hash=snapshot_hash, body=body, at=now)
         for piece in plan.pieces:
-            await snapshot_pieces.take(tx, piece, at=now)
+            await snapshot_pieces.keep(tx, piece, at=now)
         for _, placement in sorted(plan.placements.items()):
             await placements.save(tx, placement)
         for alert in plan.alerts:
@@ -243,13 +245,13 @@ async def _lock_placements(tx: WriteTransaction, keys: Collection[PlacementKey])
 
 
 def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Split a group, in order; a batch is never split."""
+    """Split a group, in order; a batch is never split. A piece of a snapshot is the last of its portion: it is large."""
     portion: list[Item] = []
     size = 0
     for item in items:
         portion.append(item)
         size += len(item.batch.events)
-        if size >= _PORTION:
+        if size >= _PORTION or any(event.HasField("snapshot_piece") for event in item.batch.events[:1]):
             yield portion
             portion, size = [], 0
     if portion:

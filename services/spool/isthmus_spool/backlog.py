@@ -21,6 +21,8 @@ class JournalBacklog:
         self._folder = folder
         self._holds_end = holds_end
         self._amend: Amend | None = None
+        #: Whether the broker has the terminal event.
+        self.has_confirmed_end = False
         offset, seq = folder.published()
         self._reader = JournalReader(folder.journal, offset=offset, seq=seq)
         self._head = JournalSlice((), offset, seq)
@@ -43,6 +45,11 @@ class JournalBacklog:
                     self._amend(event)
         return self._head.events
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether behind what `take` returned last stands the terminal event, which is kept back."""
+        return self._head.is_stopped
+
     def replacement(self, event: Event, *, problem: str) -> Event:
         """Return a small event that stands in the place of one that no broker takes, and says why."""
         return replacement(event, problem=problem)
@@ -55,6 +62,7 @@ class JournalBacklog:
     def confirm(self) -> None:
         """Remember that the broker has what `take` returned last; on a full disk, only for as long as this object lives."""
         self._reader.advance(self._head)
+        self.has_confirmed_end = self.has_confirmed_end or any(is_terminal(event) for event in self._head.events)
         # An older mark only means that some events are published twice.
         with suppress(OSError):
             self._folder.mark_published(offset=self._head.offset, seq=self._head.seq)

@@ -99,6 +99,8 @@ class JournalSlice:
     offset: int
     #: The number of the last record before `offset`.
     seq: int
+    #: Whether the next one is one before which was to be stopped.
+    is_stopped: bool = False
 
 
 class JournalReader:
@@ -125,7 +127,7 @@ class JournalReader:
         """
         data = self._read_bytes(max_bytes)
         events: list[Event] = []
-        position = 0
+        position, is_stopped = 0, False
         for start, end in _records(data):
             if len(events) == max_events:
                 break
@@ -136,10 +138,11 @@ class JournalReader:
                     raise
                 break
             if until is not None and until(event):
+                is_stopped = True
                 break
             events.append(event)
             position = end
-        return JournalSlice(tuple(events), self.offset + position, self.seq + len(events))
+        return JournalSlice(tuple(events), self.offset + position, self.seq + len(events), is_stopped)
 
     def advance(self, to: JournalSlice) -> None:
         """Go on behind a slice."""

@@ -124,7 +124,11 @@ async def save_attempts(tx: WriteTransaction, changed: Iterable[Attempt]) -> Non
 
 async def after(tx: Transaction, run_id: str, *, position: int, limit: int = 500) -> list[StoredEvent]:
     """Return the run's events after the position, in order: up to a number, and up to `MAX_PAGE_BYTES`, but one at least."""
-    return (await of_run(tx, RunEventQuery(run_id=run_id, after_position=position, limit=limit))).events
+    there = {"b_run_id": run_id, "b_position": position}
+    sizes = list((await tx.execute(_SIZES_AFTER, {**there, "b_limit": limit})).scalars())
+    if not sizes:
+        return []
+    return await tx.all(StoredEvent, _AFTER, {**there, "b_limit": fitting(sizes)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,6 +209,12 @@ INSERT INTO events (run_id, position, attempt, seq, kind, step_key, occurred_at,
 SELECT * FROM unnest(
   $1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[])
 """
+# Built once; see `runs`.
+_IS_AFTER = (EVENTS.c.run_id == bindparam("b_run_id"), EVENTS.c.position > bindparam("b_position"))
+_SIZES_AFTER = (
+    select(func.length(EVENTS.c.body)).where(*_IS_AFTER).order_by(EVENTS.c.position).limit(bindparam("b_limit"))
+)
+_AFTER = select(EVENTS).where(*_IS_AFTER).order_by(EVENTS.c.position).limit(bindparam("b_limit"))
 _ATTEMPTS = select(RUN_ATTEMPTS).where(RUN_ATTEMPTS.c.run_id.in_(bindparam("b_run_ids", expanding=True)))
 _SAVE_POSITION = (
     update(RUNS).where(RUNS.c.run_id == bindparam("b_run_id")).values(last_position=bindparam("b_last_position"))

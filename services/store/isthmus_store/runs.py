@@ -149,7 +149,8 @@ async def _insert_tags(tx: WriteTransaction, run_id: str, tags: Mapping[str, str
 
 async def get(tx: Transaction, run_id: str) -> Run | None:
     """Return the run, or None."""
-    return await tx.first(Run, select(RUNS).where(RUNS.c.run_id == run_id))
+    found = await tx.all(Run, _GET, {"b_run_id": run_id})
+    return found[0] if found else None
 
 
 async def get_many(tx: Transaction, run_ids: Collection[str]) -> dict[str, Run]:
@@ -172,7 +173,7 @@ async def existing(tx: Transaction, run_id: str) -> Run:
 async def tags(tx: Transaction, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
     """Return the tags of each of the runs; a run without tags is left out."""
     found: dict[str, dict[str, str]] = {}
-    for row in await tx.execute(select(RUN_TAGS).where(RUN_TAGS.c.run_id.in_(run_ids)).order_by(RUN_TAGS.c.key)):
+    for row in await tx.execute(_TAGS, {"b_run_ids": list(run_ids)}):
         found.setdefault(row.run_id, {})[row.key] = row.value
     return found
 
@@ -297,6 +298,8 @@ _SAVE = (
     .values({name: bindparam(f"b_{name}") for name in _CHANGING})
 )
 # Built once: a statement that is built for each call costs more than the databases take to answer it.
+_GET = select(RUNS).where(RUNS.c.run_id == bindparam("b_run_id"))
+_TAGS = select(RUN_TAGS).where(RUN_TAGS.c.run_id.in_(bindparam("b_run_ids", expanding=True))).order_by(RUN_TAGS.c.key)
 _LOCK = (
     select(RUNS)
     .where(RUNS.c.run_id.in_(bindparam("b_run_ids", expanding=True)))

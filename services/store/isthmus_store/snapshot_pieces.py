@@ -1,4 +1,7 @@
-"""Snapshots that are too large for one message: their pieces wait here until all of them are there."""
+"""Snapshots that are too large for one message: they stay in the pieces in which they came.
+
+The snapshot's row, which names whose pieces it is made of, is written when all of them are there.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,11 +9,12 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, tuple_
 
 from isthmus_store import snapshots
-from isthmus_store.table.fleet import SNAPSHOT_PIECES
-from isthmus_store.transaction import WriteTransaction
+from isthmus_store.database import Database
+from isthmus_store.table.fleet import SNAPSHOT_PIECES, SNAPSHOTS
+from isthmus_store.transaction import Transaction, WriteTransaction
 
 #: A piece is not larger than this, bytes: a message of the broker holds it with room to spare.
 MAX_PIECE_BYTES: Final = 2 * 1024**2
@@ -20,6 +24,8 @@ MAX_PIECES: Final = 128
 MAX_HALF_SENT: Final = 4
 #: What was half sent for this long is removed: its agent would have sent the rest.
 KEPT: Final = timedelta(days=1)
+#: So many are removed in one transaction.
+_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +40,8 @@ class Piece:
     body: bytes
 
 
-async def take(tx: WriteTransaction, piece: Piece, *, at: datetime) -> None:
-    """Keep a piece; with the last one the snapshot is stored, if the bytes are those that its hash names."""
+async def keep(tx: WriteTransaction, piece: Piece, *, at: datetime) -> None:
+    """Keep a piece, unless its snapshot is stored; `complete` stores that once all of its pieces are there."""
     if await snapshots.known(tx, [piece.snapshot_hash]):
         return
     await _make_room(tx, piece, at=at)
@@ -47,35 +53,78 @@ async def take(tx: WriteTransaction, piece: Piece, *, at: datetime) -> None:
         "body": piece.body,
         "stored_at": at,
     }
-    await tx.execute(tx.insert(SNAPSHOT_PIECES).on_conflict_do_nothing().values(values))
-    there = (await tx.execute(select(func.count()).where(_of(piece)))).scalar_one()
-    if there < piece.count:
+    insert = tx.insert(SNAPSHOT_PIECES)
+    # One that is there may be about to be removed for its age.
+    again = insert.on_conflict_do_update(
+        index_elements=["deployment", "agent", "hash", "piece"],
+        set_={"body": insert.excluded.body, "stored_at": insert.excluded.stored_at},
+    )
+    await tx.execute(again, values)
+
+
+async def complete(database: Database, piece: Piece, *, at: datetime) -> None:
+    """Store a snapshot of which a piece was kept, if all are there and the bytes are those that its hash names.
+
+    The pieces stay where they are, and are read and hashed without a lock: no transaction writes more than one of them.
+    """
+    async with database.look() as tx:
+        if await snapshots.known(tx, [piece.snapshot_hash]) or await _count(tx, piece) < piece.count:
+            return
+        is_true = await _digest(tx, piece) == piece.snapshot_hash
+    if is_true:
+        async with database.write() as tx:
+            if await _count(tx, piece) == piece.count:
+                sender = {"deployment": piece.deployment, "agent": piece.agent}
+                await snapshots.put_pieces(tx, snapshot_hash=piece.snapshot_hash, at=at, **sender)
         return
-    rows = await tx.execute(select(SNAPSHOT_PIECES.c.body).where(_of(piece)).order_by(SNAPSHOT_PIECES.c.piece))
-    body = b"".join(rows.scalars())
-    # A large one would hold up whatever else this process does.
-    digest = await asyncio.to_thread(lambda: sha256(body).hexdigest())
-    if digest == piece.snapshot_hash:
-        await snapshots.put(tx, snapshot_hash=digest, body=body, at=at)
-    await tx.execute(delete(SNAPSHOT_PIECES).where(_of(piece)))
+    for index in range(piece.count):
+        async with database.write() as tx:
+            await tx.execute(delete(SNAPSHOT_PIECES).where(_of(piece), SNAPSHOT_PIECES.c.piece == index))
+
+
+def unnamed() -> ColumnElement[bool]:
+    """Return the condition of pieces that no stored snapshot is made of."""
+    pieces, whole = SNAPSHOT_PIECES.c, SNAPSHOTS.c
+    return ~exists().where(
+        whole.hash == pieces.hash, whole.deployment == pieces.deployment, whole.agent == pieces.agent
+    )
+
+
+async def _count(tx: Transaction, piece: Piece) -> int:
+    return int((await tx.execute(select(func.count()).where(_of(piece)))).scalar_one())
+
+
+async def _digest(tx: Transaction, piece: Piece) -> str:
+    digest = sha256()
+    for index in range(piece.count):
+        one = select(SNAPSHOT_PIECES.c.body).where(_of(piece), SNAPSHOT_PIECES.c.piece == index)
+        # A large one would hold up whatever else this process does.
+        await asyncio.to_thread(digest.update, (await tx.execute(one)).scalar_one_or_none() or b"")
+    return digest.hexdigest()
 
 
 async def _make_room(tx: WriteTransaction, piece: Piece, *, at: datetime) -> None:
-    """Remove what was half sent long ago, and of an agent that has too many half sent the oldest."""
+    """Remove some of what was half sent long ago, and of an agent that has too many half sent some of the oldest."""
     table = SNAPSHOT_PIECES
-    await tx.execute(delete(table).where(table.c.stored_at < at - KEPT))
+    await _remove_some(tx, table.c.stored_at < at - KEPT)
+    mine = and_(table.c.deployment == piece.deployment, table.c.agent == piece.agent)
     others = (
         select(table.c.hash)
-        .where(
-            table.c.deployment == piece.deployment, table.c.agent == piece.agent, table.c.hash != piece.snapshot_hash
-        )
+        .where(mine, table.c.hash != piece.snapshot_hash, unnamed())
         .group_by(table.c.hash)
         .order_by(func.max(table.c.stored_at).desc())
         .offset(MAX_HALF_SENT - 1)
     )
     for doomed in (await tx.execute(others)).scalars().all():
-        mine = and_(table.c.deployment == piece.deployment, table.c.agent == piece.agent, table.c.hash == doomed)
-        await tx.execute(delete(table).where(mine))
+        await _remove_some(tx, and_(mine, table.c.hash == doomed))
+
+
+async def _remove_some(tx: WriteTransaction, condition: ColumnElement[bool]) -> None:
+    table = SNAPSHOT_PIECES
+    key = (table.c.deployment, table.c.agent, table.c.hash, table.c.piece)
+    found = (await tx.execute(select(*key).where(condition, unnamed()).limit(_AT_ONCE))).all()
+    if found:
+        await tx.execute(delete(table).where(tuple_(*key).in_([tuple(row) for row in found])))
 
 
 def _of(piece: Piece) -> ColumnElement[bool]:

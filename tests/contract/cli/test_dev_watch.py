@@ -45,8 +45,10 @@ async def launch(project: Path, job: str) -> tuple[str, str]:
 
 async def test_the_next_launch_has_what_was_saved_and_code_that_does_not_load_changes_nothing(project: Path) -> None:
     file = project / "definitions.py"
+    (project / "dagster.yaml").write_text("retention: {sensor: {purge_after_days: 7}}\n")
     async with running_dev(project) as dev:
-        await dev.read_until("Ctrl-C stops everything")
+        screen = await dev.read_until("Ctrl-C stops everything")
+        assert screen.count("dagster.yaml: retention has no effect here: ") == 1
 
         file.write_text(DEFINITIONS.replace("hello from the run", "hello again").replace("greeting", "farewell"))
         await dev.read_until("reloaded greetings in ")
@@ -54,6 +56,7 @@ async def test_the_next_launch_has_what_was_saved_and_code_that_does_not_load_ch
 
         file.write_text(DEFINITIONS.replace('"""', "") + "\nnobody_knows_me\n")
         screen = await dev.read_until("the code before goes on serving")
+        assert "retention" not in screen
         assert (
             f"NameError: name 'nobody_knows_me' is not defined ({file}:{len(file.read_text().splitlines())})" in screen
         )

@@ -206,6 +206,8 @@ async def test_a_project_that_can_be_imported_once_at_a_time_is_forked_after_all
         "\n\ndef use():\n    pass\n" + _REST
     )
     async with supervising(tmp_path, python_file=project) as supervisor:
+        (warning,) = await warnings_of(supervisor)
+        assert warning.startswith("Runs are forked: the project cannot be imported by two processes at a time")
         for job in ("together", "apart"):
             await supervisor.start(run_request(job, run_id=job))
             assert bodies(await ended(supervisor, job, within=40))[-1] == "run_succeeded"

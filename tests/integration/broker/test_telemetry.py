@@ -20,7 +20,7 @@ from integration.broker_stand import (
     reading_dead_letters,
     take_messages,
 )
-from isthmus.v1.telemetry_pb2 import Event, RunRef, Source
+from isthmus.v1.telemetry_pb2 import Event, RunRef, RunSucceeded, Source
 from isthmus_broker.answers import Answer, AnswerListener
 from isthmus_broker.errors import BrokerUnavailableError, PublishUnknownError
 from isthmus_broker.notices import Notice, NoticeListener, NoticePublisher
@@ -37,7 +37,7 @@ from isthmus_broker.topology import (
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.backlog import JournalBacklog
 from isthmus_spool.journal import JournalWriter
-from support.eventually import eventually
+from support.eventually import eventually, patiently
 from support.rabbitmq import Rabbit
 from support.tcp_proxy import TcpProxy
 
@@ -151,6 +151,25 @@ async def test_a_journal_is_relayed_in_order_through_an_outage(settings: BrokerS
         taken = await take_messages(monitor, 1000)
     # A batch whose confirm was lost in the outage is published twice; its sequence numbers tell.
     assert list(dict.fromkeys(taken)) == [str(number) for number in range(1000)]
+
+
+async def test_an_end_that_comes_at_once_goes_with_what_is_before_it(settings: BrokerSettings, tmp_path: Path) -> None:
+    folder = AttemptFolder.for_run(tmp_path, RunRef(run_id="r", attempt=1))
+    folder.claim()
+    writer = JournalWriter(folder.journal)
+    for event in (Event(message="before"), Event(message="end", run_succeeded=RunSucceeded())):
+        writer.append(event)
+    backlog = JournalBacklog(folder, holds_end=True)
+    async with publishing(settings) as publisher, asyncio.TaskGroup() as tasks:
+        relay = Relay(backlog, TelemetryPublisher(publisher, source=SOURCE))
+        tasks.create_task(relay.run())
+        await asyncio.sleep(0)
+        backlog.release_end()
+        relay.finish()
+    async with monitoring(settings) as monitor, patiently(20):
+        async for group in monitor.groups():
+            assert [[it.message for it in item.batch.events] for item in group.items] == [["before", "end"]]
+            break
 
 
 async def test_a_journal_passes_a_broker_that_takes_small_messages(

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
 from isthmus_store import agents, locations, placements, snapshot_pieces, snapshots
 from isthmus_store.database import Database
 from isthmus_store.record.agent import Agent, AgentHeard, NewAgent, Standby
 from isthmus_store.record.location import PlacementReport
 from isthmus_store.record.run import AttemptRef
+from isthmus_store.retention import others
 from isthmus_store.state import AgentState, LocationPhase
 from isthmus_store.table.fleet import SNAPSHOT_PIECES
 from sqlalchemy import select
@@ -244,45 +246,100 @@ async def waiting(database: Database) -> set[tuple[str, str]]:
         return {(row.agent, row.hash) for row in rows}
 
 
+async def take(database: Database, it: snapshot_pieces.Piece, *, at: datetime) -> None:
+    async with database.write() as tx:
+        await snapshot_pieces.keep(tx, it, at=at)
+    await snapshot_pieces.complete(database, it, at=at)
+
+
 async def test_a_snapshot_in_pieces_is_stored_when_the_last_one_is_there(database: Database, now: datetime) -> None:
     whole = bytes(range(256)) * 10
     parts = [whole[start : start + 1000] for start in range(0, len(whole), 1000)]
     digest = sha256(whole).hexdigest()
     for index in (2, 0, 0, 1):
-        async with database.write() as tx:
+        async with database.read() as tx:
             assert await snapshots.get(tx, digest) is None
-            await snapshot_pieces.take(tx, piece(parts[index], index=index, count=3, of=whole), at=now)
-    async with database.write() as tx:
+        await take(database, piece(parts[index], index=index, count=3, of=whole), at=now)
+    # From another agent it is not kept any more.
+    await take(database, piece(parts[0], index=0, count=3, of=whole, agent="barn"), at=now)
+    async with database.read() as tx:
         assert await snapshots.get(tx, digest) == whole
         assert await snapshots.size(tx, digest) == len(whole)
-        assert await snapshots.piece(tx, digest, offset=1500, length=1000) == whole[1500:2500]
+        assert await snapshots.piece(tx, digest, offset=500, length=2000) == whole[500:2500]
         assert await snapshots.piece(tx, digest, offset=2500, length=1000) == whole[2500:]
+        assert await snapshots.piece(tx, digest, offset=2600, length=1000) == b""
         assert (await snapshots.size(tx, "none"), await snapshots.piece(tx, "none", offset=0, length=9)) == (0, b"")
-        await snapshot_pieces.take(tx, piece(parts[0], index=0, count=3, of=whole), at=now)
-    assert await waiting(database) == set()
+    assert await waiting(database) == {("lab", digest)}
 
 
 async def test_pieces_that_are_not_what_their_hash_says_are_removed(database: Database, now: datetime) -> None:
+    digest = sha256(b"truth").hexdigest()
+    await take(database, piece(b"forged", index=0, count=2, of=b"truth"), at=now)
+    # What another agent sends of the same snapshot is its own.
+    await take(database, piece(b"tr", index=0, count=2, of=b"truth", agent="barn"), at=now)
+    await take(database, piece(b"uth", index=1, count=2, of=b"truth"), at=now)
+    async with database.read() as tx:
+        assert await snapshots.get(tx, digest) is None
+    assert await waiting(database) == {("barn", digest)}
+    await take(database, piece(b"uth", index=1, count=2, of=b"truth", agent="barn"), at=now)
+    async with database.read() as tx:
+        assert await snapshots.get(tx, digest) == b"truth"
+
+
+async def test_no_transaction_writes_more_than_a_piece_of_a_large_snapshot(tmp_path: Path, now: datetime) -> None:
+    size, count = 1024**2, 12
+    whole = bytes(range(256)) * (size * count // 256)
+    log = tmp_path / "isthmus.db-wal"
+    async with Database.open(f"sqlite:///{tmp_path}/isthmus.db") as database:
+        await database.migrate()
+        # Somebody who reads all the time keeps the log from being cut: it tells all that is written.
+        async with database.read() as reader:
+            await snapshots.known(reader, ["any"])
+            parts = [
+                piece(whole[start : start + size], index=start // size, count=count, of=whole)
+                for start in range(0, len(whole), size)
+            ]
+            for part in parts:
+                before = log.stat().st_size
+                async with database.write() as tx:
+                    await snapshot_pieces.keep(tx, part, at=now)
+                assert log.stat().st_size - before < 2 * size
+            kept = log.stat().st_size
+            await snapshot_pieces.complete(database, parts[-1], at=now)
+            assert log.stat().st_size - kept < size / 10
+        async with database.read() as tx:
+            assert await snapshots.get(tx, parts[-1].snapshot_hash) == whole
+
+
+async def test_pieces_are_removed_with_their_snapshot_and_not_before(database: Database, now: datetime) -> None:
+    for index, body in enumerate((b"tr", b"uth")):
+        await take(database, piece(body, index=index, count=2, of=b"truth"), at=now)
+    later = now + timedelta(days=30)
+    await take(database, piece(b"x", index=0, count=2, of=b"other"), at=later)
+    async with database.read() as tx:
+        assert await others.left_pieces(tx, 10, stored_before=later) == []
     async with database.write() as tx:
-        await snapshot_pieces.take(tx, piece(b"forged", index=0, count=2, of=b"truth"), at=now)
-        # What another agent sends of the same snapshot is its own.
-        await snapshot_pieces.take(tx, piece(b"tr", index=0, count=2, of=b"truth", agent="barn"), at=now)
-        await snapshot_pieces.take(tx, piece(b"uth", index=1, count=2, of=b"truth"), at=now)
-        assert await snapshots.get(tx, sha256(b"truth").hexdigest()) is None
-    assert await waiting(database) == {("barn", sha256(b"truth").hexdigest())}
+        await others.note_idle(tx, [sha256(b"truth").hexdigest()], at=now)
+        await others.remove_snapshots(tx, [sha256(b"truth").hexdigest()])
+    async with database.read() as tx:
+        left = await others.left_pieces(tx, 10, stored_before=later)
+    assert [key.piece for key in left] == [0, 1]
+    # One of them is sent again meanwhile.
+    await take(database, piece(b"tr", index=0, count=2, of=b"truth"), at=later)
     async with database.write() as tx:
-        await snapshot_pieces.take(tx, piece(b"uth", index=1, count=2, of=b"truth", agent="barn"), at=now)
+        await others.remove_pieces(tx, left, stored_before=later)
+    assert await waiting(database) == {("lab", sha256(text).hexdigest()) for text in (b"truth", b"other")}
+    await take(database, piece(b"uth", index=1, count=2, of=b"truth"), at=later)
+    async with database.read() as tx:
         assert await snapshots.get(tx, sha256(b"truth").hexdigest()) == b"truth"
 
 
 async def test_what_was_half_sent_is_bounded_in_number_and_age(database: Database, now: datetime) -> None:
     for number in range(6):
-        async with database.write() as tx:
-            half = piece(b"x", index=0, count=2, of=bytes([number]))
-            await snapshot_pieces.take(tx, half, at=now + timedelta(minutes=number))
+        half = piece(b"x", index=0, count=2, of=bytes([number]))
+        await take(database, half, at=now + timedelta(minutes=number))
     kept = {("lab", sha256(bytes([number])).hexdigest()) for number in range(2, 6)}
     assert await waiting(database) == kept
-    async with database.write() as tx:
-        late = piece(b"x", index=0, count=2, of=b"late", agent="barn")
-        await snapshot_pieces.take(tx, late, at=now + timedelta(days=2))
+    late = piece(b"x", index=0, count=2, of=b"late", agent="barn")
+    await take(database, late, at=now + timedelta(days=2))
     assert await waiting(database) == {("barn", sha256(b"late").hexdigest())}

@@ -206,10 +206,12 @@ def test_a_backlog_that_holds_the_end_gives_it_once_it_is_released_and_amended(t
     writer.close()
     backlog = JournalBacklog(folder, holds_end=True)
     assert [event.message for event in backlog.take()] == ["a"]
+    assert backlog.is_ending
     backlog.confirm()
     assert backlog.take() == ()
     backlog.release_end(lambda event: event.MergeFrom(Event(message="amended")))
     assert [(event.seq, event.message) for event in backlog.take()] == [(2, "amended")]
+    assert not backlog.is_ending
 
 
 def test_the_doorbell_rings_once_per_record_and_never_blocks(path: Path) -> None:

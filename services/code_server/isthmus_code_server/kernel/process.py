@@ -8,14 +8,26 @@ import signal
 import sys
 import threading
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from isthmus_code_server.kernel.threads import ending_in_time
+from isthmus_code_server.kernel.family import children_of
+from isthmus_code_server.kernel.threads import ending_in_time, is_last_thread
 
 _PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How a child is to end."""
+
+    exit_code: int = 0
+    #: Says that nothing of it is left but its own memory, where that is so: the kernel takes its time to give that back.
+    last_word: Callable[[], None] | None = None
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -86,7 +98,7 @@ def exit_code_of(request: SystemExit) -> int:
     return 1
 
 
-def end(exit_code: int) -> NoReturn:
+def end(ending: Ending) -> NoReturn:
     """End this process almost as Python would end: without tearing down its modules.
 
     Waits for the threads that are not daemons and runs what libraries registered for the exit. The teardown is left out:
@@ -99,13 +111,17 @@ def end(exit_code: int) -> NoReturn:
         with contextlib.suppress(BaseException):
             step()
     flush_output()
-    os._exit(exit_code)
+    # Not where somebody could start a process yet.
+    if ending.last_word is not None and is_last_thread() and not children_of(os.getpid()):
+        with contextlib.suppress(Exception):
+            ending.last_word()
+    os._exit(ending.exit_code)
 
 
-def end_in_time(exit_code: int) -> NoReturn:
+def end_in_time(ending: Ending) -> NoReturn:
     """End a child as `end` does, whether or not what its code left running comes to an end."""
-    with ending_in_time(_complain, exit_code=exit_code):
-        end(exit_code)
+    with ending_in_time(_complain, exit_code=ending.exit_code):
+        end(ending)
 
 
 def _complain(report: str) -> None:

@@ -16,6 +16,7 @@ GRACE_S = 30.0
 #: Names another number of seconds, in a location's `env`.
 GRACE_VARIABLE = "ISTHMUS_THREADS_GRACE_S"
 
+_WATCHER = "isthmus: end"
 _LIBRARY = sysconfig.get_paths()["stdlib"]
 
 
@@ -46,7 +47,7 @@ def ending_in_time(on_late: Callable[[str], None], *, exit_code: int) -> Iterato
 
     with suppress(RuntimeError):
         # Without a thread to spare there is nobody to watch.
-        threading.Thread(target=watch, name="isthmus: end", daemon=True).start()
+        threading.Thread(target=watch, name=_WATCHER, daemon=True).start()
     try:
         yield
     finally:
@@ -65,6 +66,12 @@ def _grace_s() -> float:
 def _lingering() -> list[threading.Thread]:
     own = (threading.main_thread(), threading.current_thread())
     return [thread for thread in threading.enumerate() if not thread.daemon and thread not in own]
+
+
+def is_last_thread() -> bool:
+    """Tell whether no other thread runs code of the user's in this process, daemon or not."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    return all(thread.name == _WATCHER for thread in others)
 
 
 def _report(grace_s: float) -> str:

@@ -31,7 +31,7 @@ from isthmus_code_server.errors import AttemptFailedError
 from isthmus_code_server.runs.group import signal_group, signal_run
 from isthmus_code_server.runs.standstill import StandstillRule, standstill_event, wait_for_standstill
 from isthmus_code_server.runs.zygote_link import Child
-from isthmus_code_server.zygote.wire import HEAD, MAX_ANSWER_BYTES, FrameKind, fault_of, read_head
+from isthmus_code_server.zygote.wire import HEAD, LAST_WORD, MAX_ANSWER_BYTES, FrameKind, fault_of, read_head
 
 log = get_logger(__name__)
 
@@ -68,6 +68,8 @@ class LiveAttempt:
         self._cancel_reason: RunReason.ValueType | None = None
         #: Why the run's process gave up its journal; empty while it did not.
         self._fault = ""
+        #: Whether the run's process has said that its end is in the journal, and that it leaves nothing behind.
+        self._has_told_end = False
         #: What StartRun answers; also to a second call that comes meanwhile.
         self.verdict: asyncio.Future[StartRunResponse] = asyncio.get_running_loop().create_future()
         #: Set once the process is gone and the terminal event is in the journal.
@@ -129,6 +131,14 @@ class LiveAttempt:
             while data := await child.reader.read(4096):
                 self._fault = fault_of(data) or self._fault
                 self._relay.ring()
+                if LAST_WORD in data and not self._is_to_end():
+                    # It takes the kernel some milliseconds to give the process's memory back: nobody has to wait for that.
+                    self._has_told_end = True
+                    self._backlog.release_end()
+                    self._relay.finish()
+
+    def _is_to_end(self) -> bool:
+        return self.is_cancel_requested or cancel_reason(self.folder) is not None
 
     async def _tell_standstill(self) -> None:
         """Say in the run's log, once, that it stands still; it may still come to its end, or be canceled."""
@@ -152,8 +162,8 @@ class LiveAttempt:
         reason = self._cancel_reason if self._cancel_reason is not None else cancel_reason(self.folder)
         if reason is not None or not child_exit.is_known:
             await self._end_group()
-        found = await self._repaired()
-        if found.last is None or not is_terminal(found.last):
+        found = Repair() if self._has_told_end else await self._repaired()
+        if not self._has_told_end and (found.last is None or not is_terminal(found.last)):
             event = terminal_event(child_exit, cancel_reason=reason, is_out_of_memory=is_out_of_memory)
             fault = self._fault or _damage(found, child_exit)
             if fault and reason is None:
@@ -193,7 +203,7 @@ class LiveAttempt:
         """
         child_exit = await self.kill()
         found = await self._repaired()
-        if found.last is None or not is_terminal(found.last):
+        if not self._backlog.has_confirmed_end and (found.last is None or not is_terminal(found.last)):
             await self._append(broken_off(str(leaves(error)[0]) or type(error).__name__, child_exit))
         self.is_over.set()
         on_over()

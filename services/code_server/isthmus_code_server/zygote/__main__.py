@@ -4,7 +4,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from isthmus_code_server.kernel.process import die_with_parent, end
+from isthmus_code_server.kernel.process import Ending, die_with_parent, end
 from isthmus_code_server.zygote.collector import collector_at_rest
 
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> NoReturn:
             ),
         )
         exit_code = zygote.serve()
-    end(exit_code)
+    end(Ending(exit_code=exit_code))
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ from isthmus_code_server.definitions.evaluation_log import EvaluationLog
 from isthmus_code_server.definitions.late import late_event
 from isthmus_code_server.definitions.port import Definitions, EvaluationPlace, PreparedRun, RunPlace, SensorTick
 from isthmus_code_server.errors import InvalidRequestError
-from isthmus_code_server.kernel.process import flush_output, redirect_output
+from isthmus_code_server.kernel.process import Ending, flush_output, redirect_output
 from isthmus_code_server.kernel.threads import finish
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
 from isthmus_code_server.zygote.journal_sink import JournalSink
 from isthmus_code_server.zygote.spawning import spawn_step
-from isthmus_code_server.zygote.wire import FrameKind, LoadOrder, StepCall
+from isthmus_code_server.zygote.wire import LAST_WORD, FrameKind, LoadOrder, StepCall
 
 #: Translates an exception of the definitions' framework.
 DescribeFailure = Callable[[BaseException], Failure]
@@ -46,11 +46,11 @@ class Child:
         self._describe_failure = describe_failure
         self._spawn_order = spawn_order
 
-    def main(self, channel: socket.socket, definitions: Definitions) -> int:
-        """Serve the request on the channel; returns the process's exit code."""
+    def main(self, channel: socket.socket, definitions: Definitions) -> Ending:
+        """Serve the request on the channel; returns how the process is to end."""
         received = receive_frame(channel)
         if received is None:
-            return 0
+            return Ending()
         kind, payload = received
         if kind is FrameKind.START_RUN:
             return self._run(channel, definitions, folder=Path(payload.decode()))
@@ -60,13 +60,13 @@ class Child:
             FrameKind.SENSOR: self._sensor,
         }
         _answer(channel, questions[kind](payload, definitions))
-        return 0
+        return Ending()
 
-    def refuse(self, channel: socket.socket, failure: Failure) -> int:
-        """Answer the request on the channel with why there are no definitions; returns the process's exit code."""
+    def refuse(self, channel: socket.socket, failure: Failure) -> Ending:
+        """Answer the request on the channel with why there are no definitions; returns how the process is to end."""
         received = receive_frame(channel)
         if received is None:
-            return 0
+            return Ending()
         answers: Mapping[FrameKind, Message] = {
             FrameKind.START_RUN: pb.StartRunResponse(rejected=pb.RunRejected(failure=failure)),
             FrameKind.VALIDATE: pb.ValidateRunResponse(failure=failure),
@@ -74,7 +74,7 @@ class Child:
             FrameKind.SENSOR: pb.EvaluateSensorResponse(failure=failure),
         }
         _answer(channel, answers[received[0]])
-        return 0
+        return Ending()
 
     def step(self, channel: socket.socket, definitions: Definitions, *, call: StepCall) -> None:
         """Execute one step of a run whose process spawned this one."""
@@ -120,7 +120,7 @@ class Child:
 
     # ------------------------------------------------------------------------------------------------------- run
 
-    def _run(self, channel: socket.socket, definitions: Definitions, *, folder: Path) -> int:
+    def _run(self, channel: socket.socket, definitions: Definitions, *, folder: Path) -> Ending:
         try:
             request = RunRequest.FromString((folder / "request.binpb").read_bytes())
             attempt = AttemptFolder(folder, request.run.run_id, request.run.attempt)
@@ -129,10 +129,10 @@ class Child:
         except (OSError, DecodeError) as error:
             failure = Failure(error_class=type(error).__name__, message=f"The attempt's files cannot be used: {error}")
             _answer(channel, pb.StartRunResponse(rejected=pb.RunRejected(failure=failure)))
-            return 0
+            return Ending()
         run = self._prepare(channel, definitions, request)
         if run is None:
-            return 0
+            return Ending()
         _answer(channel, pb.StartRunResponse(accepted=pb.RunAccepted(pid=os.getpid())))
         channel.setblocking(False)
         run.execute(sink.take, place=self._place(attempt, written=lambda: sink.written))
@@ -144,7 +144,8 @@ class Child:
 
         finish(end_late, exit_code=0)
         sink.close()
-        return 0
+        # The channel is closed before this process ends.
+        return Ending(last_word=partial(_say_last_word, channel.dup()) if sink.has_ended else None)
 
     def _place(self, attempt: AttemptFolder, *, written: Callable[[], int] = lambda: 0) -> RunPlace:
         order = self._spawn_order
@@ -171,6 +172,11 @@ class Child:
 
 def _answer(channel: socket.socket, message: Message) -> None:
     send_frame(channel, FrameKind.ANSWER, message.SerializeToString())
+
+
+def _say_last_word(channel: socket.socket) -> None:
+    """Say that the run's end is in its journal, and that nothing of the run is left."""
+    channel.send(LAST_WORD)
 
 
 def _sensor_tick(request: pb.EvaluateSensorRequest, *, take_line: Callable[[LogLine], None]) -> SensorTick:

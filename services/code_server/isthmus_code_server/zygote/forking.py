@@ -9,11 +9,18 @@ from typing import NoReturn
 
 from isthmus_code_server.definitions.port import Definitions
 from isthmus_code_server.kernel.family import adopt_orphans
-from isthmus_code_server.kernel.process import die_with_parent, disown_finalizers, end_in_time, reseed, reset_signals
+from isthmus_code_server.kernel.process import (
+    Ending,
+    die_with_parent,
+    disown_finalizers,
+    end_in_time,
+    reseed,
+    reset_signals,
+)
 from isthmus_code_server.zygote.spare import Spare, wait_for_channel
 
-#: Does a child's work and returns its exit code.
-ChildMain = Callable[[socket.socket, Definitions], int]
+#: Does a child's work and returns how it is to end.
+ChildMain = Callable[[socket.socket, Definitions], Ending]
 
 
 class Forking:
@@ -35,7 +42,7 @@ class Forking:
             inherited: The zygote's own sockets, which the child has no business with.
         """
 
-        def serve() -> int:
+        def serve() -> Ending:
             self._adopt()
             with socket.socket(fileno=fd) as channel:
                 return self._child_main(channel, self._definitions)
@@ -46,7 +53,7 @@ class Forking:
         """Fork a child that does what a first run pays for, then waits for its channel."""
         ours, theirs = socket.socketpair()
 
-        def serve() -> int:
+        def serve() -> Ending:
             self._adopt()
             self._definitions.warm_up()
             # What the warming left behind stays: collecting it would copy more pages.
@@ -54,7 +61,7 @@ class Forking:
             with theirs:
                 channel = wait_for_channel(theirs)
             if channel is None:
-                return 0
+                return Ending()
             reseed()
             with channel:
                 return self._child_main(channel, self._definitions)
@@ -71,7 +78,7 @@ class Forking:
             adopt_orphans()
 
 
-def _fork(serve: Callable[[], int], *, inherited: Iterable[socket.socket]) -> int:
+def _fork(serve: Callable[[], Ending], *, inherited: Iterable[socket.socket]) -> int:
     zygote_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -79,9 +86,9 @@ def _fork(serve: Callable[[], int], *, inherited: Iterable[socket.socket]) -> in
     return pid
 
 
-def _be_child(serve: Callable[[], int], *, inherited: Iterable[socket.socket], zygote_pid: int) -> NoReturn:
+def _be_child(serve: Callable[[], Ending], *, inherited: Iterable[socket.socket], zygote_pid: int) -> NoReturn:
     """Do a child's work and end; nothing returns into the zygote's loop."""
-    exit_code = 1
+    ending = Ending(exit_code=1)
     try:
         reset_signals()
         disown_finalizers()
@@ -90,8 +97,8 @@ def _be_child(serve: Callable[[], int], *, inherited: Iterable[socket.socket], z
         for channel in inherited:
             channel.close()
         reseed()
-        exit_code = serve()
+        ending = serve()
     except BaseException:  # noqa: BLE001  # nothing may return into the zygote's loop
         traceback.print_exc()
     finally:
-        end_in_time(exit_code)
+        end_in_time(ending)

@@ -32,12 +32,19 @@ class JournalSink:
         self._written = 0
         self._fault: OSError | None = None
         self._end: Event | None = None
+        self._has_ended = False
 
     @property
     def written(self) -> int:
         """How many events are in the journal: the seq of the last one."""
         with self._lock:
             return self._written
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the event that ends the run is in the journal."""
+        with self._lock:
+            return self._has_ended
 
     def take(self, event: Event) -> None:
         """Append an event; the one that ends the run is kept for `close`, so that nothing comes after it.
@@ -62,6 +69,7 @@ class JournalSink:
             event, self._end = self._end, None
             if event is not None:
                 self._append(event)
+                self._has_ended = True
             self._journal.close()
             self._offsets.close()
 

@@ -28,8 +28,8 @@ MakeForking = Callable[[LoadOrder, Definitions], ChildStart]
 class _Loaded:
     definitions: Definitions
     choice: StartChoice
-    #: How long importing took, seconds.
-    import_s: float
+    #: The first of its children, where it was started to see whether that works.
+    first: Spare | None
 
 
 class Zygote:
@@ -62,9 +62,9 @@ class Zygote:
         if not order.leaves_children:
             adopt_orphans()
         orphans = None if order.leaves_children else Orphans()
-        start, first = self._begin(order, loaded)
+        start = self._start_of(order, loaded)
         plan = SparePlan(wanted=order.spares, refills=not order.is_for_one_run)
-        Nursery(self._channel, start=start, plan=plan, first=first, orphans=orphans).serve()
+        Nursery(self._channel, start=start, plan=plan, first=loaded.first, orphans=orphans).serve()
         return 0
 
     def _load_and_tell(self, order: LoadOrder) -> _Loaded | None:
@@ -76,9 +76,19 @@ class Zygote:
             send_frame(self._channel, FrameKind.LOADED, described.SerializeToString(deterministic=True))
             return None
         import_s = time.monotonic() - began_at
-        chosen = choose(order.start)
+        chosen, first = self._tried_out(order, choose(order.start), import_s=import_s)
         self._tell(definitions, chosen)
-        return _Loaded(definitions=definitions, choice=chosen.choice, import_s=import_s)
+        return _Loaded(definitions=definitions, choice=chosen.choice, first=first)
+
+    def _tried_out(self, order: LoadOrder, chosen: Chosen, *, import_s: float) -> tuple[Chosen, Spare | None]:
+        """Return how children come about in truth and, where it was started to see whether that works, the first of them.
+
+        What is told of the location has to be what happens; and a call could not be served before the first import anyway.
+        """
+        if chosen.choice.method is StartMethod.FORK or order.start is StartMethod.SPAWN:
+            return chosen, None
+        first = try_spawning(Spawning(order), supervisor=self._channel, import_s=import_s)
+        return (chosen, first) if first is not None else (fallen_back(chosen.choice), None)
 
     def _tell(self, definitions: Definitions, chosen: Chosen) -> None:
         described = DescribeResponse(
@@ -90,22 +100,10 @@ class Zygote:
         send_frame(self._channel, FrameKind.START, chosen.choice.encode())
         send_frame(self._channel, FrameKind.LOADED, described.SerializeToString(deterministic=True))
 
-    def _begin(self, order: LoadOrder, loaded: _Loaded) -> tuple[ChildStart, Spare | None]:
-        """Return how children come about and, where it was started to see whether that works, the first of them.
-
-        Calls that come meanwhile wait: they would have to wait for an import in any case.
-        """
-        forking = self._make_forking(order, loaded.definitions)
+    def _start_of(self, order: LoadOrder, loaded: _Loaded) -> ChildStart:
         if loaded.choice.method is StartMethod.FORK:
-            return forking, None
-        spawning = Spawning(order)
-        if order.start is StartMethod.SPAWN:
-            return spawning, None
-        first = try_spawning(spawning, supervisor=self._channel, import_s=loaded.import_s)
-        if first is not None:
-            return spawning, first
-        send_frame(self._channel, FrameKind.START, fallen_back(loaded.choice).encode())
-        return forking, None
+            return self._make_forking(order, loaded.definitions)
+        return Spawning(order)
 
 
 def _python_version() -> str:

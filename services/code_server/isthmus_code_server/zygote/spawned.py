@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from isthmus_code_server.kernel.process import die_with_parent, end_in_time, exit_code_of
+from isthmus_code_server.kernel.process import Ending, die_with_parent, end_in_time, exit_code_of
 from isthmus_code_server.zygote.collector import collector_at_rest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> NoReturn:
     """Do the task, and end as a forked child would."""
     task, fd, parent_pid = arguments[0], int(arguments[1]), int(arguments[2])
     die_with_parent(parent_pid)
-    exit_code = 1
+    ending = Ending(exit_code=1)
     try:
         with socket.socket(fileno=fd) as channel:
             # A file descriptor passed by exec is inheritable: the user's own processes must not hold it open.
@@ -31,15 +31,15 @@ def main(arguments: list[str]) -> NoReturn:
                 from isthmus_code_server.definitions.dagster.framework import import_framework
 
                 load = import_framework()
-            exit_code = _step(channel, load) if task == "step" else _run(channel, load)
+            ending = _step(channel, load) if task == "step" else _run(channel, load)
     except SystemExit as exit_request:
-        exit_code = exit_code_of(exit_request)
+        ending = Ending(exit_code=exit_code_of(exit_request))
     except BaseException:  # noqa: BLE001  # the process ends here, and its stderr is where that can be told
         traceback.print_exc()
-    end_in_time(exit_code)
+    end_in_time(ending)
 
 
-def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
+def _run(starter: socket.socket, load: "LoadDefinitions") -> Ending:
     from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
     from isthmus_code_server.errors import DefinitionsLoadError
     from isthmus_code_server.kernel.family import adopt_orphans
@@ -50,7 +50,7 @@ def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
 
     received = receive_frame(starter)
     if received is None:
-        return 0
+        return Ending()
     order = LoadOrder.decode(received[1])
     if not order.leaves_children:
         adopt_orphans()
@@ -63,12 +63,12 @@ def _run(starter: socket.socket, load: "LoadDefinitions") -> int:
         is_loaded, serve = True, partial(child.main, definitions=definitions)
     channel = wait_for_channel(starter, is_loaded=is_loaded)
     if channel is None:
-        return 0
+        return Ending()
     with channel:
         return serve(channel)
 
 
-def _step(channel: socket.socket, load: "LoadDefinitions") -> int:
+def _step(channel: socket.socket, load: "LoadDefinitions") -> Ending:
     from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
     from isthmus_code_server.zygote.channel import receive_frame
     from isthmus_code_server.zygote.child import Child
@@ -76,11 +76,11 @@ def _step(channel: socket.socket, load: "LoadDefinitions") -> int:
 
     order, call = receive_frame(channel), receive_frame(channel)
     if order is None or call is None:
-        return 0
+        return Ending()
     load_order = LoadOrder.decode(order[1])
     definitions = load(load_order.source, Path(load_order.home))
     Child(failure_from_exception, spawn_order=load_order).step(channel, definitions, call=StepCall.decode(call[1]))
-    return 0
+    return Ending()
 
 
 if __name__ == "__main__":

@@ -98,10 +98,13 @@ def try_spawning(spawning: Spawning, *, supervisor: socket.socket, import_s: flo
     return None
 
 
-def fallen_back(before: StartChoice) -> StartChoice:
+def fallen_back(before: StartChoice) -> Chosen:
     """Return the choice for a project that speaks against forking, and cannot be imported a second time."""
-    why = f"the project cannot be imported by two processes at a time, though {before.why}: a run that waits for a thread that it does not have will hang"
-    return StartChoice(method=StartMethod.FORK, why=why)
+    why = f"the project cannot be imported by two processes at a time, though {before.why}"
+    return Chosen(
+        choice=StartChoice(method=StartMethod.FORK, why=why),
+        warnings=[f"Runs are forked: {why}. A run that waits for a thread that it does not have will wait for ever."],
+    )
 
 
 def _spawned(why: str) -> str:

@@ -20,7 +20,7 @@ class FrameKind(IntEnum):
     #: Carries one file descriptor: the child's end of its own channel.
     FORK = 2
     # Zygote to supervisor.
-    #: A StartChoice: how children come about, and why. Sent before LOADED, and once more if another way has to be taken.
+    #: A StartChoice: how children come about, and why. Sent before LOADED.
     START = 10
     #: A DescribeResponse: the snapshot, or why there is none.
     LOADED = 11
@@ -42,6 +42,8 @@ MAX_ANSWER_BYTES = 64 * 1024**2
 #: After its answer a run's child sends single bytes: the journal's zero byte when it has grown, and, when it cannot be
 #: written any more, the error's number above this one.
 _FAULT = 100
+#: The last of these bytes, if it comes: the end is in the journal, and nothing of the run is left but the child, which ends.
+LAST_WORD = b"\1"
 
 _FORK = struct.Struct(">Q")
 _FORKED = struct.Struct(">Qi")

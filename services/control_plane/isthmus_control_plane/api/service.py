@@ -26,6 +26,7 @@ from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
+from isthmus_control_plane.dispatching.acceptance import Accepted
 from isthmus_control_plane.key import DEFAULT, LocationKey
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -101,7 +102,7 @@ class ControlPlaneService(AutomationService):
 
     async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
-        return await self._described(await self._desks.runs.launch(request))
+        return await self._accepted(await self._desks.runs.launch(request))
 
     async def ValidateRun(self, request: api.LaunchRunRequest, context: _Context) -> api.ValidateLaunchResponse:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
@@ -109,7 +110,7 @@ class ControlPlaneService(AutomationService):
         return api.ValidateLaunchResponse(violations=found.violations, failure=found.failure)
 
     async def ReexecuteRun(self, request: api.ReexecuteRunRequest, context: _Context) -> api.Run:
-        return await self._described(await self._desks.reexecution.reexecute(request))
+        return await self._accepted(await self._desks.reexecution.reexecute(request))
 
     async def GetRun(self, request: api.GetRunRequest, context: _Context) -> api.Run:
         return await self._described(await self._desks.runs.get(deployment=request.deployment, run_id=request.run_id))
@@ -131,6 +132,12 @@ class ControlPlaneService(AutomationService):
 
     async def TerminateRun(self, request: api.TerminateRunRequest, context: _Context) -> api.Run:
         return await self._described(await self._desks.runs.terminate(request))
+
+    async def _accepted(self, accepted: Accepted) -> api.Run:
+        if accepted.tags is None:
+            return await self._described(accepted.run)
+        # Nothing is read back of what was written just now: the caller waits.
+        return message.run(accepted.run, tags=accepted.tags)
 
     async def _described(self, run: Run) -> api.Run:
         return message.run(run, tags=(await self._desks.runs.tags([run])).get(run.run_id))

@@ -15,7 +15,7 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import ledger, queue
-from isthmus_control_plane.dispatching.block import View, blocks
+from isthmus_control_plane.dispatching.block import View, first_block
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
@@ -185,7 +185,7 @@ def _reasons(depths: Iterable[Depth], *, needs: Mapping[str, Needs], view: View)
 def _why(needs: Needs | None, *, view: View) -> str:
     if needs is None:
         return UNSORTED
-    first = next(iter(blocks(needs, view)), None)
+    first = first_block(needs, view)
     return first.text if first is not None else queue.in_line(needs.location)
 
 

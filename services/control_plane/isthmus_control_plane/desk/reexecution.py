@@ -14,7 +14,7 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.runs import find
 from isthmus_control_plane.dispatching import reexecution
-from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch
+from isthmus_control_plane.dispatching.acceptance import Accepted, Acceptor, Launch
 from isthmus_control_plane.dispatching.reexecution import Course
 from isthmus_control_plane.errors import PreconditionError, Violation
 from isthmus_control_plane.key import DEFAULT
@@ -34,7 +34,7 @@ class ReexecutionDesk:
         self._core = core
         self._acceptor = acceptor
 
-    async def reexecute(self, request: _Request) -> Run:
+    async def reexecute(self, request: _Request) -> Accepted:
         """Launch a run that does again what the parent did.
 
         Raises:

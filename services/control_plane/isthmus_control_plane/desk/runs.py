@@ -19,7 +19,7 @@ from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.run_names import find_named, no_such_run
-from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch
+from isthmus_control_plane.dispatching.acceptance import Accepted, Acceptor, Launch
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.key import DEFAULT, AgentKey
 from isthmus_control_plane.validation import request as rules
@@ -38,7 +38,7 @@ class RunDesk:
         self._acceptor = acceptor
         self._waits = waits
 
-    async def launch(self, request: api.LaunchRunRequest) -> Run:
+    async def launch(self, request: api.LaunchRunRequest) -> Accepted:
         """Accept a run: from the return on it will end in a state with a reason, whatever dies.
 
         A run id that exists already returns that run as it stands, when it is a run of the same request.
@@ -71,7 +71,7 @@ class RunDesk:
         """Return the tags that runs have now, by their ids."""
         if not those:
             return {}
-        async with self._core.database.read() as tx:
+        async with self._core.database.look() as tx:
             return await runs.tags(tx, [run.run_id for run in those])
 
     async def page(self, query: api.ListRunsQuery) -> RunPage:

@@ -72,9 +72,12 @@ class WatchDesk:
 
     async def _look(self, request: api.WatchRunRequest, *, position: int) -> _Look:
         run_id = request.run_id.lower()
-        async with self._core.database.read() as tx:
+        # Not one state of both: the events may go further than the run, as it stands here, knows of.
+        async with self._core.database.look() as tx:
             run = await find(tx, deployment=request.deployment or DEFAULT, run_id=run_id)
-            return _Look(self._waits.explained(run), await events.after(tx, run_id, position=position, limit=_PAGE))
+            has_more = position < run.last_position
+            found = await events.after(tx, run_id, position=position, limit=_PAGE) if has_more else []
+            return _Look(self._waits.explained(run), found)
 
 
 def _is_news(run: Run, *, told: Run) -> bool:

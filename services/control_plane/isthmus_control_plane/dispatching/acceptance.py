@@ -52,6 +52,15 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run of a launch."""
+
+    run: Run
+    #: What it is tagged with; None for a run that was there before, whose tags may have changed since.
+    tags: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """A launch that was judged: what to write."""
 
@@ -61,8 +70,8 @@ class _Plan:
     verdict: queue.Verdict
     #: How long after its dispatch its launch expires.
     lifetime: timedelta
-    #: What its job is tagged with.
-    job_tags: Mapping[str, str]
+    #: What the run is tagged with: its job's tags, its partition, its own.
+    tags: dict[str, str]
     #: The pools of its steps; None when it is not known what its location defines.
     pools: tuple[str, ...] | None
 
@@ -84,7 +93,7 @@ class Acceptor:
         self._memory = memory
         self._dispatcher = dispatcher
 
-    async def accept(self, launch: Launch) -> Run:
+    async def accept(self, launch: Launch) -> Accepted:
         """Accept a run whose request is well formed: from the return on it will end in a state with a reason.
 
         A run id that exists already returns that run as it stands, when it is a run of the same request.
@@ -98,13 +107,13 @@ class Acceptor:
             existing = await self._existing(launch)
             if existing is None:
                 raise
-            return _same(existing, launch)
+            return Accepted(_same(existing, launch))
         async with self._core.database.write() as tx:
             written = await self._write(tx, plan, at=at)
         if not written.is_new:
-            return _same(written.run, launch)
+            return Accepted(_same(written.run, launch))
         self.tell(written)
-        return written.run
+        return Accepted(written.run, plan.tags)
 
     async def write(self, tx: WriteTransaction, launch: Launch, *, at: datetime) -> Written:
         """Judge a request and write its run, as a part of a transaction that says more; see `tell`.
@@ -120,7 +129,12 @@ class Acceptor:
         self._dispatcher.offer(*written.instructions)
         if run.state is RunState.QUEUED:
             self._core.hub.queue.ring()
+        self._core.hub.sensors.ring()
         log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
+
+    def changed(self, run_id: str) -> None:
+        """Tell whoever watches a run that its history went on."""
+        self._core.hub.run_changed(run_id)
 
     async def _existing(self, launch: Launch) -> Run | None:
         if not launch.is_id_given:
@@ -152,7 +166,7 @@ class Acceptor:
             launch_timeout_s=self._core.settings.launch_timeout_s,
         )
         verdict = queue.decide(key, fleet=seen.fleet)
-        tags = job.tags if job is not None else {}
+        tags = {**(job.tags if job is not None else {}), **_partition_tag(built), **built.tags}
         pools = pools_of(built, definitions=definitions) if definitions is not None else None
         return _Plan(deployment, built, launch.requested_by, verdict, lifetime, tags, pools)
 
@@ -195,7 +209,7 @@ def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
         request=request.SerializeToString(),
         queued_at=at,
         requested_by=plan.requested_by,
-        tags={**plan.job_tags, **_partition_tag(request), **request.tags},
+        tags=plan.tags,
         pools=plan.pools or (),
     )
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import chain
 from typing import NamedTuple
 
 from isthmus_store.record.queue import Pause, PauseKind
@@ -58,6 +59,15 @@ class View:
     rules: Mapping[str, Rules] = field(default_factory=dict)
     pauses: Mapping[PauseKey, Pause] = field(default_factory=dict)
     taken: Counter[Slot] = field(default_factory=Counter)
+    #: What was found to keep all runs of a location.
+    _standing: dict[LocationKey, tuple[Block, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def standing(self, location: LocationKey) -> tuple[Block, ...]:
+        """List what keeps all runs of a location in the queue, whatever leaves meanwhile."""
+        known = self._standing.get(location)
+        if known is None:
+            known = self._standing[location] = tuple(_standing(location, self))
+        return known
 
     def rules_of(self, location: LocationKey) -> Rules:
         """Return the limits of a location's deployment."""
@@ -66,11 +76,15 @@ class View:
 
 def blocks(needs: Needs, view: View) -> list[Block]:
     """List what keeps runs with these needs in the queue, what most needs a person first; nothing for one that may go."""
-    return [*standing(needs.location, view), *_paused_pools(needs, view), *full(needs, view)]
+    return [*view.standing(needs.location), *_paused_pools(needs, view), *full(needs, view)]
 
 
-def standing(location: LocationKey, view: View) -> list[Block]:
-    """List what keeps all runs of a location in the queue, whatever leaves meanwhile."""
+def first_block(needs: Needs, view: View) -> Block | None:
+    """Return what most needs a person of all that keeps runs with these needs; None for those that may go."""
+    return next(chain(view.standing(needs.location), _paused_pools(needs, view), full(needs, view)), None)
+
+
+def _standing(location: LocationKey, view: View) -> list[Block]:
     found = [_paused(pause) for pause in _pauses_of(location, view)]
     verdict = queue.decide(location, fleet=view.fleet)
     if isinstance(verdict, Wait):
@@ -91,7 +105,10 @@ def full(needs: Needs, view: View) -> Iterator[Block]:
 
 def is_free(needs: Needs, view: View) -> bool:
     """Tell whether no limit and no pool keeps runs with these needs."""
-    return not any(full(needs, view)) and not _paused_pools(needs, view)
+    taken = view.taken
+    if any(taken[limit.slot] >= limit.most for limit in view.rules_of(needs.location).limits_of(needs)):
+        return False
+    return not (needs.pools and _paused_pools(needs, view))
 
 
 def take(needs: Needs, view: View) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
-from isthmus_control_plane.dispatching.block import View, is_free, standing, take
+from isthmus_control_plane.dispatching.block import View, is_free, take
 from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.key import LocationKey
 
@@ -59,7 +59,7 @@ def choose(lines: Iterable[Waiting], view: View, *, room: int, start: int = 0) -
     for line in lines:
         location = line.needs.location
         if location not in open_locations:
-            open_locations[location] = not standing(location, view)
+            open_locations[location] = not view.standing(location)
         if open_locations[location] and is_free(line.needs, view):
             by_priority.setdefault(line.needs.priority, []).append(line)
     for priority in sorted(by_priority, reverse=True):

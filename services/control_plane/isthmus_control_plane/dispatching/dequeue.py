@@ -20,7 +20,7 @@ from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import ledger, queue
-from isthmus_control_plane.dispatching.block import View, blocks, take
+from isthmus_control_plane.dispatching.block import View, blocks, first_block, take
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, Candidate, Waiting, choose
 from isthmus_control_plane.dispatching.departure import departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
@@ -104,16 +104,17 @@ class Dequeuer:
         stale = stale_lines([*heads, *books.held], rules=books.rules, world=seen)
         if stale:
             return _Look(seen=seen, rules=books.rules, stale=stale)
-        found, reasons = _Look(seen=seen), dict[str, str]()
+        found, looked_at = _Look(seen=seen), list[Waiting]()
         while heads:
             waiting = await self._waiting(tx, heads, books=books)
-            reasons |= _reasons(waiting, view=books.view(seen.fleet))
+            looked_at += waiting
             if await self._choose(tx, waiting, books=books, seen=seen, found=found, at=at):
-                break
+                # Why the others wait is told by the look that follows: whoever leaves is not to wait for that.
+                return found
             # Nobody of these may leave: whoever waits behind them still may.
             is_last = len(heads) < LINES_AT_ONCE
             heads = [] if is_last else await run_queue.heads(tx, limit=LINES_AT_ONCE, after=heads[-1].line)
-        self._note(reasons)
+        self._note(_reasons(looked_at, view=books.view(seen.fleet)))
         return found
 
     async def _waiting(self, tx: Transaction, heads: Sequence[Head], *, books: Ledger) -> list[Waiting]:
@@ -211,6 +212,6 @@ def _reasons(waiting: Iterable[Waiting], *, view: View) -> dict[str, str]:
     """Say of each line why its first run waits."""
     found: dict[str, str] = {}
     for line in waiting:
-        first = next(iter(blocks(line.needs, view)), None)
+        first = first_block(line.needs, view)
         found[line.line] = first.text if first is not None else queue.in_line(line.needs.location)
     return found

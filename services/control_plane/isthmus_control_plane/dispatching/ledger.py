@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus.v1.control_plane_pb2 import QueueSettings
 from isthmus_store import pauses, queue_settings, run_queue, runs
 from isthmus_store.record.queue import Head, Held, Pause
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.dispatching.block import PauseKey, View
-from isthmus_control_plane.dispatching.line import LineName, Needs, needs_of
+from isthmus_control_plane.dispatching.line import NO_SORTING, LineName, Needs, needs_of
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, taken
 from isthmus_control_plane.fleet.facts import Fleet
 from isthmus_control_plane.fleet.world import World
@@ -90,7 +89,7 @@ async def read_rules(tx: Transaction, *, deployments: Iterable[str] | None = Non
     """Return the limits of each deployment that has some."""
     wanted = None if deployments is None else list(deployments)
     stored = await queue_settings.all_of(tx, deployments=wanted)
-    return {it.deployment: Rules.of(QueueSettings.FromString(it.body)) for it in stored}
+    return {it.deployment: Rules.parse(it.body) for it in stored}
 
 
 async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
@@ -108,14 +107,15 @@ async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
 
 def stale_lines(lines: Iterable[Head | Held], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:
     """Return the lines whose names are not good any more: other tags are asked for now, or the pools became known."""
-    return frozenset(it.line for it in lines if _is_stale(it.line, rules=rules, world=world))
+    sortings = {deployment: it.sorting for deployment, it in rules.items()}
+    return frozenset(it.line for it in lines if _is_stale(it.line, sortings=sortings, world=world))
 
 
-def _is_stale(line: str, *, rules: Mapping[str, Rules], world: World) -> bool:
+def _is_stale(line: str, *, sortings: Mapping[str, str], world: World) -> bool:
     name = LineName.parse(line)
     if name is None:
         return True
-    if name.sorting != rules.get(name.location.deployment, NO_RULES).sorting:
+    if name.sorting != sortings.get(name.location.deployment, NO_SORTING):
         return True
     return not name.is_complete and bool(world.serving_hash(name.location))
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from isthmus_control_plane.key import LocationKey
@@ -18,6 +19,8 @@ PRIORITY_TAG: Final = "dagster/priority"
 _MOST: Final = 2**31
 #: Stands for no tags and pools, and for no keys.
 _NONE: Final = "-"
+#: Of a deployment that limits no tags.
+NO_SORTING: Final = _NONE
 #: Follows the keys' digest while it is not known what the location defines.
 _INCOMPLETE: Final = "?"
 _PARTS: Final = 5
@@ -48,6 +51,7 @@ class LineName:
     is_plain: bool
 
     @classmethod
+    @lru_cache(maxsize=20_000)
     def parse(cls, name: str) -> "LineName | None":
         """Read a line's name; None for one that this release did not give."""
         parts = name.split("/")

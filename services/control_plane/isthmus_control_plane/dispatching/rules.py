@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from isthmus.v1.control_plane_pb2 import QueueSettings
 
@@ -59,6 +60,23 @@ class Rules:
     pools: Mapping[str, int] = field(default_factory=dict)
     #: Of each pool that has none of its own.
     default_pool: int | None = None
+    #: What was told of needs before: a look asks the same of hundreds of lines, several times.
+    _told: dict[Needs, tuple[Limit, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    @lru_cache(maxsize=100)
+    def parse(cls, body: bytes) -> "Rules":
+        """Read a stored QueueSettings message; the same one for the same bytes."""
+        return cls.of(QueueSettings.FromString(body))
+
+    def limits_of(self, needs: Needs) -> tuple[Limit, ...]:
+        """List the slots that a run takes and of which there is a limit: all of them must be free."""
+        known = self._told.get(needs)
+        if known is None:
+            if len(self._told) > _REMEMBERED:
+                self._told.clear()
+            known = self._told[needs] = tuple(_limits_of(needs, self))
+        return known
 
     @classmethod
     def of(cls, settings: QueueSettings) -> "Rules":
@@ -90,12 +108,18 @@ class Rules:
         return self != Rules()
 
 
+#: Needs whose limits are remembered.
+_REMEMBERED: Final = 20_000
 #: Of a deployment that has set none.
 NO_RULES = Rules()
 
 
-def limits_of(needs: Needs, rules: Rules) -> Iterator[Limit]:
-    """List the slots that a run takes and of which there is a limit: all of them must be free."""
+def limits_of(needs: Needs, rules: Rules) -> tuple[Limit, ...]:
+    """See `Rules.limits_of`."""
+    return rules.limits_of(needs)
+
+
+def _limits_of(needs: Needs, rules: Rules) -> Iterator[Limit]:
     deployment, name = needs.location
     if rules.max_runs is not None:
         yield Limit(Slot(deployment, "runs"), rules.max_runs)
@@ -134,6 +158,7 @@ def taken(held: Iterable[tuple[Needs, int]], *, rules: Mapping[str, Rules]) -> C
     """
     counts: Counter[Slot] = Counter()
     for needs, count in held:
-        for slot in {limit.slot for limit in limits_of(needs, rules.get(needs.location.deployment, NO_RULES))}:
+        limits = rules.get(needs.location.deployment, NO_RULES).limits_of(needs)
+        for slot in dict.fromkeys(limit.slot for limit in limits):
             counts[slot] += count
     return counts

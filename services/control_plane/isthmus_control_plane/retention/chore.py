@@ -5,8 +5,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from isthmus_store import instigators, ticks
+from isthmus_store import instigators, run_keys, ticks
 from isthmus_store.retention import others, outliving, runs
+from isthmus_store.snapshot_pieces import KEPT
 
 from isthmus_control_plane.retention.work import Work
 
@@ -125,6 +126,13 @@ async def remove_snapshots(work: Work) -> int:
     )
 
 
+async def remove_pieces(work: Work) -> int:
+    """Remove pieces of snapshots that were never sent whole, or that were removed."""
+    before = work.rules.at - KEPT
+    find = partial(others.left_pieces, stored_before=before)
+    return await work.clear(find=find, remove=partial(others.remove_pieces, stored_before=before), at_once=1)
+
+
 async def remove_ticks(work: Work) -> int:
     """Remove ticks that ended long ago, and forget schedules and sensors that left the code before that."""
     ended, skipped = work.rules.ticks_ended_before, work.rules.ticks_skipped_before
@@ -133,6 +141,14 @@ async def remove_ticks(work: Work) -> int:
     if ended is not None:
         await work.clear(find=partial(instigators.removable, gone_before=ended), remove=instigators.remove)
     return removed
+
+
+async def remove_run_keys(work: Work) -> int:
+    """Forget the run keys that no sensor asked for in a long time."""
+    before = work.rules.run_keys_asked_before
+    if before is None:
+        return 0
+    return await work.clear(find=partial(run_keys.old, asked_before=before), remove=run_keys.remove)
 
 
 #: In this order. Runs first, since most of what grows is theirs.
@@ -145,5 +161,7 @@ CHORES: Final[Mapping[str, Chore]] = {
     "dead_letters": remove_dead_letters,
     "generations": remove_generations,
     "snapshots": remove_snapshots,
+    "snapshot_pieces": remove_pieces,
     "ticks": remove_ticks,
+    "sensor_run_keys": remove_run_keys,
 }

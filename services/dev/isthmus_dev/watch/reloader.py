@@ -131,6 +131,7 @@ class Reloader:
             self.screen.happened(f"{paint.red(f'not {again}loaded')} {name}: {text}{serving}")
         else:
             self.screen.happened(f"{again}loaded {name} in {took}: {loaded_text(location)}")
+            self.screen.warn(location)
 
 
 def affected(changed: Iterable[Path], *, roots: Mapping[str, Sequence[Path]]) -> list[str]:

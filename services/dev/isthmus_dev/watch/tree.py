@@ -65,7 +65,9 @@ def look(roots: Sequence[Path], *, ignored: Collection[Path], before: Tree | Non
 def is_code(path: str) -> bool:
     """Whether a file is one that a project is written in."""
     name = os.path.basename(path)  # noqa: PTH119  # called for each of thousands of names
-    return name in _NAMES or os.path.splitext(name)[1] in _SUFFIXES  # noqa: PTH122  # as above
+    if name.startswith("."):  # what tools write beside the code, as dbt's .user.yml
+        return name in _NAMES
+    return os.path.splitext(name)[1] in _SUFFIXES  # noqa: PTH122  # as above
 
 
 def _walk(root: Path, *, ignored: Collection[str]) -> Iterator[tuple[str, list[str]]]:

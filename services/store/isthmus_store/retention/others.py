@@ -5,12 +5,20 @@ Each look finds a part without holding a lock, and each removal tests again what
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, or_, select, tuple_
 
+from isthmus_store.snapshot_pieces import unnamed
 from isthmus_store.table.alert import ALERT_DELIVERIES, ALERTS
-from isthmus_store.table.fleet import IDLE_SNAPSHOTS, LOCATION_GENERATIONS, LOCATIONS, PLACEMENTS, SNAPSHOTS
+from isthmus_store.table.fleet import (
+    IDLE_SNAPSHOTS,
+    LOCATION_GENERATIONS,
+    LOCATIONS,
+    PLACEMENTS,
+    SNAPSHOT_PIECES,
+    SNAPSHOTS,
+)
 from isthmus_store.table.instruction import DEAD_LETTERS, INSTRUCTIONS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
@@ -23,6 +31,23 @@ class GenerationKey(NamedTuple):
     deployment: str
     location: str
     generation: int
+
+
+class PieceKey(NamedTuple):
+    """Which piece of which snapshot, and who sent it."""
+
+    deployment: str
+    agent: str
+    hash: str
+    piece: int
+
+
+_PIECE: Final = (
+    SNAPSHOT_PIECES.c.deployment,
+    SNAPSHOT_PIECES.c.agent,
+    SNAPSHOT_PIECES.c.hash,
+    SNAPSHOT_PIECES.c.piece,
+)
 
 
 async def old_instructions(tx: Transaction, rows: int, *, settled_before: datetime) -> Sequence[int]:
@@ -124,6 +149,18 @@ async def remove_snapshots(tx: WriteTransaction, hashes: Collection[str]) -> Non
 
 def _is_used(table: Table) -> ColumnElement[bool]:
     return exists().where(PLACEMENTS.c.snapshot_hash == table.c.hash)
+
+
+async def left_pieces(tx: Transaction, rows: int, *, stored_before: datetime) -> Sequence[PieceKey]:
+    """Return old pieces of which no stored snapshot is made: half sent, or of one that was removed."""
+    keys = select(*_PIECE).where(SNAPSHOT_PIECES.c.stored_at < stored_before, unnamed()).limit(rows)
+    return [PieceKey._make(row) for row in (await tx.execute(keys)).all()]
+
+
+async def remove_pieces(tx: WriteTransaction, keys: Collection[PieceKey], *, stored_before: datetime) -> None:
+    """Remove pieces, but for those that were sent again."""
+    is_old = (SNAPSHOT_PIECES.c.stored_at < stored_before, unnamed())
+    await tx.execute(delete(SNAPSHOT_PIECES).where(tuple_(*_PIECE).in_(sorted(keys)), *is_old))
 
 
 async def _keys(tx: Transaction, statement: Select[tuple[_Key]]) -> Sequence[_Key]:

@@ -76,7 +76,7 @@ PLACEMENTS = Table(
     Index(None, "deployment", "agent"),
 )
 
-#: What an agent has sent so far of snapshots that are too large for one message.
+#: What agents sent of snapshots that are too large for one message, half of them or all.
 SNAPSHOT_PIECES = Table(
     "snapshot_pieces",
     METADATA,
@@ -92,8 +92,12 @@ SNAPSHOTS = Table(
     "snapshots",
     METADATA,
     Column("hash", String(64), primary_key=True),
+    # Empty for one whose bytes are pieces: to write them all here would hold SQLite's write lock for seconds.
     Column("body", LargeBinary, nullable=False),
     Column("stored_at", Instant, nullable=False),
+    # Whose pieces they are; empty for one whose bytes are in the body.
+    Column("deployment", NAME, nullable=False, server_default=""),
+    Column("agent", NAME, nullable=False, server_default=""),
 )
 
 # Snapshots that no placement refers to, and since when. Beside them, because a change of a large row writes all of it.

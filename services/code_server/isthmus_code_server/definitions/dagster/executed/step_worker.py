@@ -16,6 +16,7 @@ from isthmus_code_server.definitions.dagster.executed.step_site import RunOfStep
 from isthmus_code_server.definitions.late import late_event
 from isthmus_code_server.definitions.port import ExplainDeath
 from isthmus_code_server.kernel.process import (
+    Ending,
     die_with_parent,
     disown_finalizers,
     end_in_time,
@@ -148,7 +149,7 @@ def _be_step(serve: Callable[[], None], *, run_pid: int) -> NoReturn:
     except BaseException:  # noqa: BLE001  # nothing may return into the run's loop
         traceback.print_exc()
     finally:
-        end_in_time(exit_code)
+        end_in_time(Ending(exit_code=exit_code))
 
 
 def serve_step(channel: socket.socket, order: StepOrder, *, run: RunOfSteps, context: StepContext) -> None:
