@@ -115,7 +115,7 @@ class Evaluator:
         return effects.of_schedule_result(result, origin=origin)
 
     async def _respondent(self, key: LocationKey) -> Respondent | None:
-        async with self._core.database.read() as tx:
+        async with self._core.database.look() as tx:
             seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
         verdict = queue.decide(key, fleet=seen.fleet)
         if isinstance(verdict, queue.Wait):
