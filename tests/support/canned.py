@@ -22,10 +22,15 @@ from isthmus.v1.control_plane_pb2 import (
     ListRunsPage,
     ListTicksPage,
     Location,
+    PausedThing,
     PreviewTicksResponse,
+    Queue,
+    QueueSettingsRevision,
     RemoveAgentResponse,
     RemoveLocationResponse,
+    ResumeResponse,
     Run,
+    RunExplanation,
     RunState,
     RunUpdate,
     TestedTick,
@@ -73,6 +78,8 @@ class CannedControlPlane(ControlPlaneServicer):
     agents: dict[str, Agent] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     automations: dict[str, Automation] = field(default_factory=dict)
+    queue: Queue = field(default_factory=Queue)
+    explanation: RunExplanation = field(default_factory=RunExplanation)
     ticks: list[Tick] = field(default_factory=list)
     tested: TestedTick = field(default_factory=TestedTick)
     next_page_token: str = ""
@@ -234,6 +241,28 @@ class CannedControlPlane(ControlPlaneServicer):
     async def TestTick(self, request: Any, context: Context) -> TestedTick:
         await self._take(request, context)
         return self.tested
+
+    async def GetQueue(self, request: Any, context: Context) -> Queue:
+        await self._take(request, context)
+        return self.queue
+
+    async def SetQueueSettings(self, request: Any, context: Context) -> QueueSettingsRevision:
+        await self._take(request, context)
+        self.queue.settings.settings.CopyFrom(request.settings)
+        self.queue.settings.revision += 1
+        return self.queue.settings
+
+    async def ExplainRun(self, request: Any, context: Context) -> RunExplanation:
+        await self._take(request, context)
+        return self.explanation
+
+    async def Pause(self, request: Any, context: Context) -> PausedThing:
+        await self._take(request, context)
+        return PausedThing(kind=request.kind, name=request.name, paused_by=request.requested_by, why=request.why)
+
+    async def Resume(self, request: Any, context: Context) -> ResumeResponse:
+        await self._take(request, context)
+        return ResumeResponse()
 
     async def RemoveAgent(self, request: Any, context: Context) -> RemoveAgentResponse:
         await self._take(request, context)
