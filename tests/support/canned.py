@@ -78,10 +78,10 @@ class CannedControlPlane(ControlPlaneServicer):
     agents: dict[str, Agent] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     automations: dict[str, Automation] = field(default_factory=dict)
-    queue: Queue = field(default_factory=Queue)
-    explanation: RunExplanation = field(default_factory=RunExplanation)
     ticks: list[Tick] = field(default_factory=list)
     tested: TestedTick = field(default_factory=TestedTick)
+    queue: Queue = field(default_factory=Queue)
+    explanation: RunExplanation = field(default_factory=RunExplanation)
     next_page_token: str = ""
     #: What each run's watchers are told, and after how many updates each successive stream breaks.
     updates: list[RunUpdate] = field(default_factory=list)
@@ -130,6 +130,31 @@ class CannedControlPlane(ControlPlaneServicer):
         await self._take(request, context)
         del self.runs[request.run_id]
         return DeleteRunResponse()
+
+    async def ExplainRun(self, request: Any, context: Context) -> RunExplanation:
+        await self._take(request, context)
+        return self.explanation
+
+    async def GetQueue(self, request: Any, context: Context) -> Queue:
+        await self._take(request, context)
+        return self.queue
+
+    async def SetQueueSettings(self, request: Any, context: Context) -> QueueSettingsRevision:
+        await self._take(request, context)
+        self.queue.settings.CopyFrom(
+            QueueSettingsRevision(
+                settings=request.settings, revision=self.queue.settings.revision + 1, changed_by=request.requested_by
+            )
+        )
+        return self.queue.settings
+
+    async def Pause(self, request: Any, context: Context) -> PausedThing:
+        await self._take(request, context)
+        return PausedThing(kind=request.kind, name=request.name, why=request.why, paused_by=request.requested_by)
+
+    async def Resume(self, request: Any, context: Context) -> ResumeResponse:
+        await self._take(request, context)
+        return ResumeResponse()
 
     async def ReexecuteRun(self, request: Any, context: Context) -> Run:
         await self._take(request, context)
@@ -241,28 +266,6 @@ class CannedControlPlane(ControlPlaneServicer):
     async def TestTick(self, request: Any, context: Context) -> TestedTick:
         await self._take(request, context)
         return self.tested
-
-    async def GetQueue(self, request: Any, context: Context) -> Queue:
-        await self._take(request, context)
-        return self.queue
-
-    async def SetQueueSettings(self, request: Any, context: Context) -> QueueSettingsRevision:
-        await self._take(request, context)
-        self.queue.settings.settings.CopyFrom(request.settings)
-        self.queue.settings.revision += 1
-        return self.queue.settings
-
-    async def ExplainRun(self, request: Any, context: Context) -> RunExplanation:
-        await self._take(request, context)
-        return self.explanation
-
-    async def Pause(self, request: Any, context: Context) -> PausedThing:
-        await self._take(request, context)
-        return PausedThing(kind=request.kind, name=request.name, paused_by=request.requested_by, why=request.why)
-
-    async def Resume(self, request: Any, context: Context) -> ResumeResponse:
-        await self._take(request, context)
-        return ResumeResponse()
 
     async def RemoveAgent(self, request: Any, context: Context) -> RemoveAgentResponse:
         await self._take(request, context)
