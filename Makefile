@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install dist demo bare-demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench soak images up down protos release-contract lock servers clean
+.PHONY: help install dist demo bare-demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench chaos soak images up down protos release-contract lock servers clean
 
 # What is imported is compiled once, not by each of the many processes that a test or a measurement starts.
 export PYTHONDONTWRITEBYTECODE :=
@@ -96,6 +96,9 @@ pythons: .venv/.ready servers ## the unit and contract tests on every other Pyth
 
 bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## measure, against Dagster itself (ONLY=launch,memory RUNS=100 PEER=0)
 	@.venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 0,$(PEER)),--no-peer)
+
+chaos: .venv/.ready servers ## two control planes and two monitors, the leader killed and stopped again and again in minutes with ticks (ROUNDS=10)
+	@ISTHMUS_CHAOS_ROUNDS=$(or $(ROUNDS),10) .venv/bin/pytest -q -o timeout=7200 tests/e2e/test_two_control_planes.py
 
 soak: .venv/.ready servers ## a year in minutes, retention on, and 5,000 runs of a code server: nothing grows (RUNS_A_DAY=400 DAYS=365)
 	@PYTHONPATH=tests .venv/bin/python -m soak --runs-a-day $(or $(RUNS_A_DAY),400) --days $(or $(DAYS),365)
