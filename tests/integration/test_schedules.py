@@ -240,7 +240,7 @@ async def test_tick_waits_for_a_location_that_nobody_serves(broker_url: str, sql
 
         async def is_begun() -> bool:
             async with stand.database.read() as tx:
-                return bool(await ticks.started(tx))
+                return bool(await ticks.started(tx, InstigatorKind.SCHEDULE))
 
         await eventually(is_begun, within=10)
         assert script.asked == []

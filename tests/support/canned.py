@@ -255,6 +255,12 @@ class CannedControlPlane(ControlPlaneServicer):
         found.is_running, found.is_decided, found.decided_by = is_running, True, request.requested_by
         return found
 
+    async def SetCursor(self, request: Any, context: Context) -> Automation:
+        await self._take(request, context)
+        found = self.automations[request.automation.name]
+        found.cursor = request.cursor
+        return found
+
     async def ListTicks(self, request: Any, context: Context) -> ListTicksPage:
         await self._take(request, context)
         return ListTicksPage(ticks=self.ticks)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,21 @@ def test_member_is_installed_with_the_workspace(member: str) -> None:
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_member_declares_the_members_that_it_imports(member: str) -> None:
+def test_member_declares_the_members_that_it_imports_in_its_own_version(member: str) -> None:
     project = _project(ROOT / member)["project"]
-    declared = {
-        dependency.partition("[")[0] for dependency in project["dependencies"] if dependency.startswith("isthmus-")
-    }
+    version = WORKSPACE["project"]["version"]
+    needed = [*project["dependencies"], *chain.from_iterable(project.get("optional-dependencies", {}).values())]
+    declared = [dependency for dependency in needed if dependency.startswith("isthmus-")]
+    assert [dependency for dependency in declared if not dependency.endswith(f"=={version}")] == []
+    own = {path.parent.name for path in (ROOT / member).glob("isthmus*/py.typed")}
     imported = set()
     for path in (ROOT / member).rglob("*.py"):
         for package in re.findall(
             r"^\s*(?:from|import) (isthmus(?:_\w+)?)\b", path.read_text(encoding="utf-8"), re.MULTILINE
         ):
-            imported.add("isthmus-protos" if package == "isthmus" else package.replace("_", "-"))
-    assert imported - {project["name"]} <= declared
+            imported |= {package} - own
+    names = {"isthmus-protos" if package == "isthmus" else package.replace("_", "-") for package in imported}
+    assert names <= {re.split(r"[\[=]", dependency)[0] for dependency in declared}
 
 
 def test_every_target_that_is_listed_can_be_made() -> None:

@@ -2060,6 +2060,30 @@ class TestTickRequest(google.protobuf.message.Message):
 global___TestTickRequest = TestTickRequest
 
 @typing.final
+class SetCursorRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUTOMATION_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Empty for none: as if the sensor had never been asked."""
+    requested_by: builtins.str
+    @property
+    def automation(self) -> global___AutomationRef: ...
+    def __init__(
+        self,
+        *,
+        automation: global___AutomationRef | None = ...,
+        cursor: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["automation", b"automation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["automation", b"automation", "cursor", b"cursor", "requested_by", b"requested_by"]) -> None: ...
+
+global___SetCursorRequest = SetCursorRequest
+
+@typing.final
 class TestedTick(google.protobuf.message.Message):
     """What a tick would come to."""
 

@@ -184,6 +184,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TestedTick.FromString,
                 )
+        self.SetCursor = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/SetCursor',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.SetCursorRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -427,6 +432,13 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetCursor(self, request, context):
+        """Puts a sensor's cursor somewhere else: its next tick goes on from there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -594,6 +606,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.TestTick,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.TestedTick.SerializeToString,
+            ),
+            'SetCursor': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCursor,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.SetCursorRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1167,5 +1184,22 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/TestTick',
             isthmus_dot_v1_dot_control__plane__pb2.TestTickRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.TestedTick.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetCursor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/SetCursor',
+            isthmus_dot_v1_dot_control__plane__pb2.SetCursorRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -230,6 +230,12 @@ class ControlPlaneStub:
     location.
     """
 
+    SetCursor: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.SetCursorRequest,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """Puts a sensor's cursor somewhere else: its next tick goes on from there."""
+
 class ControlPlaneAsyncStub:
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
     is NOT_FOUND with google.rpc.ResourceInfo. Health and reflection answer beside it.
@@ -440,6 +446,12 @@ class ControlPlaneAsyncStub:
     """Evaluates it and tells what came of it; nothing is written and nothing started. UNAVAILABLE when no agent serves the
     location.
     """
+
+    SetCursor: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.SetCursorRequest,
+        isthmus.v1.control_plane_pb2.Automation,
+    ]
+    """Puts a sensor's cursor somewhere else: its next tick goes on from there."""
 
 class ControlPlaneServicer(metaclass=abc.ABCMeta):
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
@@ -717,5 +729,13 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         """Evaluates it and tells what came of it; nothing is written and nothing started. UNAVAILABLE when no agent serves the
         location.
         """
+
+    @abc.abstractmethod
+    def SetCursor(
+        self,
+        request: isthmus.v1.control_plane_pb2.SetCursorRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Automation, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Automation]]:
+        """Puts a sensor's cursor somewhere else: its next tick goes on from there."""
 
 def add_ControlPlaneServicer_to_server(servicer: ControlPlaneServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

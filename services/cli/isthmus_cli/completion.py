@@ -1,4 +1,4 @@
-"""Completes the names of jobs, assets, runs, locations, agents and schedules: soon, or not at all, and without a word."""
+"""Completes the names of jobs, assets, runs, locations, agents, schedules and sensors: soon, or not at all, and without a word."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import click
 from click.shell_completion import CompletionItem
-from isthmus.v1.control_plane_pb2 import ListRunsQuery, Location, RunState
+from isthmus.v1.control_plane_pb2 import AUTOMATION_KIND_SENSOR, ListRunsQuery, Location, RunState
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.discovery import locate_server
 
@@ -84,6 +84,11 @@ async def _schedules(client: ControlPlaneClient, _context: click.Context) -> lis
     return [CompletionItem(it.name, help=", ".join(it.cron_schedules) or None) for it in found]
 
 
+async def _sensors(client: ControlPlaneClient, _context: click.Context) -> list[CompletionItem]:
+    found = await client.list_automations(kind=AUTOMATION_KIND_SENSOR)
+    return [CompletionItem(it.name, help=it.description or None) for it in found]
+
+
 async def _targets(client: ControlPlaneClient, _context: click.Context) -> list[CompletionItem]:
     """Complete the first word of a launch: a location, or a job of any."""
     whole = await _whole_locations(client, named="")
@@ -116,6 +121,7 @@ _SOURCES: Mapping[str, _Source] = {
     "locations": _locations,
     "agents": _agents,
     "schedules": _schedules,
+    "sensors": _sensors,
     "targets": _targets,
     "jobs": _jobs,
     "assets": _assets,

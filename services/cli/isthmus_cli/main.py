@@ -29,6 +29,7 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
         "queue": "isthmus_cli.commands.queue:app",
         "location": "isthmus_cli.commands.location:app",
         "schedule": "isthmus_cli.commands.schedule:app",
+        "sensor": "isthmus_cli.commands.sensor:app",
         "agent": "isthmus_cli.commands.agent:app",
         "completion": "isthmus_cli.commands.root:completion",
         "version": "isthmus_cli.commands.root:version",

@@ -15,6 +15,7 @@ from isthmus.v1.control_plane_pb2 import (
     ListTicksPage,
     ListTicksRequest,
     PreviewTicksRequest,
+    SetCursorRequest,
     TestedTick,
     TestTickRequest,
     TickStatus,
@@ -82,9 +83,20 @@ class AutomationCalls:
         times: Sequence[Timestamp] = (await self._call(self._stub.PreviewTicks, request)).times
         return [it.ToDatetime(tzinfo=UTC) for it in times]
 
-    async def test_tick(self, automation: AutomationRef, *, at: datetime | None = None) -> TestedTick:
-        """Evaluate it, and tell what would come of it; nothing is written and nothing started."""
-        request = TestTickRequest(automation=self._meant(automation), at=_stamp(at))
+    async def set_cursor(self, automation: AutomationRef, cursor: str, *, requested_by: str = "") -> Automation:
+        """Put a sensor's cursor somewhere else; an empty one makes it begin anew."""
+        request = SetCursorRequest(automation=self._meant(automation), cursor=cursor, requested_by=requested_by)
+        found: Automation = await self._call(self._stub.SetCursor, request)
+        return found
+
+    async def test_tick(
+        self, automation: AutomationRef, *, at: datetime | None = None, cursor: str | None = None
+    ) -> TestedTick:
+        """Evaluate it, a schedule for a time and a sensor with a cursor, and tell what would come of it.
+
+        Nothing is written and nothing started.
+        """
+        request = TestTickRequest(automation=self._meant(automation), at=_stamp(at), cursor=cursor)
         tested: TestedTick = await self._call(self._stub.TestTick, request, deadline_s=_EVALUATION_DEADLINE_S)
         return tested
 

@@ -220,9 +220,18 @@ class BlockingClient:
         """Tell when a schedule is due next, whether it runs or not."""
         return self._wait(self._client.preview_ticks(automation, count=count, after=after))
 
-    def test_tick(self, automation: AutomationRef, *, at: datetime | None = None) -> TestedTick:
-        """Evaluate it, and tell what would come of it; nothing is written and nothing started."""
-        return self._wait(self._client.test_tick(automation, at=at))
+    def set_cursor(self, automation: AutomationRef, cursor: str, *, requested_by: str = "") -> Automation:
+        """Put a sensor's cursor somewhere else; an empty one makes it begin anew."""
+        return self._wait(self._client.set_cursor(automation, cursor, requested_by=requested_by))
+
+    def test_tick(
+        self, automation: AutomationRef, *, at: datetime | None = None, cursor: str | None = None
+    ) -> TestedTick:
+        """Evaluate it, a schedule for a time and a sensor with a cursor, and tell what would come of it.
+
+        Nothing is written and nothing started.
+        """
+        return self._wait(self._client.test_tick(automation, at=at, cursor=cursor))
 
     # ---------------------------------------------------------------------------------------------------------- output
 

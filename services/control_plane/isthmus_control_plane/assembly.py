@@ -11,6 +11,7 @@ from isthmus_control_plane.api.service import ControlPlaneService, Desks
 from isthmus_control_plane.automation.applying import Applier
 from isthmus_control_plane.automation.evaluating import Evaluator
 from isthmus_control_plane.automation.scheduler import Scheduler
+from isthmus_control_plane.automation.sensing import Sensing
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.inherit import Inheritance
@@ -58,6 +59,7 @@ class Parts:
     leadership: Leadership
     sweeper: Sweeper
     scheduler: Scheduler
+    sensing: Sensing
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -71,12 +73,13 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     leadership = Leadership(
-        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules.ring
+        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules_changed
     )
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(leadership=leadership, acceptor=acceptor)
     scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     notices = NoticePublisher(publisher)
+    sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=notices),
         locations=LocationDesk(core, memory=memory),
@@ -106,5 +109,6 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
         scheduler=scheduler,
+        sensing=sensing,
         is_declared=asyncio.Event(),
     )

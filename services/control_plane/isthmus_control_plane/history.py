@@ -47,6 +47,13 @@ def failed(run: Run, *, at: datetime) -> NewEvent:
     return events.new_event(event)
 
 
+def note(run: AttemptRef, *, text: str, at: datetime) -> NewEvent:
+    """Tell of something that the run's course does not depend on, as of a sensor that acted on it."""
+    event = _event(run, at=at, message=text)
+    event.engine_event.SetInParent()
+    return events.new_event(event)
+
+
 async def append(tx: WriteTransaction, run: AttemptRef, *, news: list[NewEvent], at: datetime) -> int:
     """Write events into the run's history and return where it ends now."""
     positions = await events.append(tx, run.run_id, attempt=run.attempt, events=news, stored_at=at)

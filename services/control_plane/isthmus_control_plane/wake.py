@@ -43,6 +43,8 @@ class WakeHub:
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
         self.schedules = Wake()
         self.schedule_changes = 0
+        #: Rung when sensors may have something to see, or others run than before.
+        self.sensors = Wake()
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
         self.expiry = Wake()
         #: The same: an agent that took over is let speak for a while.
@@ -58,6 +60,7 @@ class WakeHub:
         self.outbox.ring()
         self.expiry.ring()
         self.schedules.ring()
+        self.sensors.ring()
         self.takeover.ring()
 
     @contextmanager
@@ -97,6 +100,8 @@ class WakeHub:
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
+        if notice.runs:
+            self.sensors.ring()
         if notice.agents or notice.locations:
             self.fleet_changed()
         elif notice.freed:
@@ -105,6 +110,7 @@ class WakeHub:
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
+        self.sensors.ring()
 
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""
@@ -130,6 +136,7 @@ class WakeHub:
         """Tell that others run, or the same at other times."""
         self.schedule_changes += 1
         self.schedules.ring()
+        self.sensors.ring()
 
     def _ring(self, topic: str) -> None:
         for wake in self._sleepers.get(topic, ()):

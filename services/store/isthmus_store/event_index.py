@@ -200,6 +200,36 @@ async def newest_of_partitions(tx: Transaction, query: PartitionQuery) -> list[N
     return await tx.all(NewestOfPartition, statement)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class News:
+    """What an event is about, without the event."""
+
+    id: int
+    deployment: str
+    kind: str
+    asset: str
+
+
+async def newest_id(tx: Transaction) -> int:
+    """Return the id of the newest event of all; 0 when there is none."""
+    return (await tx.execute(select(func.max(EVENT_INDEX.c.id)))).scalar_one() or 0
+
+
+async def news(tx: Transaction, *, after_id: int, limit: int) -> list[News]:
+    """Return what came after an event, oldest first."""
+    table = EVENT_INDEX
+    statement = select(table.c.id, table.c.deployment, table.c.kind, table.c.asset).where(table.c.id > after_id)
+    return await tx.all(News, statement.order_by(table.c.id).limit(limit))
+
+
+async def has_news(tx: Transaction, *, deployment: str, kind: str, asset: str, after_id: int) -> bool:
+    """Tell whether anything of a kind about an asset, or about runs when that is empty, came after an event."""
+    table = EVENT_INDEX
+    about = (table.c.deployment == deployment, table.c.asset == asset, table.c.kind == kind)
+    found = await tx.execute(select(table.c.id).where(*about, table.c.id > after_id).limit(1))
+    return found.scalar_one_or_none() is not None
+
+
 def _whole() -> Select[tuple[Any, ...]]:
     return select(
         EVENT_INDEX.c.id,

@@ -39,6 +39,11 @@ async def get(tx: Transaction, key: InstigatorKey) -> Instigator | None:
     return found[0] if found else None
 
 
+async def some(tx: Transaction, ids: Collection[int]) -> list[Instigator]:
+    """Return those of the ids that exist."""
+    return await tx.all(Instigator, select(INSTIGATORS).where(INSTIGATORS.c.id.in_(sorted(ids))))
+
+
 async def define(tx: WriteTransaction, defined: Iterable[Defined], *, at: datetime) -> None:
     """Take note of what locations define now.
 
@@ -83,6 +88,11 @@ async def decide(
         values["since"] = at
     await tx.execute(update(table).where(table.c.id == known.id).values(values))
     return await get(tx, key)
+
+
+async def set_cursor(tx: WriteTransaction, instigator_id: int, cursor: str) -> None:
+    """Put a sensor's cursor somewhere else."""
+    await tx.execute(update(INSTIGATORS).where(INSTIGATORS.c.id == instigator_id).values(cursor=cursor))
 
 
 async def removable(tx: Transaction, rows: int, *, gone_before: datetime) -> Sequence[int]:

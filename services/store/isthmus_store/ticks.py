@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, literal_column, or_, select, update
 
 from isthmus_store.record.automation import Tick, TickEnd
-from isthmus_store.state import TickStatus
+from isthmus_store.state import InstigatorKind, TickStatus
 from isthmus_store.table.automation import INSTIGATORS, TICKS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
@@ -37,10 +37,12 @@ async def begin(tx: WriteTransaction, times: Mapping[int, datetime], *, at: date
     return begun
 
 
-async def started(tx: Transaction) -> list[Tick]:
-    """Return the ticks whose evaluation nobody ended, oldest first."""
+async def started(tx: Transaction, kind: InstigatorKind) -> list[Tick]:
+    """Return the ticks of schedules, or of sensors, whose evaluation nobody ended, oldest first."""
     is_started = TICKS.c.status == literal_column("'STARTED'")
-    return await tx.all(Tick, select(TICKS).where(is_started).order_by(TICKS.c.instigator_id, TICKS.c.at))
+    of_kind = select(INSTIGATORS.c.id).where(INSTIGATORS.c.kind == kind)
+    statement = select(TICKS).where(is_started, TICKS.c.instigator_id.in_(of_kind))
+    return await tx.all(Tick, statement.order_by(TICKS.c.instigator_id, TICKS.c.at))
 
 
 async def try_again(tx: WriteTransaction, ids: Collection[int]) -> None:

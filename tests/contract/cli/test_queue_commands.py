@@ -35,6 +35,7 @@ async def test_limits_of_a_file_are_set_and_shown_as_the_file_that_sets_them(
     (tmp_path / "limits.yaml").write_text(LIMITS)
     assert (await isthmus("queue", "set", "limits.yaml")).code == 0
     (asked,) = canned.plane.asked
+    assert isinstance(asked, api.SetQueueSettingsRequest)
     assert asked.settings.max_runs == 25
     assert [(it.key, it.value, it.per_value, it.limit) for it in asked.settings.tags] == [
         ("database", "redshift", False, 4),
@@ -48,7 +49,9 @@ async def test_limits_of_a_file_are_set_and_shown_as_the_file_that_sets_them(
 async def test_a_file_without_limits_lifts_them_all(isthmus: Isthmus, canned: CannedServer, tmp_path: Path) -> None:
     (tmp_path / "limits.yaml").write_text("concurrency:\n")
     assert (await isthmus("queue", "set", "limits.yaml")).code == 0
-    assert canned.plane.asked[0].settings == api.QueueSettings(pools=api.PoolLimits())
+    (asked,) = canned.plane.asked
+    assert isinstance(asked, api.SetQueueSettingsRequest)
+    assert asked.settings == api.QueueSettings(pools=api.PoolLimits())
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,8 @@ async def test_what_is_paused_is_named_with_the_command_that_lets_it_go_on(
     assert "isthmus queue resume location etl" in outcome.err
     assert (await isthmus("queue", "resume", "location", "etl")).code == 0
     paused, resumed = canned.plane.asked
+    assert isinstance(paused, api.PauseRequest)
+    assert isinstance(resumed, api.ResumeRequest)
     assert (paused.kind, paused.name, paused.why) == (api.PAUSE_KIND_LOCATION, "etl", "new warehouse")
     assert (resumed.kind, resumed.name) == (api.PAUSE_KIND_LOCATION, "etl")
 
@@ -143,3 +148,4 @@ async def test_why_a_run_waits_is_told_with_who_holds_what_it_needs(isthmus: Ist
     assert "1. pool snowflake is full: 1 of 1 run" in outcome.out
     assert "0d9c1f2a  nightly of etl" in outcome.out
     assert "2 runs held back by the same go first." in outcome.out
+    assert "1. pool snowflake is full: 1 of 1 run" in (await isthmus("run", "show", RUN)).out

@@ -41,7 +41,7 @@ async def test_time_has_one_tick_however_often_it_is_begun(database: Database, n
     assert (tick.status, tick.attempts, tick.at) == (TickStatus.STARTED, 1, now + HOUR)
     assert await begin(database, it, at=now + HOUR) == []
     async with database.read() as tx:
-        assert await ticks.started(tx) == [tick]
+        assert await ticks.started(tx, InstigatorKind.SCHEDULE) == [tick]
         known = await instigators.get(tx, KEY)
     assert known is not None
     assert known.last_tick_at == now + HOUR
@@ -141,7 +141,7 @@ async def test_old_ticks_go_by_their_kind_and_then_what_is_gone(database: Databa
         assert [tick.status for tick in await ticks.page(tx, it.id, limit=10)] == [TickStatus.STARTED]
         await instigators.mark_gone(tx, [it.id], at=now)
         assert await instigators.removable(tx, 10, gone_before=now + HOUR) == []
-        await ticks.remove(tx, [tick.id for tick in await ticks.started(tx)])
+        await ticks.remove(tx, [tick.id for tick in await ticks.started(tx, InstigatorKind.SCHEDULE)])
         assert await instigators.removable(tx, 10, gone_before=now + HOUR) == [it.id]
         await instigators.remove(tx, [it.id])
         assert await instigators.get(tx, KEY) is None

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import click
 from isthmus.v1.control_plane_pb2 import Automation, TestedTick, Tick, TickStatus
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import LogLine
+from isthmus.v1.telemetry_pb2 import Event, LogLine
 
 from isthmus_cli.document import enum_text
 from isthmus_cli.view.failure import failure_headline, failure_lines
@@ -54,13 +54,13 @@ def schedule_table(schedules: Iterable[Automation], *, paint: Paint, room: Room)
         (
             it.name,
             it.location,
-            _state(it, paint=paint),
+            state_text(it, paint=paint),
             ", ".join(it.cron_schedules) or "-",
             it.timezone or "-",
             moment_text(it.next_at) if it.HasField("next_at") else "-",
-            _last_tick(it, paint=paint),
+            last_tick_text(it, paint=paint),
             ", ".join(it.job_names) or "-",
-            it.problem or (_why(it.last_tick) if it.HasField("last_tick") else ""),
+            it.problem or (why_text(it.last_tick) if it.HasField("last_tick") else ""),
         )
         for it in schedules
     ]
@@ -73,7 +73,7 @@ def schedule_lines(schedule: Automation, *, ticks: Sequence[Tick], paint: Paint)
         ("schedule", paint.bold(schedule.name)),
         ("location", schedule.location),
         ("about", schedule.description),
-        ("state", f"{_state(schedule, paint=paint)}  {paint.dim(_since(schedule))}"),
+        ("state", f"{state_text(schedule, paint=paint)}  {paint.dim(since_text(schedule))}"),
         ("cron", ", ".join(schedule.cron_schedules)),
         ("zone", schedule.timezone),
         ("job", ", ".join(schedule.job_names)),
@@ -84,7 +84,7 @@ def schedule_lines(schedule: Automation, *, ticks: Sequence[Tick], paint: Paint)
     lines = [f"{paint.dim(f'{name:12}')}{value}" for name, value in facts if value]
     if ticks:
         lines += ["", *tick_table(ticks, paint=paint, room=Room())]
-        lines += _log_lines(ticks[0].evaluation.log_lines, left_out=ticks[0].evaluation.lines_left_out, paint=paint)
+        lines += log_lines(ticks[0].evaluation.log_lines, left_out=ticks[0].evaluation.lines_left_out, paint=paint)
         if ticks[0].HasField("failure"):
             lines += ["", *failure_lines(ticks[0].failure, paint=paint)]
     return lines
@@ -101,7 +101,7 @@ def tick_table(ticks: Iterable[Tick], *, paint: Paint, room: Room) -> list[str]:
             brief_duration(seconds_between(it.began_at, it.ended_at)) if it.HasField("ended_at") else "-",
             ", ".join(run_id[:8] for run_id in it.run_ids) or "-",
             str(it.attempts),
-            _why(it),
+            why_text(it),
         )
         for it in ticks
     ]
@@ -123,12 +123,12 @@ def tick_statuses(text: str) -> list["TickStatus.ValueType"]:
     return [known[name] for name in names]
 
 
-def decision_text(schedule: Automation) -> str:
-    """Tell what was decided."""
-    if schedule.is_running:
-        due = f"; it is due next {moment_text(schedule.next_at)}" if schedule.HasField("next_at") else ""
-        return f"Schedule {schedule.name} runs{due}."
-    return f"Schedule {schedule.name} rests until it is started: isthmus schedule start {schedule.name}"
+def decision_text(it: Automation, *, word: str = "schedule") -> str:
+    """Tell what was decided about a schedule or a sensor."""
+    if it.is_running:
+        due = f"; it is due next {moment_text(it.next_at)}" if it.HasField("next_at") else ""
+        return f"{word.capitalize()} {it.name} runs{due}."
+    return f"{word.capitalize()} {it.name} rests until it is started: isthmus {word} start {it.name}"
 
 
 def trial_lines(trial: TestedTick, *, name: str, paint: Paint) -> list[str]:
@@ -143,7 +143,10 @@ def trial_lines(trial: TestedTick, *, name: str, paint: Paint) -> list[str]:
     for change in trial.changes.partitions:
         lines += [f"  adds partition {key!r} of {change.name}" for key in change.added]
         lines += [f"  deletes partition {key!r} of {change.name}" for key in change.deleted]
-    lines += _log_lines(trial.evaluation.log_lines, left_out=trial.evaluation.lines_left_out, paint=paint)
+    lines += [_event_text(event) for event in trial.changes.asset_events]
+    lines += [f"  tags run {change.run_id[:8]}" for change in trial.changes.run_tags]
+    lines += [f"  moves its cursor to {trial.cursor!r}"] if trial.cursor else []
+    lines += log_lines(trial.evaluation.log_lines, left_out=trial.evaluation.lines_left_out, paint=paint)
     if trial.HasField("failure"):
         lines += failure_lines(trial.failure, paint=paint)
     return [*lines, paint.dim("Nothing was written, and nothing started.")]
@@ -166,20 +169,23 @@ def time_lines(times: Sequence[datetime], *, timezone: str, problem: str) -> lis
     ]
 
 
-def _state(schedule: Automation, *, paint: Paint) -> str:
+def state_text(schedule: Automation, *, paint: Paint) -> str:
+    """Tell whether it runs."""
     if schedule.is_gone:
         return paint.dim("GONE")
     return paint.green("RUNNING") if schedule.is_running else paint.yellow("STOPPED")
 
 
-def _since(schedule: Automation) -> str:
+def since_text(schedule: Automation) -> str:
+    """Tell who decided that it runs, or rests."""
     if not schedule.is_decided:
         return "(the code's default)"
     who = f" by {schedule.decided_by}" if schedule.decided_by else ""
     return f"(decided {age_text(schedule.decided_at)}{who})"
 
 
-def _last_tick(schedule: Automation, *, paint: Paint) -> str:
+def last_tick_text(schedule: Automation, *, paint: Paint) -> str:
+    """Tell what came of the newest tick."""
     if not schedule.HasField("last_tick"):
         return "-"
     return f"{_status(schedule.last_tick.status, paint=paint)} {age_text(schedule.last_tick.at)}"
@@ -194,10 +200,21 @@ def _status(status: "TickStatus.ValueType", *, paint: Paint) -> str:
     return paint.cyan(text) if status == TickStatus.TICK_STATUS_STARTED else paint.dim(text)
 
 
-def _why(tick: Tick) -> str:
+def why_text(tick: Tick) -> str:
+    """Tell why a tick came to nothing."""
     if tick.HasField("failure"):
         return failure_headline(tick.failure)
     return " ".join(tick.skip_reason.split())
+
+
+def _event_text(event: Event) -> str:
+    kind = event.WhichOneof("body") or ""
+    words = {
+        "asset_materialized": "tells that asset {} was materialized",
+        "asset_observed": "tells that asset {} was observed",
+        "asset_check_evaluated": "tells of a check of asset {}",
+    }
+    return "  " + words[kind].format(asset_text(getattr(event, kind).asset)) if kind in words else "  tells of an event"
 
 
 def _run_text(run: RunRequest) -> str:
@@ -208,7 +225,8 @@ def _run_text(run: RunRequest) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _log_lines(lines: Iterable[LogLine], *, left_out: int, paint: Paint) -> list[str]:
+def log_lines(lines: Iterable[LogLine], *, left_out: int, paint: Paint) -> list[str]:
+    """Tell what user code logged."""
     shown = [
         f"{paint.dim(clock_text(line.occurred_at))} {_LEVELS.get(line.level, str(line.level)):8} {line.message}"
         for line in lines

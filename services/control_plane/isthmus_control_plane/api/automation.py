@@ -1,4 +1,4 @@
-"""The calls about schedules: each handed to its desk, each record turned into its message."""
+"""The calls about schedules and sensors: each handed to its desk, each record turned into its message."""
 # ruff: noqa: N802, D102, ARG002 - gRPC gives the methods names and arguments, and the contract documents them
 
 from typing import Any
@@ -11,13 +11,14 @@ from isthmus_store import wire
 from isthmus_store.state import InstigatorStatus
 
 from isthmus_control_plane import clock, message
+from isthmus_control_plane.automation.watchlist import interval
 from isthmus_control_plane.desk.automations import AutomationDesk, AutomationView, Trial
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class AutomationService(ControlPlaneServicer):
-    """Answers the calls about schedules."""
+    """Answers the calls about schedules and sensors."""
 
     def __init__(self, desk: AutomationDesk) -> None:
         self._automations = desk
@@ -48,9 +49,12 @@ class AutomationService(ControlPlaneServicer):
     async def TestTick(self, request: api.TestTickRequest, context: _Context) -> api.TestedTick:
         return _tested(await self._automations.test(request))
 
+    async def SetCursor(self, request: api.SetCursorRequest, context: _Context) -> api.Automation:
+        return _automation(await self._automations.set_cursor(request))
+
 
 def _automation(view: AutomationView) -> api.Automation:
-    it, schedule = view.instigator, view.schedule
+    it, schedule, sensor = view.instigator, view.schedule, view.sensor
     told = api.Automation(
         deployment=it.deployment,
         location=it.location,
@@ -74,6 +78,11 @@ def _automation(view: AutomationView) -> api.Automation:
         told.timezone = schedule.timezone
         if schedule.target.job_name:
             told.job_names.append(schedule.target.job_name)
+    if sensor is not None:
+        told.description = sensor.description
+        told.is_running_by_default = sensor.is_running_by_default
+        told.minimum_interval_s = interval(sensor).total_seconds()
+        told.job_names.extend(target.job_name for target in sensor.targets if target.job_name)
     return told
 
 
@@ -86,6 +95,8 @@ def _tested(trial: Trial) -> api.TestedTick:
         skip_reason=effects.skip_reason,
         failure=message.failure(effects.failure),
         evaluation=message.evaluation(effects.evaluation),
-        changes=WantedChanges(partitions=effects.partitions),
+        changes=WantedChanges(
+            partitions=effects.partitions, asset_events=effects.asset_events, run_tags=effects.run_tags
+        ),
         cursor=effects.cursor or "",
     )

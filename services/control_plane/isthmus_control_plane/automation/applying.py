@@ -2,21 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import dynamic_partitions, ticks
+from isthmus_store import dynamic_partitions, run_keys, runs, ticks
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.automation import Tick, TickEnd
+from isthmus_store.state import TickStatus
 from isthmus_store.transaction import WriteTransaction
 
-from isthmus_control_plane import clock
-from isthmus_control_plane.automation.effects import Effects, failed
+from isthmus_control_plane import change, clock, history
+from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, failed
 from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch, Written
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.key import LocationKey
@@ -85,6 +87,8 @@ class Applier:
                 problem = error
         for launched in written:
             self._acceptor.tell(launched)
+        for run_id in (run_id for it in some for run_id, _ in it.effects.notes):
+            self._acceptor.changed(run_id)
         for it in some:
             it.settle(problem or fate.error)
 
@@ -115,16 +119,50 @@ class Applier:
     async def _carry_out(
         self, tx: WriteTransaction, tick: Tick, effects: Effects, *, location: LocationKey, at: datetime
     ) -> list[Written]:
+        effects = await _without_used_keys(tx, effects, at=at)
         run_ids = tuple(launch.request.run.run_id for launch in effects.launches)
         if not await ticks.end(tx, tick, _end(effects, run_ids=run_ids, evaluation=effects.evaluation), at=at):
             return []
-        for change in effects.partitions:
-            place = {"deployment": location.deployment, "name": change.name}
-            await dynamic_partitions.add(tx, change.added, **place, at=at)
-            await dynamic_partitions.remove(tx, change.deleted, **place)
+        await _change(tx, effects, location=location, at=at)
         for launch in effects.launches:
             refuse(rules.launch_run(_as_launch(launch)))
         return [await self._acceptor.write(tx, launch, at=at) for launch in effects.launches]
+
+
+async def _without_used_keys(tx: WriteTransaction, effects: Effects, *, at: datetime) -> Effects:
+    """Use the run keys of a sensor's tick, and leave out the runs whose keys were used before, or twice in the tick."""
+    owner = effects.keys_of
+    keyed = {key: it for it in reversed(effects.launches) if (key := it.request.tags.get(RUN_KEY_TAG, ""))}
+    if owner is None or not keyed:
+        return effects
+    used = await run_keys.used(tx, owner, keyed)
+    await run_keys.note(tx, owner, used, at=at)
+    fresh = {key: it.request.run.run_id for key, it in keyed.items() if key not in used}
+    await run_keys.use(tx, owner, fresh, at=at)
+    wanted = set(fresh.values())
+    left = tuple(it for it in effects.launches if RUN_KEY_TAG not in it.request.tags or it.request.run.run_id in wanted)
+    if left or effects.status is not TickStatus.SUCCESS:
+        return replace(effects, launches=left)
+    reason = "each run that was asked for has a run key that was used before"
+    return replace(effects, launches=(), status=TickStatus.SKIPPED, skip_reason=reason)
+
+
+async def _change(tx: WriteTransaction, effects: Effects, *, location: LocationKey, at: datetime) -> None:
+    """Change what a tick wants changed besides runs, in Dagster's order."""
+    deployment = location.deployment
+    for event in effects.asset_events:
+        await change.asset_event(tx, deployment, ReportAssetEvent(event=event), at=at)
+    for it in effects.partitions:
+        place = {"deployment": deployment, "name": it.name}
+        await dynamic_partitions.add(tx, it.added, **place, at=at)
+        await dynamic_partitions.remove(tx, it.deleted, **place)
+    for tags in effects.run_tags:
+        await change.run_tags(tx, deployment, AddRunTags(run_id=tags.run_id, tags=tags.tags), at=at)
+    for run_id, text in effects.notes:
+        run = await runs.get(tx, run_id)
+        # A run that was deleted meanwhile has no history to write into.
+        if run is not None and run.deployment == deployment:
+            await history.append(tx, run.ref, news=[history.note(run.ref, text=text, at=at)], at=at)
 
 
 def _as_launch(launch: Launch) -> api.LaunchRunRequest:

@@ -10,13 +10,18 @@ from isthmus.v1.instruction_pb2 import AssetCheckRef, RunRequest
 from isthmus.v1.telemetry_pb2 import (
     AssetKey,
     DynamicPartitionsChange,
+    Event,
     Failure,
     InstructionResult,
     RequestedRun,
+    RunReaction,
     RunRef,
+    RunTagsChange,
+    SensorAnswer,
     WantedChanges,
 )
 from isthmus_store.record.automation import Tick
+from isthmus_store.run_keys import Sensor
 from isthmus_store.state import TickStatus
 from isthmus_store.wire import storable
 
@@ -25,6 +30,7 @@ from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import Target
 
 RUN_KEY_TAG: Final = "dagster/run_key"
+_SENSOR_TAG: Final = "dagster/sensor_name"
 _SCHEDULE_TAG: Final = "dagster/schedule_name"
 _TIME_TAG: Final = ".dagster/scheduled_execution_time"
 _TICK_TAG: Final = "dagster/tick"
@@ -38,6 +44,13 @@ class Effects:
     launches: tuple[Launch, ...] = ()
     #: In the order in which user code wanted them.
     partitions: tuple[DynamicPartitionsChange, ...] = ()
+    #: What happened to assets outside of runs.
+    asset_events: tuple[Event, ...] = ()
+    run_tags: tuple[RunTagsChange, ...] = ()
+    #: What is written into the histories of runs, by their ids.
+    notes: tuple[tuple[str, str], ...] = ()
+    #: Whose run keys are good for one run each, whatever the tick; None where they are a tick's own.
+    keys_of: Sensor | None = None
     skip_reason: str = ""
     #: A Failure and an Evaluation message; empty for none.
     failure: bytes = b""
@@ -70,6 +83,53 @@ def of_schedule(location: LocationKey, *, name: str, target: Target, tick: Tick)
     return Origin(location=location, requested_by=f"schedule {name}", tags=tags, target=target)
 
 
+def of_sensor(location: LocationKey, *, name: str, target: Target | None, tick: Tick) -> Origin:
+    """Describe the origin of the runs of a sensor's tick, with the tags that Dagster gives them."""
+    tags = {_SENSOR_TAG: name, _TICK_TAG: str(tick.id)}
+    return Origin(location=location, requested_by=f"sensor {name}", tags=tags, target=target)
+
+
+def of_sensor_result(result: InstructionResult, *, origin: Origin) -> Effects:
+    """Turn the result of a sensor's evaluation into what it comes to.
+
+    The cursor stays where it is when the evaluation failed. When only a reaction to a run failed, it moves, so that the
+    sensor is not shown the run again.
+    """
+    evaluation = result.evaluation.SerializeToString() if result.HasField("evaluation") else b""
+    if result.outcome != InstructionResult.OUTCOME_SUCCEEDED:
+        return replace(failed(result.failure), evaluation=evaluation)
+    answer, name = result.sensor, origin.tags[_SENSOR_TAG]
+    fault = _fault_of_backfills(answer.runs)
+    if fault:
+        return replace(failed(Failure(message=fault)), evaluation=evaluation)
+    broken = next((it.failure for it in answer.reactions if it.HasField("failure")), None)
+    keys = [run.run_key for run in answer.runs if run.run_key]
+    return Effects(
+        status=_status(answer, is_broken=broken is not None),
+        launches=tuple(launch_of(run, origin=origin) for run in answer.runs),
+        partitions=tuple(answer.changes.partitions),
+        asset_events=tuple(answer.changes.asset_events),
+        run_tags=tuple(answer.changes.run_tags),
+        notes=tuple((it.run_id, _note(it, name=name)) for it in answer.reactions if not it.HasField("failure")),
+        keys_of=Sensor(origin.location.deployment, origin.location.name, name),
+        skip_reason=storable(answer.skip_reason),
+        failure=broken.SerializeToString() if broken is not None else b"",
+        evaluation=evaluation,
+        cursor=storable(answer.cursor),
+        last_run_key=storable(keys[-1]) if keys else "",
+    )
+
+
+def _status(answer: SensorAnswer, *, is_broken: bool) -> TickStatus:
+    if is_broken:
+        return TickStatus.FAILED
+    return TickStatus.SUCCESS if answer.runs or answer.reactions else TickStatus.SKIPPED
+
+
+def _note(reaction: RunReaction, *, name: str) -> str:
+    return f'Sensor "{name}" acted on run status {reaction.status} of run {reaction.run_id}.'
+
+
 def of_schedule_result(result: InstructionResult, *, origin: Origin) -> Effects:
     """Turn the result of a schedule's evaluation into what it comes to."""
     evaluation = result.evaluation.SerializeToString() if result.HasField("evaluation") else b""
@@ -100,12 +160,17 @@ def skipped(reason: str) -> Effects:
 
 def fault_of(requested: Sequence[RequestedRun]) -> str:
     """Say why the runs cannot be made, if they cannot."""
-    if any(run.HasField("backfill") for run in requested):
-        return "a backfill was asked for, and this release makes none"
+    if fault := _fault_of_backfills(requested):
+        return fault
     keys = [run.run_key for run in requested if run.run_key]
     if len(requested) > 1 and len(set(keys)) < len(requested):
         return "several runs were asked for at once, and not each has a run key of its own"
     return ""
+
+
+def _fault_of_backfills(requested: Sequence[RequestedRun]) -> str:
+    is_asked = any(run.HasField("backfill") for run in requested)
+    return "a backfill was asked for, and this release makes none" if is_asked else ""
 
 
 def fault_of_changes(changes: WantedChanges) -> str:

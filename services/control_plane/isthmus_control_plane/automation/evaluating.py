@@ -1,12 +1,10 @@
-"""Asks code servers what schedules want at a tick, again and again until one answers."""
+"""Asks code servers what schedules and sensors want at a tick, again and again until one answers."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus.v1.instruction_pb2 import Instruction
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import ticks
@@ -15,6 +13,7 @@ from isthmus_store.record.automation import Tick
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.automation import effects
+from isthmus_control_plane.automation.asked import Asked
 from isthmus_control_plane.automation.effects import Effects
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
@@ -23,7 +22,6 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.questions import Questions, Respondent
-from isthmus_control_plane.validation.definition import Schedule
 
 log = get_logger(__name__)
 
@@ -34,17 +32,8 @@ _PAUSE_MIN_S: Final = 0.2
 _PAUSE_MAX_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A tick, and the schedule that is to be asked."""
-
-    tick: Tick
-    location: LocationKey
-    schedule: Schedule
-
-
 class Evaluator:
-    """Evaluates schedules where they are defined, a few of one location at once."""
+    """Evaluates schedules and sensors where they are defined, a few of one location at once."""
 
     def __init__(self, core: Core, *, questions: Questions, memory: world.SyncMemory, leadership: Leadership) -> None:
         self._core = core
@@ -67,7 +56,7 @@ class Evaluator:
             if not self._leadership.is_held:
                 raise LeaseLostError(name="tick", number=self._leadership.number)
             if not is_wanted():
-                return effects.skipped("the schedule was stopped, or left the code, before the tick was evaluated")
+                return effects.skipped(f"the {asked.what} was stopped, or left the code, before the tick was evaluated")
             with self._core.hub.location(asked.location) as wake:
                 try:
                     async with room:
@@ -93,14 +82,9 @@ class Evaluator:
         if respondent is None:
             return None
 
-        def fill(instruction: Instruction) -> None:
-            question = instruction.evaluate_schedule
-            question.location, question.schedule_name = asked.location.name, asked.schedule.name
-            question.scheduled_at.CopyFrom(clock.stamp(asked.tick.at))
-
         deadline_s = self._core.settings.tick_deadline_s
         try:
-            result = await self._questions.ask(respondent, timeout_s=deadline_s, fill=fill)
+            result = await self._questions.ask(respondent, timeout_s=deadline_s, fill=asked.fill)
         except BrokerAwayError as error:
             log.info("evaluation_postponed", tick=asked.tick.id, problem=str(error))
             return None
@@ -109,10 +93,7 @@ class Evaluator:
         if result.reason == telemetry.RUN_REASON_LOCATION_UNAVAILABLE:
             log.info("evaluation_postponed", tick=asked.tick.id, problem=result.failure.message)
             return None
-        origin = effects.of_schedule(
-            asked.location, name=asked.schedule.name, target=asked.schedule.target, tick=asked.tick
-        )
-        return effects.of_schedule_result(result, origin=origin)
+        return asked.effects_of(result)
 
     async def _respondent(self, key: LocationKey) -> Respondent | None:
         async with self._core.database.look() as tx:

@@ -1,6 +1,7 @@
 """What locations define that starts runs by itself, beside what the store knows of it."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from isthmus_store import instigators
 from isthmus_store.record.automation import Defined, Instigator, InstigatorKey
@@ -11,15 +12,18 @@ from isthmus_control_plane.automation.timetable import fingerprint
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.fleet.world import World
 from isthmus_control_plane.key import LocationKey
-from isthmus_control_plane.validation.definition import Schedule
+from isthmus_control_plane.validation.definition import Schedule, Sensor
+
+_SENSOR: Final = "sensor"
 
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """One moment's schedules."""
+    """One moment's schedules and sensors."""
 
     #: As their locations define them; of a location that does not serve now, as it did last.
     schedules: dict[InstigatorKey, Schedule] = field(default_factory=dict)
+    sensors: dict[InstigatorKey, Sensor] = field(default_factory=dict)
     #: As the store knows them, with those that no location defines any more.
     known: dict[InstigatorKey, Instigator] = field(default_factory=dict)
     #: Locations of which it is known what they define, or that there is nothing.
@@ -29,7 +33,8 @@ class Roll:
 
     def defined(self) -> list[Defined]:
         """Return what the store does not know as it is defined now."""
-        all_of = (_defined(key, schedule) for key, schedule in self.schedules.items())
+        all_of = [_defined(key, schedule) for key, schedule in self.schedules.items()]
+        all_of += [_defined_sensor(key, sensor) for key, sensor in self.sensors.items()]
         return [it for it in all_of if instigators.differs(self.known.get(it.key), it)]
 
     def gone(self) -> list[int]:
@@ -37,7 +42,7 @@ class Roll:
         return [
             it.id
             for key, it in self.known.items()
-            if it.gone_at is None and key not in self.schedules and self._is_certain(key)
+            if it.gone_at is None and key not in self.schedules and key not in self.sensors and self._is_certain(key)
         ]
 
     def _is_certain(self, key: InstigatorKey) -> bool:
@@ -54,6 +59,7 @@ async def read(
 ) -> Roll:
     """Read the roll of one deployment, or of all; `seen` is the same transaction's world."""
     schedules: dict[InstigatorKey, Schedule] = {}
+    sensors: dict[InstigatorKey, Sensor] = {}
     certain = set()
     for place, held in seen.placements.items():
         definitions = await core.definitions.get(tx, held.snapshot_hash)
@@ -63,9 +69,16 @@ async def read(
             certain.add(place)
         for schedule in definitions.schedules.values():
             schedules[InstigatorKey(place.deployment, place.name, InstigatorKind.SCHEDULE, schedule.name)] = schedule
-    known = await instigators.all_of(tx, kind=InstigatorKind.SCHEDULE, deployment=deployment)
-    return Roll(schedules, {it.key: it for it in known}, frozenset(certain), frozenset(seen.locations))
+        for sensor in definitions.sensors.values():
+            sensors[InstigatorKey(place.deployment, place.name, InstigatorKind.SENSOR, sensor.name)] = sensor
+    known = await instigators.all_of(tx, deployment=deployment)
+    return Roll(schedules, sensors, {it.key: it for it in known}, frozenset(certain), frozenset(seen.locations))
 
 
 def _defined(key: InstigatorKey, schedule: Schedule) -> Defined:
     return Defined(key=key, definition=fingerprint(schedule), is_running_by_default=schedule.is_running_by_default)
+
+
+def _defined_sensor(key: InstigatorKey, sensor: Sensor) -> Defined:
+    # When it is due follows from its last tick and its interval: no change of its definition makes that count anew.
+    return Defined(key=key, definition=_SENSOR, is_running_by_default=sensor.is_running_by_default)

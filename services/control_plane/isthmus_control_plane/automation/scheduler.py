@@ -12,13 +12,15 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_store import instigators, ticks
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.automation import Instigator, InstigatorKey, Tick
+from isthmus_store.state import InstigatorKind
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.automation import roll
 from isthmus_control_plane.automation.applying import Applier
+from isthmus_control_plane.automation.asked import ScheduleAsked
 from isthmus_control_plane.automation.effects import failed
-from isthmus_control_plane.automation.evaluating import Asked, Evaluator
+from isthmus_control_plane.automation.evaluating import Evaluator
 from isthmus_control_plane.automation.timetable import Timetable
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.fleet import world
@@ -124,11 +126,14 @@ class Scheduler:
         async with self._core.database.read() as tx:
             seen = await world.read(tx, memory=self._memory, at=clock.now())
             found = await roll.read(tx, core=self._core, seen=seen)
-            left = [it for it in await ticks.started(tx) if it.instigator_id not in self._in_hand]
+            left = [
+                it for it in await ticks.started(tx, InstigatorKind.SCHEDULE) if it.instigator_id not in self._in_hand
+            ]
         known = found.known
         if found.defined() or found.gone():
             async with self._leadership.write() as tx:
                 known = await self._define(tx, found)
+            self._core.hub.sensors.ring()
         self._table.replace((it, found.schedules[key]) for key, it in known.items() if key in found.schedules)
         if left:
             async with self._leadership.write() as tx:
@@ -165,7 +170,7 @@ class Scheduler:
 
     async def _carry(self, it: Instigator, schedule: Schedule, tick: Tick) -> None:
         """See a tick to its end, unless another process is to do that."""
-        asked = Asked(tick, LocationKey(it.deployment, it.location), schedule)
+        asked = ScheduleAsked(tick, LocationKey(it.deployment, it.location), schedule)
         try:
             with self._ticks.guard(tick=tick.id) as fate:
                 effects = await self._evaluator.evaluate(asked, is_wanted=partial(self._is_wanted, it.id))

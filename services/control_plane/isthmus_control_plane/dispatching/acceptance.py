@@ -129,7 +129,12 @@ class Acceptor:
         self._dispatcher.offer(*written.instructions)
         if run.state is RunState.QUEUED:
             self._core.hub.queue.ring()
+        self._core.hub.sensors.ring()
         log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
+
+    def changed(self, run_id: str) -> None:
+        """Tell whoever watches a run that its history went on."""
+        self._core.hub.run_changed(run_id)
 
     async def _existing(self, launch: Launch) -> Run | None:
         if not launch.is_id_given:

@@ -20,10 +20,10 @@ from isthmus_store.errors import StoreError, TransientStoreError
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.transaction import Transaction
 
-from isthmus_control_plane import clock
+from isthmus_control_plane import change, clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import ControlPlaneError, TransientControlPlaneError
-from isthmus_control_plane.instance import change, lookup
+from isthmus_control_plane.instance import lookup
 from isthmus_control_plane.instance.shares import Shares
 from isthmus_control_plane.validation.bounds import violations
 from isthmus_control_plane.validation.refusal import refuse
@@ -192,6 +192,8 @@ class QueryAnswerer:
             await self._check_sender(tx, received)
             if await applied_queries.is_new(tx, query.id, at=at):
                 await _CHANGES[kind](tx, received.envelope.deployment, getattr(query, kind), at=at)
+        if kind == "report_asset_event":
+            self._core.hub.sensors.ring()
         return pb.InstanceAnswer(query_id=query.id, changed=pb.Changed())
 
     async def _check_sender(self, tx: Transaction, received: ReceivedQuery) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from isthmus_store import instigators, ticks
+from isthmus_store import instigators, run_keys, ticks
 from isthmus_store.retention import others, outliving, runs
 from isthmus_store.snapshot_pieces import KEPT
 
@@ -143,6 +143,14 @@ async def remove_ticks(work: Work) -> int:
     return removed
 
 
+async def remove_run_keys(work: Work) -> int:
+    """Forget the run keys that no sensor asked for in a long time."""
+    before = work.rules.run_keys_asked_before
+    if before is None:
+        return 0
+    return await work.clear(find=partial(run_keys.old, asked_before=before), remove=run_keys.remove)
+
+
 #: In this order. Runs first, since most of what grows is theirs.
 CHORES: Final[Mapping[str, Chore]] = {
     "half_removed_runs": finish_runs,
@@ -155,4 +163,5 @@ CHORES: Final[Mapping[str, Chore]] = {
     "snapshots": remove_snapshots,
     "snapshot_pieces": remove_pieces,
     "ticks": remove_ticks,
+    "sensor_run_keys": remove_run_keys,
 }

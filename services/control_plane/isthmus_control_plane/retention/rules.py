@@ -22,6 +22,7 @@ class Rules:
     snapshots_idle_before: datetime | None
     ticks_ended_before: datetime | None
     ticks_skipped_before: datetime | None
+    run_keys_asked_before: datetime | None
     #: So many of the newest are kept.
     dead_letters: int
     #: So many of the newest of each location are kept.
@@ -39,6 +40,7 @@ class Rules:
             snapshots_idle_before=_before(settings.keep_snapshots_days, at=at),
             ticks_ended_before=_before(settings.keep_ticks_days, at=at),
             ticks_skipped_before=_before(settings.keep_skipped_ticks_days, at=at),
+            run_keys_asked_before=_before(settings.keep_run_keys_days, at=at),
             dead_letters=settings.keep_dead_letters,
             generations=settings.keep_generations,
         )

@@ -9,6 +9,8 @@ from isthmus_control_plane.validation import field
 from isthmus_control_plane.validation.request import MAX_PAGE, MAX_STATES, MAX_TEXT
 
 MAX_PREVIEW: Final = 1000
+#: The longest cursor that a person may set, characters.
+MAX_CURSOR: Final = 1_000_000
 
 
 def list_automations(request: api.ListAutomationsRequest) -> list[Violation]:
@@ -29,7 +31,9 @@ def of_automation(ref: api.AutomationRef, *, field_name: str = "") -> list[Viola
         *_kind(ref.kind, field=f"{prefix}kind"),
         *field.text(ref.name, field=f"{prefix}name", max_chars=MAX_TEXT),
     ]
-    return violations if ref.name else [*violations, Violation(f"{prefix}name", "is missing: name a schedule")]
+    return (
+        violations if ref.name else [*violations, Violation(f"{prefix}name", "is missing: name a schedule or a sensor")]
+    )
 
 
 def decide_automation(request: api.DecideAutomationRequest) -> list[Violation]:
@@ -62,10 +66,19 @@ def test_tick(request: api.TestTickRequest) -> list[Violation]:
     return of_automation(request.automation, field_name="automation")
 
 
+def set_cursor(request: api.SetCursorRequest) -> list[Violation]:
+    """List the faults of a SetCursor request."""
+    return [
+        *of_automation(request.automation, field_name="automation"),
+        *field.text(request.cursor, field="cursor", max_chars=MAX_CURSOR),
+        *field.text(request.requested_by, field="requested_by", max_chars=MAX_TEXT),
+    ]
+
+
 def _kind(kind: int, *, field: str) -> list[Violation]:
-    if kind in {api.AUTOMATION_KIND_UNSPECIFIED, api.AUTOMATION_KIND_SCHEDULE}:
+    if kind in api.AutomationKind.values():
         return []
-    return [Violation(field, "only schedules are known to this release")]
+    return [Violation(field, "is none that this release knows: schedules and sensors are")]
 
 
 def _number(value: int, *, field: str, most: int, default: int) -> list[Violation]:

@@ -77,12 +77,41 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """The events that a sensor looks at: of a kind, about these assets, or about runs."""
+
+    #: Names of Event's bodies.
+    kind: str
+    #: Empty for events about runs.
+    assets: frozenset[AssetPath] = frozenset()
+    #: Without such an event it has nothing to say, and need not be asked.
+    is_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """A sensor as its ticks need to know it."""
+
+    name: str
+    kind: str
+    #: Seconds.
+    interval_s: float
+    targets: tuple[Target, ...]
+    is_running_by_default: bool
+    #: What may wake it before its interval is over.
+    watch: Watch | None = None
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Definitions:
     """An index over one location snapshot."""
 
     jobs: dict[str, Job]
     assets: dict[AssetPath, Asset]
     schedules: dict[str, Schedule] = field(default_factory=dict)
+    sensors: dict[str, Sensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, snapshot: telemetry_pb2.LocationSnapshot) -> "Definitions":
@@ -113,7 +142,12 @@ class Definitions:
             )
             for asset in snapshot.assets
         }
-        return cls(jobs=jobs, assets=assets, schedules={it.name: _schedule(it) for it in snapshot.schedules})
+        return cls(
+            jobs=jobs,
+            assets=assets,
+            schedules={it.name: _schedule(it) for it in snapshot.schedules},
+            sensors={it.name: _sensor(it) for it in snapshot.sensors},
+        )
 
     @property
     def has_pools(self) -> bool:
@@ -252,17 +286,42 @@ def _partitions(snapshot: telemetry_pb2.PartitionsSnapshot) -> Partitions | None
     )
 
 
+def _target(target: telemetry_pb2.TargetSnapshot, *, job_name: str = "") -> Target:
+    return Target(
+        job_name=target.job_name or job_name,
+        op_selection=tuple(target.op_selection),
+        assets=tuple(tuple(key.path) for key in target.asset_selection),
+    )
+
+
+def _sensor(snapshot: telemetry_pb2.SensorSnapshot) -> Sensor:
+    return Sensor(
+        name=snapshot.name,
+        kind=snapshot.kind,
+        interval_s=snapshot.minimum_interval_s,
+        # A code server of an older release tells the names of the jobs alone.
+        targets=tuple(_target(it) for it in snapshot.targets) or tuple(Target(name) for name in snapshot.job_names),
+        is_running_by_default=snapshot.is_running_by_default,
+        watch=_watch(snapshot),
+        description=snapshot.description,
+        tags=dict(snapshot.tags),
+    )
+
+
+def _watch(snapshot: telemetry_pb2.SensorSnapshot) -> Watch | None:
+    if snapshot.kind == "run_status" and snapshot.run_status.event_kind:
+        return Watch(snapshot.run_status.event_kind, is_all=True)
+    assets = frozenset(tuple(key.path) for key in snapshot.monitored_assets)
+    # The function of a multi-asset sensor is called whether there is news or not, and may look at anything.
+    return Watch("asset_materialized", assets, is_all=snapshot.kind == "asset") if assets else None
+
+
 def _schedule(snapshot: telemetry_pb2.ScheduleSnapshot) -> Schedule:
-    target = snapshot.target
     return Schedule(
         name=snapshot.name,
         crons=tuple(snapshot.cron_schedules),
         timezone=snapshot.timezone,
-        target=Target(
-            job_name=target.job_name or snapshot.job_name,
-            op_selection=tuple(target.op_selection),
-            assets=tuple(tuple(key.path) for key in target.asset_selection),
-        ),
+        target=_target(snapshot.target, job_name=snapshot.job_name),
         is_running_by_default=snapshot.is_running_by_default,
         description=snapshot.description,
         tags=dict(snapshot.tags),

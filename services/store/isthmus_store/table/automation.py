@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from isthmus_store.column import Instant, RowNumber, Words, name_of
 from isthmus_store.state import InstigatorKind, InstigatorStatus, TickStatus
-from isthmus_store.table.metadata import METADATA, NAME
+from isthmus_store.table.metadata import METADATA, NAME, RUN_ID
 
 INSTIGATORS = Table(
     "instigators",
@@ -71,4 +71,22 @@ TICKS = Table(
         postgresql_where=column("status") == literal_column("'STARTED'"),
     ),
     Index(None, "ended_at"),
+)
+
+# The run keys that a sensor has used: each is good for one run, whatever became of that.
+SENSOR_RUN_KEYS = Table(
+    "sensor_run_keys",
+    METADATA,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("deployment", NAME, nullable=False),
+    Column("location", NAME, nullable=False),
+    # As the location's snapshot has it: unique among its repositories.
+    Column("sensor", Text, nullable=False),
+    # SHA-256 of the key, which may be longer than an index takes.
+    Column("digest", String(64), nullable=False),
+    Column("run_id", RUN_ID, nullable=False),
+    # When it was asked for last, to the day.
+    Column("asked_at", Instant, nullable=False),
+    UniqueConstraint("deployment", "location", "sensor", "digest"),
+    Index(None, "asked_at"),
 )

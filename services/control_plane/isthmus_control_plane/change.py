@@ -1,4 +1,4 @@
-"""The questions that change something: made once per id, in one transaction."""
+"""What user code changes besides runs, by a question to its instance or by a tick: each in the transaction of its cause."""
 
 from datetime import datetime
 from typing import Final
