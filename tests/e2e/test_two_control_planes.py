@@ -16,7 +16,7 @@ from isthmus.v1.control_plane_pb2 import RUN_STATE_SUCCEEDED, ListRunsQuery
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus_store import ticks
 from isthmus_store.database import Database
-from isthmus_store.state import TickStatus
+from isthmus_store.state import InstigatorKind, TickStatus
 from isthmus_store.table.automation import TICKS
 from sqlalchemy import select
 from support.eventually import eventually
@@ -105,7 +105,7 @@ async def finished_ticks(pair: Pair, *, minute: datetime) -> int:
 
 async def assert_each_tick_fired_once(pair: Pair, operator: Operator, *, minutes: list[datetime]) -> None:
     async with Database.open(pair.database_url) as database, database.read() as tx:
-        assert await ticks.started(tx) == []
+        assert await ticks.started(tx, InstigatorKind.SCHEDULE) == []
         rows = (await tx.execute(select(TICKS.c.instigator_id, TICKS.c.at, TICKS.c.run_ids))).all()
     each = Counter((row.instigator_id, row.at) for row in rows)
     assert set(each.values()) == {1}

@@ -10,11 +10,13 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from isthmus.v1.control_plane_pb2 import Location, LocationSettings
 from isthmus.v1.telemetry_pb2 import LocationPhase
 from isthmus_broker.settings import BrokerSettings
 from isthmus_cli.apply import is_settled
+from isthmus_cli.project.limits import project_limits
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.discovery import DEFAULT_ADDRESS, STATE_FOLDER
 from isthmus_client.token import TOKEN_FILE_VARIABLE
@@ -76,6 +78,7 @@ class Stack:
                 agent = self.agent or begin_agent(self.group, self.settings, broker=self.broker)
                 await agent.started.wait()
                 step.facts = AGENT
+            await self._limit(client)
             locations = await self._load_all(client)
             # Announced now: who finds the address can launch runs.
             with self.settings.folder.announced(address):
@@ -134,6 +137,15 @@ class Stack:
 
     async def _start(self, name: str, service: Service) -> Part:
         return await Part.start(self.group, service, name=name, log_file=str(self.settings.folder.log_file))
+
+    async def _limit(self, client: ControlPlaneClient) -> None:
+        """Limit the queue as the project's dagster.yaml says; one that says nothing leaves the limits as they are."""
+        limits = project_limits(Path.cwd())
+        if limits is None:
+            return
+        await client.set_queue_settings(limits.settings, requested_by=str(limits.origin))
+        lines = [f"  {limits.origin} limits the queue: isthmus queue", *(f"  {note}" for note in limits.notes)]
+        self.screen.say(*(self.screen.paint.dim(line) for line in lines))
 
     async def _load_all(self, client: ControlPlaneClient) -> list[Location]:
         """Apply the locations side by side and tell of each, in the order of the project."""

@@ -36,7 +36,8 @@ async def acquire(tx: WriteTransaction, name: str, *, holder: str, duration: tim
     await _let_go_soon(tx)
     await tx.exclusive(f"lease {name}")
     at = await now(tx)
-    known = await get(tx, name)
+    # Waits for the writes of who held it last; its renewals do not, so that many writes cannot keep it from them.
+    known = await tx.first(Lease, select(LEASES).where(LEASES.c.name == name).with_for_update())
     if known is not None and at < known.expires_at <= at + duration:
         return None
     # Longer than a lease may last: made by a clock that was ahead. It ends after a whole duration from now.
@@ -85,7 +86,7 @@ async def check(tx: WriteTransaction, lease: Lease) -> None:
         LeaseLostError: another took it; the caller must write nothing.
     """
     await _let_go_soon(tx)
-    statement = select(LEASES.c.number).where(LEASES.c.name == lease.name).with_for_update(read=True)
+    statement = select(LEASES.c.number).where(LEASES.c.name == lease.name).with_for_update(read=True, key_share=True)
     if (await tx.execute(statement)).scalar_one_or_none() != lease.number:
         raise LeaseLostError(name=lease.name, number=lease.number)
 

@@ -31,11 +31,10 @@ async def begin(tx: WriteTransaction, times: Mapping[int, datetime], *, at: date
     ]
     if not rows:
         return []
-    known = await _of_times(tx, times)
-    await tx.execute(tx.insert(TICKS).on_conflict_do_nothing(index_elements=["instigator_id", "at"]), rows)
+    insertion = tx.insert(TICKS).on_conflict_do_nothing(index_elements=["instigator_id", "at"]).returning(TICKS)
+    begun = [Tick(**row) for row in (await tx.execute(insertion, rows)).mappings()]
     await tx.execute(_REMEMBER, [{"b_id": row["instigator_id"], "b_at": row["at"]} for row in rows])
-    begun = await _of_times(tx, times)
-    return [begun[key] for key in begun if key not in known]
+    return begun
 
 
 async def started(tx: Transaction, kind: InstigatorKind) -> list[Tick]:
@@ -121,16 +120,6 @@ async def old(
 async def remove(tx: WriteTransaction, ids: Collection[int]) -> None:
     """Remove ticks: one that has ended stays so."""
     await tx.execute(delete(TICKS).where(TICKS.c.id.in_(sorted(ids))))
-
-
-async def _of_times(tx: Transaction, times: Mapping[int, datetime]) -> dict[int, Tick]:
-    """Return the ticks of these instigators and times, by instigator."""
-    found: dict[int, Tick] = {}
-    for time in sorted(set(times.values())):
-        ids = sorted(instigator_id for instigator_id, at in times.items() if at == time)
-        statement = select(TICKS).where(TICKS.c.at == time, TICKS.c.instigator_id.in_(ids))
-        found |= {it.instigator_id: it for it in await tx.all(Tick, statement)}
-    return found
 
 
 _REMEMBER = (

@@ -45,10 +45,12 @@ async def launch(project: Path, job: str) -> tuple[str, str]:
 
 async def test_the_next_launch_has_what_was_saved_and_code_that_does_not_load_changes_nothing(project: Path) -> None:
     file = project / "definitions.py"
-    (project / "dagster.yaml").write_text("retention: {sensor: {purge_after_days: 7}}\n")
+    limits = "run_queue: {max_concurrent_runs: 9}\n"
+    (project / "dagster.yaml").write_text("retention: {sensor: {purge_after_days: 7}}\n" + limits)
     async with running_dev(project) as dev:
         screen = await dev.read_until("Ctrl-C stops everything")
         assert screen.count("dagster.yaml: retention has no effect here: ") == 1
+        assert "dagster.yaml limits the queue: isthmus queue" in screen
 
         file.write_text(DEFINITIONS.replace("hello from the run", "hello again").replace("greeting", "farewell"))
         await dev.read_until("reloaded greetings in ")

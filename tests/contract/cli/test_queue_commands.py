@@ -148,3 +148,4 @@ async def test_why_a_run_waits_is_told_with_who_holds_what_it_needs(isthmus: Ist
     assert "1. pool snowflake is full: 1 of 1 run" in outcome.out
     assert "0d9c1f2a  nightly of etl" in outcome.out
     assert "2 runs held back by the same go first." in outcome.out
+    assert "1. pool snowflake is full: 1 of 1 run" in (await isthmus("run", "show", RUN)).out

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from isthmus_store import leases
 from isthmus_store.database import Database
-from isthmus_store.errors import LeaseLostError
+from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.leases import Lease
 from isthmus_store.table.leadership import LEASES
 from sqlalchemy import update
@@ -103,3 +103,35 @@ async def test_nobody_takes_over_while_a_write_of_the_leader_is_under_way(
         tasks.create_task(write())
         tasks.create_task(take_over())
     assert order == ["written", "taken over"]
+
+
+async def test_who_stands_still_in_the_midst_of_a_write_keeps_nobody_from_taking_over(postgres_url: str) -> None:
+    async with Database.open(postgres_url) as first, Database.open(postgres_url) as second:
+        await first.migrate()
+        lease = await take(first, "a")
+        assert lease is not None
+        await let_end(first)
+
+        async def stand_still() -> None:
+            async with first.write() as tx:
+                await leases.check(tx, lease)
+                # Nothing more comes of the first one until the second has it.
+                assert await take(second, "b") is not None
+
+        with pytest.raises(TransientStoreError):
+            await stand_still()
+        async with second.read() as tx:
+            held = await leases.get(tx, "work")
+        assert held is not None
+        assert (held.holder, held.number) == ("b", lease.number + 1)
+
+
+async def test_renewals_do_not_wait_for_writes_of_the_leader(postgres_url: str) -> None:
+    async with Database.open(postgres_url) as database, Database.open(postgres_url) as other:
+        await database.migrate()
+        lease = await take(database, "a")
+        assert lease is not None
+        async with database.write() as tx:
+            await leases.check(tx, lease)
+            async with other.write() as renewing:
+                await leases.renew(renewing, lease, duration=LONG)

@@ -76,17 +76,33 @@ def show(options: OneRunOptions) -> None:
 
 
 async def _show(options: OneRunOptions) -> int:
+    from isthmus.v1.control_plane_pb2 import RUN_STATE_QUEUED
+
     from isthmus_cli.view.output import print_document, print_lines
     from isthmus_cli.view.paint import Paint
     from isthmus_cli.view.run import run_lines
 
     async with connected(options) as client:
         run = await client.find_run(options.run)
+        waits = [] if options.is_json or run.state != RUN_STATE_QUEUED else await _waits(client, run.request.run.run_id)
     if options.is_json:
         print_document(run)
     else:
-        print_lines(run_lines(run, paint=Paint.of()))
+        print_lines([*run_lines(run, paint=Paint.of()), *waits])
     return 0
+
+
+async def _waits(client: "ControlPlaneClient", run_id: str) -> list[str]:
+    """Tell why a run waits; nothing when the control plane is older than that question."""
+    from isthmus_client.errors import ClientError
+
+    from isthmus_cli.view.paint import Paint
+    from isthmus_cli.view.queue import wait_lines
+
+    try:
+        return wait_lines(await client.explain_run(run_id), paint=Paint.of())
+    except ClientError:
+        return []
 
 
 @command(

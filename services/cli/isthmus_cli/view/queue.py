@@ -69,13 +69,20 @@ def explanation_lines(explanation: RunExplanation, *, paint: Paint) -> list[str]
     """Tell why a run waits, what needs a person first, and where its time went."""
     run = explanation.run
     lines = [f"{paint.bold(run.request.run.run_id)}  {paint.run_state(run.state)}"]
-    if explanation.reasons:
-        lines += ["", "It waits, because", *_reason_lines(explanation.reasons, paint=paint)]
-        if explanation.ahead:
-            more = " or more" if explanation.ahead >= _MOST_AHEAD else ""
-            lines.append(f"  {count_text(explanation.ahead, 'run')}{more} held back by the same go first.")
+    lines += wait_lines(explanation, paint=paint)
     if explanation.stations:
         lines += ["", *columns(("STATION", "TOOK", "SINCE"), _station_rows(explanation.stations))]
+    return lines
+
+
+def wait_lines(explanation: RunExplanation, *, paint: Paint) -> list[str]:
+    """Tell why a run waits; nothing of one that does not."""
+    if not explanation.reasons:
+        return []
+    lines = ["", "It waits, because", *_reason_lines(explanation.reasons, paint=paint)]
+    if explanation.ahead:
+        more = " or more" if explanation.ahead >= _MOST_AHEAD else ""
+        lines.append(f"  {count_text(explanation.ahead, 'run')}{more} held back by the same go first.")
     return lines
 
 

@@ -96,7 +96,7 @@ class Evaluator:
         return asked.effects_of(result)
 
     async def _respondent(self, key: LocationKey) -> Respondent | None:
-        async with self._core.database.read() as tx:
+        async with self._core.database.look() as tx:
             seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
         verdict = queue.decide(key, fleet=seen.fleet)
         if isinstance(verdict, queue.Wait):

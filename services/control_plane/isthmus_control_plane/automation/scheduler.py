@@ -30,6 +30,8 @@ from isthmus_control_plane.validation.definition import Schedule, Target
 
 log = get_logger(__name__)
 
+#: Transactions that write what ticks come to, side by side, where writers do not wait for each other.
+_WRITERS: Final = 4
 #: Ticks that are begun in one transaction.
 _AT_ONCE: Final = 500
 #: How often a process that leads looks for changes that nobody told it of, seconds.
@@ -67,10 +69,13 @@ class Scheduler:
     async def run(self) -> None:
         """Go on until the hub stops. Ticks that are not ended then are done again by whoever leads next."""
         async with asyncio.TaskGroup() as tasks:
-            writing = tasks.create_task(keep_going(self._applier.step, name="ticks to write"))
+            writers = _WRITERS if self._core.database.is_postgresql else 1
+            step = self._applier.step
+            writing = [tasks.create_task(keep_going(step, name="ticks to write")) for _ in range(writers)]
             evaluations = tasks.create_task(self._run(), name="schedules")
             await evaluations
-            writing.cancel()
+            for task in writing:
+                task.cancel()
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:

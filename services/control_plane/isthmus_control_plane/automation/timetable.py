@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -40,11 +41,17 @@ class Clockwork:
 
     def next(self, moment: datetime) -> datetime | None:
         """Return the first time after a moment; None when there is none."""
-        return next(times.after(self.crons, moment, within=self.zone), None) if self.crons else None
+        return _next(self.crons, self.zone, moment) if self.crons else None
 
     def upcoming(self, moment: datetime, *, count: int) -> list[datetime]:
         """Return the next times."""
         return times.upcoming(self.crons, moment, within=self.zone, count=count) if self.crons else []
+
+
+@lru_cache(maxsize=16_384)
+def _next(crons: tuple[Cron, ...], zone: ZoneInfo, moment: datetime) -> datetime | None:
+    """Find the first time after a moment: many schedules have the same times, and each is asked for more than once."""
+    return next(times.after(crons, moment, within=zone), None)
 
 
 def fingerprint(schedule: Schedule) -> str:
@@ -87,6 +94,9 @@ class Entry:
         """Return the time whose tick is to begin now: the latest missed one, or the first of those to be caught up."""
         if self.next_at is None or self.next_at > now:
             return None
+        following = self.clockwork.next(self.next_at)
+        if following is None or following > now:
+            return self.next_at
         found = times.latest(
             self.clockwork.crons,
             since=_counted(self.instigator),

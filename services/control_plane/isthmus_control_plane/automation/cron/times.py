@@ -93,10 +93,9 @@ def _of_one(cron: Cron, moment: datetime, *, within: ZoneInfo, present: datetime
     last = moment
     first = moment.astimezone(within).date() - _DAY
     for day in _days(cron, first):
-        for found in sorted(_of_day(cron, day, within=within)):
-            if found > last:
-                last = found
-                yield found
+        for found in _of_day(cron, day, beyond=last, within=within):
+            last = found
+            yield found
 
 
 def _hourly(minutes: Sequence[int], moment: datetime, *, within: ZoneInfo, present: datetime) -> Iterator[datetime]:
@@ -124,18 +123,33 @@ def _days(cron: Cron, first: date) -> Iterator[date]:
         day, left = day + _DAY, left - 1
 
 
-def _of_day(cron: Cron, day: date, *, within: ZoneInfo) -> set[datetime]:
+def _of_day(cron: Cron, day: date, *, beyond: datetime, within: ZoneInfo) -> Iterator[datetime]:
+    """Yield the times of a day that are later than a moment, in their order."""
     hours = range(24) if cron.hours is None else cron.hours
     minutes = range(60) if cron.minutes is None else cron.minutes
-    if cron.is_simple:
-        return {_simple(datetime.combine(day, time(hours[0], minutes[0]), within))}
     # Unless clocks are changed on the day, its offset holds for all of it.
     begin, end = datetime.combine(day, time(0), within), datetime.combine(day, time(23, 59, 59), within)
-    if _is_steady(begin, end):
-        start = begin.astimezone(UTC)
-        return {start + timedelta(hours=hour, minutes=minute) for hour in hours for minute in minutes}
-    walls = (datetime.combine(day, time(hour, minute), within) for hour in hours for minute in minutes)
-    return {found for wall in walls for found in _on_change(wall, has_hours=cron.hours is not None)}
+    if cron.is_simple:
+        yield from _later({_simple(datetime.combine(day, time(hours[0], minutes[0]), within))}, beyond)
+    elif _is_steady(begin, end):
+        yield from _of_steady_day(begin.astimezone(UTC), hours=hours, minutes=minutes, beyond=beyond)
+    else:
+        walls = (datetime.combine(day, time(hour, minute), within) for hour in hours for minute in minutes)
+        yield from _later({it for wall in walls for it in _on_change(wall, has_hours=cron.hours is not None)}, beyond)
+
+
+def _of_steady_day(
+    start: datetime, *, hours: Sequence[int], minutes: Sequence[int], beyond: datetime
+) -> Iterator[datetime]:
+    for hour in hours:
+        # Whole hours are passed over: who asks for the next time wants one of the many that a day may have.
+        begin = start + hour * _HOUR
+        if begin + _HOUR > beyond:
+            yield from (it for minute in minutes if (it := begin + minute * _MINUTE) > beyond)
+
+
+def _later(found: set[datetime], beyond: datetime) -> list[datetime]:
+    return sorted(it for it in found if it > beyond)
 
 
 def _is_steady(begin: datetime, end: datetime) -> bool:

@@ -16,6 +16,7 @@ from dagster._serdes import ConfigurableClassData
 
 from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage
 from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
+from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.definitions.dagster.asked.run_storage import AskingRunStorage
 from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
 from isthmus_code_server.definitions.instance_client import InstanceClient
@@ -51,6 +52,9 @@ class _OpenedByReference:
 
 class _RunsByReference(_OpenedByReference, AskingRunStorage):
     """Runs, asked for by a process that executes none."""
+
+    def __init__(self, store: StoreQuery) -> None:
+        super().__init__(store, RunOrigins())
 
 
 class _EventsByReference(_OpenedByReference, AskingEventStorage):

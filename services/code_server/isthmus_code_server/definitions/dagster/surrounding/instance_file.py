@@ -10,6 +10,7 @@ from isthmus_code_server.errors import InstanceFileError
 
 NAME = "dagster.yaml"
 
+_LIMITS = "limits are the control plane's: `isthmus dev` takes them over from here, everywhere else `isthmus queue set` gives them"
 #: Sections that say how Dagster's own services work, and who does that here.
 _ELSEWHERE: Mapping[str, str] = {
     "storage": "runs and events are kept by the control plane",
@@ -18,9 +19,9 @@ _ELSEWHERE: Mapping[str, str] = {
     "schedule_storage": "ticks are kept by the control plane",
     "compute_logs": "the output of a run is kept where the run was executed",
     "run_launcher": "runs are started by the location's code servers",
-    "run_coordinator": "runs are queued by the control plane, which knows no limits of tags",
-    "run_queue": "runs are queued by the control plane, which knows no limits of tags",
-    "concurrency": "limits of pools and of runs are not kept",
+    "run_coordinator": _LIMITS,
+    "run_queue": _LIMITS,
+    "concurrency": _LIMITS,
     "run_monitoring": "every run is watched over, by leases",
     "run_retries": "runs are not retried by themselves",
     "retention": "the control plane removes what is old, by its own settings",

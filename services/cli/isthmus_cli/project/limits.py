@@ -1,0 +1,87 @@
+"""The limits of the run queue that a project's dagster.yaml asks for, as this system's own."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+
+from isthmus_cli.errors import InputError
+from isthmus_cli.yaml_text import parse_yaml
+
+NAME = "dagster.yaml"
+
+
+@dataclass(frozen=True)
+class ProjectLimits:
+    """What a file limits, and what of it could not be taken over."""
+
+    settings: QueueSettings
+    origin: Path
+    notes: tuple[str, ...] = ()
+
+
+def project_limits(folder: Path) -> ProjectLimits | None:
+    """Read the limits in the dagster.yaml of DAGSTER_HOME, or of the folder; None when it has none.
+
+    A file that is no YAML says nothing here: loading the project tells what is wrong with it.
+    """
+    path = Path(os.environ.get("DAGSTER_HOME") or folder) / NAME
+    try:
+        said = parse_yaml(path.read_text(encoding="utf-8"), origin=str(path))
+    except (OSError, UnicodeDecodeError, InputError):
+        return None
+    if not isinstance(said, Mapping):
+        return None
+    runs, pools = _runs_section(said), _section(_section(said, "concurrency"), "pools")
+    if not runs and not pools:
+        return None
+    notes: list[str] = []
+    settings = QueueSettings()
+    most = _number(runs.get("max_concurrent_runs"))
+    if most is not None and most >= 0:
+        settings.max_runs = most
+    settings.tags.extend(_tag_limits(runs.get("tag_concurrency_limits"), notes))
+    default = _number(pools.get("default_limit"))
+    if default is not None and default >= 0:
+        settings.pools.CopyFrom(PoolLimits(default_limit=default))
+        if pools.get("granularity", "op") != "run":
+            notes.append("pools are counted by run here: a run holds a slot from its start to its end")
+    return ProjectLimits(settings, path, tuple(notes))
+
+
+def _runs_section(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what limits runs, by whichever of its names: the newest wins."""
+    coordinator = _section(_section(said, "run_coordinator"), "config")
+    return {**coordinator, **_section(said, "run_queue"), **_section(_section(said, "concurrency"), "runs")}
+
+
+def _section(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = said.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _number(value: Any) -> int | None:
+    """Return a whole number, also one that a variable of the environment holds."""
+    if isinstance(value, Mapping):
+        value = os.environ.get(str(value.get("env", "")))
+    try:
+        return int(value) if not isinstance(value, bool) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _tag_limits(entries: Any, notes: list[str]) -> Iterator[TagLimit]:
+    for entry in entries if isinstance(entries, list) else ():
+        key = entry.get("key") if isinstance(entry, Mapping) else None
+        limit = _number(entry.get("limit")) if isinstance(entry, Mapping) else None
+        if not key or limit is None or limit < 0:
+            notes.append(f"a limit of tags could not be read: {entry}")
+            continue
+        value = entry.get("value")
+        if isinstance(value, Mapping):
+            yield TagLimit(key=str(key), per_value=bool(value.get("applyLimitPerUniqueValue")), limit=limit)
+        else:
+            yield TagLimit(key=str(key), value=None if value is None else str(value), limit=limit)

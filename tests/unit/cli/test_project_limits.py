@@ -1,0 +1,68 @@
+"""The limits that a dagster.yaml asks for, by whichever names."""
+
+from pathlib import Path
+
+import pytest
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus_cli.project.limits import project_limits
+
+TAGS = """
+      - {key: team, limit: 3}
+      - {key: database, value: redshift, limit: 4}
+      - {key: customer, value: {applyLimitPerUniqueValue: true}, limit: 1}
+"""
+EXPECTED = [
+    TagLimit(key="team", limit=3),
+    TagLimit(key="database", value="redshift", limit=4),
+    TagLimit(key="customer", per_value=True, limit=1),
+]
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("MOST", "7")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            f"run_coordinator:\n  module: dagster\n  class: QueuedRunCoordinator\n  config:\n    max_concurrent_runs: 25\n    tag_concurrency_limits:{TAGS}",
+            QueueSettings(max_runs=25, tags=EXPECTED),
+        ),
+        (
+            f"run_queue:\n    max_concurrent_runs: {{env: MOST}}\n    tag_concurrency_limits:{TAGS}",
+            QueueSettings(max_runs=7, tags=EXPECTED),
+        ),
+        (
+            "concurrency: {runs: {max_concurrent_runs: 2}, pools: {default_limit: 1, granularity: run}}",
+            QueueSettings(max_runs=2, pools=PoolLimits(default_limit=1)),
+        ),
+        ("concurrency: {runs: {max_concurrent_runs: -1}}", QueueSettings()),
+    ],
+)
+def test_limits_are_taken_over_by_each_of_their_names(tmp_path: Path, text: str, expected: QueueSettings) -> None:
+    (tmp_path / "dagster.yaml").write_text(text)
+    found = project_limits(tmp_path)
+    assert found is not None
+    assert (found.settings, found.origin, found.notes) == (expected, tmp_path / "dagster.yaml", ())
+
+
+@pytest.mark.parametrize("text", ["", "telemetry: {enabled: false}\n", "- a list\n", "a: [", "concurrency: 3\n"])
+def test_a_file_without_limits_changes_none(tmp_path: Path, text: str) -> None:
+    assert project_limits(tmp_path) is None
+    (tmp_path / "dagster.yaml").write_text(text)
+    assert project_limits(tmp_path) is None
+
+
+def test_what_means_something_else_here_or_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text(
+        "concurrency: {runs: {tag_concurrency_limits: [{key: a}]}, pools: {default_limit: 1}}"
+    )
+    found = project_limits(tmp_path)
+    assert found is not None
+    assert [note.partition(":")[0] for note in found.notes] == [
+        "a limit of tags could not be read",
+        "pools are counted by run here",
+    ]
