@@ -144,12 +144,11 @@ class Sensing:
             # Whoever led before may have left any of them unseen.
             last = await event_index.newest_id(tx)
             self._list.suspect_all()
-        while True:
-            news = await event_index.news(tx, after_id=last, limit=_NEWS)
+        news = await event_index.news(tx, after_id=last, limit=_NEWS)
+        while news:
             self._list.tell(news)
-            last = news[-1].id if news else last
-            if len(news) < _NEWS:
-                break
+            last = news[-1].id
+            news = await event_index.news(tx, after_id=last, limit=_NEWS) if len(news) == _NEWS else []
         self._seen = (self._leadership.number, last)
 
     # -------------------------------------------------------------------------------------------------------- evaluating
