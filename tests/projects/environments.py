@@ -32,9 +32,10 @@ def python_of(project: Path) -> Path:
 def _install(folder: Path, *, lock: Path) -> None:
     _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
     python = ("--python", str(folder / "bin/python"))
-    _uv("pip", "install", "--quiet", *python, "--require-hashes", "--no-deps", "--requirement", str(lock))
+    install = ("pip", "install", "--quiet", "--compile-bytecode", "--no-deps", *python)
+    _uv(*install, "--require-hashes", "--requirement", str(lock))
     members = [word for member in _MEMBERS for word in ("--editable", str(ROOT / member))]
-    _uv("pip", "install", "--quiet", "--compile-bytecode", *python, "--no-deps", *members)
+    _uv(*install, *members)
     (folder / ".ready").touch()
 
 

@@ -1,5 +1,6 @@
 """A project of this folder, and what its expected.toml says."""
 
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -19,6 +20,11 @@ class Launch:
     config: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     repeats: bool = False
+    #: The location, where there are several.
+    location: str = ""
+    #: What Dagster's command is told to load, and to launch where that is called otherwise.
+    dagster: str = "-f definitions.py"
+    dagster_job: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +37,24 @@ class Project:
     warnings: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     setup: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    #: Whether the locations are found as `isthmus dev` finds them, and whether the project has the environment as its .venv.
+    is_found: bool = False
+    has_venv: bool = False
+    #: Whether it is left to `make projects`.
+    is_heavy: bool = False
 
     @property
     def name(self) -> str:
         """The project's name."""
         return self.folder.name
+
+    def masked(self, text: str) -> str:
+        """Hide what differs from run to run under Dagster, too."""
+        for mask in self.masks:
+            text = re.sub(mask, "<masked>", text)
+        return text
 
     def copy_to(self, folder: Path) -> Path:
         """Copy the project, as the side that works in it is to find it."""
@@ -43,13 +62,15 @@ class Project:
         return folder
 
 
-def projects() -> list[Project]:
-    """Return every project of this folder."""
-    return [_read(path.parent) for path in sorted(_HERE.glob("*/expected.toml"))]
+def projects(*, with_heavy: bool = True) -> list[Project]:
+    """Return the projects of this folder."""
+    found = [_read(path.parent) for path in sorted(_HERE.glob("*/expected.toml"))]
+    return [project for project in found if with_heavy or not project.is_heavy]
 
 
 def _read(folder: Path) -> Project:
     document = tomllib.loads((folder / "expected.toml").read_text())
     launches = tuple(Launch(**launch) for launch in document.pop("launch"))
-    warnings, setup = tuple(document.pop("warnings", ())), tuple(document.pop("setup", ()))
-    return Project(folder=folder, launches=launches, warnings=warnings, setup=setup, **document)
+    for name in ("warnings", "setup", "masks", "secrets"):
+        document[name] = tuple(document.get(name, ()))
+    return Project(folder=folder, launches=launches, **document)

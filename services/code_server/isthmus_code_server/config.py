@@ -1,7 +1,7 @@
 """What the code server is told at its start, read from its file and checked."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.protobuf.json_format import Parse, ParseError
@@ -62,7 +62,7 @@ class Settings:
     def load_order(self) -> LoadOrder:
         """What the zygote is to import, and how it starts children."""
         return LoadOrder(
-            source=self.source,
+            source=replace(self.source, location=self.location),
             home=str(self.home),
             spares=self._spares,
             start=self.start,

@@ -73,19 +73,24 @@ def _exchange(query: InstanceQuery, *, what: str) -> InstanceAnswer:
             connection.settimeout(query.timeout_s + _MARGIN_S)
             connection.connect("\0" + address.removeprefix("@"))
             connection.sendall(FRAME_HEAD.pack(len(body)) + body)
-            (length,) = FRAME_HEAD.unpack(_receive(connection, FRAME_HEAD.size))
-            return InstanceAnswer.FromString(_receive(connection, length))
+            (length,) = FRAME_HEAD.unpack(receive(connection, FRAME_HEAD.size))
+            return InstanceAnswer.FromString(receive(connection, length))
     except OSError as error:
         cause = f"the code server does not answer ({error})"
         raise InstanceUnavailableError(what, cause=cause) from error
 
 
-def _receive(connection: socket.socket, size: int) -> bytes:
+def receive(connection: socket.socket, size: int) -> bytes:
+    """Return so many bytes of a connection.
+
+    Raises:
+        OSError: The other side hung up before, or took too long.
+    """
     data = bytearray()
     while len(data) < size:
         part = connection.recv(size - len(data))
         if not part:
-            raise ConnectionResetError("the code server hung up")
+            raise ConnectionResetError("the other side hung up")
         data += part
     return bytes(data)
 

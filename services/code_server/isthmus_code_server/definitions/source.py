@@ -21,3 +21,5 @@ class DefinitionsSource:
     current_directory: str = ""
     #: Files of variables that are read before the import, the later over the earlier.
     env_files: Sequence[str] = ()
+    #: The location's name, which a loader of variables may be asked by.
+    location: str = ""

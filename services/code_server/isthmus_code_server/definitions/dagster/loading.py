@@ -47,7 +47,7 @@ def load_definitions(source: DefinitionsSource, home: Path, *, is_for_one_run: b
     """
     try:
         _enter(source)
-        file = _instance_file()
+        file = _instance_file(source.location)
         found = find_repositories(source, is_lazy=is_for_one_run)
         keep_sources(sys.path[0], os.getcwd())  # noqa: PTH109  # sys.path holds text
         return _definitions(found, Surroundings(home=home, file=file), is_for_one_run=is_for_one_run)
@@ -94,10 +94,10 @@ def find_repositories(source: DefinitionsSource, *, is_lazy: bool = False) -> "l
     return found
 
 
-def _instance_file() -> InstanceFile:
+def _instance_file(location: str) -> InstanceFile:
     """Read what the project says of its instance; the variables that it has loaded are there for what follows."""
     file = read_instance_file(Path.cwd())
-    os.environ.update(file.variables())
+    os.environ.update(file.variables(location))
     return file
 
 

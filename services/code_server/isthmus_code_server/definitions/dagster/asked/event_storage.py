@@ -37,6 +37,8 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         self._sink: EntrySink | None = None
         self._run_id = ""
         self._partition_key: str | None = None
+        #: Whether a step was begun in this process.
+        self.is_in_step = False
 
     def begin(self, sink: EntrySink, *, run_id: str, partition_key: str | None) -> None:
         """Hand on to `sink` from now on.
@@ -57,6 +59,7 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
             return
         if self._sink is None or event.run_id != self._run_id:
             raise UnsupportedInstanceCallError("EventLogStorage.store_event", why="it is no event of the run itself")
+        self.is_in_step = self.is_in_step or event.dagster_event_type is DagsterEventType.STEP_START
         self._sink(event)
 
     @property

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster._core.instance import DagsterInstance, InstanceType
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.run_coordinator import DefaultRunCoordinator
 from dagster._core.storage.dagster_run import DagsterRun
@@ -13,8 +14,9 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from isthmus_code_server.definitions.dagster.asked.beside import EntryListener
 from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, EntrySink, new_event_storage
-from isthmus_code_server.definitions.dagster.asked.reference import instance_ref
+from isthmus_code_server.definitions.dagster.asked.reference import instance_ref, with_entries
 from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.definitions.dagster.asked.run_storage import AskingRunStorage, new_run_storage
 from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
@@ -64,6 +66,22 @@ class RunInstance:
         self.client.written = written
 
 
+class _OpenInstance(DagsterInstance):
+    """An instance whose reference leads, from within a step, to the step's process as well."""
+
+    _entries: EntryListener | None = None
+
+    def get_ref(self) -> InstanceRef:
+        """Return the reference by which another process opens the instance."""
+        ref, events = super().get_ref(), self._event_storage
+        if not isinstance(events, AskingEventStorage) or not events.is_in_step:
+            # Whoever plans the run asks, too. It may fork yet, which a thread of ours must not disturb.
+            return ref
+        if self._entries is None:
+            self._entries = EntryListener(events.store_event)
+        return with_entries(ref, address=self._entries.address())
+
+
 def build_instance(surroundings: Surroundings, *, origins: RunOrigins) -> RunInstance:
     """Build the instance that every run of the location uses.
 
@@ -77,7 +95,7 @@ def build_instance(surroundings: Surroundings, *, origins: RunOrigins) -> RunIns
     store = StoreQuery(client=client)
     runs = new_run_storage(store, origins)
     events = new_event_storage(store)
-    instance = DagsterInstance(
+    instance = _OpenInstance(
         # Persistent is Dagster's word for an instance that other processes can open by reference.
         instance_type=InstanceType.PERSISTENT,
         ref=instance_ref(artifacts=artifacts, settings=settings),

@@ -1,19 +1,21 @@
 """The reference by which another process of the user's opens the run's instance, as of a notebook that a run executes.
 
-Such a process inherits the address of the code server's socket, and asks by itself. It has no way to the run's journal:
-what it logs stays in its own output.
+Such a process inherits the address of the code server's socket, and asks by itself. What it logs of the run it hands to the
+process of the step, where a step asked for the reference.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from dagster import Field
 from dagster._core.events.log import EventLogEntry
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.runs.base import RunStorage
 from dagster._serdes import ConfigurableClassData
 
+from isthmus_code_server.definitions.dagster.asked.beside import hand_in
 from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage
 from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
 from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
@@ -23,6 +25,7 @@ from isthmus_code_server.definitions.instance_client import InstanceClient
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
 _STORAGE = "dagster._core.storage"
+_ENTRIES = "entries_address"
 
 
 class _OpenedByReference:
@@ -60,14 +63,25 @@ class _RunsByReference(_OpenedByReference, AskingRunStorage):
 class _EventsByReference(_OpenedByReference, AskingEventStorage):
     """Events, asked for by a process that executes no run."""
 
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Say where the step's process takes what this one logs."""
+        return {_ENTRIES: Field(str, default_value="")}
+
     def store_event(self, event: EventLogEntry) -> None:
-        """Take notice of what the process logs, which its own output tells; what is to be known elsewhere is refused."""
+        """Hand an entry to the step's process; without one, what is to be known elsewhere is refused.
+
+        What the process logs otherwise is told by its own output.
+        """
         told = event.dagster_event
         if not event.run_id:
             super().store_event(event)
             return
+        address = self._inst_data.config_dict.get(_ENTRIES) if self._inst_data is not None else ""
+        if address and hand_in(event, address=address):
+            return
         if told is not None and (told.is_asset_observation or told.is_step_materialization or told.is_job_event):
-            why = "a process beside the run's reports an event of it"
+            why = "a process beside the run's reports an event of it, and no step takes it"
             raise UnsupportedInstanceCallError("EventLogStorage.store_event", why=why)
 
 
@@ -93,6 +107,11 @@ def instance_ref(*, artifacts: str, settings: Mapping[str, Any]) -> InstanceRef:
         event_storage_data=_made(__name__, "EventsByReference"),
         schedule_storage_data=None,
     )
+
+
+def with_entries(ref: InstanceRef, *, address: str) -> InstanceRef:
+    """Return the reference, with where a step's process takes what is logged of the run."""
+    return ref._replace(event_storage_data=_made(__name__, "EventsByReference", **{_ENTRIES: address}))
 
 
 def _made(module: str, name: str, **config: str) -> ConfigurableClassData:

@@ -52,14 +52,14 @@ class InstanceFile:
     #: What Dagster makes the loader of the project's variables from; None for none.
     secrets: Any = None
 
-    def variables(self) -> Mapping[str, str]:
-        """Return what the loader of variables that it names gives."""
+    def variables(self, location: str) -> Mapping[str, str]:
+        """Return what the loader of variables that it names gives for a location; an empty name stands for none."""
         if self.secrets is None:
             return {}
         from dagster._core.secrets import SecretsLoader
 
         loader = self.secrets.rehydrate(as_type=SecretsLoader)
-        given: Mapping[str, str] = loader.get_secrets_for_environment(None)
+        given: Mapping[str, str] = loader.get_secrets_for_environment(location or None)
         return given
 
 

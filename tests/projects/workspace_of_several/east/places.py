@@ -1,0 +1,3 @@
+"""A module that has the same name in both locations."""
+
+PLACES = ["riga", "tartu"]
