@@ -57,15 +57,21 @@ class Relay:
         self._publisher = publisher
         self._bell = asyncio.Event()
         self._completed = asyncio.Event()
+        self._hurried = asyncio.Event()
 
     def ring(self) -> None:
         """Say that the backlog has grown."""
         self._bell.set()
 
+    def hurry(self) -> None:
+        """Say that the end is there: what waits goes at once. The backlog may grow yet."""
+        self._hurried.set()
+        self._bell.set()
+
     def finish(self) -> None:
         """Say that the backlog will not grow any more: `run` returns when all of it is confirmed."""
         self._completed.set()
-        self._bell.set()
+        self.hurry()
 
     async def run(self) -> None:
         """Publish until the backlog is complete and confirmed, then say so to it.
@@ -80,7 +86,7 @@ class Relay:
             # Read after this flag: what was appended before `finish` is seen.
             is_complete = self._completed.is_set()
             events = self._backlog.take()
-            if events and self._backlog.is_ending and not is_complete:
+            if events and self._backlog.is_ending and not self._hurried.is_set():
                 # A message less, if the end comes in time: the monitor would write these first, and the end after them.
                 await self._gather()
                 events = self._backlog.take()
@@ -95,10 +101,10 @@ class Relay:
                 await self._bell.wait()
 
     async def _gather(self) -> None:
-        """Let events gather, unless there will be no more."""
+        """Let events gather, unless the end is there."""
         with suppress(TimeoutError):
             async with asyncio.timeout(GATHER_S):
-                await self._completed.wait()
+                await self._hurried.wait()
 
     async def _publish(self, events: Sequence[Event]) -> None:
         """Publish until confirmed, in as many messages as the broker's limit asks for."""

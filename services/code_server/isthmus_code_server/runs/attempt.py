@@ -68,8 +68,6 @@ class LiveAttempt:
         self._cancel_reason: RunReason.ValueType | None = None
         #: Why the run's process gave up its journal; empty while it did not.
         self._fault = ""
-        #: Whether the run's process has said that its end is in the journal, and that it leaves nothing behind.
-        self._has_told_end = False
         #: What StartRun answers; also to a second call that comes meanwhile.
         self.verdict: asyncio.Future[StartRunResponse] = asyncio.get_running_loop().create_future()
         #: Set once the process is gone and the terminal event is in the journal.
@@ -133,9 +131,9 @@ class LiveAttempt:
                 self._relay.ring()
                 if LAST_WORD in data and not self._is_to_end():
                     # It takes the kernel some milliseconds to give the process's memory back: nobody has to wait for that.
-                    self._has_told_end = True
+                    # Whether its end can be read there is looked at when it is gone.
                     self._backlog.release_end()
-                    self._relay.finish()
+                    self._relay.hurry()
 
     def _is_to_end(self) -> bool:
         return self.is_cancel_requested or cancel_reason(self.folder) is not None
@@ -162,8 +160,9 @@ class LiveAttempt:
         reason = self._cancel_reason if self._cancel_reason is not None else cancel_reason(self.folder)
         if reason is not None or not child_exit.is_known:
             await self._end_group()
-        found = Repair() if self._has_told_end else await self._repaired()
-        if not self._has_told_end and (found.last is None or not is_terminal(found.last)):
+        found = Repair() if self._backlog.has_confirmed_end else await self._repaired()
+        # The broker may have got the end meanwhile, and the journal may be gone with it.
+        if not self._backlog.has_confirmed_end and (found.last is None or not is_terminal(found.last)):
             event = terminal_event(child_exit, cancel_reason=reason, is_out_of_memory=is_out_of_memory)
             fault = self._fault or _damage(found, child_exit)
             if fault and reason is None:
