@@ -56,7 +56,11 @@ def test_a_small_file_is_left_alone(folder: Path) -> None:
 async def test_it_stays_bounded_while_others_write_and_they_notice_nothing(folder: Path) -> None:
     path = folder / "output"
     fd = appending(path)
-    writer = "import sys\nfor number in range(300_000): print(f'{number:09d}', flush=number % 50 == 0)"
+    # It rests now and then, so that a look comes in between however busy the machine is.
+    writer = (
+        "import time\nfor number in range(300_000):\n    print(f'{number:09d}', flush=number % 50 == 0)\n"
+        "    number % 5_000 or time.sleep(0.02)"
+    )
     bounding = OwnOutput(fd=fd, most_bytes=200_000, kept_bytes=100_000, look_interval_s=0.005)
     largest = 0
 
