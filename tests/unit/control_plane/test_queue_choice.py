@@ -13,7 +13,7 @@ from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks
 from isthmus_control_plane.dispatching.choice import Candidate, Waiting, choose
 from isthmus_control_plane.dispatching.line import LineName, Needs, line_name, needs_of, priority_of
-from isthmus_control_plane.dispatching.rules import Rules, Slot, limits_of, taken
+from isthmus_control_plane.dispatching.rules import Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
 from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_store.record.queue import Pause, PauseKind
@@ -285,11 +285,11 @@ class QueueMachine(RuleBasedStateMachine):
             most: dict[Slot, int] = {}
             for counts, held in ((now, Counter(self.running.values())), (then, before)):
                 for of, count in held.items():
-                    for limit in set(limits_of(of, limits)) if of.location.deployment == deployment else ():
+                    for limit in set(limits.limits_of(of)) if of.location.deployment == deployment else ():
                         counts[limit.slot] = counts[limit.slot]
                         most[limit.slot] = min(most.get(limit.slot, limit.most), limit.most)
                     for slot in (
-                        {it.slot for it in limits_of(of, limits)} if of.location.deployment == deployment else ()
+                        {it.slot for it in limits.limits_of(of)} if of.location.deployment == deployment else ()
                     ):
                         counts[slot] += count
             for slot, count in now.items():

@@ -19,7 +19,7 @@ from isthmus_control_plane.dispatching import ledger, queue
 from isthmus_control_plane.dispatching.block import Block, Cause, blocks
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory
 from isthmus_control_plane.dispatching.line import Needs
-from isthmus_control_plane.dispatching.rules import NO_RULES, limits_of
+from isthmus_control_plane.dispatching.rules import NO_RULES
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import request as rules
@@ -94,7 +94,7 @@ class ExplanationDesk:
             return []
 
         def has(needs: Needs) -> bool:
-            return any(it.slot == slot for it in limits_of(needs, books.rules.get(slot.deployment, NO_RULES)))
+            return any(it.slot == slot for it in books.rules.get(slot.deployment, NO_RULES).limits_of(needs))
 
         lines = [line for line, needs in books.needs.items() if has(needs)]
         return await run_queue.holders(tx, lines, limit=_HOLDERS)

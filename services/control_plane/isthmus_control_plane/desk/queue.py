@@ -19,7 +19,7 @@ from isthmus_control_plane.dispatching.block import View, first_block
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
-from isthmus_control_plane.dispatching.rules import Rules, Slot, configured, limits_of
+from isthmus_control_plane.dispatching.rules import Rules, Slot, configured
 from isthmus_control_plane.errors import NotFoundError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
@@ -197,5 +197,5 @@ def _slots(needs: Iterable[Needs], *, deployment: str, view: View) -> list[SlotU
     limits = {limit.slot: limit.most for limit in configured(rules, deployment=deployment)}
     for it in needs:
         if it.location.deployment == deployment:
-            limits |= {limit.slot: limit.most for limit in limits_of(it, rules)}
+            limits |= {limit.slot: limit.most for limit in rules.limits_of(it)}
     return [SlotUse(slot, view.taken[slot], most) for slot, most in sorted(limits.items())]

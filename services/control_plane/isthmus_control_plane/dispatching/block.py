@@ -12,7 +12,7 @@ from isthmus_store.record.queue import Pause, PauseKind
 from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.dispatching.queue import Wait
-from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, Slot, limits_of
+from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, Slot
 from isthmus_control_plane.fleet.facts import Fleet
 from isthmus_control_plane.key import LocationKey
 
@@ -94,7 +94,7 @@ def _standing(location: LocationKey, view: View) -> list[Block]:
 
 def full(needs: Needs, view: View) -> Iterator[Block]:
     """List the limits that are reached."""
-    for limit in limits_of(needs, view.rules_of(needs.location)):
+    for limit in view.rules_of(needs.location).limits_of(needs):
         used = view.taken[limit.slot]
         if used >= limit.most:
             cause = Cause.POOL if limit.slot.kind == "pool" else Cause.LIMIT
@@ -113,7 +113,7 @@ def is_free(needs: Needs, view: View) -> bool:
 
 def take(needs: Needs, view: View) -> None:
     """Count the slots of a run that leaves."""
-    for slot in {limit.slot for limit in limits_of(needs, view.rules_of(needs.location))}:
+    for slot in {limit.slot for limit in view.rules_of(needs.location).limits_of(needs)}:
         view.taken[slot] += 1
 
 

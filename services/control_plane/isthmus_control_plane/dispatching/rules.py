@@ -114,11 +114,6 @@ _REMEMBERED: Final = 20_000
 NO_RULES = Rules()
 
 
-def limits_of(needs: Needs, rules: Rules) -> tuple[Limit, ...]:
-    """See `Rules.limits_of`."""
-    return rules.limits_of(needs)
-
-
 def _limits_of(needs: Needs, rules: Rules) -> Iterator[Limit]:
     deployment, name = needs.location
     if rules.max_runs is not None:
