@@ -1,31 +1,28 @@
 """Begins the ticks of sensors when they are due, while this control plane leads, and sees each of them to its end."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final
 
-from isthmus.v1.telemetry_pb2 import Failure
-from isthmus_lifecycle.boundary import Boundary, keep_going_until
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import event_index, instigators, ticks
-from isthmus_store.errors import LeaseLostError, TransientStoreError
-from isthmus_store.record.automation import Instigator, Tick
+from isthmus_store.record.automation import Instigator
 from isthmus_store.state import InstigatorKind
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.automation import roll
 from isthmus_control_plane.automation.applying import Applier
-from isthmus_control_plane.automation.asked import SensorAsked
-from isthmus_control_plane.automation.effects import Effects, failed
+from isthmus_control_plane.automation.asked import Asked, SensorAsked
+from isthmus_control_plane.automation.effects import Effects
 from isthmus_control_plane.automation.evaluating import Evaluator
+from isthmus_control_plane.automation.tick_loop import TickLoop
 from isthmus_control_plane.automation.watchlist import Entry, Watchlist, events_of, position
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.validation.definition import Sensor
+from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
 
@@ -33,76 +30,49 @@ log = get_logger(__name__)
 _AT_ONCE: Final = 200
 #: Events that are read at once to see whom they concern.
 _NEWS: Final = 5_000
-#: How often a process that leads looks for changes that nobody told it of, seconds.
-_COMPARE_EVERY_S: Final = 10.0
-#: The least time between two looks: events come in crowds, and one look serves a crowd. Seconds.
-_BREATH_S: Final = 0.02
-_UNFORESEEN: Final = "the control plane could not evaluate the tick; its log has the details under the tick's number"
 
 
-class Sensing:
-    """One control plane's sensors: it sleeps until the next is due, or until there is news."""
+class Sensing(TickLoop):
+    """One control plane's sensors."""
+
+    name = "sensors"
+    # Events come in crowds.
+    breath_s = 0.02
 
     def __init__(
         self, core: Core, *, leadership: Leadership, evaluator: Evaluator, applier: Applier, memory: world.SyncMemory
     ) -> None:
-        self._core = core
-        self._leadership = leadership
-        self._evaluator = evaluator
-        self._applier = applier
-        self._memory = memory
+        super().__init__(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
         self._list = Watchlist()
-        #: The ticks that are evaluated now, by their instigators.
-        self._in_hand: dict[int, Tick] = {}
-        self._tasks: asyncio.TaskGroup | None = None
-        self._evaluating: set[asyncio.Task[None]] = set()
-        #: Under which lease, after how many changes, and when the roll was read last.
-        self._read_for: tuple[int, int] = (0, -1)
-        self._read_at = 0.0
         #: Up to which event it is known whom they concern, under the lease of which number.
         self._seen: tuple[int, int] = (0, 0)
-        self._ticks = Boundary("sensor tick", passes=(LeaseLostError, TransientStoreError))
 
-    async def run(self) -> None:
-        """Go on until the hub stops. Ticks that are not ended then are done again by whoever leads next."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            await keep_going_until(self._core.hub.stopping, step=self._turn, name="sensors")
-            for task in self._evaluating:
-                task.cancel()
+    @property
+    def _wake(self) -> Wake:
+        return self._core.hub.sensors
 
-    async def _turn(self) -> None:
-        """Begin what is due, and sleep until the next is."""
-        try:
-            pause_s = await self._look() if self._leadership.is_held else self._core.settings.sweep_interval_s
-        except LeaseLostError as error:
-            log.info("sensor_ticks_left_to_another", problem=str(error))
-            pause_s = 0.0
-        except TransientStoreError as error:
-            log.warning("sensor_ticks_postponed", problem=str(error))
-            pause_s = self._core.settings.sweep_interval_s
-        await asyncio.sleep(_BREATH_S)
-        if pause_s > 0:
-            await self._core.hub.sensors.wait(at_most_s=pause_s)
+    def _is_wanted(self, instigator_id: int) -> bool:
+        return self._list.get(instigator_id) is not None
 
-    async def _look(self) -> float:
-        """Begin what is due; returns how long to sleep, seconds."""
-        loop = asyncio.get_running_loop()
-        state = (self._leadership.number, self._core.hub.schedule_changes)
-        if state != self._read_for or loop.time() - self._read_at > _COMPARE_EVERY_S:
-            await self._refresh()
-            self._read_for, self._read_at = state, loop.time()
+    def _next_at(self) -> datetime | None:
+        return self._list.next_at(clock.now(), busy=self._in_hand)
+
+    def _after(self, asked: Asked, effects: Effects) -> None:
+        """Go on at once with a sensor that moved on: it looks at a few events of many at each tick."""
+        if not isinstance(asked, SensorAsked) or effects.cursor is None:
+            return
+        if effects.cursor != asked.instigator.cursor:
+            self._list.moved(asked.instigator.id, cursor=effects.cursor)
+
+    def _left(self) -> None:
+        self._read_at = 0.0
+
+    async def _begin_due(self) -> None:
         due = await self._due()
         for start in range(0, len(due), _AT_ONCE):
             await self._begin(due[start : start + _AT_ONCE])
-        now = clock.now()
-        next_at = self._list.next_at(now, busy=self._in_hand)
-        # No longer than that, since clocks may be set: how long to sleep is known by another clock.
-        longest_s = self._core.settings.sweep_interval_s
-        return longest_s if next_at is None else min(longest_s, max(0.0, (next_at - now).total_seconds()))
 
     async def _refresh(self) -> None:
-        """Take in what locations define and people decided, and take up ticks that nobody ended."""
         async with self._core.database.read() as tx:
             seen = await world.read(tx, memory=self._memory, at=clock.now())
             found = await roll.read(tx, core=self._core, seen=seen)
@@ -119,7 +89,7 @@ class Sensing:
             it = by_id.get(tick.instigator_id)
             if it is not None:
                 log.info("tick_taken_up", tick=tick.id, sensor=it.name, attempts=tick.attempts)
-                self._begin_evaluation(it, found.sensors.get(it.key) or _gone(it), tick, last_tick_at=None)
+                self._begin_evaluation(SensorAsked(tick, it, found.sensors.get(it.key) or _gone(it), last_tick_at=None))
 
     # --------------------------------------------------------------------------------------------------------- looking
 
@@ -165,43 +135,7 @@ class Sensing:
         for tick in begun:
             entry, it = self._list.get(tick.instigator_id), now.get(tick.instigator_id)
             if entry is not None and it is not None:
-                self._begin_evaluation(it, entry.sensor, tick, last_tick_at=before[it.id])
-
-    def _begin_evaluation(self, it: Instigator, sensor: Sensor, tick: Tick, *, last_tick_at: datetime | None) -> None:
-        if self._tasks is None or it.id in self._in_hand:
-            return
-        self._in_hand[it.id] = tick
-        asked = SensorAsked(tick, it, sensor, last_tick_at)
-        task = self._tasks.create_task(self._carry(asked), name=f"sensor tick {tick.id}")
-        self._evaluating.add(task)
-        task.add_done_callback(self._evaluating.discard)
-
-    async def _carry(self, asked: SensorAsked) -> None:
-        """See a tick to its end, unless another process is to do that."""
-        tick, it = asked.tick, asked.instigator
-        try:
-            with self._ticks.guard(tick=tick.id) as fate:
-                effects = await self._evaluator.evaluate(asked, is_wanted=partial(self._is_wanted, it.id))
-                await self._applier.apply(tick, effects, location=asked.location)
-                self._after(asked, effects)
-            if fate.error is not None:
-                failure = Failure(error_class=type(fate.error).__name__, message=_UNFORESEEN)
-                await self._applier.apply(tick, failed(failure), location=asked.location)
-        except (LeaseLostError, TransientStoreError) as error:
-            # It stays STARTED, and is taken up by whoever leads then.
-            log.info("tick_left", tick=tick.id, problem=str(error))
-            self._read_at = 0.0
-        finally:
-            self._in_hand.pop(it.id, None)
-            self._core.hub.sensors.ring()
-
-    def _after(self, asked: SensorAsked, effects: Effects) -> None:
-        """Go on at once with a sensor that moved on: it looks at a few events of many at each tick."""
-        if effects.cursor is not None and effects.cursor != asked.instigator.cursor:
-            self._list.moved(asked.instigator.id, cursor=effects.cursor)
-
-    def _is_wanted(self, instigator_id: int) -> bool:
-        return self._list.get(instigator_id) is not None
+                self._begin_evaluation(SensorAsked(tick, it, entry.sensor, last_tick_at=before[it.id]))
 
 
 async def _has_something(tx: Transaction, entry: Entry) -> bool:
