@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
@@ -19,7 +18,7 @@ from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import change, clock, history
 from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, failed
-from isthmus_control_plane.dispatching.acceptance import Acceptor, Launch, Written
+from isthmus_control_plane.dispatching.acceptance import Acceptor, Written
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.leadership.leader import Leadership
@@ -125,7 +124,7 @@ class Applier:
             return []
         await _change(tx, effects, location=location, at=at)
         for launch in effects.launches:
-            refuse(rules.launch_run(_as_launch(launch)))
+            refuse(rules.launch_run(launch.as_call()))
         return [await self._acceptor.write(tx, launch, at=at) for launch in effects.launches]
 
 
@@ -163,23 +162,6 @@ async def _change(tx: WriteTransaction, effects: Effects, *, location: LocationK
         # A run that was deleted meanwhile has no history to write into.
         if run is not None and run.deployment == deployment:
             await history.append(tx, run.ref, news=[history.note(run.ref, text=text, at=at)], at=at)
-
-
-def _as_launch(launch: Launch) -> api.LaunchRunRequest:
-    """Return a launch as a caller of the API would have asked for it: it is judged by the same rules."""
-    request = launch.request
-    return api.LaunchRunRequest(
-        deployment=launch.deployment,
-        run_id=request.run.run_id,
-        location=request.location,
-        job_name=request.job_name,
-        run_config_json=request.run_config_json,
-        op_selection=request.op_selection,
-        asset_selection=request.asset_selection,
-        check_selection=request.check_selection,
-        partition_key=request.partition_key,
-        tags=request.tags,
-    )
 
 
 def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) -> TickEnd:

@@ -1,6 +1,6 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -49,6 +49,24 @@ class Launch:
     is_id_given: bool
     #: What is to be selected besides, by what the location defines.
     asset_queries: tuple[str, ...] = ()
+
+    def as_call(self) -> api.LaunchRunRequest:
+        """Return it as a caller of the API would have asked for it: all launches are judged by the same rules."""
+        request = self.request
+        return api.LaunchRunRequest(
+            deployment=self.deployment,
+            run_id=request.run.run_id,
+            location=request.location,
+            job_name=request.job_name,
+            run_config_json=request.run_config_json,
+            op_selection=request.op_selection,
+            asset_selection=request.asset_selection,
+            check_selection=request.check_selection,
+            has_check_selection=request.has_check_selection,
+            partition_key=request.partition_key,
+            tags=request.tags,
+            asset_queries=self.asset_queries,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +169,7 @@ class Acceptor:
         if key not in seen.locations:
             raise await no_such_location(tx, key)
         definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
-        asked = with_selected_assets(_as_launch(built, launch.asset_queries), definitions=definitions)
+        asked = with_selected_assets(launch.as_call(), definitions=definitions)
         del built.asset_selection[:]
         built.asset_selection.extend(asked.asset_selection)
         if definitions is not None:
@@ -230,19 +248,6 @@ def _partition_tag(request: RunRequest) -> dict[str, str]:
 
 def _ref(new: NewRun) -> AttemptRef:
     return AttemptRef(new.run_id, new.attempt)
-
-
-def _as_launch(request: RunRequest, asset_queries: Iterable[str] = ()) -> api.LaunchRunRequest:
-    """Return the part of a request that the definitions can be asked about."""
-    return api.LaunchRunRequest(
-        location=request.location,
-        job_name=request.job_name,
-        op_selection=request.op_selection,
-        asset_selection=request.asset_selection,
-        check_selection=request.check_selection,
-        partition_key=request.partition_key,
-        asset_queries=asset_queries,
-    )
 
 
 def _same(existing: Run, launch: Launch) -> Run:
