@@ -2,58 +2,37 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from isthmus_cli.command import Group, command
-from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
+from isthmus_cli.commands.automation import (
+    ListOptions,
+    OneOptions,
+    TicksOptions,
+    decide,
+    list_ticks,
+    show_one,
+    tell_trial,
+)
+from isthmus_cli.options import Argument, Option
 from isthmus_cli.session import connected, run_to_end
-
-if TYPE_CHECKING:
-    from isthmus.v1.control_plane_pb2 import AutomationRef
 
 app = Group("schedule", help="Look at schedules and their ticks, start and stop them, try them out.")
 
 ScheduleName = Annotated[str, Argument(metavar="SCHEDULE", help="The schedule's name.", completes="schedules")]
-LocationName = Annotated[
-    str,
-    Option(metavar="LOCATION", help="Its location, where several have one of the name.", completes="locations"),
-]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(ListingOptions):
-    """`schedule list`."""
-
-    location: Annotated[
-        str, Option(metavar="LOCATION", help="Of this location only.", completes="locations", show_default=False)
-    ] = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OneScheduleOptions(PrintOptions):
+class OneScheduleOptions(OneOptions):
     """A command about one schedule."""
 
+    word = "schedule"
     name: ScheduleName
-    location: LocationName = ""
-
-    @property
-    def meant(self) -> "AutomationRef":
-        """What the control plane is asked about."""
-        from isthmus.v1.control_plane_pb2 import AUTOMATION_KIND_SCHEDULE, AutomationRef
-
-        return AutomationRef(location=self.location, name=self.name, kind=AUTOMATION_KIND_SCHEDULE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TicksOptions(OneScheduleOptions):
+class ScheduleTicksOptions(TicksOptions, OneScheduleOptions):
     """`schedule ticks`."""
-
-    limit: Annotated[int, Option(metavar="N", min=1, max=500, help="So many of the newest.")] = 20
-    status: Annotated[
-        str,
-        Option(metavar="STATUS[,…]", help="Only these: started, skipped, success, failed.", show_default=False),
-    ] = ""
-    no_headers: Annotated[bool, Option("--no-headers", help="Leave the table's head out.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,75 +77,27 @@ async def _list(options: ListOptions) -> int:
 @command(app, "show", options=OneScheduleOptions)
 def show(options: OneScheduleOptions) -> None:
     """Tell one schedule whole, with its last ticks."""
-    run_to_end(_show(options))
-
-
-async def _show(options: OneScheduleOptions) -> int:
-    from isthmus_cli.view.output import print_document, print_lines
-    from isthmus_cli.view.paint import Paint
     from isthmus_cli.view.schedule import schedule_lines
 
-    async with connected(options) as client:
-        schedule = await client.get_automation(options.meant)
-        if options.is_json:
-            print_document(schedule)
-            return 0
-        page = await client.list_ticks(options.meant, page_size=5)
-    print_lines(schedule_lines(schedule, ticks=page.ticks, paint=Paint.of()))
-    return 0
+    run_to_end(show_one(options, lines=schedule_lines))
 
 
 @command(app, "start", options=OneScheduleOptions)
 def start(options: OneScheduleOptions) -> None:
     """Let a schedule run from now on, whatever its code says. What was missed is not made up for."""
-    run_to_end(_decide(options, is_running=True))
+    run_to_end(decide(options, is_running=True))
 
 
 @command(app, "stop", options=OneScheduleOptions)
 def stop(options: OneScheduleOptions) -> None:
     """Let a schedule rest until it is started, also when its code is deployed anew."""
-    run_to_end(_decide(options, is_running=False))
+    run_to_end(decide(options, is_running=False))
 
 
-async def _decide(options: OneScheduleOptions, *, is_running: bool) -> int:
-    from isthmus_cli.run_request import person
-    from isthmus_cli.view.output import note, print_document
-    from isthmus_cli.view.schedule import decision_text
-
-    async with connected(options) as client:
-        decide = client.start_automation if is_running else client.stop_automation
-        schedule = await decide(options.meant, requested_by=person())
-    if options.is_json:
-        print_document(schedule)
-    else:
-        note(decision_text(schedule))
-    return 0
-
-
-@command(app, "ticks", options=TicksOptions)
-def ticks(options: TicksOptions) -> None:
+@command(app, "ticks", options=ScheduleTicksOptions)
+def ticks(options: ScheduleTicksOptions) -> None:
     """List a schedule's ticks, newest first: what they started, why they were skipped, what went wrong."""
-    run_to_end(_ticks(options))
-
-
-async def _ticks(options: TicksOptions) -> int:
-    from isthmus_cli.options import OutputFormat
-    from isthmus_cli.view.output import note, print_documents, print_lines
-    from isthmus_cli.view.paint import Paint
-    from isthmus_cli.view.schedule import tick_statuses, tick_table
-    from isthmus_cli.view.table import Room
-
-    statuses = tick_statuses(options.status)
-    async with connected(options) as client:
-        page = await client.list_ticks(options.meant, statuses=statuses, page_size=options.limit)
-    if options.is_json:
-        print_documents(page.ticks)
-    elif page.ticks:
-        room = Room.of(is_wide=options.output is OutputFormat.WIDE, has_head=not options.no_headers)
-        print_lines(tick_table(page.ticks, paint=Paint.of(), room=room))
-    else:
-        note(f"Schedule {options.name} has no such ticks. When it is due: isthmus schedule preview {options.name}")
-    return 0
+    run_to_end(list_ticks(options, hint=f"When it is due: isthmus schedule preview {options.name}"))
 
 
 @command(app, "test", options=TestOptions)
@@ -176,21 +107,9 @@ def test(options: TestOptions) -> None:
 
 
 async def _test(options: TestOptions) -> int:
-    from isthmus.v1.control_plane_pb2 import TickStatus
-
-    from isthmus_cli.exit_code import ExitCode
-    from isthmus_cli.view.output import print_document, print_lines
-    from isthmus_cli.view.paint import Paint
-    from isthmus_cli.view.schedule import trial_lines
-
     at = _moment(options.at) if options.at is not None else None
     async with connected(options) as client:
-        trial = await client.test_tick(options.meant, at=at)
-    if options.is_json:
-        print_document(trial)
-    else:
-        print_lines(trial_lines(trial, name=options.name, paint=Paint.of()))
-    return ExitCode.FAILED if trial.status == TickStatus.TICK_STATUS_FAILED else ExitCode.OK
+        return tell_trial(options, await client.test_tick(options.meant, at=at))
 
 
 @command(app, "preview", options=PreviewOptions)

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from isthmus.v1.control_plane_pb2 import Automation, Tick
 
-from isthmus_cli.view.failure import failure_lines
+from isthmus_cli.view.automation import fact_lines, last_tick_text, since_text, state_text, why_text
 from isthmus_cli.view.paint import Paint
-from isthmus_cli.view.schedule import last_tick_text, log_lines, since_text, state_text, tick_table, why_text
 from isthmus_cli.view.table import Column, Room, table
 from isthmus_cli.view.text import duration_text, moment_text
 
@@ -40,7 +39,7 @@ def sensor_table(sensors: Iterable[Automation], *, paint: Paint, room: Room) -> 
     return table(_SENSORS, rows, room=room)
 
 
-def sensor_lines(sensor: Automation, *, ticks: Sequence[Tick], paint: Paint) -> list[str]:
+def sensor_lines(sensor: Automation, ticks: Sequence[Tick], paint: Paint) -> list[str]:
     """Tell one sensor whole."""
     facts = [
         ("sensor", paint.bold(sensor.name)),
@@ -53,10 +52,4 @@ def sensor_lines(sensor: Automation, *, ticks: Sequence[Tick], paint: Paint) -> 
         ("next", moment_text(sensor.next_at) if sensor.HasField("next_at") else ""),
         ("problem", paint.red(sensor.problem) if sensor.problem else ""),
     ]
-    lines = [f"{paint.dim(f'{name:12}')}{value}" for name, value in facts if value]
-    if ticks:
-        lines += ["", *tick_table(ticks, paint=paint, room=Room())]
-        lines += log_lines(ticks[0].evaluation.log_lines, left_out=ticks[0].evaluation.lines_left_out, paint=paint)
-        if ticks[0].HasField("failure"):
-            lines += ["", *failure_lines(ticks[0].failure, paint=paint)]
-    return lines
+    return fact_lines(facts, ticks=ticks, paint=paint)
