@@ -1,5 +1,6 @@
 """What one agent says waits in a queue of its own: one that floods waits behind itself, and nobody else does."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -70,12 +71,21 @@ async def test_an_agent_is_not_lost_behind_its_own_flood(world: World) -> None:
     async with monitor(world.settings()):
         await world.publish(beat, kind=TelemetryKind.HEARTBEAT, source=AGENT)
         await eventually(lambda: _is_in(world, AgentState.ONLINE), within=10)
-    await flood(world, loud, count=FLOOD // 4)
+    await flood(world, loud, count=FLOOD // 2)
     await world.publish(beat, kind=TelemetryKind.HEARTBEAT, source=AGENT)
-    async with monitor(world.settings(agent_lost_after_s=2.0)):
-        await eventually(lambda: _has_stored(world, loud, FLOOD // 4), within=60)
+    async with monitor(world.settings(agent_lost_after_s=5.0)), asyncio.TaskGroup() as tasks:
+        beating = tasks.create_task(_beat_on(world, beat))
+        await eventually(lambda: _has_stored(world, loud, FLOOD // 2), within=90)
+        beating.cancel()
     async with world.database.read() as tx:
         assert AGENT_LOST not in {alert.kind for alert in await alerts.recent(tx, deployment="prod")}
+
+
+async def _beat_on(world: World, beat: Event) -> None:
+    """Say again and again that the agent is there, as it does while what it said before is stored."""
+    while True:
+        await world.publish(beat, kind=TelemetryKind.HEARTBEAT, source=AGENT)
+        await asyncio.sleep(0.2)
 
 
 async def _is_in(world: World, state: AgentState) -> bool:

@@ -95,6 +95,9 @@ class LiveAttempt:
         """Say that this server has nothing more to do with the attempt: whoever waits for its end need not."""
         self.is_over.set()
         self._is_forked.set()
+        if self._child is not None:
+            # Also where the watch was given up, as when the server ends before the attempt does.
+            self._child.close()
         if not self.verdict.done():
             self.verdict.set_exception(AttemptFailedError(self.folder.run_id, attempt=self.folder.attempt))
 

@@ -158,20 +158,19 @@ class InstanceGate:
         task = self._tasks.create_task(self._serve(reader, writer), name="instance connection")
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        # Here and not in the task, which does not run at all when it is cancelled before it begins.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
-        try:
-            if _peer_user(writer) != os.getuid():
-                log.warning("instance_asked_by_another_user")
-                return
-            with self._boundary.guard():
-                try:
-                    await self._answer_all(reader, writer)
-                except* (asyncio.IncompleteReadError, ConnectionError):
-                    log.debug("instance_asker_gone")
-        finally:
-            writer.close()
+        if _peer_user(writer) != os.getuid():
+            log.warning("instance_asked_by_another_user")
+            return
+        with self._boundary.guard():
+            try:
+                await self._answer_all(reader, writer)
+            except* (asyncio.IncompleteReadError, ConnectionError):
+                log.debug("instance_asker_gone")
 
     async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the queries of one connection, one after another."""
