@@ -76,11 +76,14 @@ async def insert_launched(
     values |= {f"command_{name}": getattr(command, name) for name in _COMMAND_COLUMNS}
     events = [_event(run, position, event) for position, event in enumerate(history, start=1)]
     facts = [_fact(run, position, event) for position, event in enumerate(history, start=1) if event.fact is not None]
-    labels = [{"run_id": run.run_id, "key": key, "value": value} for key, value in tags.items()]
-    parts = {EVENTS: events, EVENT_INDEX: facts, RUN_TAGS: labels}
-    for table, rows in parts.items():
-        values |= {f"{table.name}_{name}": [row[name] for row in rows] for name in (rows[0] if rows else ())}
-    statement = _statement(tuple(table for table, rows in parts.items() if rows))
+    labels: list[Mapping[str, Any]] = [
+        {"run_id": run.run_id, "key": key, "value": value} for key, value in tags.items()
+    ]
+    parts: dict[Table, list[Mapping[str, Any]]] = {EVENTS: events, EVENT_INDEX: facts, RUN_TAGS: labels}
+    written = tuple(table for table, rows in parts.items() if rows)
+    for table in written:
+        values |= {f"{table.name}_{name}": [row[name] for row in parts[table]] for name in _LISTED[table]}
+    statement = _statement(written)
     return (await tx.execute(statement, values)).first() is not None
 
 
