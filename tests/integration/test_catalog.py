@@ -120,7 +120,7 @@ async def test_what_there_is_not_is_refused_with_what_is_near(stand: Stand) -> N
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await listed(stand, location="salse")
     assert "did you mean 'sales'?" in str(caught.value.details())
-    for field, request in (
+    for field, asked in (
         ("selection", api.ListAssetsRequest(selection="raw and (")),
         ("selection", api.ListAssetsRequest(selection="kind:dbt")),
         ("selection", api.ListAssetsRequest(selection="raaw")),
@@ -128,7 +128,7 @@ async def test_what_there_is_not_is_refused_with_what_is_near(stand: Stand) -> N
         ("search", api.ListAssetsRequest(search="a\0")),
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stand.stub.ListAssets(request)
+            await stand.stub.ListAssets(asked)
         assert set(violations_of(caught.value)) == {field}
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stand.stub.GetAsset(api.GetAssetRequest())

@@ -8,7 +8,7 @@ from isthmus_control_plane.catalog.freshness import FreshnessState, freshness
 from isthmus_control_plane.catalog.merged import merge
 from isthmus_control_plane.catalog.status import AssetStatus, Check, CheckStatus, Health, check_status
 from isthmus_control_plane.validation.asset_query import AssetQueryError, select
-from isthmus_control_plane.validation.definition import Asset, Definitions, Freshness
+from isthmus_control_plane.validation.definition import Asset, AssetPath, Definitions, Freshness
 from isthmus_store.asset_state import CheckState, EventPlace
 from isthmus_store.state import RunState
 
@@ -58,7 +58,7 @@ def test_what_depends_on_an_asset_is_found_in_other_locations_too() -> None:
 
 
 def test_whoever_only_looks_finds_what_nobody_can_make() -> None:
-    assets = {("feed",): asset(), ("orders",): asset(**MATERIALIZABLE)}
+    assets: dict[AssetPath, Asset] = {("feed",): asset(), ("orders",): asset(**MATERIALIZABLE)}
     assert select("*", assets=assets) == {("orders",)}
     assert select("*", assets=assets, is_to_look=True) == {("feed",), ("orders",)}
     with pytest.raises(AssetQueryError, match=r"selects no asset\b(?! that)"):
