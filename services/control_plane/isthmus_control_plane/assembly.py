@@ -36,6 +36,7 @@ from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
+from isthmus_control_plane.instance.slots import SlotDesk
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
@@ -56,6 +57,7 @@ class Parts:
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
+    slots: SlotDesk
     leadership: Leadership
     sweeper: Sweeper
     scheduler: Scheduler
@@ -79,6 +81,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     applier = Applier(leadership=leadership, acceptor=acceptor)
     scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     notices = NoticePublisher(publisher)
+    slots = SlotDesk(core, notices=notices)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=notices),
@@ -105,7 +108,8 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
-        queries=QueryAnswerer(core, publisher=publisher),
+        queries=QueryAnswerer(core, publisher=publisher, slots=slots),
+        slots=slots,
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
         scheduler=scheduler,

@@ -38,6 +38,8 @@ class WakeHub:
         self.fleet = Wake()
         #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
+        #: Rung when steps may get slots of pools: because some were freed, or what limits them changed.
+        self.slots = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -62,6 +64,7 @@ class WakeHub:
         self.schedules.ring()
         self.sensors.ring()
         self.takeover.ring()
+        self.slots.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -97,15 +100,16 @@ class WakeHub:
             self._ring_all()
             self.fleet_changed()
             self.outbox.ring()
+            self.slots.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.runs:
             self.sensors.ring()
+        if notice.freed:
+            self.room_made()
         if notice.agents or notice.locations:
             self.fleet_changed()
-        elif notice.freed:
-            self.queue.ring()
 
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
@@ -115,7 +119,12 @@ class WakeHub:
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""
         self.run_changed(run_id)
+        self.room_made()
+
+    def room_made(self) -> None:
+        """Tell that runs may leave the queue, and steps may get slots of pools: some ended, or limits changed."""
         self.queue.ring()
+        self.slots.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""

@@ -17,8 +17,19 @@ from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import resolve_job
 
 
-async def departure(tx: Transaction, run: Run, *, core: Core, seen: World, at: datetime) -> Departure:
-    """Return the command that launches a queued run on its location's agent, and the event that tells of it."""
+async def departure(
+    tx: Transaction, run: Run, *, core: Core, seen: World, at: datetime, claims_slots: bool = False
+) -> Departure:
+    """Return the command that launches a queued run on its location's agent, and the event that tells of it.
+
+    Args:
+        tx: Any transaction.
+        run: The run.
+        core: What the control plane has.
+        seen: The fleet.
+        at: Now.
+        claims_slots: Whether its steps claim slots of their pools.
+    """
     key = LocationKey(run.deployment, run.location)
     agent, location = seen.fleet.holdings[key].agent, seen.locations.get(key)
     lifetime = launch_lifetime(
@@ -27,6 +38,7 @@ async def departure(tx: Transaction, run: Run, *, core: Core, seen: World, at: d
         launch_timeout_s=core.settings.launch_timeout_s,
     )
     request = await _request(tx, run, core=core, seen=seen)
+    request.claims_slots = claims_slots
     instruction = command.launch(agent, request=request, at=at, lifetime=lifetime)
     event = history.dispatched(run.ref, agent=agent.name, instruction_id=instruction.id, at=at)
     return Departure(agent.name, instruction, event)

@@ -7,7 +7,7 @@ from typing import Final
 
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import run_queue, runs
+from isthmus_store import run_queue, runs, slot_claims
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.queue import Head
 from isthmus_store.record.run import AttemptRef, Run
@@ -26,7 +26,7 @@ from isthmus_control_plane.dispatching.departure import departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
 from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
-from isthmus_control_plane.dispatching.rules import Rules
+from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.dispatching.sorter import Sorter
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet import world
@@ -104,7 +104,7 @@ class Dequeuer:
         stale = stale_lines([*heads, *books.held], rules=books.rules, world=seen)
         if stale:
             return _Look(seen=seen, rules=books.rules, stale=stale)
-        found, looked_at = _Look(seen=seen), list[Waiting]()
+        found, looked_at = _Look(seen=seen, rules=books.rules), list[Waiting]()
         while heads:
             waiting = await self._waiting(tx, heads, books=books)
             looked_at += waiting
@@ -147,7 +147,10 @@ class Dequeuer:
             if run is None:
                 continue
             with self._runs.guard(run=run.run_id, location=run.location) as fate:
-                found.departures[run_id] = await departure(tx, run, core=self._core, seen=seen, at=at)
+                claims = claims_slots(line.needs, books.rules)
+                found.departures[run_id] = await departure(
+                    tx, run, core=self._core, seen=seen, at=at, claims_slots=claims
+                )
                 found.needs[run_id] = line.needs
             found.failed += [run.ref] if fate.error is not None else []
         return bool(choice.picks)
@@ -173,6 +176,8 @@ class Dequeuer:
             return
         async with self._core.database.write() as tx:
             left = await run_queue.dispatch(tx, await self._allowed(tx, departures, found=found), at=at)
+            claiming = [run.run_id for run in left if claims_slots(found.needs[run.run_id], found.rules)]
+            await slot_claims.mark(tx, claiming)
         # At once: a launch that comes now is dispatched directly, and may not overtake these on the way to the broker.
         self._dispatcher.offer(*(departures[run.run_id].command for run in left))
         self.pulse.beat(len(left))
@@ -184,7 +189,7 @@ class Dequeuer:
         self, tx: WriteTransaction, departures: Mapping[str, Departure], *, found: _Look
     ) -> dict[str, Departure]:
         """Return those that may still leave: another control plane may have filled slots since they were counted."""
-        await tx.exclusive("queue")
+        await slot_claims.lock(tx)
         books = await ledger.read(tx, self._needs)
         if not books.is_limiting or found.seen is None:
             return dict(departures)
@@ -206,6 +211,11 @@ class Dequeuer:
                     await history.append(tx, ref, news=[history.failed(signaled.run, at=at)], at=at)
             self.pulse.beat(1)
             self._core.hub.run_changed(ref.run_id)
+
+
+def claims_slots(needs: Needs, rules: Mapping[str, Rules]) -> bool:
+    """Tell whether the steps of a run that leaves now claim slots of pools."""
+    return bool(needs.pools) and rules.get(needs.location.deployment, NO_RULES).are_pools_of_steps
 
 
 def _reasons(waiting: Iterable[Waiting], *, view: View) -> dict[str, str]:
