@@ -58,7 +58,6 @@ class Parts:
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
-    slots: SlotDesk
     leadership: Leadership
     sweeper: Sweeper
     scheduler: Scheduler
@@ -82,7 +81,6 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     applier = Applier(leadership=leadership, acceptor=acceptor)
     scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     notices = NoticePublisher(publisher)
-    slots = SlotDesk(core, notices=notices)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=notices),
@@ -110,8 +108,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
-        queries=QueryAnswerer(core, publisher=publisher, slots=slots),
-        slots=slots,
+        queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
         scheduler=scheduler,

@@ -83,7 +83,8 @@ class QueryAnswerer:
 
     def __init__(self, core: Core, *, publisher: Publisher, slots: SlotDesk) -> None:
         self._core = core
-        self._slots = slots
+        #: Where steps wait for slots of pools.
+        self.slots = slots
         self._answers = QueryAnswerPublisher(publisher)
         settings = core.broker.named("isthmus control plane queries")
         self._shares = Shares(places=_PLACES, most_each=MAX_QUERIES_EACH)
@@ -163,10 +164,10 @@ class QueryAnswerer:
         if kind in _CHANGES:
             return await self._change(received, kind=kind)
         if kind == "claim_slots":
-            granted = await self._slots.claim(received, timeout_s=timeout_s)
+            granted = await self.slots.claim(received, timeout_s=timeout_s)
             return pb.InstanceAnswer(query_id=query.id, slots=granted)
         if kind == "free_slots":
-            await self._slots.free(received)
+            await self.slots.free(received)
             return pb.InstanceAnswer(query_id=query.id, changed=pb.Changed())
         text = "the control plane does not know this question: it is older than the code server"
         return _failed(query, pb.QueryFailure.KIND_UNSUPPORTED, text)
