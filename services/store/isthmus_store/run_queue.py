@@ -25,6 +25,9 @@ from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.transition import transition
 
+#: Lines whose names begin so are for runs that wait for a moment: see `deferral`. All others stand before them.
+DEFERRED: Final = "~"
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:
@@ -163,9 +166,9 @@ HEADS: Final = (
     text(
         """
     WITH RECURSIVE among (line) AS (
-      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning
+      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < '~'
       UNION ALL
-      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line)
+      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line AND runs.line < '~')
       FROM among WHERE among.line IS NOT NULL
     )
     SELECT

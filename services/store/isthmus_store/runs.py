@@ -128,6 +128,8 @@ def as_queued(run: NewRun) -> Run:
         violations=(),
         line=run.line,
         pools=run.pools,
+        retry_of=run.retry_of,
+        retry_number=run.retry_number,
     )
 
 
@@ -265,6 +267,7 @@ def facts(run: Run) -> RunFacts:
         message=run.message,
         failure=run.failure,
         violations=run.violations,
+        is_followed=run.retried_by is not None,
     )
 
 
