@@ -107,6 +107,18 @@ class Database:
             yield tx
 
     @asynccontextmanager
+    async def write_at_once(self) -> AsyncIterator[WriteTransaction]:
+        """Open what a single statement is written on, which is a transaction by itself: cheaper than `write` by two trips.
+
+        On SQLite it is the same as `write`, which costs no trips there.
+
+        Raises:
+            StoreError: As `write` does; where the database went away, it is unknown whether the statement was done.
+        """
+        async with _begun(self._looker if self.is_postgresql else self._writer, WriteTransaction) as tx:
+            yield tx
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteTransaction]:
         """Open a transaction that commits when the block ends, and rolls back when it raises.
 

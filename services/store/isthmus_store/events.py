@@ -72,11 +72,6 @@ async def insert_many(tx: WriteTransaction, events: Sequence[PlacedEvent], *, st
         await tx.connection.exec_driver_sql(_POSTGRESQL_INSERT, columns)
     else:
         await tx.connection.exec_driver_sql(_SQLITE_INSERT, rows)
-    await index_facts(tx, events)
-
-
-async def index_facts(tx: WriteTransaction, events: Sequence[PlacedEvent]) -> None:
-    """Index what is asked about of events that were inserted; `insert_many` does so itself."""
     await event_index.add(
         tx, [(it.run_id, it.position, it.event, it.event.fact) for it in events if it.event.fact is not None]
     )

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, update
 
 from isthmus_store import outbox
 from isthmus_store.errors import UnknownRunError
-from isthmus_store.events import PlacedEvent, index_facts, insert_many
+from isthmus_store.events import PlacedEvent, insert_many
 from isthmus_store.launch import MUST_QUEUE, insert_launched
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
@@ -75,19 +75,15 @@ async def insert_dispatched(
     queued = as_queued(run)
     decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=agent))
     dispatched = replace(advanced(queued, decision.facts, at=at), last_position=len(history))
-    placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
     if tx.is_postgresql and command is not None:
-        is_new = await insert_launched(tx, dispatched, history=history, command=command, at=at)
-        if not is_new:
-            return await _not_inserted(tx, queued)
-        await _insert_tags(tx, run.run_id, run.tags)
-        await index_facts(tx, placed)
-        return Inserted(run=dispatched, is_new=True)
+        is_new = await insert_launched(tx, dispatched, history=history, command=command, tags=run.tags)
+        return Inserted(run=dispatched, is_new=True) if is_new else await _not_inserted(tx, queued)
     if (await tx.execute(MUST_QUEUE, _place(queued))).scalar_one():
         return await _not_inserted(tx, queued)
     inserted = await _insert(tx, dispatched, tags=run.tags)
     if inserted.is_new:
         await open_attempts(tx, [dispatched])
+        placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
         await insert_many(tx, placed, stored_at=at)
         if command is not None:
             await outbox.add(tx, command)

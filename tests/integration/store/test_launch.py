@@ -3,15 +3,17 @@
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from isthmus.v1.telemetry_pb2 import Event, RunQueued
-from isthmus_store import agents, events, locations, outbox, placements, runs, site
+from isthmus.v1.telemetry_pb2 import Event, RunDispatched, RunQueued
+from isthmus_store import agents, event_index, events, locations, outbox, placements, runs, site
 from isthmus_store.database import Database
+from isthmus_store.event_index import EventQuery
 from isthmus_store.events import new_event
 from isthmus_store.outbox import Lane
 from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import NewRun
 from isthmus_store.state import InstructionOutcome, RunState
+from sqlalchemy import event
 
 
 def new_run(now: datetime, **tags: str) -> NewRun:
@@ -69,12 +71,46 @@ async def test_a_launch_writes_run_attempt_history_and_command(database: Databas
     assert (read.state, read.agent, read.dispatched_at, read.last_position) == (RunState.DISPATCHED, "lab", now, 2)
     assert attempts[read.ref].agent == "lab"
     assert [(it.position, it.body, it.stored_at) for it in stored] == [
-        (index, event.body, now) for index, event in enumerate(history, start=1)
+        (index, it.body, now) for index, it in enumerate(history, start=1)
     ]
     assert tags == {run.run_id: {"team": "blue"}}
     assert [(it.id, it.run_id, it.body, it.not_after) for it in unsent] == [
         (command.id, run.run_id, command.body, command.not_after)
     ]
+
+
+async def test_a_launch_indexes_its_history_in_its_order(database: Database, now: datetime) -> None:
+    run = new_run(now)
+    history = [
+        new_event(Event(run_queued=RunQueued())),
+        new_event(Event(message="not indexed")),
+        new_event(Event(run_dispatched=RunDispatched(agent="lab"))),
+    ]
+    async with database.write_at_once() as tx:
+        await runs.insert_dispatched(tx, run, agent="lab", at=now, history=history, command=launch_command(run, now))
+    kinds = frozenset({"run_queued", "run_dispatched"})
+    async with database.read() as tx:
+        query = EventQuery(deployment="prod", kinds=kinds, limit=10, is_ascending=True)
+        found = await event_index.find(tx, query)
+        stored = await events.after(tx, run.run_id, position=0)
+    assert [(it.kind, it.run_id, it.position) for it in found] == [
+        ("run_queued", run.run_id, 1),
+        ("run_dispatched", run.run_id, 3),
+    ]
+    assert [it.body for it in stored] == [it.body for it in history]
+
+
+async def test_a_launch_is_one_statement_of_postgresql(database: Database, now: datetime) -> None:
+    run, statements = new_run(now, team="blue", tier="1"), list[str]()
+    async with database.write_at_once() as tx:
+        seen_by = tx.connection.sync_connection
+        event.listen(seen_by, "before_cursor_execute", lambda *about: statements.append(about[2]))
+        history = [new_event(Event(run_queued=RunQueued())), new_event(Event(run_dispatched=RunDispatched()))]
+        await runs.insert_dispatched(tx, run, agent="lab", at=now, history=history, command=launch_command(run, now))
+    # The limits that SQLite asks for come first there; none of them costs a trip.
+    assert len(statements) == (1 if database.is_postgresql else 7), statements
+    async with database.read() as tx:
+        assert await runs.tags(tx, [run.run_id]) == {run.run_id: {"team": "blue", "tier": "1"}}
 
 
 async def test_a_launch_under_a_taken_id_writes_nothing(database: Database, now: datetime) -> None:

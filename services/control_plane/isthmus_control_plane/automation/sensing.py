@@ -30,6 +30,8 @@ log = get_logger(__name__)
 _AT_ONCE: Final = 200
 #: Events that are read at once to see whom they concern.
 _NEWS: Final = 5_000
+#: Under no lease: whom the events before concern is not known.
+_UNKNOWN: Final = (0, 0)
 
 
 class Sensing(TickLoop):
@@ -45,7 +47,7 @@ class Sensing(TickLoop):
         super().__init__(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
         self._list = Watchlist()
         #: Up to which event it is known whom they concern, under the lease of which number.
-        self._seen: tuple[int, int] = (0, 0)
+        self._seen: tuple[int, int] = _UNKNOWN
 
     @property
     def _wake(self) -> Wake:
@@ -95,6 +97,10 @@ class Sensing(TickLoop):
 
     async def _due(self) -> list[Entry]:
         """Return the sensors whose ticks are to begin, without those that would find nothing."""
+        if not self._list.is_watching:
+            # Every launch rings: where nobody looks at events, it is not to cost a look at them.
+            self._seen = _UNKNOWN
+            return self._list.due(clock.now(), busy=self._in_hand)
         async with self._core.database.read() as tx:
             await self._hear(tx)
             now = clock.now()
@@ -111,7 +117,7 @@ class Sensing(TickLoop):
         """Read of which events came, and whom they concern."""
         number, last = self._seen
         if number != self._leadership.number:
-            # Whoever led before may have left any of them unseen.
+            # Whoever led before may have left any of them unseen, and so does a time in which nobody looked.
             last = await event_index.newest_id(tx)
             self._list.suspect_all()
         news = await event_index.news(tx, after_id=last, limit=_NEWS)

@@ -32,7 +32,8 @@ class TickLoop(ABC):
 
     #: What they are, in the log.
     name: ClassVar[str]
-    #: The least time between two looks: where bells ring in crowds, one look serves a crowd. Seconds.
+    #: How long after a ring the look begins: where bells ring in crowds, one look serves a crowd, and what rang goes first.
+    #: Seconds.
     breath_s: ClassVar[float] = 0.0
 
     def __init__(
@@ -101,9 +102,9 @@ class TickLoop(ABC):
         except TransientStoreError as error:
             log.warning("ticks_postponed", of=self.name, problem=str(error))
             pause_s = self._core.settings.sweep_interval_s
-        await asyncio.sleep(self.breath_s)
         if pause_s > 0:
             await self._wake.wait(at_most_s=pause_s)
+        await asyncio.sleep(self.breath_s)
 
     async def _look(self) -> float:
         """Begin what is due; returns how long to sleep, seconds."""

@@ -78,6 +78,11 @@ class Watchlist:
         """Return a sensor that runs."""
         return self._entries.get(instigator_id)
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether there is a sensor that looks at events."""
+        return bool(self._by_event)
+
     def replace(self, known: Iterable[tuple[Instigator, Sensor]]) -> None:
         """Take in how sensors stand and are defined now."""
         before = self._entries

@@ -23,12 +23,12 @@ from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.partition_keys import unknown_keys
 from isthmus_control_plane.dispatching.pools import pools_of
-from isthmus_control_plane.dispatching.queue import Wait
+from isthmus_control_plane.dispatching.queue import Dispatch, Wait
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
-from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_control_plane.validation.definition import launch_violations, resolve_job
 from isthmus_control_plane.validation.query_resolution import with_selected_assets
 from isthmus_control_plane.validation.refusal import refuse
@@ -126,8 +126,7 @@ class Acceptor:
             if existing is None:
                 raise
             return Accepted(_same(existing, launch))
-        async with self._core.database.write() as tx:
-            written = await self._write(tx, plan, at=at)
+        written = await self._commit(plan, at=at)
         if not written.is_new:
             return Accepted(_same(written.run, launch))
         self.tell(written)
@@ -188,32 +187,50 @@ class Acceptor:
         pools = pools_of(built, definitions=definitions) if definitions is not None else None
         return _Plan(deployment, built, launch.requested_by, verdict, lifetime, tags, pools)
 
+    async def _commit(self, plan: _Plan, *, at: datetime) -> Written:
+        """Write the run: in one statement if it may be dispatched, else in a transaction."""
+        if isinstance(plan.verdict, Dispatch):
+            async with self._core.database.write_at_once() as tx:
+                written = await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)
+            if written is not None:
+                return written
+        async with self._core.database.write() as tx:
+            return await self._write(tx, plan, at=at)
+
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
-        new = _new_run(plan, at=at)
         if isinstance(plan.verdict, Wait):
-            return await _queue(tx, replace(new, message=plan.verdict.reason), plan=plan)
-        new = replace(new, line=_line(new, plan=plan, rules=NO_RULES))
-        agent = plan.verdict.agent
-        instruction = command.launch(agent, request=plan.request, at=at, lifetime=plan.lifetime)
-        news = [
-            history.queued(_ref(new), requested_by=new.requested_by, at=at),
-            history.dispatched(_ref(new), agent=agent.name, instruction_id=instruction.id, at=at),
-        ]
-        inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
-        if inserted.must_wait:
-            return await _queue(tx, replace(new, message=queue.in_line(_place(new))), plan=plan)
-        return Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
+            return await _queue(tx, plan, message=plan.verdict.reason, at=at)
+        written = await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)
+        if written is not None:
+            return written
+        return await _queue(tx, plan, message=queue.in_line(LocationKey(plan.deployment, plan.request.location)), at=at)
 
 
-async def _queue(tx: WriteTransaction, new: NewRun, *, plan: _Plan) -> Written:
+async def _dispatch(tx: WriteTransaction, plan: _Plan, *, agent: AgentKey, at: datetime) -> Written | None:
+    """Dispatch the run; None, with nothing written, when it has to be queued."""
+    new = _new_run(plan, at=at)
+    new = replace(new, line=_line(new, plan=plan, rules=NO_RULES))
+    instruction = command.launch(agent, request=plan.request, at=at, lifetime=plan.lifetime)
+    news = [
+        history.queued(_ref(new), requested_by=new.requested_by, at=at),
+        history.dispatched(_ref(new), agent=agent.name, instruction_id=instruction.id, at=at),
+    ]
+    inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
+    if inserted.must_wait:
+        return None
+    return Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
+
+
+async def _queue(tx: WriteTransaction, plan: _Plan, *, message: str, at: datetime) -> Written:
+    new = replace(_new_run(plan, at=at), message=message)
     rules = await read_rules(tx, deployments=[new.deployment])
     line = _line(new, plan=plan, rules=rules.get(new.deployment, NO_RULES))
     inserted = await runs.insert(tx, replace(new, line=line))
     if not inserted.is_new:
         return Written(inserted.run, is_new=False)
-    news = [history.queued(_ref(new), requested_by=new.requested_by, at=new.queued_at)]
-    end = await history.append(tx, _ref(new), news=news, at=new.queued_at)
+    news = [history.queued(_ref(new), requested_by=new.requested_by, at=at)]
+    end = await history.append(tx, _ref(new), news=news, at=at)
     return Written(replace(inserted.run, last_position=end), is_new=True)
 
 
