@@ -44,6 +44,8 @@ class WakeHub:
         self.queue = Wake()
         #: Rung when steps may get slots of pools: because some were freed, or what limits them changed.
         self.slots = Wake()
+        #: Rung when runs may wait for other moments than before.
+        self.deferrals = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -69,6 +71,7 @@ class WakeHub:
         self.sensors.ring()
         self.takeover.ring()
         self.slots.ring()
+        self.deferrals.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -111,12 +114,14 @@ class WakeHub:
             self.fleet_changed()
             self.outbox.ring()
             self.slots.ring()
+            self.deferrals.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.runs:
             self.sensors.ring()
         if notice.freed:
+            # A run that failed may be followed by another, after a pause.
             self.room_made()
         if notice.agents or notice.locations:
             self.fleet_changed()
@@ -135,6 +140,7 @@ class WakeHub:
         """Tell that runs may leave the queue, and steps may get slots of pools: some ended, or limits changed."""
         self.queue.ring()
         self.slots.ring()
+        self.deferrals.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""
