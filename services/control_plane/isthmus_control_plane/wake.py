@@ -6,11 +6,15 @@ A wake-up says "look again", never what happened: it may come for nothing, and a
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from isthmus_broker.notices import Notice
 from isthmus_lifecycle.waiting import wait_for
 
 from isthmus_control_plane.key import LocationKey
+
+#: How long agents are let accept runs before others are sent after them, seconds: a look is not to be paid for each.
+_ACCEPTANCE_S: Final = 0.05
 
 
 class Wake:
@@ -18,10 +22,20 @@ class Wake:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
 
     def ring(self) -> None:
         """End the wait under way, or the next one."""
         self._rung.set()
+
+    def ring_soon(self, *, after_s: float) -> None:
+        """Ring after a while: once for all who ask for it until then."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(after_s, self._ring_later)
+
+    def _ring_later(self) -> None:
+        self._later = None
+        self.ring()
 
     async def wait(self, *, at_most_s: float) -> None:
         """Wait for a ring, or until the time is over."""
@@ -38,6 +52,8 @@ class WakeHub:
         self.fleet = Wake()
         #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
+        #: Whether runs wait for an agent to accept those before them: then any run that moves on rings for the queue.
+        self.heeds_acceptance = False
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -106,6 +122,8 @@ class WakeHub:
             self.fleet_changed()
         elif notice.freed:
             self.queue.ring()
+        elif notice.runs and self.heeds_acceptance:
+            self.queue.ring_soon(after_s=_ACCEPTANCE_S)
 
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""

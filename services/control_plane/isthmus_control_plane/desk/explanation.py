@@ -75,7 +75,7 @@ class ExplanationDesk:
 
     async def _reasons(self, tx: Transaction, run: Run) -> tuple[list[Reason], int]:
         location = LocationKey(run.deployment, run.location)
-        books = await ledger.read(tx, self._needs)
+        books = await ledger.read(tx, self._needs, deployments=[run.deployment])
         needs = (await self._needs.of(tx, {run.line: run.run_id}, rules=books.rules)).get(run.line)
         seen = await world.read_location(tx, location, memory=self._memory, at=clock.now())
         ahead = await run_queue.ahead(tx, run, at_most=MOST_AHEAD)

@@ -20,7 +20,7 @@ from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import ledger, queue
-from isthmus_control_plane.dispatching.block import View, blocks, first_block, take
+from isthmus_control_plane.dispatching.block import View, blocks, first_block, has_full_way, take
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, Candidate, Waiting, choose
 from isthmus_control_plane.dispatching.departure import departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
@@ -98,9 +98,12 @@ class Dequeuer:
         heads = await run_queue.heads(tx, limit=LINES_AT_ONCE)
         if not heads:
             self._note({})
+            self._core.hub.heeds_acceptance = False
             return _Look()
+        # Whatever is accepted from here on may let runs leave that this look leaves.
+        self._core.hub.heeds_acceptance = True
         seen = await world.read(tx, memory=self._memory, at=at)
-        books = await ledger.read(tx, self._needs)
+        books = await ledger.read(tx, self._needs, deployments=_deployments(seen))
         stale = stale_lines([*heads, *books.held], rules=books.rules, world=seen)
         if stale:
             return _Look(seen=seen, rules=books.rules, stale=stale)
@@ -114,7 +117,9 @@ class Dequeuer:
             # Nobody of these may leave: whoever waits behind them still may.
             is_last = len(heads) < LINES_AT_ONCE
             heads = [] if is_last else await run_queue.heads(tx, limit=LINES_AT_ONCE, after=heads[-1].line)
-        self._note(_reasons(looked_at, view=books.view(seen.fleet)))
+        view = books.view(seen.fleet)
+        self._note(_reasons(looked_at, view=view))
+        self._core.hub.heeds_acceptance = any(has_full_way(it.needs.location, view) for it in looked_at)
         return found
 
     async def _waiting(self, tx: Transaction, heads: Sequence[Head], *, books: Ledger) -> list[Waiting]:
@@ -185,9 +190,9 @@ class Dequeuer:
     ) -> dict[str, Departure]:
         """Return those that may still leave: another control plane may have filled slots since they were counted."""
         await tx.exclusive("queue")
-        books = await ledger.read(tx, self._needs)
-        if not books.is_limiting or found.seen is None:
+        if found.seen is None:
             return dict(departures)
+        books = await ledger.read(tx, self._needs, deployments=_deployments(found.seen))
         view = books.view(found.seen.fleet)
         allowed: dict[str, Departure] = {}
         for run_id, it in departures.items():
@@ -206,6 +211,10 @@ class Dequeuer:
                     await history.append(tx, ref, news=[history.failed(signaled.run, at=at)], at=at)
             self.pulse.beat(1)
             self._core.hub.run_changed(ref.run_id)
+
+
+def _deployments(seen: World) -> set[str]:
+    return {key.deployment for key in seen.locations}
 
 
 def _reasons(waiting: Iterable[Waiting], *, view: View) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Reads what decides about the queue: limits, pauses, the slots that are taken, and what the runs of each line need."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,16 +29,13 @@ class Ledger:
     pauses: Mapping[PauseKey, Pause]
     held: tuple[Held, ...]
     needs: Mapping[str, Needs]
-
-    @property
-    def is_limiting(self) -> bool:
-        """Whether anything is limited or paused anywhere."""
-        return bool(self.pauses) or any(it.is_limiting for it in self.rules.values())
+    on_the_way: Mapping[LocationKey, int]
 
     def view(self, fleet: Fleet) -> View:
         """Return what a decision is made on; a new one each time, since decisions count slots on in it."""
         counted = ((self.needs[it.line], it.held) for it in self.held if it.line in self.needs)
-        return View(fleet, self.rules, self.pauses, Counter(taken(counted, rules=self.rules)))
+        taken_now = Counter(taken(counted, rules=self.rules))
+        return View(fleet, self.rules, self.pauses, taken_now, Counter(self.on_the_way))
 
 
 class NeedsMemory:
@@ -92,8 +89,8 @@ async def read_rules(tx: Transaction, *, deployments: Iterable[str] | None = Non
     return {it.deployment: Rules.parse(it.body) for it in stored}
 
 
-async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
-    """Read what the queue stands at now."""
+async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[str]) -> Ledger:
+    """Read what the queue stands at now; of the launches that are on their way, those of these deployments are counted."""
     rules = await read_rules(tx)
     paused = {PauseKey(it.deployment, it.kind, it.name): it for it in await pauses.all_of(tx)}
     held: tuple[Held, ...] = ()
@@ -102,7 +99,9 @@ async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
         # Without limits nobody counts what is taken.
         held = tuple(await run_queue.held(tx))
         needs = await memory.of(tx, {it.line: it.run_id for it in held}, rules=rules)
-    return Ledger(rules, paused, held, needs)
+    launched = await run_queue.on_the_way(tx, deployments)
+    on_the_way = {LocationKey(it.deployment, it.location): it.runs for it in launched}
+    return Ledger(rules, paused, held, needs, on_the_way)
 
 
 def stale_lines(lines: Iterable[Head | Held], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:
