@@ -14,9 +14,14 @@ from grpc_status import rpc_status
 from isthmus.v1.control_plane_pb2 import (
     Agent,
     AgentState,
+    AssetDetail,
+    AssetPartition,
     Automation,
+    CatalogAsset,
     DeleteRunResponse,
     ListAgentsResponse,
+    ListAssetPartitionsPage,
+    ListAssetsPage,
     ListAutomationsResponse,
     ListLocationsResponse,
     ListRunsPage,
@@ -78,6 +83,9 @@ class CannedControlPlane(ControlPlaneServicer):
     agents: dict[str, Agent] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     automations: dict[str, Automation] = field(default_factory=dict)
+    assets: list[CatalogAsset] = field(default_factory=list)
+    asset: AssetDetail = field(default_factory=AssetDetail)
+    partitions: list[AssetPartition] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     tested: TestedTick = field(default_factory=TestedTick)
     queue: Queue = field(default_factory=Queue)
@@ -260,6 +268,20 @@ class CannedControlPlane(ControlPlaneServicer):
         found = self.automations[request.automation.name]
         found.cursor = request.cursor
         return found
+
+    async def ListAssets(self, request: Any, context: Context) -> ListAssetsPage:
+        await self._take(request, context)
+        shown = self.assets[: request.page_size]
+        token = "more" if len(shown) < len(self.assets) else ""
+        return ListAssetsPage(assets=shown, next_page_token=token, total=len(self.assets))
+
+    async def GetAsset(self, request: Any, context: Context) -> AssetDetail:
+        await self._take(request, context)
+        return self.asset
+
+    async def ListAssetPartitions(self, request: Any, context: Context) -> ListAssetPartitionsPage:
+        await self._take(request, context)
+        return ListAssetPartitionsPage(partitions=self.partitions)
 
     async def ListTicks(self, request: Any, context: Context) -> ListTicksPage:
         await self._take(request, context)

@@ -148,6 +148,88 @@ TICK_STATUS_SUCCESS: TickStatus.ValueType  # 3
 TICK_STATUS_FAILED: TickStatus.ValueType  # 4
 global___TickStatus = TickStatus
 
+class _AssetHealth:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _AssetHealthEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AssetHealth.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ASSET_HEALTH_UNSPECIFIED: _AssetHealth.ValueType  # 0
+    ASSET_HEALTH_HEALTHY: _AssetHealth.ValueType  # 1
+    ASSET_HEALTH_WARNING: _AssetHealth.ValueType  # 2
+    ASSET_HEALTH_DEGRADED: _AssetHealth.ValueType  # 3
+    """The last attempt to make it failed, a check did not pass, or it is too old."""
+    ASSET_HEALTH_UNKNOWN: _AssetHealth.ValueType  # 4
+    """It was never made."""
+
+class AssetHealth(_AssetHealth, metaclass=_AssetHealthEnumTypeWrapper):
+    """-------------------------------------------------------------------------------------------------------------- assets"""
+
+ASSET_HEALTH_UNSPECIFIED: AssetHealth.ValueType  # 0
+ASSET_HEALTH_HEALTHY: AssetHealth.ValueType  # 1
+ASSET_HEALTH_WARNING: AssetHealth.ValueType  # 2
+ASSET_HEALTH_DEGRADED: AssetHealth.ValueType  # 3
+"""The last attempt to make it failed, a check did not pass, or it is too old."""
+ASSET_HEALTH_UNKNOWN: AssetHealth.ValueType  # 4
+"""It was never made."""
+global___AssetHealth = AssetHealth
+
+class _AssetFreshness:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _AssetFreshnessEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AssetFreshness.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ASSET_FRESHNESS_UNSPECIFIED: _AssetFreshness.ValueType  # 0
+    """It has no policy."""
+    ASSET_FRESHNESS_PASSING: _AssetFreshness.ValueType  # 1
+    ASSET_FRESHNESS_WARNING: _AssetFreshness.ValueType  # 2
+    ASSET_FRESHNESS_FAILING: _AssetFreshness.ValueType  # 3
+    ASSET_FRESHNESS_UNKNOWN: _AssetFreshness.ValueType  # 4
+
+class AssetFreshness(_AssetFreshness, metaclass=_AssetFreshnessEnumTypeWrapper): ...
+
+ASSET_FRESHNESS_UNSPECIFIED: AssetFreshness.ValueType  # 0
+"""It has no policy."""
+ASSET_FRESHNESS_PASSING: AssetFreshness.ValueType  # 1
+ASSET_FRESHNESS_WARNING: AssetFreshness.ValueType  # 2
+ASSET_FRESHNESS_FAILING: AssetFreshness.ValueType  # 3
+ASSET_FRESHNESS_UNKNOWN: AssetFreshness.ValueType  # 4
+global___AssetFreshness = AssetFreshness
+
+class _AssetCheckStatus:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _AssetCheckStatusEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AssetCheckStatus.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ASSET_CHECK_STATUS_UNSPECIFIED: _AssetCheckStatus.ValueType  # 0
+    ASSET_CHECK_STATUS_NEVER_RUN: _AssetCheckStatus.ValueType  # 1
+    ASSET_CHECK_STATUS_IN_PROGRESS: _AssetCheckStatus.ValueType  # 2
+    ASSET_CHECK_STATUS_PASSED: _AssetCheckStatus.ValueType  # 3
+    ASSET_CHECK_STATUS_WARNED: _AssetCheckStatus.ValueType  # 4
+    """It did not pass, and is only to warn."""
+    ASSET_CHECK_STATUS_FAILED: _AssetCheckStatus.ValueType  # 5
+    ASSET_CHECK_STATUS_NOT_EXECUTED: _AssetCheckStatus.ValueType  # 6
+    """The run that was to evaluate it failed or was canceled before."""
+    ASSET_CHECK_STATUS_SKIPPED: _AssetCheckStatus.ValueType  # 7
+    """The run that was to evaluate it succeeded without."""
+
+class AssetCheckStatus(_AssetCheckStatus, metaclass=_AssetCheckStatusEnumTypeWrapper): ...
+
+ASSET_CHECK_STATUS_UNSPECIFIED: AssetCheckStatus.ValueType  # 0
+ASSET_CHECK_STATUS_NEVER_RUN: AssetCheckStatus.ValueType  # 1
+ASSET_CHECK_STATUS_IN_PROGRESS: AssetCheckStatus.ValueType  # 2
+ASSET_CHECK_STATUS_PASSED: AssetCheckStatus.ValueType  # 3
+ASSET_CHECK_STATUS_WARNED: AssetCheckStatus.ValueType  # 4
+"""It did not pass, and is only to warn."""
+ASSET_CHECK_STATUS_FAILED: AssetCheckStatus.ValueType  # 5
+ASSET_CHECK_STATUS_NOT_EXECUTED: AssetCheckStatus.ValueType  # 6
+"""The run that was to evaluate it failed or was canceled before."""
+ASSET_CHECK_STATUS_SKIPPED: AssetCheckStatus.ValueType  # 7
+"""The run that was to evaluate it succeeded without."""
+global___AssetCheckStatus = AssetCheckStatus
+
 @typing.final
 class Agent(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -2130,3 +2212,365 @@ class TestedTick(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["at", b"at", "changes", b"changes", "cursor", b"cursor", "evaluation", b"evaluation", "failure", b"failure", "runs", b"runs", "skip_reason", b"skip_reason", "status", b"status"]) -> None: ...
 
 global___TestedTick = TestedTick
+
+@typing.final
+class AssetEventRef(google.protobuf.message.Message):
+    """Where an event about an asset is found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: builtins.int
+    RUN_ID_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    event_id: builtins.int
+    """Larger than those of all events that were stored before."""
+    run_id: builtins.str
+    """Empty for an event that was reported from outside of runs."""
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        event_id: builtins.int = ...,
+        run_id: builtins.str = ...,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at", b"at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "event_id", b"event_id", "run_id", b"run_id"]) -> None: ...
+
+global___AssetEventRef = AssetEventRef
+
+@typing.final
+class AssetCheckState(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    status: global___AssetCheckStatus.ValueType
+    @property
+    def evaluation(self) -> global___AssetEventRef:
+        """Unset when it was never evaluated."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        status: global___AssetCheckStatus.ValueType = ...,
+        evaluation: global___AssetEventRef | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["evaluation", b"evaluation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["evaluation", b"evaluation", "name", b"name", "status", b"status"]) -> None: ...
+
+global___AssetCheckState = AssetCheckState
+
+@typing.final
+class CatalogAsset(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    OTHER_LOCATIONS_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    KINDS_FIELD_NUMBER: builtins.int
+    OWNERS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    PARENTS_FIELD_NUMBER: builtins.int
+    CHILDREN_FIELD_NUMBER: builtins.int
+    IS_MATERIALIZABLE_FIELD_NUMBER: builtins.int
+    IS_OBSERVABLE_FIELD_NUMBER: builtins.int
+    IS_STUB_FIELD_NUMBER: builtins.int
+    IS_PARTITIONED_FIELD_NUMBER: builtins.int
+    LAST_MATERIALIZATION_FIELD_NUMBER: builtins.int
+    LAST_OBSERVATION_FIELD_NUMBER: builtins.int
+    LAST_FAILURE_FIELD_NUMBER: builtins.int
+    HEALTH_FIELD_NUMBER: builtins.int
+    FRESHNESS_FIELD_NUMBER: builtins.int
+    CHECKS_FIELD_NUMBER: builtins.int
+    MATERIALIZED_PARTITIONS_FIELD_NUMBER: builtins.int
+    FAILED_FIELD_NUMBER: builtins.int
+    IN_PROGRESS_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    location: builtins.str
+    """Whose definition counts: of several that have the key, the one that can materialize it, else that observes it."""
+    group: builtins.str
+    is_materializable: builtins.bool
+    is_observable: builtins.bool
+    is_stub: builtins.bool
+    """Locations know it by name alone."""
+    is_partitioned: builtins.bool
+    health: global___AssetHealth.ValueType
+    freshness: global___AssetFreshness.ValueType
+    materialized_partitions: builtins.int
+    """Partitions that were materialized and did not fail since; 0 for an asset without partitions."""
+    failed: builtins.int
+    """Partitions, or the asset as a whole, of which the last attempt failed, and those that a run is about to make."""
+    in_progress: builtins.int
+    @property
+    def key(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    @property
+    def other_locations(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Others that define it, or know it by name."""
+
+    @property
+    def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def owners(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def parents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]:
+        """In any location."""
+
+    @property
+    def children(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]: ...
+    @property
+    def last_materialization(self) -> global___AssetEventRef:
+        """The newest over all partitions; unset where there is none."""
+
+    @property
+    def last_observation(self) -> global___AssetEventRef: ...
+    @property
+    def last_failure(self) -> global___AssetEventRef: ...
+    @property
+    def checks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetCheckState]: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        key: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        location: builtins.str = ...,
+        other_locations: collections.abc.Iterable[builtins.str] | None = ...,
+        group: builtins.str = ...,
+        kinds: collections.abc.Iterable[builtins.str] | None = ...,
+        owners: collections.abc.Iterable[builtins.str] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        parents: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+        children: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+        is_materializable: builtins.bool = ...,
+        is_observable: builtins.bool = ...,
+        is_stub: builtins.bool = ...,
+        is_partitioned: builtins.bool = ...,
+        last_materialization: global___AssetEventRef | None = ...,
+        last_observation: global___AssetEventRef | None = ...,
+        last_failure: global___AssetEventRef | None = ...,
+        health: global___AssetHealth.ValueType = ...,
+        freshness: global___AssetFreshness.ValueType = ...,
+        checks: collections.abc.Iterable[global___AssetCheckState] | None = ...,
+        materialized_partitions: builtins.int = ...,
+        failed: builtins.int = ...,
+        in_progress: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key", "last_failure", b"last_failure", "last_materialization", b"last_materialization", "last_observation", b"last_observation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["checks", b"checks", "children", b"children", "deployment", b"deployment", "failed", b"failed", "freshness", b"freshness", "group", b"group", "health", b"health", "in_progress", b"in_progress", "is_materializable", b"is_materializable", "is_observable", b"is_observable", "is_partitioned", b"is_partitioned", "is_stub", b"is_stub", "key", b"key", "kinds", b"kinds", "last_failure", b"last_failure", "last_materialization", b"last_materialization", "last_observation", b"last_observation", "location", b"location", "materialized_partitions", b"materialized_partitions", "other_locations", b"other_locations", "owners", b"owners", "parents", b"parents", "tags", b"tags"]) -> None: ...
+
+global___CatalogAsset = CatalogAsset
+
+@typing.final
+class ListAssetsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    SELECTION_FIELD_NUMBER: builtins.int
+    SEARCH_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    location: builtins.str
+    """Those that this location owns; empty for all."""
+    selection: builtins.str
+    """In the framework's selection language, as in '+sales', 'group:raw', 'not kind:dbt'; empty for all."""
+    search: builtins.str
+    """A part of the key, whatever the case of its letters."""
+    page_size: builtins.int
+    """1 to 500; 0 for 100."""
+    page_token: builtins.str
+    """Of the page before."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        location: builtins.str = ...,
+        selection: builtins.str = ...,
+        search: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "search", b"search", "selection", b"selection"]) -> None: ...
+
+global___ListAssetsRequest = ListAssetsRequest
+
+@typing.final
+class ListAssetsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty on the last page."""
+    total: builtins.int
+    """How many there are on all pages."""
+    @property
+    def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CatalogAsset]: ...
+    def __init__(
+        self,
+        *,
+        assets: collections.abc.Iterable[global___CatalogAsset] | None = ...,
+        next_page_token: builtins.str = ...,
+        total: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "next_page_token", b"next_page_token", "total", b"total"]) -> None: ...
+
+global___ListAssetsPage = ListAssetsPage
+
+@typing.final
+class GetAssetRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    @property
+    def key(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        key: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "key", b"key"]) -> None: ...
+
+global___GetAssetRequest = GetAssetRequest
+
+@typing.final
+class AssetDetail(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: builtins.int
+    DEFINITION_FIELD_NUMBER: builtins.int
+    MATERIALIZATION_FIELD_NUMBER: builtins.int
+    OBSERVATION_FIELD_NUMBER: builtins.int
+    @property
+    def asset(self) -> global___CatalogAsset: ...
+    @property
+    def definition(self) -> isthmus.v1.telemetry_pb2.AssetSnapshot:
+        """As its location defines it."""
+
+    @property
+    def materialization(self) -> isthmus.v1.telemetry_pb2.Event:
+        """The events of last_materialization and last_observation, with their metadata and tags."""
+
+    @property
+    def observation(self) -> isthmus.v1.telemetry_pb2.Event: ...
+    def __init__(
+        self,
+        *,
+        asset: global___CatalogAsset | None = ...,
+        definition: isthmus.v1.telemetry_pb2.AssetSnapshot | None = ...,
+        materialization: isthmus.v1.telemetry_pb2.Event | None = ...,
+        observation: isthmus.v1.telemetry_pb2.Event | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset", "definition", b"definition", "materialization", b"materialization", "observation", b"observation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "definition", b"definition", "materialization", b"materialization", "observation", b"observation"]) -> None: ...
+
+global___AssetDetail = AssetDetail
+
+@typing.final
+class ListAssetPartitionsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    IS_FAILED_ONLY_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    is_failed_only: builtins.bool
+    """Those whose last attempt failed, and nothing else."""
+    page_size: builtins.int
+    """1 to 1,000; 0 for 1,000."""
+    page_token: builtins.str
+    @property
+    def key(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        key: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        is_failed_only: builtins.bool = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "is_failed_only", b"is_failed_only", "key", b"key", "page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+
+global___ListAssetPartitionsRequest = ListAssetPartitionsRequest
+
+@typing.final
+class AssetPartition(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    MATERIALIZATION_FIELD_NUMBER: builtins.int
+    IS_FAILED_FIELD_NUMBER: builtins.int
+    IS_IN_PROGRESS_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    is_failed: builtins.bool
+    is_in_progress: builtins.bool
+    @property
+    def materialization(self) -> global___AssetEventRef:
+        """Unset when it was never materialized."""
+
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        materialization: global___AssetEventRef | None = ...,
+        is_failed: builtins.bool = ...,
+        is_in_progress: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["materialization", b"materialization"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["is_failed", b"is_failed", "is_in_progress", b"is_in_progress", "key", b"key", "materialization", b"materialization"]) -> None: ...
+
+global___AssetPartition = AssetPartition
+
+@typing.final
+class ListAssetPartitionsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty on the last page."""
+    @property
+    def partitions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetPartition]: ...
+    def __init__(
+        self,
+        *,
+        partitions: collections.abc.Iterable[global___AssetPartition] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "partitions", b"partitions"]) -> None: ...
+
+global___ListAssetPartitionsPage = ListAssetPartitionsPage

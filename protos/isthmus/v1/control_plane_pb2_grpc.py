@@ -189,6 +189,21 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.SetCursorRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
                 )
+        self.ListAssets = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAssets',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetsPage.FromString,
+                )
+        self.GetAsset = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetAsset',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.GetAssetRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AssetDetail.FromString,
+                )
+        self.ListAssetPartitions = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAssetPartitions',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -439,6 +454,27 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAssets(self, request, context):
+        """The assets of the deployment over all its locations, by their keys, and how they fare.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAsset(self, request, context):
+        """One asset whole: its definition, its checks, and the events that tell of it last. NOT_FOUND says which keys are near.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAssetPartitions(self, request, context):
+        """The partitions of an asset of which anything was told, by their keys.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -611,6 +647,21 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.SetCursor,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.SetCursorRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Automation.SerializeToString,
+            ),
+            'ListAssets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssets,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetsPage.SerializeToString,
+            ),
+            'GetAsset': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAsset,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.GetAssetRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.AssetDetail.SerializeToString,
+            ),
+            'ListAssetPartitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssetPartitions,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1201,5 +1252,56 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/SetCursor',
             isthmus_dot_v1_dot_control__plane__pb2.SetCursorRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.Automation.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAssets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssets',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetAsset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetAsset',
+            isthmus_dot_v1_dot_control__plane__pb2.GetAssetRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.AssetDetail.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAssetPartitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetPartitions',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

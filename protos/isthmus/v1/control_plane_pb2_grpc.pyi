@@ -236,6 +236,24 @@ class ControlPlaneStub:
     ]
     """Puts a sensor's cursor somewhere else: its next tick goes on from there."""
 
+    ListAssets: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetsRequest,
+        isthmus.v1.control_plane_pb2.ListAssetsPage,
+    ]
+    """The assets of the deployment over all its locations, by their keys, and how they fare."""
+
+    GetAsset: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.GetAssetRequest,
+        isthmus.v1.control_plane_pb2.AssetDetail,
+    ]
+    """One asset whole: its definition, its checks, and the events that tell of it last. NOT_FOUND says which keys are near."""
+
+    ListAssetPartitions: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetPartitionsRequest,
+        isthmus.v1.control_plane_pb2.ListAssetPartitionsPage,
+    ]
+    """The partitions of an asset of which anything was told, by their keys."""
+
 class ControlPlaneAsyncStub:
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
     is NOT_FOUND with google.rpc.ResourceInfo. Health and reflection answer beside it.
@@ -452,6 +470,24 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.Automation,
     ]
     """Puts a sensor's cursor somewhere else: its next tick goes on from there."""
+
+    ListAssets: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetsRequest,
+        isthmus.v1.control_plane_pb2.ListAssetsPage,
+    ]
+    """The assets of the deployment over all its locations, by their keys, and how they fare."""
+
+    GetAsset: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.GetAssetRequest,
+        isthmus.v1.control_plane_pb2.AssetDetail,
+    ]
+    """One asset whole: its definition, its checks, and the events that tell of it last. NOT_FOUND says which keys are near."""
+
+    ListAssetPartitions: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetPartitionsRequest,
+        isthmus.v1.control_plane_pb2.ListAssetPartitionsPage,
+    ]
+    """The partitions of an asset of which anything was told, by their keys."""
 
 class ControlPlaneServicer(metaclass=abc.ABCMeta):
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
@@ -737,5 +773,29 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.Automation, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Automation]]:
         """Puts a sensor's cursor somewhere else: its next tick goes on from there."""
+
+    @abc.abstractmethod
+    def ListAssets(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListAssetsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAssetsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAssetsPage]]:
+        """The assets of the deployment over all its locations, by their keys, and how they fare."""
+
+    @abc.abstractmethod
+    def GetAsset(
+        self,
+        request: isthmus.v1.control_plane_pb2.GetAssetRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.AssetDetail, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AssetDetail]]:
+        """One asset whole: its definition, its checks, and the events that tell of it last. NOT_FOUND says which keys are near."""
+
+    @abc.abstractmethod
+    def ListAssetPartitions(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListAssetPartitionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAssetPartitionsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAssetPartitionsPage]]:
+        """The partitions of an asset of which anything was told, by their keys."""
 
 def add_ControlPlaneServicer_to_server(servicer: ControlPlaneServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import click
 from click.shell_completion import CompletionItem
-from isthmus.v1.control_plane_pb2 import AUTOMATION_KIND_SENSOR, ListRunsQuery, Location, RunState
+from isthmus.v1.control_plane_pb2 import AUTOMATION_KIND_SENSOR, ListAssetsRequest, ListRunsQuery, Location, RunState
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.discovery import locate_server
 
@@ -18,7 +18,7 @@ from isthmus_cli.view.text import asset_text, brief_age
 
 #: A person who pressed the key waits no longer, seconds.
 _DEADLINE_S = 1.5
-_RUNS = 30
+_RUNS, _ASSETS = 30, 500
 
 _Source = Callable[[ControlPlaneClient, click.Context], Awaitable[Iterable[CompletionItem]]]
 
@@ -104,6 +104,11 @@ async def _assets(client: ControlPlaneClient, context: click.Context) -> list[Co
     return [CompletionItem(asset_text(asset.key)) for each in whole for asset in each.snapshot.assets]
 
 
+async def _catalog(client: ControlPlaneClient, _context: click.Context) -> list[CompletionItem]:
+    page = await client.list_assets(ListAssetsRequest(page_size=_ASSETS))
+    return [CompletionItem(asset_text(it.key), help=it.group or None) for it in page.assets]
+
+
 def _jobs_of(locations: Iterable[Location]) -> list[CompletionItem]:
     jobs = [job for each in locations for job in each.snapshot.jobs if not job.is_implicit_asset_job]
     return [CompletionItem(job.name, help=job.description.partition("\n")[0] or None) for job in jobs]
@@ -125,4 +130,5 @@ _SOURCES: Mapping[str, _Source] = {
     "targets": _targets,
     "jobs": _jobs,
     "assets": _assets,
+    "catalog": _catalog,
 }

@@ -28,6 +28,7 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
         "run": "isthmus_cli.commands.run_group:app",
         "queue": "isthmus_cli.commands.queue:app",
         "location": "isthmus_cli.commands.location:app",
+        "asset": "isthmus_cli.commands.asset:app",
         "schedule": "isthmus_cli.commands.schedule:app",
         "sensor": "isthmus_cli.commands.sensor:app",
         "agent": "isthmus_cli.commands.agent:app",
@@ -62,8 +63,10 @@ def _run_app() -> int:
     from isthmus_client.errors import ClientError
 
     from isthmus_cli.exit_code import ExitCode, exit_code_of
+    from isthmus_cli.file_fault import check_current_folder
 
     try:
+        check_current_folder()
         ended = _run()
     except click.ClickException as error:
         error.show()

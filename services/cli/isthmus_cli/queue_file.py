@@ -8,6 +8,7 @@ from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from isthmus_cli.errors import InputError
+from isthmus_cli.file_fault import fault_text
 from isthmus_cli.yaml_text import parse_yaml
 
 _Count = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -72,7 +73,9 @@ def read_queue_file(path: Path) -> QueueSettings:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", remedy="Name a YAML file with `concurrency:`.") from error
+        raise InputError(
+            f"{path} cannot be read: {fault_text(error)}.", remedy="Name a YAML file with `concurrency:`."
+        ) from error
     content = parse_yaml(text, origin=str(path))
     if isinstance(content, dict) and set(content) == {"concurrency"}:
         content = content["concurrency"]

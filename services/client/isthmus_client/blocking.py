@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from isthmus.v1.control_plane_pb2 import (
     AUTOMATION_KIND_SCHEDULE,
     Agent,
+    AssetDetail,
     Automation,
     AutomationKind,
     AutomationRef,
     LaunchRunRequest,
+    ListAssetPartitionsPage,
+    ListAssetsPage,
+    ListAssetsRequest,
     ListRunsPage,
     ListRunsQuery,
     ListTicksPage,
@@ -37,6 +41,7 @@ from isthmus.v1.control_plane_pb2 import (
     TickStatus,
     ValidateLaunchResponse,
 )
+from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_client.client import ControlPlaneClient
 
@@ -232,6 +237,25 @@ class BlockingClient:
         Nothing is written and nothing started.
         """
         return self._wait(self._client.test_tick(automation, at=at, cursor=cursor))
+
+    # ---------------------------------------------------------------------------------------------------------- assets
+
+    def list_assets(self, query: ListAssetsRequest | None = None) -> ListAssetsPage:
+        """Tell one page of the assets that a query asks for, by their keys; all without one."""
+        return self._wait(self._client.list_assets(query))
+
+    def get_asset(self, key: AssetKey) -> AssetDetail:
+        """Tell one asset whole; NotFoundError says which keys are near."""
+        return self._wait(self._client.get_asset(key))
+
+    def list_asset_partitions(
+        self, key: AssetKey, *, is_failed_only: bool = False, page_size: int = 0, page_token: str = ""
+    ) -> ListAssetPartitionsPage:
+        """Tell one page of an asset's partitions of which anything is known, by their keys."""
+        asked = self._client.list_asset_partitions(
+            key, is_failed_only=is_failed_only, page_size=page_size, page_token=page_token
+        )
+        return self._wait(asked)
 
     # ---------------------------------------------------------------------------------------------------------- output
 

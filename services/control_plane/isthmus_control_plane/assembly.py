@@ -18,6 +18,7 @@ from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
@@ -91,6 +92,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
         automations=AutomationDesk(core, evaluator=evaluator, memory=memory, notices=notices),
+        assets=AssetDesk(core, memory=memory),
         queue=QueueDesk(core, memory=memory, needs=needs, pulse=dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=memory, needs=needs),
     )

@@ -15,6 +15,8 @@ from isthmus_control_plane.key import LocationKey
 
 #: How long agents are let accept runs before others are sent after them, seconds: a look is not to be paid for each.
 _ACCEPTANCE_S: Final = 0.05
+#: What topics of lines begin with.
+_LINE: Final = "line "
 
 
 class Wake:
@@ -94,8 +96,14 @@ class WakeHub:
     @contextmanager
     def line(self, key: LocationKey, *, wake: Wake) -> Iterator[None]:
         """Have a sleeper woken, too, when the runs that wait for a location wait for another reason."""
-        with self._listening(f"line {key.deployment}/{key.name}", wake):
+        with self._listening(f"{_LINE}{key.deployment}/{key.name}", wake):
             yield
+
+    @property
+    def watched_lines(self) -> set[LocationKey]:
+        """The locations that somebody is to be woken for when what their runs wait for changes."""
+        names = (topic.removeprefix(_LINE) for topic in self._sleepers if topic.startswith(_LINE))
+        return {LocationKey(*name.split("/", maxsplit=1)) for name in names}
 
     @property
     def is_closed(self) -> bool:
@@ -142,7 +150,7 @@ class WakeHub:
 
     def line_changed(self, key: LocationKey) -> None:
         """Tell that the runs that wait for a location wait for another reason than before."""
-        self._ring(f"line {key.deployment}/{key.name}")
+        self._ring(f"{_LINE}{key.deployment}/{key.name}")
 
     def fleet_changed(self) -> None:
         """Tell that locations may have to move, and runs may have to leave the queue."""

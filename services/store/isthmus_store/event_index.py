@@ -16,6 +16,7 @@ from typing import Any, Final
 from isthmus.v1.telemetry_pb2 import Event
 from sqlalchemy import ColumnElement, Select, and_, func, select, text
 
+from isthmus_store import asset_rows
 from isthmus_store.column import to_microseconds
 from isthmus_store.fact import fact_of
 from isthmus_store.record.event import Fact, NewEvent
@@ -104,12 +105,16 @@ async def add(tx: WriteTransaction, events: Sequence[Indexed]) -> None:
     if not events:
         return
     rows = [_row(*it) for it in events]
+    is_about_assets = any(fact.asset for _, _, _, fact in events)
+    before_id = await newest_id(tx) if is_about_assets else 0
     # Below SQLAlchemy's compiler, as the events themselves.
     if tx.is_postgresql:
         columns = tuple(list(values) for values in zip(*rows, strict=True))
         await tx.connection.exec_driver_sql(_POSTGRESQL_INSERT, columns)
     else:
         await tx.connection.exec_driver_sql(_SQLITE_INSERT, rows)
+    if is_about_assets:
+        await asset_rows.keep(tx, after_id=before_id, run_ids={run_id for run_id, _, _, fact in events if fact.asset})
 
 
 async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at: datetime) -> bool:
@@ -131,7 +136,9 @@ async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at
         "attempt": 0,
         "body": event.SerializeToString(),
     }
+    before_id = await newest_id(tx)
     await tx.execute(EVENT_INDEX.insert(), [row])
+    await asset_rows.keep(tx, after_id=before_id, run_ids={""})
     return True
 
 

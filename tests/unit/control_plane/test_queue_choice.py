@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks
-from isthmus_control_plane.dispatching.choice import Candidate, Waiting, choose
+from isthmus_control_plane.dispatching.choice import Candidate, Choice, Round, Waiting, choose, grouped
 from isthmus_control_plane.dispatching.line import LineName, Needs, line_name, needs_of, priority_of
 from isthmus_control_plane.dispatching.rules import Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
@@ -61,8 +61,12 @@ def waiting(of: Needs, *ages_s: float, has_more: bool = False, name: str = "") -
     return Waiting(line, of, runs, has_more=has_more)
 
 
+def choice_of(*lines: Waiting, seen: View, room: int = 25, start: int = 0) -> Choice:
+    return choose(grouped(lines), seen, of=Round(room, start=start))
+
+
 def chosen(*lines: Waiting, seen: View, room: int = 25, start: int = 0) -> list[str]:
-    return [run_id for run_id, _ in choose(lines, seen, room=room, start=start).picks]
+    return [run_id for run_id, _ in choice_of(*lines, seen=seen, room=room, start=start).picks]
 
 
 def test_runs_of_a_location_go_in_the_order_of_their_launches_whatever_their_lines() -> None:
@@ -91,7 +95,7 @@ def test_a_larger_priority_goes_first_and_words_are_no_priority() -> None:
 
 def test_deployments_and_in_them_locations_take_turns() -> None:
     lines = (waiting(needs(), 9, 8, 7, 6), waiting(needs(ML), 3, 2, 1), waiting(needs(STAGING), 0.5, 0.4, 0.3))
-    left = choose(lines, view(), room=6).picks
+    left = choice_of(*lines, seen=view(), room=6).picks
     assert Counter(line.needs.location for _, line in left) == {STAGING: 3, ETL: 2, ML: 1}
     assert chosen(*lines, seen=view(), room=1) != chosen(*lines, seen=view(), room=1, start=1)
 
@@ -179,7 +183,7 @@ def test_all_that_holds_a_run_back_is_told_what_needs_a_person_first() -> None:
 
 def test_nobody_overtakes_runs_that_were_not_read_yet() -> None:
     known = waiting(needs(team="a"), 9, 8, has_more=True)
-    choice = choose([known, waiting(needs(team="b"), 1), waiting(needs(ML, priority=-1), 50)], view(), room=25)
+    choice = choice_of(known, waiting(needs(team="b"), 1), waiting(needs(ML, priority=-1), 50), seen=view())
     assert [run_id for run_id, _ in choice.picks] == ["etl-9", "etl-8"]
     assert choice.is_cut
 
@@ -268,7 +272,7 @@ class QueueMachine(RuleBasedStateMachine):
             for of, runs in self.waiting.items()
             if runs
         ]
-        choice = choose(lines, seen, room=room, start=self.gone)
+        choice = choice_of(*lines, seen=seen, room=room, start=self.gone)
         for run_id, line in choice.picks:
             assert self.waiting[line.needs].popleft().run_id == run_id, "each line in its order"
             self.running[run_id] = line.needs

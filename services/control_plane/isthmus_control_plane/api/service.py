@@ -14,7 +14,9 @@ from isthmus_store.record.run import Run
 from isthmus_control_plane import message
 from isthmus_control_plane.api import queue_message
 from isthmus_control_plane.api.automation import AutomationService
+from isthmus_control_plane.api.catalog import CatalogService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
@@ -48,13 +50,15 @@ class Desks:
     queue: QueueDesk
     explanation: ExplanationDesk
     automations: AutomationDesk
+    assets: AssetDesk
 
 
-class ControlPlaneService(AutomationService):
+class ControlPlaneService(AutomationService, CatalogService):
     """Answers the API's calls."""
 
     def __init__(self, desks: Desks) -> None:
-        super().__init__(desks.automations)
+        AutomationService.__init__(self, desks.automations)
+        CatalogService.__init__(self, desks.assets)
         self._desks = desks
 
     async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:

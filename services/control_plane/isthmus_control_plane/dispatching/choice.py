@@ -5,7 +5,7 @@ location's runs go in the order of their launches, past those that a limit holds
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
@@ -35,6 +35,18 @@ class Waiting:
     has_more: bool = True
 
 
+#: Lines by name, of each location, by priority.
+Lines = dict[int, dict[LocationKey, dict[str, Waiting]]]
+
+
+def grouped(lines: Iterable[Waiting]) -> Lines:
+    """Return lines as `choose` takes them."""
+    found: Lines = {}
+    for line in lines:
+        found.setdefault(line.needs.priority, {}).setdefault(line.needs.location, {})[line.line] = line
+    return found
+
+
 @dataclass(slots=True)
 class Choice:
     """The runs that leave, in their order, each with its line."""
@@ -44,37 +56,51 @@ class Choice:
     is_cut: bool = False
 
 
-def choose(lines: Iterable[Waiting], view: View, *, room: int, start: int = 0) -> Choice:
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How one round of choosing goes."""
+
+    #: How many runs may leave.
+    room: int
+    #: How many left in the rounds before, so that where this one begins moves on.
+    start: int = 0
+    #: Runs of smaller priorities stay: not all lines of theirs are known.
+    least: int | None = None
+    #: To find out whose lines are to be read: what is not known of a line ends nothing.
+    is_guess: bool = False
+
+
+def choose(lines: Lines, view: View, *, of: Round) -> Choice:
     """Choose the runs that leave now; the view's slots are counted on.
 
-    Args:
-        lines: All lines in which runs wait, or those of the largest priorities.
-        view: What decides.
-        room: How many runs may leave.
-        start: How many left in the rounds before, so that where this one begins moves on.
+    It costs the lines of locations that may take a run, from the largest priority down to the last that is given one.
     """
     choice = Choice()
-    open_locations = dict[LocationKey, bool]()
-    by_priority: dict[int, list[Waiting]] = {}
-    for line in lines:
-        location = line.needs.location
-        if location not in open_locations:
-            open_locations[location] = not view.standing(location)
-        if open_locations[location] and is_free(line.needs, view):
-            by_priority.setdefault(line.needs.priority, []).append(line)
-    for priority in sorted(by_priority, reverse=True):
-        _Round(choice, view, room).fill(by_priority[priority], start=start)
-        if choice.is_cut or len(choice.picks) >= room:
+    for priority in sorted(lines, reverse=True):
+        if of.least is not None and priority < of.least:
+            break
+        places = {place: found for place, found in lines[priority].items() if _may_give(place, found.values(), view)}
+        _Turns(choice, view, of).fill(places)
+        if choice.is_cut or len(choice.picks) >= of.room:
             break
     return choice
+
+
+def _may_give(place: LocationKey, lines: Collection[Waiting], view: View) -> bool:
+    """Tell whether a run of a location and priority may leave: one that cannot has no turn."""
+    if view.standing(place) or not is_free(Needs(place), view):
+        # What holds back a run that needs nothing more than the location holds back all of them.
+        return False
+    return any(is_free(line.needs, view) for line in lines)
 
 
 class _Queue:
     """The lines of one location and priority, as one line in the order of launches."""
 
-    def __init__(self, lines: Iterable[Waiting]) -> None:
+    def __init__(self, lines: Iterable[Waiting], *, is_guess: bool) -> None:
         self._heap = [(line.runs[0], line.line, 0, line) for line in lines if line.runs]
         heapq.heapify(self._heap)
+        self._is_guess = is_guess
         self.is_cut = False
 
     def next(self, view: View) -> tuple[str, Waiting] | None:
@@ -89,33 +115,31 @@ class _Queue:
                 heapq.heapreplace(self._heap, (line.runs[index + 1], name, index + 1, line))
             else:
                 heapq.heappop(self._heap)
-                self.is_cut = line.has_more
+                self.is_cut = line.has_more and not self._is_guess
             return candidate.run_id, line
         return None
 
 
 @dataclass(slots=True)
-class _Round:
+class _Turns:
     choice: Choice
     view: View
-    room: int
+    of: Round
 
-    def fill(self, lines: Iterable[Waiting], *, start: int) -> None:
+    def fill(self, places: Mapping[LocationKey, Mapping[str, Waiting]]) -> None:
         """Let deployments, and in each of them locations, have their turns."""
-        by_deployment: dict[str, dict[LocationKey, list[Waiting]]] = {}
-        for line in sorted(lines, key=lambda it: it.needs.location):
-            location = line.needs.location
-            by_deployment.setdefault(location.deployment, {}).setdefault(location, []).append(line)
-        turns = [
-            _turned([_Queue(of_one) for of_one in locations.values()], by=start) for locations in by_deployment.values()
-        ]
-        turns = _turned(turns, by=start)
-        while turns and len(self.choice.picks) < self.room:
+        by_deployment: dict[str, list[_Queue]] = {}
+        for place in sorted(places):
+            queue = _Queue(places[place].values(), is_guess=self.of.is_guess)
+            by_deployment.setdefault(place.deployment, []).append(queue)
+        turns = [_turned(locations, by=self.of.start) for locations in by_deployment.values()]
+        turns = _turned(turns, by=self.of.start)
+        while turns and len(self.choice.picks) < self.of.room:
             turns = [rest for queues in turns if (rest := self._one_of(queues))]
 
     def _one_of(self, queues: list[_Queue]) -> list[_Queue]:
         """Let one run of a deployment leave; returns its locations in the order of their next turns."""
-        while queues and len(self.choice.picks) < self.room:
+        while queues and len(self.choice.picks) < self.of.room:
             first, *others = queues
             pick = first.next(self.view)
             if pick is None:
@@ -136,5 +160,6 @@ def _turned(items: list[_T], *, by: int) -> list[_T]:
     return items[offset:] + items[:offset]
 
 
-#: Lines that are looked at together.
+#: Lines that are looked at together, and those that are looked at when none of them gives a run.
 LINES_AT_ONCE: Final = 2_000
+MOST_LINES: Final = 20_000

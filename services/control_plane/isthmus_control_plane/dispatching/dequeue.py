@@ -1,7 +1,7 @@
 """Looks through the queue whenever something changed, and dispatches what may leave it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -9,7 +9,6 @@ from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import run_queue, runs
 from isthmus_store.errors import TransientStoreError
-from isthmus_store.record.queue import Head
 from isthmus_store.record.run import AttemptRef, Run
 from isthmus_store.run_queue import Departure
 from isthmus_store.signal import LaunchRefused
@@ -19,16 +18,17 @@ from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.dispatching import ledger, queue
-from isthmus_control_plane.dispatching.block import View, blocks, first_block, has_full_way, take
-from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, Candidate, Waiting, choose
+from isthmus_control_plane.dispatching import ledger
+from isthmus_control_plane.dispatching.block import View, blocks, has_full_way, room_of, take
+from isthmus_control_plane.dispatching.board import Board
+from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, MOST_LINES, Candidate, Round, Waiting, choose
 from isthmus_control_plane.dispatching.departure import departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
-from isthmus_control_plane.dispatching.line import Needs
+from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.dispatching.sorter import Sorter
-from isthmus_control_plane.dispatching.waits import Waits
+from isthmus_control_plane.dispatching.waits import Findings, Waits
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.world import World
 
@@ -36,6 +36,8 @@ log = get_logger(__name__)
 
 #: Runs that leave the queue in one round, in one transaction: it holds SQLite's only write lock meanwhile.
 ROOM: Final = 25
+#: How often one look reads lines whose heads turned out to be others than it had believed.
+_CORRECTIONS: Final = 4
 _UNFORESEEN: Final = "the control plane could not dispatch the run; its log has the details under the run's id"
 
 
@@ -49,6 +51,23 @@ class _Look:
     seen: World | None = None
     rules: Mapping[str, Rules] = field(default_factory=dict)
     stale: frozenset[str] = frozenset()
+    #: The lines of which runs were read, and these runs.
+    read: dict[str, Waiting] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    #: Somebody may leave, though nobody was found yet who does.
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a look decides on."""
+
+    seen: World
+    books: Ledger
+
+    def view(self) -> View:
+        return self.books.view(self.seen.fleet)
 
 
 class Dequeuer:
@@ -71,6 +90,7 @@ class Dequeuer:
         self._dispatcher = dispatcher
         self._waits = waits
         self._needs = needs or NeedsMemory()
+        self._board = Board(self._needs)
         self._sorter = Sorter(core)
         #: Runs that were let go by this process.
         self.pulse = QueuePulse()
@@ -89,77 +109,101 @@ class Dequeuer:
             found = await self._look(tx, at=at)
         if found.stale and found.seen is not None:
             return await self._sorter.sort(found.stale, rules=found.rules, world=found.seen) > 0
+        # Until it is known who left.
+        self._board.forget(found.read)
         await self._dispatch(found, at=at)
         for ref in found.failed:
             await self._refuse(ref, at=at)
-        return self.pulse.total > before
+        for line in found.read.values():
+            self._note_rest(line, found=found)
+        return found.is_open or self.pulse.total > before
 
     async def _look(self, tx: Transaction, *, at: datetime) -> _Look:
-        heads = await run_queue.heads(tx, limit=LINES_AT_ONCE)
-        if not heads:
-            self._note({})
+        names = await run_queue.names(tx, limit=LINES_AT_ONCE)
+        if not names:
+            self._board.clear()
+            self._note(Findings())
             self._core.hub.heeds_acceptance = False
             return _Look()
         # Whatever is accepted from here on may let runs leave that this look leaves.
         self._core.hub.heeds_acceptance = True
         seen = await world.read(tx, memory=self._memory, at=at)
-        books = await ledger.read(tx, self._needs, deployments=_deployments(seen))
-        stale = stale_lines([*heads, *books.held], rules=books.rules, world=seen)
-        if stale:
-            return _Look(seen=seen, rules=books.rules, stale=stale)
-        found, looked_at = _Look(seen=seen), list[Waiting]()
-        while heads:
-            waiting = await self._waiting(tx, heads, books=books)
-            looked_at += waiting
-            if await self._choose(tx, waiting, books=books, seen=seen, found=found, at=at):
-                # Why the others wait is told by the look that follows: whoever leaves is not to wait for that.
-                return found
+        facts = _Facts(seen, await ledger.read(tx, self._needs, deployments=_deployments(seen)))
+        found = _Look(seen=seen, rules=facts.books.rules)
+        is_all = len(names) < LINES_AT_ONCE
+        if await self._round(tx, names, is_all=is_all, facts=facts, found=found):
+            # Why the others wait is told by the look that follows: whoever leaves is not to wait for that.
+            return found
+        if not is_all:
             # Nobody of these may leave: whoever waits behind them still may.
-            is_last = len(heads) < LINES_AT_ONCE
-            heads = [] if is_last else await run_queue.heads(tx, limit=LINES_AT_ONCE, after=heads[-1].line)
-        view = books.view(seen.fleet)
-        self._note(_reasons(looked_at, view=view))
-        self._core.hub.heeds_acceptance = any(has_full_way(it.needs.location, view) for it in looked_at)
+            names = await run_queue.names(tx, limit=MOST_LINES)
+            if await self._round(tx, names, is_all=True, facts=facts, found=found):
+                return found
+        view = facts.view()
+        self._note(Findings(self._board.needs, view))
+        self._core.hub.heeds_acceptance = any(has_full_way(location, view) for location in view.on_the_way)
         return found
 
-    async def _waiting(self, tx: Transaction, heads: Sequence[Head], *, books: Ledger) -> list[Waiting]:
-        """Return the lines with the first run of each."""
-        needs = await self._needs.of(tx, {head.line: head.run_id for head in heads}, rules=books.rules)
-        return [
-            Waiting(head.line, needs[head.line], [Candidate(head.queued_at, head.run_id)], has_more=False)
-            for head in heads
-            if head.line in needs
-        ]
+    async def _round(self, tx: Transaction, names: list[str], *, is_all: bool, facts: _Facts, found: _Look) -> bool:
+        """Look at lines; returns whether somebody leaves, or the lines are to be sorted first."""
+        rules, seen = facts.books.rules, facts.seen
+        await self._board.refresh(tx, names, is_all=is_all, rules=rules)
+        held = stale_lines((it.line for it in facts.books.held), rules=rules, world=seen)
+        found.stale = held | self._board.stale(rules=rules, world=seen)
+        if found.stale:
+            # What is sorted comes into lines that may be known here, before what waits there.
+            self._board.clear()
+            return True
+        last = None if is_all else LineName.parse(names[-1])
+        # Not all lines of the last priority are known: all of its locations are to have their turns.
+        of = Round(ROOM, start=self.pulse.total, least=last.priority + 1 if last is not None else None)
+        return await self._choose(tx, of, facts=facts, found=found)
 
-    async def _choose(
-        self, tx: Transaction, waiting: list[Waiting], *, books: Ledger, seen: World, found: _Look, at: datetime
-    ) -> bool:
-        """Choose what leaves, in two turns: the heads tell whose lines are read, and what is read tells who leaves."""
-        first = choose(waiting, books.view(seen.fleet), room=ROOM, start=self.pulse.total)
-        rows: dict[str, Run] = {}
-        read: dict[str, Waiting] = {}
-        for line in {pick.line: pick for _, pick in first.picks}.values():
-            with self._lines.guard(line=line.line, location=line.needs.location.name):
-                oldest = await run_queue.oldest(tx, line.line, limit=ROOM)
-                rows |= {run.run_id: run for run in oldest}
-                candidates = [Candidate(run.queued_at, run.run_id) for run in oldest]
-                read[line.line] = Waiting(line.line, line.needs, candidates, has_more=len(oldest) == ROOM)
-        lines = [read.get(line.line) or Waiting(line.line, line.needs, line.runs) for line in waiting]
-        choice = choose(lines, books.view(seen.fleet), room=ROOM, start=self.pulse.total)
+    async def _choose(self, tx: Transaction, of: Round, *, facts: _Facts, found: _Look) -> bool:
+        """Choose what leaves: the heads tell whose lines are read, and what is read tells who leaves."""
+        choice = choose(self._board.lines, facts.view(), of=replace(of, is_guess=True))
+        for _ in range(_CORRECTIONS):
+            unread = {line.line: line for _, line in choice.picks if line.line not in found.read}
+            if not unread:
+                break
+            for line in unread.values():
+                await self._read(tx, line, room=room_of(line.needs, facts.view(), most=ROOM), found=found)
+            choice = choose(self._board.lines, facts.view(), of=of)
+        at = clock.now()
         for run_id, line in choice.picks:
             # A head that was not read is the first of its location's next round.
-            run = rows.get(run_id)
+            run = found.runs.get(run_id)
             if run is None:
                 continue
             with self._runs.guard(run=run.run_id, location=run.location) as fate:
-                found.departures[run_id] = await departure(tx, run, core=self._core, seen=seen, at=at)
+                found.departures[run_id] = await departure(tx, run, core=self._core, seen=facts.seen, at=at)
                 found.needs[run_id] = line.needs
             found.failed += [run.ref] if fate.error is not None else []
+        found.is_open = bool(choice.picks) and not (found.departures or found.failed)
         return bool(choice.picks)
 
-    def _note(self, reasons: Mapping[str, str]) -> None:
-        for key in self._waits.note(reasons):
-            self._core.hub.line_changed(key)
+    async def _read(self, tx: Transaction, line: Waiting, *, room: int, found: _Look) -> None:
+        """Read those of a line's runs that may leave now, and the one behind them."""
+        name = line.line
+        self._board.forget([name])
+        with self._lines.guard(line=name, location=line.needs.location.name):
+            oldest = await run_queue.oldest(tx, name, limit=room + 1)
+            candidates = [Candidate(run.queued_at, run.run_id) for run in oldest]
+            found.read[name] = Waiting(name, line.needs, candidates, has_more=len(oldest) > room)
+            found.runs |= {run.run_id: run for run in oldest}
+            self._board.note(found.read[name])
+
+    def _note_rest(self, line: Waiting, *, found: _Look) -> None:
+        """Note who is the head of a line now, when all left that were to leave."""
+        chosen = {run.run_id for run in line.runs if run.run_id in found.departures}
+        if chosen <= found.left:
+            rest = [run for run in line.runs if run.run_id not in chosen]
+            self._board.note(replace(line, runs=rest[:1], has_more=True))
+
+    def _note(self, found: Findings) -> None:
+        hub = self._core.hub
+        for key in self._waits.note(found, watched=hub.watched_lines):
+            hub.line_changed(key)
 
     async def _dispatch(self, found: _Look, *, at: datetime) -> None:
         """Let runs leave in one transaction; when it fails, each in one of its own, so that one of them fails alone."""
@@ -181,6 +225,7 @@ class Dequeuer:
         # At once: a launch that comes now is dispatched directly, and may not overtake these on the way to the broker.
         self._dispatcher.offer(*(departures[run.run_id].command for run in left))
         self.pulse.beat(len(left))
+        found.left |= {run.run_id for run in left}
         for run in left:
             log.info("run_dispatched", run=run.run_id, agent=run.agent)
             self._core.hub.run_changed(run.run_id)
@@ -215,12 +260,3 @@ class Dequeuer:
 
 def _deployments(seen: World) -> set[str]:
     return {key.deployment for key in seen.locations}
-
-
-def _reasons(waiting: Iterable[Waiting], *, view: View) -> dict[str, str]:
-    """Say of each line why its first run waits."""
-    found: dict[str, str] = {}
-    for line in waiting:
-        first = first_block(line.needs, view)
-        found[line.line] = first.text if first is not None else queue.in_line(line.needs.location)
-    return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from isthmus_store import pauses, queue_settings, run_queue, runs
-from isthmus_store.record.queue import Head, Held, Pause
+from isthmus_store.record.queue import Held, Pause
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
@@ -104,10 +104,10 @@ async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[
     return Ledger(rules, paused, held, needs, on_the_way)
 
 
-def stale_lines(lines: Iterable[Head | Held], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:
+def stale_lines(lines: Iterable[str], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:
     """Return the lines whose names are not good any more: other tags are asked for now, or the pools became known."""
     sortings = {deployment: it.sorting for deployment, it in rules.items()}
-    return frozenset(it.line for it in lines if _is_stale(it.line, sortings=sortings, world=world))
+    return frozenset(line for line in lines if _is_stale(line, sortings=sortings, world=world))
 
 
 def _is_stale(line: str, *, sortings: Mapping[str, str], world: World) -> bool:

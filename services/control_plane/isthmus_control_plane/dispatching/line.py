@@ -8,7 +8,7 @@ names is the order in which lines are looked at.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -36,6 +36,14 @@ class Needs:
     tags: tuple[tuple[str, str], ...] = ()
     #: The pools that the steps use, by name.
     pools: tuple[str, ...] = ()
+    #: Counted once: a look finds what limits hundreds of lines by it.
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.location, self.priority, self.tags, self.pools)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,13 +44,18 @@ class AssetQueryError(Exception):
         super().__init__(f"The asset selection is not usable: {why}.")
 
 
-def select(text: str, *, assets: Mapping[AssetPath, Asset]) -> Paths:
-    """Return the assets that a text selects, in a location that defines these.
+def select(text: str, *, assets: Mapping[AssetPath, Asset], is_to_look: bool = False) -> Paths:
+    """Return the assets that a text selects among these.
+
+    Args:
+        text: The selection.
+        assets: What there is.
+        is_to_look: Whether somebody only wants to see them: then not only what can be materialized is meant.
 
     Raises:
         AssetQueryError: It is no selection, or selects nothing.
     """
-    graph = _Graph(assets)
+    graph = _Graph(assets, is_to_look=is_to_look)
     named = graph.named(text.strip())
     return named or _Reader(text, graph).read()
 
@@ -58,16 +63,15 @@ def select(text: str, *, assets: Mapping[AssetPath, Asset]) -> Paths:
 class _Graph:
     """The assets, and what depends on what."""
 
-    def __init__(self, assets: Mapping[AssetPath, Asset]) -> None:
+    def __init__(self, assets: Mapping[AssetPath, Asset], *, is_to_look: bool) -> None:
         self._assets = assets
         self._children: dict[AssetPath, set[AssetPath]] = {}
         for path, asset in assets.items():
             for parent in asset.parents:
                 self._children.setdefault(parent, set()).add(path)
-        #: What a selection means that names no asset itself: what can be materialized.
-        self.all: Paths = frozenset(
-            path for path, asset in assets.items() if asset.is_executable and not asset.is_observable
-        )
+        self.is_to_look = is_to_look
+        #: What a selection means that names no asset itself.
+        self.all: Paths = frozenset(path for path, asset in assets.items() if is_to_look or asset.is_materializable)
 
     def named(self, key: str) -> Paths:
         """Return the assets whose keys read so: one that has these very parts comes before others."""
@@ -119,7 +123,8 @@ class _Reader:
         if self.at < len(self.text):
             raise AssetQueryError(f"{self.text[self.at :]!r} is left over: combine with and, or, or a comma")
         if not found:
-            raise AssetQueryError(f"{self.text!r} selects no asset that can be materialized")
+            which = "asset" if self.graph.is_to_look else "asset that can be materialized"
+            raise AssetQueryError(f"{self.text!r} selects no {which}")
         return found
 
     def _list(self) -> Paths:

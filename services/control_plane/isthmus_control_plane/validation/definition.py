@@ -39,8 +39,23 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old the newest materialization of an asset may be."""
+
+    #: "time_window" or "cron".
+    kind: str
+    #: Of a time window, seconds: the age at which it is too old, and the one at which to warn; 0 for never.
+    fail_after_s: float = 0.0
+    warn_after_s: float = 0.0
+    #: Of cron: when it is due, and how long before that a materialization counts, seconds.
+    deadline: str = ""
+    lower_bound_s: float = 0.0
+    timezone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
-    """An asset as a launch needs to know it."""
+    """An asset as a launch, and whoever looks at it, needs to know it."""
 
     partitions: Partitions | None
     checks: frozenset[str]
@@ -52,6 +67,14 @@ class Asset:
     owners: frozenset[str] = frozenset()
     tags: Mapping[str, str] = field(default_factory=dict)
     pools: frozenset[str] = frozenset()
+    #: Known to the location by name alone: something there depends on it, or checks it.
+    is_stub: bool = False
+    freshness: Freshness | None = None
+
+    @property
+    def is_materializable(self) -> bool:
+        """Whether a run can make it."""
+        return self.is_executable and not self.is_observable
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +162,8 @@ class Definitions:
                 owners=frozenset(asset.owners),
                 tags=dict(asset.tags),
                 pools=frozenset(asset.pools),
+                is_stub=asset.is_stub,
+                freshness=_freshness(asset.freshness),
             )
             for asset in snapshot.assets
         }
@@ -283,6 +308,19 @@ def _partitions(snapshot: telemetry_pb2.PartitionsSnapshot) -> Partitions | None
         keys=frozenset(snapshot.keys),
         dynamic_name=snapshot.dynamic_name,
         dimensions=tuple(dimension for dimension in dimensions if dimension is not None),
+    )
+
+
+def _freshness(snapshot: telemetry_pb2.FreshnessPolicySnapshot) -> Freshness | None:
+    if not snapshot.kind:
+        return None
+    return Freshness(
+        kind=snapshot.kind,
+        fail_after_s=snapshot.fail_after_s,
+        warn_after_s=snapshot.warn_after_s,
+        deadline=snapshot.deadline_cron,
+        lower_bound_s=snapshot.lower_bound_s,
+        timezone=snapshot.timezone,
     )
 
 

@@ -1,0 +1,1 @@
+"""The assets of a deployment over all its locations, and how they fare."""

@@ -1,0 +1,49 @@
+"""What requests about the catalog of assets must look like by themselves."""
+
+from typing import Final
+
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1.telemetry_pb2 import AssetKey
+
+from isthmus_control_plane.errors import Violation
+from isthmus_control_plane.validation import field
+from isthmus_control_plane.validation.request import MAX_PAGE, MAX_QUERY, MAX_TEXT
+
+MAX_PARTITIONS: Final = 1000
+#: Longer keys are in no index.
+_MAX_KEY_PARTS: Final = 100
+
+
+def list_assets(request: api.ListAssetsRequest) -> list[Violation]:
+    """List the faults of a ListAssets request."""
+    return [
+        *field.optional_name(request.deployment, field="deployment"),
+        *field.optional_name(request.location, field="location"),
+        *field.text(request.selection, field="selection", max_chars=MAX_QUERY),
+        *field.text(request.search, field="search", max_chars=MAX_TEXT),
+        *_size(request.page_size, most=MAX_PAGE),
+    ]
+
+
+def of_asset(*, deployment: str, key: AssetKey) -> list[Violation]:
+    """List the faults of what names one asset."""
+    violations = field.optional_name(deployment, field="deployment")
+    if not key.path:
+        violations.append(Violation("key.path", "is missing: name an asset"))
+    violations += field.count(len(key.path), field="key.path", most=_MAX_KEY_PARTS)
+    for index, part in enumerate(key.path[:_MAX_KEY_PARTS]):
+        violations += field.text(part, field=f"key.path[{index}]", max_chars=MAX_TEXT)
+    return violations
+
+
+def list_partitions(request: api.ListAssetPartitionsRequest) -> list[Violation]:
+    """List the faults of a ListAssetPartitions request."""
+    return [
+        *of_asset(deployment=request.deployment, key=request.key),
+        *_size(request.page_size, most=MAX_PARTITIONS),
+        *field.text(request.page_token, field="page_token", max_chars=MAX_QUERY),
+    ]
+
+
+def _size(number: int, *, most: int) -> list[Violation]:
+    return [Violation("page_size", f"must be 1 to {most:,}; got {number:,}")] if number > most else []

@@ -1,0 +1,101 @@
+"""`isthmus asset …` as a process against a real gRPC server."""
+
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import pytest
+from contract.cli.conftest import Isthmus
+from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1.telemetry_pb2 import AssetKey, AssetSnapshot
+from support.canned import CannedServer, Refusal
+
+RUN = "6f1c7a52-3c1b-4a57-9d70-0d9c1f2a4b11"
+
+
+def ref(*, hours_ago: int) -> api.AssetEventRef:
+    at = Timestamp()
+    at.FromDatetime(datetime.now(UTC) - timedelta(hours=hours_ago))
+    return api.AssetEventRef(event_id=7, run_id=RUN, at=at)
+
+
+@pytest.fixture(autouse=True)
+def catalog(canned: CannedServer) -> None:
+    orders = api.CatalogAsset(
+        deployment="default",
+        key=AssetKey(path=["shop", "orders"]),
+        location="etl",
+        group="sales",
+        kinds=["duckdb"],
+        owners=["team:core"],
+        parents=[AssetKey(path=["raw"])],
+        is_materializable=True,
+        is_partitioned=True,
+        last_materialization=ref(hours_ago=3),
+        health=api.ASSET_HEALTH_DEGRADED,
+        checks=[api.AssetCheckState(name="whole", status=api.ASSET_CHECK_STATUS_FAILED, evaluation=ref(hours_ago=2))],
+        materialized_partitions=12,
+        failed=2,
+    )
+    raw = api.CatalogAsset(key=AssetKey(path=["raw"]), location="etl", health=api.ASSET_HEALTH_UNKNOWN)
+    canned.plane.assets = [raw, orders]
+    made = api.AssetDetail(asset=orders, definition=AssetSnapshot(description="All of them.", jobs=["nightly"]))
+    made.materialization.asset_materialized.metadata.add(label="rows").value.int = 7
+    canned.plane.asset = made
+    canned.plane.partitions = [
+        api.AssetPartition(key="2026-07-01", materialization=ref(hours_ago=3)),
+        api.AssetPartition(key="2026-07-02", is_failed=True),
+        api.AssetPartition(key="2026-07-03", is_in_progress=True),
+    ]
+
+
+async def test_list_tells_how_assets_fare_and_why(canned: CannedServer, isthmus: Isthmus) -> None:
+    outcome = await isthmus("asset", "list", "group:sales", "--search", "ord", "--location", "etl")
+    assert outcome.code == 0, outcome.err
+    head, raw, orders = outcome.out.splitlines()
+    assert head.split() == ["ASSET", "HEALTH", "GROUP", "LOCATION", "KINDS", "MADE", "PARTITIONS", "WHY"]
+    assert raw.split() == ["raw", "UNKNOWN", "-", "etl", "-", "-", "-"]
+    for word in ("shop/orders", "DEGRADED", "3 h ago", "12", "2 partitions failed; check whole failed"):
+        assert word in orders
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.ListAssetsRequest)
+    assert (asked.deployment, asked.selection, asked.search, asked.location) == ("default", "group:sales", "ord", "etl")
+    assert [it["health"] for it in (await isthmus("asset", "list", "--json")).document] == ["UNKNOWN", "DEGRADED"]
+
+
+async def test_a_long_list_says_what_is_left_out(isthmus: Isthmus) -> None:
+    outcome = await isthmus("asset", "list", "--limit", "1")
+    assert len(outcome.out.splitlines()) == 2
+    assert "1 more are not shown: --limit 2" in outcome.err
+
+
+async def test_show_tells_one_whole(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.assets = canned.plane.assets[1:]
+    outcome = await isthmus("asset", "show", "shop/orders")
+    assert outcome.code == 0, outcome.err
+    for word in ("All of them.", f"3 h ago by run {RUN}", "nightly", "raw", "whole", "FAILED", "rows  7", "team:core"):
+        assert word in outcome.out
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.GetAssetRequest)
+    assert list(asked.key.path) == ["shop", "orders"]
+    assert (await isthmus("asset", "show", "shop/orders", "--json")).document["asset"]["failed"] == 2
+
+
+async def test_partitions_are_told_with_their_state(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.assets = canned.plane.assets[1:]
+    outcome = await isthmus("asset", "partitions", "shop/orders", "--failed")
+    assert outcome.code == 0, outcome.err
+    words = [line.split()[:2] for line in outcome.out.splitlines()[1:]]
+    assert words == [["2026-07-01", "MADE"], ["2026-07-02", "FAILED"], ["2026-07-03", "IN"]]
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.ListAssetPartitionsRequest)
+    assert asked.is_failed_only
+
+
+async def test_what_selects_several_is_no_name_of_one(canned: CannedServer, isthmus: Isthmus) -> None:
+    outcome = await isthmus("asset", "show", "*")
+    assert outcome.code == 2
+    assert "'*' selects 2 assets: raw, shop/orders." in outcome.err
+    assert "isthmus asset list '*'" in outcome.err
+    canned.plane.refusal = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the request is not valid: there is no asset 'x'")
+    assert "there is no asset 'x'" in (await isthmus("asset", "show", "x")).err
