@@ -56,6 +56,8 @@ class WakeHub:
         self.queue = Wake()
         #: Whether runs wait for an agent to accept those before them: then any run that moves on rings for the queue.
         self.heeds_acceptance = False
+        #: Rung when runs may wait for other moments than before.
+        self.deferrals = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -80,6 +82,7 @@ class WakeHub:
         self.schedules.ring()
         self.sensors.ring()
         self.takeover.ring()
+        self.deferrals.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -121,11 +124,15 @@ class WakeHub:
             self._ring_all()
             self.fleet_changed()
             self.outbox.ring()
+            self.deferrals.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.runs:
             self.sensors.ring()
+        if notice.freed:
+            # A run that failed may be followed by another, after a pause.
+            self.deferrals.ring()
         if notice.agents or notice.locations:
             self.fleet_changed()
         elif notice.freed:
@@ -142,6 +149,7 @@ class WakeHub:
         """Tell of a run that this process ended: others may leave the queue."""
         self.run_changed(run_id)
         self.queue.ring()
+        self.deferrals.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""
