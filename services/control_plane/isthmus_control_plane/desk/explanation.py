@@ -74,7 +74,7 @@ class ExplanationDesk:
         if deferred_until(run.line) is not None:
             return [Reason(Block(Cause.BACKOFF, run.message))], 0
         location = LocationKey(run.deployment, run.location)
-        books = await ledger.read(tx, self._needs)
+        books = await ledger.read(tx, self._needs, deployments=[run.deployment])
         needs = (await self._needs.of(tx, {run.line: run.run_id}, rules=books.rules)).get(run.line)
         seen = await world.read_location(tx, location, memory=self._memory, at=clock.now())
         ahead = await run_queue.ahead(tx, run, at_most=MOST_AHEAD)

@@ -87,7 +87,7 @@ class QueueDesk:
             settings = await queue_settings.get(tx, deployment)
             depths = [it for it in await run_queue.depths(tx) if _deployment_of(it.line) in {deployment, None}]
             held = [it for it in await run_queue.held(tx) if _deployment_of(it.line) == deployment]
-            books = await ledger.read(tx, self._needs)
+            books = await ledger.read(tx, self._needs, deployments=[deployment])
             samples = {it.line: it.run_id for it in await run_queue.heads(tx, limit=len(depths) + 1)}
             needs = await self._needs.of(tx, samples, rules=books.rules)
             seen = await world.read(tx, memory=self._memory, at=clock.now(), deployment=deployment)

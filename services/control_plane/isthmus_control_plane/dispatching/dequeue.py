@@ -19,7 +19,7 @@ from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import ledger
-from isthmus_control_plane.dispatching.block import View, blocks, room_of, take
+from isthmus_control_plane.dispatching.block import View, blocks, has_full_way, room_of, take
 from isthmus_control_plane.dispatching.board import Board
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, MOST_LINES, Candidate, Round, Waiting, choose
 from isthmus_control_plane.dispatching.departure import claims_slots, departure
@@ -123,9 +123,13 @@ class Dequeuer:
         if not names:
             self._board.clear()
             self._note(Findings())
+            self._core.hub.heeds_acceptance = False
             return _Look()
-        facts = _Facts(await world.read(tx, memory=self._memory, at=at), await ledger.read(tx, self._needs))
-        found = _Look(seen=facts.seen, rules=facts.books.rules)
+        # Whatever is accepted from here on may let runs leave that this look leaves.
+        self._core.hub.heeds_acceptance = True
+        seen = await world.read(tx, memory=self._memory, at=at)
+        facts = _Facts(seen, await ledger.read(tx, self._needs, deployments=_deployments(seen)))
+        found = _Look(seen=seen, rules=facts.books.rules)
         is_all = len(names) < LINES_AT_ONCE
         if await self._round(tx, names, is_all=is_all, facts=facts, found=found):
             # Why the others wait is told by the look that follows: whoever leaves is not to wait for that.
@@ -135,7 +139,9 @@ class Dequeuer:
             names = await run_queue.names(tx, limit=MOST_LINES)
             if await self._round(tx, names, is_all=True, facts=facts, found=found):
                 return found
-        self._note(Findings(self._board.needs, facts.view()))
+        view = facts.view()
+        self._note(Findings(self._board.needs, view))
+        self._core.hub.heeds_acceptance = any(has_full_way(location, view) for location in view.on_the_way)
         return found
 
     async def _round(self, tx: Transaction, names: list[str], *, is_all: bool, facts: _Facts, found: _Look) -> bool:
@@ -234,9 +240,9 @@ class Dequeuer:
     ) -> dict[str, Departure]:
         """Return those that may still leave: another control plane may have filled slots since they were counted."""
         await slot_claims.lock(tx)
-        books = await ledger.read(tx, self._needs)
-        if not books.is_limiting or found.seen is None:
+        if found.seen is None:
             return dict(departures)
+        books = await ledger.read(tx, self._needs, deployments=_deployments(found.seen))
         view = books.view(found.seen.fleet)
         allowed: dict[str, Departure] = {}
         for run_id, it in departures.items():
@@ -255,3 +261,7 @@ class Dequeuer:
                     await history.tell_end(tx, signaled.run, at=at)
             self.pulse.beat(1)
             self._core.hub.run_changed(ref.run_id)
+
+
+def _deployments(seen: World) -> set[str]:
+    return {key.deployment for key in seen.locations}

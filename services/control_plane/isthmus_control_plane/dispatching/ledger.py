@@ -1,7 +1,7 @@
 """Reads what decides about the queue: limits, pauses, the slots that are taken, and what the runs of each line need."""
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,15 +29,11 @@ class Ledger:
     pauses: Mapping[PauseKey, Pause]
     held: tuple[Held, ...]
     needs: Mapping[str, Needs]
+    on_the_way: Mapping[LocationKey, int]
     #: How many of the runs of each line that hold slots claim those of pools by their steps.
     claiming: Mapping[str, int]
     #: What steps have claimed.
     uses: tuple[PoolUse, ...]
-
-    @property
-    def is_limiting(self) -> bool:
-        """Whether anything is limited or paused anywhere."""
-        return bool(self.pauses) or any(it.is_limiting for it in self.rules.values())
 
     def view(self, fleet: Fleet) -> View:
         """Return what a decision is made on; a new one each time, since decisions count slots on in it."""
@@ -49,7 +45,7 @@ class Ledger:
         counts = taken(counted, rules=self.rules)
         for use in self.uses:
             counts[Slot(use.deployment, "pool", use.pool)] += use.granted
-        return View(fleet, self.rules, self.pauses, counts)
+        return View(fleet, self.rules, self.pauses, counts, Counter(self.on_the_way))
 
 
 class NeedsMemory:
@@ -103,8 +99,8 @@ async def read_rules(tx: Transaction, *, deployments: Iterable[str] | None = Non
     return {it.deployment: Rules.parse(it.body) for it in stored}
 
 
-async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
-    """Read what the queue stands at now."""
+async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[str]) -> Ledger:
+    """Read what the queue stands at now; of the launches that are on their way, those of these deployments are counted."""
     rules = await read_rules(tx)
     paused = {PauseKey(it.deployment, it.kind, it.name): it for it in await pauses.all_of(tx)}
     held: tuple[Held, ...] = ()
@@ -118,7 +114,9 @@ async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
     if any(it.pools for it in needs.values()):
         claiming = {it.line: it.claiming for it in await slot_claims.claiming_lines(tx)}
         uses = tuple(await slot_claims.uses(tx))
-    return Ledger(rules, paused, held, needs, claiming, uses)
+    launched = await run_queue.on_the_way(tx, deployments)
+    on_the_way = {LocationKey(it.deployment, it.location): it.runs for it in launched}
+    return Ledger(rules, paused, held, needs, on_the_way, claiming, uses)
 
 
 def stale_lines(lines: Iterable[str], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:

@@ -62,6 +62,15 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnTheWay:
+    """How many runs of a location were dispatched and are not accepted yet."""
+
+    deployment: str
+    location: str
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Depth:
     """How many runs of a line wait, and since when the first of them does."""
 
