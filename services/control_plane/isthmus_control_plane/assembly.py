@@ -31,12 +31,14 @@ from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
+from isthmus_control_plane.dispatching.deferrals import Deferrals
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
+from isthmus_control_plane.instance.slots import SlotDesk
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
@@ -52,6 +54,7 @@ class Parts:
     outbox: OutboxDispatcher
     fleet: FleetReconciler
     dequeuer: Dequeuer
+    deferrals: Deferrals
     expirer: Expirer
     inheritance: Inheritance
     dead_letters: DeadLetterReader
@@ -103,11 +106,12 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
         dequeuer=dequeuer,
+        deferrals=Deferrals(core),
         expirer=Expirer(core, publisher=publisher),
         inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
-        queries=QueryAnswerer(core, publisher=publisher),
+        queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
         scheduler=scheduler,
