@@ -54,6 +54,8 @@ class WakeHub:
         self.fleet = Wake()
         #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
+        #: Rung when steps may get slots of pools: because some were freed, or what limits them changed.
+        self.slots = Wake()
         #: Whether runs wait for an agent to accept those before them: then any run that moves on rings for the queue.
         self.heeds_acceptance = False
         #: Rung when runs may wait for other moments than before.
@@ -82,6 +84,7 @@ class WakeHub:
         self.schedules.ring()
         self.sensors.ring()
         self.takeover.ring()
+        self.slots.ring()
         self.deferrals.ring()
 
     @contextmanager
@@ -124,6 +127,7 @@ class WakeHub:
             self._ring_all()
             self.fleet_changed()
             self.outbox.ring()
+            self.slots.ring()
             self.deferrals.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
@@ -132,11 +136,9 @@ class WakeHub:
             self.sensors.ring()
         if notice.freed:
             # A run that failed may be followed by another, after a pause.
-            self.deferrals.ring()
+            self.room_made()
         if notice.agents or notice.locations:
             self.fleet_changed()
-        elif notice.freed:
-            self.queue.ring()
         elif notice.runs and self.heeds_acceptance:
             self.queue.ring_soon(after_s=_ACCEPTANCE_S)
 
@@ -148,7 +150,12 @@ class WakeHub:
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""
         self.run_changed(run_id)
+        self.room_made()
+
+    def room_made(self) -> None:
+        """Tell that runs may leave the queue, and steps may get slots of pools: some ended, or limits changed."""
         self.queue.ring()
+        self.slots.ring()
         self.deferrals.ring()
 
     def location_changed(self, key: LocationKey) -> None:

@@ -13,7 +13,7 @@ from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks
 from isthmus_control_plane.dispatching.choice import Candidate, Choice, Round, Waiting, choose, grouped
 from isthmus_control_plane.dispatching.line import LineName, Needs, line_name, needs_of, priority_of
-from isthmus_control_plane.dispatching.rules import Rules, Slot, taken
+from isthmus_control_plane.dispatching.rules import HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
 from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_store.launch import MOST_ON_THE_WAY
@@ -46,7 +46,7 @@ def view(
     of_prod: Rules | None = None, *, held: Mapping[Needs, int] | None = None, pauses: Iterable[Pause] = ()
 ) -> View:
     by_deployment = {"prod": of_prod} if of_prod is not None else {}
-    counted = taken((held or {}).items(), rules=by_deployment)
+    counted = taken((HeldLine(*it) for it in (held or {}).items()), rules=by_deployment)
     return View(FLEET, by_deployment, {PauseKey(it.deployment, it.kind, it.name): it for it in pauses}, counted)
 
 
@@ -283,7 +283,8 @@ class QueueMachine(RuleBasedStateMachine):
             self.check_nobody_could_leave()
 
     def view(self) -> View:
-        return View(FLEET, self.limits, {}, taken(Counter(self.running.values()).items(), rules=self.limits))
+        held = (HeldLine(*it) for it in Counter(self.running.values()).items())
+        return View(FLEET, self.limits, {}, taken(held, rules=self.limits))
 
     def check_order(self, picks: list[tuple[str, Waiting]]) -> None:
         """In a round, priorities fall, and of one location and priority no run passes one of the same needs."""

@@ -167,6 +167,9 @@ def _pauses_of(location: LocationKey, view: View) -> Iterator[Pause]:
 
 
 def _paused_pools(needs: Needs, view: View) -> list[Block]:
+    if view.rules_of(needs.location).are_pools_of_steps:
+        # It is the steps that wait.
+        return []
     keys = (PauseKey(needs.location.deployment, PauseKind.POOL, pool) for pool in needs.pools)
     return [_paused(view.pauses[key]) for key in keys if key in view.pauses]
 

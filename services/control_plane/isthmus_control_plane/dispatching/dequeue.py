@@ -7,7 +7,7 @@ from typing import Final
 
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import run_queue, runs
+from isthmus_store import run_queue, runs, slot_claims
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.run import AttemptRef, Run
 from isthmus_store.run_queue import Departure
@@ -22,7 +22,7 @@ from isthmus_control_plane.dispatching import ledger
 from isthmus_control_plane.dispatching.block import View, blocks, has_full_way, room_of, take
 from isthmus_control_plane.dispatching.board import Board
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, MOST_LINES, Candidate, Round, Waiting, choose
-from isthmus_control_plane.dispatching.departure import departure
+from isthmus_control_plane.dispatching.departure import claims_slots, departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
 from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
@@ -176,7 +176,10 @@ class Dequeuer:
             if run is None:
                 continue
             with self._runs.guard(run=run.run_id, location=run.location) as fate:
-                found.departures[run_id] = await departure(tx, run, core=self._core, seen=facts.seen, at=at)
+                claims = claims_slots(line.needs, facts.books.rules)
+                found.departures[run_id] = await departure(
+                    tx, run, core=self._core, seen=facts.seen, at=at, claims_slots=claims
+                )
                 found.needs[run_id] = line.needs
             found.failed += [run.ref] if fate.error is not None else []
         found.is_open = bool(choice.picks) and not (found.departures or found.failed)
@@ -222,6 +225,8 @@ class Dequeuer:
             return
         async with self._core.database.write() as tx:
             left = await run_queue.dispatch(tx, await self._allowed(tx, departures, found=found), at=at)
+            claiming = [run.run_id for run in left if claims_slots(found.needs[run.run_id], found.rules)]
+            await slot_claims.mark(tx, claiming)
         # At once: a launch that comes now is dispatched directly, and may not overtake these on the way to the broker.
         self._dispatcher.offer(*(departures[run.run_id].command for run in left))
         self.pulse.beat(len(left))
@@ -234,7 +239,7 @@ class Dequeuer:
         self, tx: WriteTransaction, departures: Mapping[str, Departure], *, found: _Look
     ) -> dict[str, Departure]:
         """Return those that may still leave: another control plane may have filled slots since they were counted."""
-        await tx.exclusive("queue")
+        await slot_claims.lock(tx)
         if found.seen is None:
             return dict(departures)
         books = await ledger.read(tx, self._needs, deployments=_deployments(found.seen))
