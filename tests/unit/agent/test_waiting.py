@@ -46,15 +46,18 @@ async def test_the_end_of_a_run_calls_off_its_waits_alone() -> None:
     waiting.on_end = told.append
 
     async def wait_for_ever() -> None:
+        async with waiting.until_ended(RUN):
+            with waiting.resting():
+                begun.set()
+                await asyncio.Event().wait()
+
+    async def until_ended() -> None:
         with pytest.raises(RunEndedError):
-            async with waiting.until_ended(RUN):
-                with waiting.resting():
-                    begun.set()
-                    await asyncio.Event().wait()
+            await wait_for_ever()
 
     begun = asyncio.Event()
     async with patiently(10), asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(wait_for_ever())
+        task = tasks.create_task(until_ended())
         await begun.wait()
         waiting.end(RunKey("another", 1))
         assert not task.done()
