@@ -80,17 +80,18 @@ async def test_a_project_does_under_isthmus_what_it_does_under_dagster(
     async with system.client() as client:
         operator = Operator(system, client)
         locations = await _apply(operator, project, ours, python=python)
+        differences: list[str] = []
         for launch, expected in zip(project.launches, by_dagster, strict=True):
             # Of one id, because the versions of data are derived from it.
             told = await _run(operator, project, launch, run_id=expected.run_id)
             mine, other = told.lines(project, ours), expected.lines(project, theirs)
-            differences = [f"only Dagster: {line}" for line in (other - mine).elements()]
-            differences += [f"only Isthmus: {line}" for line in (mine - other).elements()]
-            assert not differences, "\n".join(["", launch.job, *differences])
+            differences += [f"{launch.job}, only Dagster: {line}" for line in (other - mine).elements()]
+            differences += [f"{launch.job}, only Isthmus: {line}" for line in (mine - other).elements()]
             for _ in range(REPETITIONS if launch.repeats else 0):
                 await _run(operator, project, launch)
         for name in locations:
             await client.remove_location(name)
+    assert not differences, "\n".join(["", *differences])
 
 
 def _set_up(project: Project, folder: Path, *, python: Path) -> None:

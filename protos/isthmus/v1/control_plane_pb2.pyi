@@ -752,6 +752,9 @@ class Run(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     VIOLATIONS_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
+    RETRY_OF_RUN_ID_FIELD_NUMBER: builtins.int
+    RETRIED_BY_RUN_ID_FIELD_NUMBER: builtins.int
+    RETRY_NUMBER_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     state: global___RunState.ValueType
     reason: isthmus.v1.telemetry_pb2.RunReason.ValueType
@@ -761,6 +764,12 @@ class Run(google.protobuf.message.Message):
     requested_by: builtins.str
     last_position: builtins.int
     """Where the run's history ends at this moment."""
+    retry_of_run_id: builtins.str
+    """The failed run that this one follows by the rules of retries; empty for none."""
+    retried_by_run_id: builtins.str
+    """The run that follows this one, which failed: it will be retried, or is already. Empty for none."""
+    retry_number: builtins.int
+    """Which retry of the group's first run it is, counted from 1; 0 for a run that is none."""
     @property
     def request(self) -> isthmus.v1.instruction_pb2.RunRequest: ...
     @property
@@ -794,9 +803,12 @@ class Run(google.protobuf.message.Message):
         failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
         violations: collections.abc.Iterable[isthmus.v1.telemetry_pb2.FieldViolation] | None = ...,
         tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        retry_of_run_id: builtins.str = ...,
+        retried_by_run_id: builtins.str = ...,
+        retry_number: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ended_at", b"ended_at", "failure", b"failure", "queued_at", b"queued_at", "request", b"request", "started_at", b"started_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "deployment", b"deployment", "ended_at", b"ended_at", "failure", b"failure", "last_position", b"last_position", "message", b"message", "queued_at", b"queued_at", "reason", b"reason", "request", b"request", "requested_by", b"requested_by", "started_at", b"started_at", "state", b"state", "tags", b"tags", "violations", b"violations"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "deployment", b"deployment", "ended_at", b"ended_at", "failure", b"failure", "last_position", b"last_position", "message", b"message", "queued_at", b"queued_at", "reason", b"reason", "request", b"request", "requested_by", b"requested_by", "retried_by_run_id", b"retried_by_run_id", "retry_number", b"retry_number", "retry_of_run_id", b"retry_of_run_id", "started_at", b"started_at", "state", b"state", "tags", b"tags", "violations", b"violations"]) -> None: ...
 
 global___Run = Run
 
@@ -1270,6 +1282,7 @@ class QueueSettings(google.protobuf.message.Message):
     LOCATIONS_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
     POOLS_FIELD_NUMBER: builtins.int
+    RUN_RETRIES_FIELD_NUMBER: builtins.int
     max_runs: builtins.int
     """Runs of the deployment at a time; 0 lets none leave the queue."""
     @property
@@ -1280,6 +1293,10 @@ class QueueSettings(google.protobuf.message.Message):
     def tags(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TagLimit]: ...
     @property
     def pools(self) -> global___PoolLimits: ...
+    @property
+    def run_retries(self) -> global___RunRetries:
+        """What is done again when it fails."""
+
     def __init__(
         self,
         *,
@@ -1287,12 +1304,76 @@ class QueueSettings(google.protobuf.message.Message):
         locations: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         tags: collections.abc.Iterable[global___TagLimit] | None = ...,
         pools: global___PoolLimits | None = ...,
+        run_retries: global___RunRetries | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "max_runs", b"max_runs", "pools", b"pools"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "locations", b"locations", "max_runs", b"max_runs", "pools", b"pools", "tags", b"tags"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "locations", b"locations", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries", "tags", b"tags"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_max_runs", b"_max_runs"]) -> typing.Literal["max_runs"] | None: ...
 
 global___QueueSettings = QueueSettings
+
+@typing.final
+class RunRetries(google.protobuf.message.Message):
+    """What becomes of runs that fail. A run's own tags (dagster/max_retries and so on) go over it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class ByClassEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    ENABLED_FIELD_NUMBER: builtins.int
+    MAX_RETRIES_FIELD_NUMBER: builtins.int
+    RETRY_ON_ASSET_OR_OP_FAILURE_FIELD_NUMBER: builtins.int
+    BY_CLASS_FIELD_NUMBER: builtins.int
+    BACKOFF_S_FIELD_NUMBER: builtins.int
+    MAX_BACKOFF_S_FIELD_NUMBER: builtins.int
+    enabled: builtins.bool
+    """Left out for true; false: nothing is retried, whatever the tags of runs say."""
+    max_retries: builtins.int
+    """How many runs may follow the first one of a group, those included that people asked for."""
+    retry_on_asset_or_op_failure: builtins.bool
+    """Whether a run is retried in which an op or an asset failed; left out for true."""
+    backoff_s: builtins.float
+    """The pause before the first retry, seconds; doubled before each of the next."""
+    max_backoff_s: builtins.float
+    """The longest of these pauses, seconds; left out for an hour."""
+    @property
+    def by_class(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """In place of max_retries for one class of failures: "step", "run", "worker", "start", "timeout" or "internal"."""
+
+    def __init__(
+        self,
+        *,
+        enabled: builtins.bool | None = ...,
+        max_retries: builtins.int = ...,
+        retry_on_asset_or_op_failure: builtins.bool | None = ...,
+        by_class: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        backoff_s: builtins.float = ...,
+        max_backoff_s: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_enabled", b"_enabled", "_max_backoff_s", b"_max_backoff_s", "_retry_on_asset_or_op_failure", b"_retry_on_asset_or_op_failure", "enabled", b"enabled", "max_backoff_s", b"max_backoff_s", "retry_on_asset_or_op_failure", b"retry_on_asset_or_op_failure"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_enabled", b"_enabled", "_max_backoff_s", b"_max_backoff_s", "_retry_on_asset_or_op_failure", b"_retry_on_asset_or_op_failure", "backoff_s", b"backoff_s", "by_class", b"by_class", "enabled", b"enabled", "max_backoff_s", b"max_backoff_s", "max_retries", b"max_retries", "retry_on_asset_or_op_failure", b"retry_on_asset_or_op_failure"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_enabled", b"_enabled"]) -> typing.Literal["enabled"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_max_backoff_s", b"_max_backoff_s"]) -> typing.Literal["max_backoff_s"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_retry_on_asset_or_op_failure", b"_retry_on_asset_or_op_failure"]) -> typing.Literal["retry_on_asset_or_op_failure"] | None: ...
+
+global___RunRetries = RunRetries
 
 @typing.final
 class TagLimit(google.protobuf.message.Message):
@@ -1691,6 +1772,8 @@ class WaitReason(google.protobuf.message.Message):
         KIND_POOL: WaitReason._Kind.ValueType  # 4
         KIND_ORDER: WaitReason._Kind.ValueType  # 5
         """Nothing holds it back but the runs that go first."""
+        KIND_BACKOFF: WaitReason._Kind.ValueType  # 10
+        """It is a retry, and waits out its pause."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: WaitReason.Kind.ValueType  # 0
@@ -1701,6 +1784,8 @@ class WaitReason(google.protobuf.message.Message):
     KIND_POOL: WaitReason.Kind.ValueType  # 4
     KIND_ORDER: WaitReason.Kind.ValueType  # 5
     """Nothing holds it back but the runs that go first."""
+    KIND_BACKOFF: WaitReason.Kind.ValueType  # 10
+    """It is a retry, and waits out its pause."""
 
     KIND_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int

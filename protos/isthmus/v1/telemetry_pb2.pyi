@@ -625,13 +625,20 @@ class RunQueued(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REQUESTED_BY_FIELD_NUMBER: builtins.int
+    RETRY_OF_RUN_ID_FIELD_NUMBER: builtins.int
+    RETRY_NUMBER_FIELD_NUMBER: builtins.int
     requested_by: builtins.str
+    retry_of_run_id: builtins.str
+    """The failed run that it follows by the rules of retries, and which retry of its group's first run it is; empty for none."""
+    retry_number: builtins.int
     def __init__(
         self,
         *,
         requested_by: builtins.str = ...,
+        retry_of_run_id: builtins.str = ...,
+        retry_number: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["requested_by", b"requested_by"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["requested_by", b"requested_by", "retry_number", b"retry_number", "retry_of_run_id", b"retry_of_run_id"]) -> None: ...
 
 global___RunQueued = RunQueued
 

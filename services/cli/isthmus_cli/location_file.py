@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
+from isthmus_cli.file_fault import fault_text
 from isthmus_cli.yaml_text import parse_yaml
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
@@ -135,7 +136,9 @@ def read_location_file(path: Path) -> list[LocationSettings]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", remedy="Name a YAML file with `locations:`.") from error
+        raise InputError(
+            f"{path} cannot be read: {fault_text(error)}.", remedy="Name a YAML file with `locations:`."
+        ) from error
     content = parse_yaml(text, origin=str(path))
     try:
         return [entry.to_settings() for entry in LocationFile.model_validate(content).locations]

@@ -63,8 +63,10 @@ def _run_app() -> int:
     from isthmus_client.errors import ClientError
 
     from isthmus_cli.exit_code import ExitCode, exit_code_of
+    from isthmus_cli.file_fault import check_current_folder
 
     try:
+        check_current_folder()
         ended = _run()
     except click.ClickException as error:
         error.show()

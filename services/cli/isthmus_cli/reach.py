@@ -6,9 +6,38 @@ import socket
 from isthmus_client.discovery import FoundServer, living_servers
 from isthmus_client.errors import UnavailableError
 
+from isthmus_cli.errors import InputError
+
 _HOST_AND_PORT = re.compile(r"\[?([^\[\]/]+?)\]?:(\d{1,5})")
+#: What gRPC resolves by itself.
+_RESOLVED = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
+_LAST_PORT = 65535
 #: Seconds for the look: who does not answer so soon is waited for in another way.
 _LOOK_S = 0.5
+
+
+def check_form(server: FoundServer) -> None:
+    """Refuse what is no address: gRPC would look for it until its patience ends.
+
+    Raises:
+        InputError: Names what is wrong with it, who said it, and what to write.
+    """
+    found = _HOST_AND_PORT.fullmatch(server.address)
+    if server.address.startswith(_RESOLVED) or (found and 0 < int(found[2]) <= _LAST_PORT):
+        return
+    bare = re.sub(r"^\w+://|/.*$", "", server.address)
+    host, _, port = bare.partition(":")
+    faults = (
+        (not host, "it names no host"),
+        (not port, "it names no port"),
+        (found is not None, f"ports go from 1 to {_LAST_PORT}"),
+        (bare != server.address, "an address is no URL"),
+    )
+    why = next((text for is_wrong, text in faults if is_wrong), "its port is no number")
+    meant = bare if _HOST_AND_PORT.fullmatch(bare) and not found else f"{host or 'HOST'}:7070"
+    raise InputError(
+        f"{server.source} {server.address} is not HOST:PORT: {why}.", remedy=f"Write it as in --server {meant}."
+    )
 
 
 def is_refused(address: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus_cli.errors import InputError
+from isthmus_cli.file_fault import fault_text
 from isthmus_cli.yaml_text import parse_yaml
 
 Config = dict[str, Any]
@@ -49,7 +50,7 @@ def _read(file: str) -> str:
         return Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"--config {file} cannot be read: {error}.", remedy="Name a YAML or JSON file, or -."
+            f"--config {file} cannot be read: {fault_text(error)}.", remedy="Name a YAML or JSON file, or -."
         ) from error
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus_client.discovery import locate_server
 from isthmus_client.errors import UnavailableError
 
-from isthmus_cli.reach import is_refused, unreachable
+from isthmus_cli.reach import check_form, is_refused, unreachable
 
 if TYPE_CHECKING:
     from isthmus_client.client import ControlPlaneClient
@@ -28,6 +28,7 @@ async def connected(options: "ServerOptions") -> AsyncIterator["ControlPlaneClie
 
     deployment = options.deployment or os.environ.get("ISTHMUS_DEPLOYMENT") or "default"
     server = locate_server(options.server)
+    check_form(server)
     if is_refused(server.address):
         raise unreachable(server, why="the connection is refused")
     client = ControlPlaneClient(server.address, deployment=deployment, connect_timeout_s=_CONNECT_TIMEOUT_S)

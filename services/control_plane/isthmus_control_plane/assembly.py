@@ -31,6 +31,7 @@ from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
+from isthmus_control_plane.dispatching.deferrals import Deferrals
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.waits import Waits
@@ -52,6 +53,7 @@ class Parts:
     outbox: OutboxDispatcher
     fleet: FleetReconciler
     dequeuer: Dequeuer
+    deferrals: Deferrals
     expirer: Expirer
     inheritance: Inheritance
     dead_letters: DeadLetterReader
@@ -103,6 +105,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
         dequeuer=dequeuer,
+        deferrals=Deferrals(core),
         expirer=Expirer(core, publisher=publisher),
         inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),

@@ -42,6 +42,8 @@ class WakeHub:
         self.fleet = Wake()
         #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
+        #: Rung when runs may wait for other moments than before.
+        self.deferrals = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -66,6 +68,7 @@ class WakeHub:
         self.schedules.ring()
         self.sensors.ring()
         self.takeover.ring()
+        self.deferrals.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -107,11 +110,15 @@ class WakeHub:
             self._ring_all()
             self.fleet_changed()
             self.outbox.ring()
+            self.deferrals.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.runs:
             self.sensors.ring()
+        if notice.freed:
+            # A run that failed may be followed by another, after a pause.
+            self.deferrals.ring()
         if notice.agents or notice.locations:
             self.fleet_changed()
         elif notice.freed:
@@ -126,6 +133,7 @@ class WakeHub:
         """Tell of a run that this process ended: others may leave the queue."""
         self.run_changed(run_id)
         self.queue.ring()
+        self.deferrals.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""

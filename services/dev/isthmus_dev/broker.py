@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from isthmus_dev.disk import DiskWatch, check_disk
 from isthmus_dev.errors import DevError, PartDiedError
 from isthmus_dev.rabbitmq.node import PrivateNode
 from isthmus_dev.screen import Screen
@@ -29,13 +30,16 @@ async def open_broker(settings: DevSettings, *, screen: Screen) -> AsyncIterator
     """Yield the broker as soon as its address is known; a private one is stopped on leaving.
 
     Raises:
+        DiskFullError: There is too little room for a private one.
         PartDiedError: The private node ended by itself.
         NodeError: It cannot be started.
     """
     if settings.broker_url:
         yield _foreign(settings.broker_url)
         return
-    async with PrivateNode.begun(settings.folder.broker_dir) as node, _watched(node) as watch:
+    check_disk(settings.folder.path)
+    disk = DiskWatch(settings.folder.path, screen)
+    async with PrivateNode.begun(settings.folder.broker_dir) as node, _watched(node, disk) as watch:
         text = f"private RabbitMQ on port {node.port}"
         yield Broker(node.url, text, watch.wait_started)
         watch.is_over = True
@@ -84,10 +88,11 @@ class _Watch:
 
 
 @asynccontextmanager
-async def _watched(node: PrivateNode) -> AsyncIterator[_Watch]:
-    """Fail when the node ends, once it has started, before that is said to be in order."""
+async def _watched(node: PrivateNode, disk: DiskWatch) -> AsyncIterator[_Watch]:
+    """Fail when the node ends, once it has started, before that is said to be in order; look after its disk."""
     async with asyncio.TaskGroup() as group:
         watch = _Watch(node)
-        watching = group.create_task(watch.run())
+        watching = (group.create_task(watch.run()), group.create_task(disk.run()))
         yield watch
-        watching.cancel()
+        for task in watching:
+            task.cancel()

@@ -1,5 +1,7 @@
 """Why `isthmus dev` cannot start, or cannot go on."""
 
+from pathlib import Path
+
 
 class DevError(Exception):
     """Root of this package's errors: each says what to do now. All are permanent: nothing here is worth a retry."""
@@ -31,3 +33,15 @@ class PartDiedError(DevError):
     def __init__(self, part: str, *, reason: str, log_file: str) -> None:
         super().__init__(f"The {part} died: {reason}", remedy=f"Its log: {log_file}")
         self.part = part
+
+
+class DiskFullError(DevError):
+    """The private broker has too little room to take messages."""
+
+    def __init__(self, folder: Path, *, free_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"The disk of {folder} is full: {free_bytes // 1_000_000} MB are free, and"
+            f" RabbitMQ takes no message below {limit_bytes // 1_000_000} MB.",
+            remedy="Make room there, or keep the data on another disk with --data-dir.",
+        )
+        self.free_bytes = free_bytes

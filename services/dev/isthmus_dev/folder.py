@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus_cli.file_fault import fault_text
 from isthmus_client.announcement import Announcement
 from isthmus_client.discovery import SERVER_FILE, TOKEN_FILE
 from isthmus_lifecycle.private import private_folder
@@ -106,5 +107,5 @@ class DataFolder:
             return os.open(self.path / "dev.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DevError(
-                f"{self.path} cannot be used: {error}.", remedy="Name another folder with --data-dir."
+                f"{self.path} cannot be used: {fault_text(error)}.", remedy="Name another folder with --data-dir."
             ) from error

@@ -273,13 +273,15 @@ def _equip(targets: "Sequence[LocationSettings]", options: DevOptions, *, folder
 
 
 def _complain(error: BaseException) -> NoReturn:
+    from isthmus_cli.file_fault import error_text
     from isthmus_cli.view.output import note
     from isthmus_client.errors import ClientError
     from isthmus_lifecycle.leaves import leaves
 
     cause = leaves(error)[0]
-    text = str(cause) or type(cause).__name__
-    note(f"Error: {text}")
+    note(f"Error: {error_text(cause)}")
     if isinstance(cause, DevError | ClientError) and cause.remedy:
         note(cause.remedy)
+    elif isinstance(cause, OSError) and cause.filename:
+        note("Look at it, or keep the data elsewhere with --data-dir.")
     sys.exit(1)

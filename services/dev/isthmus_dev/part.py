@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus_cli.file_fault import error_text
 from isthmus_lifecycle.leaves import leaves
 from isthmus_lifecycle.log import get_logger
 
@@ -56,8 +57,7 @@ class Part:
             if isinstance(cause, DevError):
                 raise cause from error
             log.exception("part_died", part=self.name)
-            reason = str(cause) or type(cause).__name__
-            raise PartDiedError(self.name, reason=reason, log_file=self.log_file) from error
+            raise PartDiedError(self.name, reason=error_text(cause), log_file=self.log_file) from error
         finally:
             self._ended.set()
         if not self.stop.is_set():

@@ -35,10 +35,12 @@ class Screen:
     #: Called when nobody reads any more: the terminal is closed, or the pipe is broken.
     on_lost: Callable[[], None] = lambda: None
     _warned: set[str] = field(default_factory=set, init=False)
+    #: The step that is under way, where its line stands on the terminal.
+    _under_way: str = field(default="", init=False)
 
     def say(self, *lines: str) -> None:
-        """Write lines."""
-        self._write(lambda: print_lines(lines))
+        """Write lines; that of a step which is under way goes below them."""
+        self._write(lambda: self._say(lines))
 
     def lose(self) -> None:
         """Write to nobody from now on, and say so to whoever is responsible."""
@@ -67,15 +69,23 @@ class Screen:
                 self._warned.add(warning)
                 self.say(f"{self.paint.yellow('!')} {location.settings.name}: {warning}")
 
-    def _begin_line(self, text: str) -> None:
-        _raw(terminal_line(text, is_colored=self.paint.is_colored))
+    def _say(self, lines: Sequence[str]) -> None:
+        if self._under_way:
+            _raw("\r\x1b[K")
+        print_lines(lines)
+        if self._under_way:
+            self._begin_line()
+
+    def _begin_line(self) -> None:
+        _raw(terminal_line(f"{self.paint.dim('…')} {self._under_way}", is_colored=self.paint.is_colored))
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """Show that something is under way, then how it went and how long it took."""
         began, step = monotonic(), Step()
         if self.is_terminal:
-            self._write(lambda: self._begin_line(f"{self.paint.dim('…')} {name}"))
+            self._under_way = name
+            self._write(self._begin_line)
         is_done = False
         try:
             yield step
@@ -84,6 +94,7 @@ class Screen:
             mark = self.paint.green("✓") if is_done and step.is_good else self.paint.red("✗")
             took = self.paint.dim(duration_text(monotonic() - began))
             if self.is_terminal:
+                self._under_way = ""
                 self._write(lambda: _raw("\r\x1b[K"))
             self.say(f"{mark} {name:14}{step.facts}  {took}")
 

@@ -25,6 +25,9 @@ from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.transition import transition
 
+#: Lines whose names begin so are for runs that wait for a moment: see `deferral`. All others stand before them.
+DEFERRED: Final = "~"
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:
@@ -187,19 +190,19 @@ HEAD: Final = (
 # finds the line; SQLite, which cannot hand on more than one value of a step, looks three times, and is quick about it.
 _WALK_OF_SQLITE: Final = """
     WITH RECURSIVE among (line) AS (
-      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning
+      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < '~'
       UNION ALL
-      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line)
+      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line AND runs.line < '~')
       FROM among WHERE among.line IS NOT NULL
     )
     """
 _WALK_OF_POSTGRESQL: Final = """
     WITH RECURSIVE among (line, run_id, queued_at) AS (
-      (SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning
+      (SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < '~'
        ORDER BY line, queued_at, run_id LIMIT 1)
       UNION ALL
       SELECT next.line, next.run_id, next.queued_at FROM among, LATERAL (
-        SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND runs.line > among.line
+        SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line > among.line AND line < '~'
         ORDER BY line, queued_at, run_id LIMIT 1
       ) AS next
     )

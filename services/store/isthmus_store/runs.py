@@ -124,6 +124,8 @@ def as_queued(run: NewRun) -> Run:
         violations=(),
         line=run.line,
         pools=run.pools,
+        retry_of=run.retry_of,
+        retry_number=run.retry_number,
     )
 
 
@@ -261,6 +263,7 @@ def facts(run: Run) -> RunFacts:
         message=run.message,
         failure=run.failure,
         violations=run.violations,
+        is_followed=run.retried_by is not None,
     )
 
 

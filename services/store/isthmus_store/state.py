@@ -68,6 +68,10 @@ class RunReason(StrEnum):
     CONTAINER_START_FAILED = "CONTAINER_START_FAILED"
 
 
+#: Reasons that say what was believed of silence, and not what anybody saw.
+BELIEVED: Final = frozenset({RunReason.WORKER_LOST, RunReason.AGENT_LOST})
+
+
 class AgentState(StrEnum):
     """How an agent fares, as the monitor sees it."""
 

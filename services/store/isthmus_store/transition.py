@@ -11,7 +11,7 @@ attempt's own words win over it.
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final, assert_never
+from typing import assert_never
 
 from isthmus_store.record.run import Violation
 from isthmus_store.signal import (
@@ -30,10 +30,7 @@ from isthmus_store.signal import (
     Started,
     Succeeded,
 )
-from isthmus_store.state import RunReason, RunState
-
-#: Reasons that say what was believed of silence, and not what anybody saw.
-_BELIEVED: Final = frozenset({RunReason.WORKER_LOST, RunReason.AGENT_LOST})
+from isthmus_store.state import BELIEVED, RunReason, RunState
 
 
 class Verdict(Enum):
@@ -66,6 +63,8 @@ class RunFacts:
     message: str = ""
     failure: bytes = b""
     violations: tuple[Violation, ...] = ()
+    #: Another run does again what this one, which failed, did not do.
+    is_followed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +95,7 @@ def transition(run: RunFacts, signal: RunSignal) -> Decision:
 
 def _on_late_word(run: RunFacts, signal: RunSignal) -> Decision:
     """Keep the end, unless nobody saw it and the attempt itself tells of a better one."""
-    is_lost = run.state is RunState.FAILED and run.reason in _BELIEVED
+    is_lost = run.state is RunState.FAILED and run.reason in BELIEVED and not run.is_followed
     if is_lost and isinstance(signal, Succeeded) and signal.attempt == run.attempt:
         end = replace(
             run, state=RunState.SUCCEEDED, is_accepted=True, reason=RunReason.UNSPECIFIED, message="", failure=b""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, TagLimit
 from isthmus_cli.project.limits import project_limits
 
 TAGS = """
@@ -40,6 +40,11 @@ def _home(monkeypatch: pytest.MonkeyPatch) -> None:
             QueueSettings(max_runs=2, pools=PoolLimits(default_limit=1)),
         ),
         ("concurrency: {runs: {max_concurrent_runs: -1}}", QueueSettings()),
+        (
+            "run_retries: {enabled: true, max_retries: {env: MOST}, retry_on_asset_or_op_failure: false}",
+            QueueSettings(run_retries=RunRetries(enabled=True, max_retries=7, retry_on_asset_or_op_failure=False)),
+        ),
+        ("run_retries: {max_retries: 2}", QueueSettings(run_retries=RunRetries(enabled=False, max_retries=2))),
     ],
 )
 def test_limits_are_taken_over_by_each_of_their_names(tmp_path: Path, text: str, expected: QueueSettings) -> None:

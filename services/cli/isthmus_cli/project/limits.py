@@ -1,4 +1,4 @@
-"""The limits of the run queue that a project's dagster.yaml asks for, as this system's own."""
+"""The settings of the run queue, and of retries, that a project's dagster.yaml asks for, as this system's own."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, TagLimit
 
 from isthmus_cli.errors import InputError
 from isthmus_cli.yaml_text import parse_yaml
@@ -36,7 +36,8 @@ def project_limits(folder: Path) -> ProjectLimits | None:
     if not isinstance(said, Mapping):
         return None
     runs, pools = _runs_section(said), _section(_section(said, "concurrency"), "pools")
-    if not runs and not pools:
+    retries = _section(said, "run_retries")
+    if not runs and not pools and not retries:
         return None
     notes: list[str] = []
     settings = QueueSettings()
@@ -49,7 +50,19 @@ def project_limits(folder: Path) -> ProjectLimits | None:
         settings.pools.CopyFrom(PoolLimits(default_limit=default))
         if pools.get("granularity", "op") != "run":
             notes.append("pools are counted by run here: a run holds a slot from its start to its end")
+    if retries:
+        settings.run_retries.CopyFrom(_run_retries(retries))
     return ProjectLimits(settings, path, tuple(notes))
+
+
+def _run_retries(said: Mapping[str, Any]) -> RunRetries:
+    """Return what is said of retries; in that file they are off unless it says otherwise."""
+    on_failure = said.get("retry_on_asset_or_op_failure")
+    return RunRetries(
+        enabled=said.get("enabled") is True,
+        max_retries=max(_number(said.get("max_retries")) or 0, 0),
+        retry_on_asset_or_op_failure=on_failure if isinstance(on_failure, bool) else None,
+    )
 
 
 def _runs_section(said: Mapping[str, Any]) -> Mapping[str, Any]:

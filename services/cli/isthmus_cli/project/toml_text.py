@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 from isthmus_cli.errors import InputError
+from isthmus_cli.file_fault import fault_text
 from isthmus_cli.project.table import Table
 
 
@@ -19,5 +20,5 @@ def read_toml(path: Path) -> Table | None:
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(
-            f"{path} cannot be read: {error}.", remedy="Mend the file, or use -m, -f, -p or -w."
+            f"{path} cannot be read: {fault_text(error)}.", remedy="Mend the file, or use -m, -f, -p or -w."
         ) from error

@@ -16,7 +16,7 @@ from isthmus.v1.control_plane_pb2 import (
 )
 
 from isthmus_cli.document import enum_text
-from isthmus_cli.queue_file import queue_document
+from isthmus_cli.queue_file import settings_document
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.text import age_text, brief_age, columns, count_text, duration_text, moment_text, seconds_between
@@ -44,7 +44,7 @@ def queue_lines(queue: Queue, *, paint: Paint) -> list[str]:
 
 def settings_lines(settings: QueueSettings) -> list[str]:
     """Write limits as the document that would set them."""
-    text: str = yaml.safe_dump({"concurrency": queue_document(settings)}, sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(settings_document(settings), sort_keys=False, allow_unicode=True)
     return text.splitlines()
 
 

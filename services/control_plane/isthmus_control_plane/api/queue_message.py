@@ -17,6 +17,7 @@ _KINDS = {
     Cause.LIMIT: api.WaitReason.KIND_LIMIT,
     Cause.POOL: api.WaitReason.KIND_POOL,
     Cause.ORDER: api.WaitReason.KIND_ORDER,
+    Cause.BACKOFF: api.WaitReason.KIND_BACKOFF,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_store import run_queue
+from isthmus_store.deferral import deferred_until
 from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
@@ -74,6 +75,8 @@ class ExplanationDesk:
         return Explanation(run, reasons, ahead, list(_stations(run)))
 
     async def _reasons(self, tx: Transaction, run: Run) -> tuple[list[Reason], int]:
+        if deferred_until(run.line) is not None:
+            return [Reason(Block(Cause.BACKOFF, run.message))], 0
         location = LocationKey(run.deployment, run.location)
         books = await ledger.read(tx, self._needs)
         needs = (await self._needs.of(tx, {run.line: run.run_id}, rules=books.rules)).get(run.line)

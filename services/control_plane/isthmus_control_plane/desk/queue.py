@@ -8,6 +8,7 @@ from datetime import datetime
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, pauses, queue_settings, run_queue
+from isthmus_store.deferral import deferred_until, deployment_of
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.queue import Depth, Pause, PauseKind, QueueSettings
 from isthmus_store.transaction import Transaction
@@ -32,6 +33,8 @@ log = get_logger(__name__)
 
 #: What a run waits for whose line nobody has told yet.
 UNSORTED = "it is being put into its line"
+#: What retries wait for whose pause is not over.
+BACKING_OFF = "back-off before a retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,8 @@ async def _check_exists(tx: Transaction, wanted: Pause) -> None:
 
 
 def _deployment_of(line: str) -> str | None:
+    if deferred_until(line) is not None:
+        return deployment_of(line)
     name = LineName.parse(line)
     return name.location.deployment if name is not None else None
 
@@ -176,7 +181,7 @@ def _reasons(depths: Iterable[Depth], *, needs: Mapping[str, Needs], view: View)
     counts: Counter[str] = Counter()
     oldest: dict[str, datetime] = {}
     for it in depths:
-        text = _why(needs.get(it.line), view=view)
+        text = BACKING_OFF if deferred_until(it.line) is not None else _why(needs.get(it.line), view=view)
         counts[text] += it.waiting
         oldest[text] = min(oldest.get(text, it.queued_at), it.queued_at)
     return [Reason(text, count, oldest[text]) for text, count in counts.most_common()]

@@ -26,6 +26,8 @@ class Cause(Enum):
     POOL = auto()
     #: Nothing but the runs that go first.
     ORDER = auto()
+    #: It is a retry, and waits out its pause.
+    BACKOFF = auto()
 
 
 @dataclass(frozen=True, slots=True)

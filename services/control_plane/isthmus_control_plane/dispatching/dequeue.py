@@ -247,6 +247,6 @@ class Dequeuer:
             async with self._core.database.write() as tx:
                 signaled = await runs.signal(tx, ref.run_id, news, at=at)
                 if signaled.decision.is_change:
-                    await history.append(tx, ref, news=[history.failed(signaled.run, at=at)], at=at)
+                    await history.tell_end(tx, signaled.run, at=at)
             self.pulse.beat(1)
             self._core.hub.run_changed(ref.run_id)

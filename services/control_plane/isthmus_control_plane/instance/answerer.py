@@ -24,6 +24,7 @@ from isthmus_control_plane import change, clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import ControlPlaneError, TransientControlPlaneError
 from isthmus_control_plane.instance import lookup
+from isthmus_control_plane.instance.namespace import name_repositories
 from isthmus_control_plane.instance.shares import Shares
 from isthmus_control_plane.validation.bounds import violations
 from isthmus_control_plane.validation.refusal import refuse
@@ -180,6 +181,7 @@ class QueryAnswerer:
                     if not query.after_seq or await _is_stored(tx, query.run, seq=query.after_seq):
                         found = await look(tx, received.envelope.deployment, getattr(query, kind))
                         getattr(answer, field).CopyFrom(found)
+                        await name_repositories(tx, answer.runs.runs, core=self._core)
                         return answer
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:

@@ -23,6 +23,8 @@ _OUTPUT_BYTES = 1024 * 1024
 _CRASH_DUMP_BYTES = 10 * 1024 * 1024
 _PROGRAM_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/usr/sbin")
 _PLUGINS = "[rabbitmq_consistent_hash_exchange]."
+#: With less free space a node takes no message.
+DISK_LIMIT_BYTES = 50_000_000
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{amqp_port}
 default_user = {user}
@@ -35,6 +37,7 @@ log.file.rotation.size = 10485760
 log.file.rotation.count = 3
 # A small node: the default write-ahead log of quorum queues takes up to 512 MB of memory before it is rolled over.
 raft.wal_max_size_bytes = 33554432
+disk_free_limit.absolute = {disk_limit}
 """
 
 
@@ -188,7 +191,9 @@ class NodeLayout:
             folder.mkdir(parents=True, exist_ok=True)
         _write_private(self.home / ".erlang.cookie", record.cookie, mode=0o400)
         _write_private(self.data_dir / "etc/enabled_plugins", _PLUGINS)
-        configuration = _CONFIGURATION.format(amqp_port=record.amqp_port, user=record.user, password=record.password)
+        configuration = _CONFIGURATION.format(
+            amqp_port=record.amqp_port, user=record.user, password=record.password, disk_limit=DISK_LIMIT_BYTES
+        )
         _write_private(self.data_dir / "etc/rabbitmq.conf", configuration)
         self._begin_output()
         account.own(self.data_dir)

@@ -1,0 +1,46 @@
+"""Says why a file or a folder cannot be used, without Python's words and numbers."""
+
+import errno
+import os
+
+from isthmus_cli.errors import InputError
+
+_WORDS = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "a part of its path is a file",
+    errno.EEXIST: "a file is in its place",
+    errno.EACCES: "permission denied",
+    errno.EROFS: "it lies on a file system that is mounted read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your share of the disk is used up",
+}
+
+
+def fault_text(error: Exception) -> str:
+    """Tell a fault in the middle of a sentence; it names no path, for whoever tells it has named one already."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    if isinstance(error, OSError) and error.errno is not None:
+        return _WORDS.get(error.errno) or (error.strerror or str(error))
+    return str(error)
+
+
+def error_text(error: BaseException) -> str:
+    """Tell any error as a sentence's beginning; a file's, with its name."""
+    if isinstance(error, OSError) and error.errno is not None:
+        fault = fault_text(error)
+        return f"{error.filename} cannot be used: {fault}" if error.filename else fault
+    return str(error) or type(error).__name__
+
+
+def check_current_folder() -> None:
+    """Refuse to work in a folder that is no more.
+
+    Raises:
+        InputError: It was removed.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109 - a path of ours would be made of it, and nothing is
+    except FileNotFoundError as error:
+        raise InputError("The current folder was removed.", remedy="Go to one that is there.") from error

@@ -1,0 +1,1 @@
+select id, upper(country) as country, amount from {{ ref("raw_orders") }}
