@@ -61,6 +61,7 @@ class Parts:
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    applier: Applier
     scheduler: Scheduler
     sensing: Sensing
     #: The broker has what others attach to.
@@ -79,7 +80,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules_changed
     )
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
-    applier = Applier(leadership=leadership, acceptor=acceptor)
+    applier = Applier(core, leadership=leadership, acceptor=acceptor)
     scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
@@ -113,6 +114,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         queries=QueryAnswerer(core, publisher=publisher),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
+        applier=applier,
         scheduler=scheduler,
         sensing=sensing,
         is_declared=asyncio.Event(),
