@@ -31,6 +31,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     steps = {
         "fleet": partial(_turn, parts.core, step=parts.fleet.step, wake=hub.fleet, name="fleet"),
         "queue": partial(_turn, parts.core, step=parts.dequeuer.step, wake=hub.queue, name="queue"),
+        "slots": partial(_turn, parts.core, step=parts.queries.slots.step, wake=hub.slots, name="slots"),
         "takeover": partial(_turn, parts.core, step=parts.inheritance.step, wake=hub.takeover, name="takeover"),
         "expiry": partial(_turn, parts.core, step=parts.expirer.step, wake=hub.expiry, name="expiry"),
     }
