@@ -82,7 +82,6 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     )
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
-    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
@@ -116,7 +115,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
         applier=applier,
-        scheduler=scheduler,
+        scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
         is_declared=asyncio.Event(),
     )
