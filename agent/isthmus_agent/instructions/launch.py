@@ -70,7 +70,8 @@ class LaunchHandler:
                 decision = after_failure(error, tries=tries, left_s=patience.location_s)
                 if not isinstance(decision, Retry):
                     return self._failure(request, error)
-                await asyncio.sleep(decision.after_s)
+                with self._tools.waiting.resting():
+                    await asyncio.sleep(decision.after_s)
             else:
                 if outcome is not None:
                     return outcome
@@ -129,12 +130,14 @@ class LaunchHandler:
         if held is not None:
             return await self._start_on(request, Site(held), holding=holding)
         # The run is not locked meanwhile: its end may be asked for while its location loads.
-        await tools.registry.wait_known(request.location, within_s=patience.location_s)
+        with tools.waiting.resting():
+            await tools.registry.wait_known(request.location, within_s=patience.location_s)
         placement = tools.registry.placement_of(request)
         if not isinstance(placement, Placement):
             return misplaced(placement)
         if placement.isolation is Isolation.SHARED:
-            held = await tools.registry.serving(request.location, within_s=patience.location_s)
+            with tools.waiting.resting():
+                held = await tools.registry.serving(request.location, within_s=patience.location_s)
             return await self._start_on(request, Site(held), holding=holding)
         async with tools.placing.holding(key.run_id):
             return await self._start_alone(request, placement.limits, holding=holding, within_s=patience.whole_s)
@@ -149,8 +152,10 @@ class LaunchHandler:
         # What is refused anyway needs no server.
         if refusal := self._refusal(request, folder=folder):
             return refusal
-        async with tools.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
-            return await self._start_on(request, Site(lease.held, lease), holding=holding)
+        with tools.waiting.resting() as has_come:
+            async with tools.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
+                has_come()
+                return await self._start_on(request, Site(lease.held, lease), holding=holding)
 
     async def _start_on(
         self, request: instruction.RunRequest, site: Site, *, holding: Holding | None

@@ -49,10 +49,10 @@ class Scheduler(TickLoop):
         return self._table.get(instigator_id) is not None
 
     def _next_at(self) -> datetime | None:
-        return self._table.next_at(busy=self._in_hand)
+        return self._table.next_at(busy=self._at_rest)
 
     async def _begin_due(self) -> None:
-        due = self._table.due(clock.now(), busy=self._in_hand)
+        due = self._table.due(clock.now(), busy=self._at_rest)
         while due:
             some, due = dict(list(due.items())[:_AT_ONCE]), dict(list(due.items())[_AT_ONCE:])
             await self._begin(some)
@@ -64,7 +64,7 @@ class Scheduler(TickLoop):
             left = [
                 it for it in await ticks.started(tx, InstigatorKind.SCHEDULE) if it.instigator_id not in self._in_hand
             ]
-        known = found.known
+        known, self._paused = found.known, found.paused()
         if found.defined() or found.gone():
             async with self._leadership.write() as tx:
                 known = await self._define(tx, found)
