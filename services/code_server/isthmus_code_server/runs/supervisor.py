@@ -30,6 +30,7 @@ from isthmus_code_server.errors import (
     ZygoteLostError,
 )
 from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
+from isthmus_code_server.runs.evaluations import Evaluations
 from isthmus_code_server.runs.standstill import STILL_S, StandstillRule
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.zygote.wire import FrameKind, StartMethod
@@ -67,6 +68,7 @@ class Supervisor:
     _boundary: Boundary = field(default_factory=lambda: Boundary("attempt"), init=False)
 
     def __post_init__(self) -> None:
+        self.evaluations = Evaluations(self.zygote)
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -262,6 +264,7 @@ class Supervisor:
     async def stop(self, *, flush_timeout_s: float) -> None:
         """End every run, then give their events a time to reach the broker; the rest waits in the journals."""
         self._is_stopping = True
+        self.evaluations.close()
         reason = RunReason.RUN_REASON_CODE_SERVER_STOPPED
         async with asyncio.TaskGroup() as cancels:
             for attempt in list(self._live.values()):

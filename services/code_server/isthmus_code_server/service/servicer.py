@@ -90,7 +90,9 @@ class Servicer(CodeServerServicer):
         self._check_location(request.location)
         request.location = self.location
         try:
-            answer = await self.supervisor.ask(FrameKind.SCHEDULE, request, question="evaluate the schedule")
+            answer = await self.supervisor.evaluations.ask(
+                FrameKind.SCHEDULE, request, question="evaluate the schedule"
+            )
         except ChildLostError as error:
             response = pb.EvaluateScheduleResponse()
             _describe(response.failure, error)
@@ -103,7 +105,7 @@ class Servicer(CodeServerServicer):
         self._check_location(request.location)
         request.location = self.location
         try:
-            answer = await self.supervisor.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
+            answer = await self.supervisor.evaluations.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
         except ChildLostError as error:
             response = pb.EvaluateSensorResponse()
             _describe(response.failure, error)
