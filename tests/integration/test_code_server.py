@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -222,32 +221,6 @@ async def test_requests_that_do_not_fit_are_refused_over_grpc(tmp_path: Path, br
         assert sensor.answer.cursor == "2"
         schedule = await server.stub.EvaluateSchedule(pb.EvaluateScheduleRequest(schedule_name="nobody"))
         assert schedule.failure.error_class == "UnknownDefinitionError"
-
-
-async def test_an_earlier_attempt_is_fenced_off(tmp_path: Path, broker_url: str) -> None:
-    async with code_server(tmp_path, broker_url) as server:
-        later = RunRequest(run=RunRef(run_id="r", attempt=2), job_name="smallest")
-        assert (await server.stub.StartRun(pb.StartRunRequest(request=later))).accepted.pid
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await server.start("smallest", run_id="r")
-        assert caught.value.code() == grpc.StatusCode.ABORTED
-
-
-async def test_a_call_of_an_agent_that_stood_still_starts_nothing_any_more(tmp_path: Path, broker_url: str) -> None:
-    async with tapping(broker_url) as tap, code_server(tmp_path, broker_url) as server:
-        request = RunRequest(run=RunRef(run_id="r", attempt=1), job_name="smallest")
-        late = pb.StartRunRequest(request=request)
-        late.not_after.FromNanoseconds(time.time_ns() - 1)
-        with pytest.raises(grpc.aio.AioRpcError, match="came too late") as caught:
-            await server.stub.StartRun(late)
-        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-        assert not server.folder("r").is_claimed
-        in_time = pb.StartRunRequest(request=request)
-        in_time.not_after.FromNanoseconds(time.time_ns() + 60_000_000_000)
-        assert not (await server.stub.StartRun(in_time)).accepted.was_started_before
-        # What was started is told of, however late.
-        assert (await server.stub.StartRun(late)).accepted.was_started_before
-        assert _body((await tap.end_of("r"))[-1]) == "run_succeeded"
 
 
 async def test_a_run_is_vouched_for_listed_and_canceled(tmp_path: Path, broker_url: str) -> None:
