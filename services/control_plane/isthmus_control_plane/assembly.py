@@ -62,6 +62,7 @@ class Parts:
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    applier: Applier
     scheduler: Scheduler
     sensing: Sensing
     #: The broker has what others attach to.
@@ -80,8 +81,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules_changed
     )
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
-    applier = Applier(leadership=leadership, acceptor=acceptor)
-    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
@@ -114,7 +114,8 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
-        scheduler=scheduler,
+        applier=applier,
+        scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
         is_declared=asyncio.Event(),
     )

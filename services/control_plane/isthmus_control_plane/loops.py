@@ -39,6 +39,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         loops = [tasks.create_task(keep_going_until(stopping, step=step, name=name)) for name, step in steps.items()]
         loops.append(tasks.create_task(parts.leadership.run(stopping), name="leadership"))
         loops.append(tasks.create_task(parts.sweeper.run(), name="retention"))
+        writing = tasks.create_task(parts.applier.run(), name="ticks to write")
         loops.append(tasks.create_task(parts.scheduler.run(), name="schedules"))
         loops.append(tasks.create_task(parts.sensing.run(), name="sensors"))
         loops.append(tasks.create_task(parts.deferrals.run(), name="deferrals"))
@@ -46,7 +47,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         yield
         hub.stop()
         _, late = await asyncio.wait(loops, timeout=parts.core.settings.drain_timeout_s)
-        for task in late:
+        for task in (*late, writing):
             task.cancel()
 
 

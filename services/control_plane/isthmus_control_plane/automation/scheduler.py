@@ -1,11 +1,9 @@
 """Begins the ticks of schedules when they are due, while this control plane leads, and sees each of them to its end."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from isthmus_lifecycle.boundary import keep_going
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import instigators, ticks
 from isthmus_store.record.automation import Instigator, InstigatorKey, Tick
@@ -28,14 +26,12 @@ from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
 
-#: Transactions that write what ticks come to, side by side, where writers do not wait for each other.
-_WRITERS: Final = 4
 #: Ticks that are begun in one transaction.
 _AT_ONCE: Final = 500
 
 
 class Scheduler(TickLoop):
-    """One control plane's schedules, and the writing of what ticks of all kinds come to."""
+    """One control plane's schedules."""
 
     name = "schedules"
 
@@ -44,16 +40,6 @@ class Scheduler(TickLoop):
     ) -> None:
         super().__init__(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
         self._table = Timetable()
-
-    async def run(self) -> None:
-        """Go on until the hub stops. Ticks that are not ended then are done again by whoever leads next."""
-        async with asyncio.TaskGroup() as tasks:
-            writers = _WRITERS if self._core.database.is_postgresql else 1
-            step = self._applier.step
-            writing = [tasks.create_task(keep_going(step, name="ticks to write")) for _ in range(writers)]
-            await super().run()
-            for task in writing:
-                task.cancel()
 
     @property
     def _wake(self) -> Wake:
