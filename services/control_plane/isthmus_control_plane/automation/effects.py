@@ -141,11 +141,19 @@ def of_schedule_result(result: InstructionResult, *, origin: Origin) -> Effects:
         return replace(failed(Failure(message=fault)), evaluation=evaluation)
     return Effects(
         status=TickStatus.SUCCESS if answer.runs else TickStatus.SKIPPED,
-        launches=tuple(launch_of(run, origin=origin) for run in answer.runs),
+        launches=tuple(launch_of(run, origin=origin) for run in _once_each(answer.runs)),
         partitions=tuple(answer.changes.partitions),
         skip_reason=storable(answer.skip_reason),
         evaluation=evaluation,
     )
+
+
+def _once_each(requested: Sequence[RequestedRun]) -> list[RequestedRun]:
+    """Leave out runs whose key another run of the same tick has already."""
+    first: dict[str, int] = {}
+    for index, run in enumerate(requested):
+        first.setdefault(run.run_key, index)
+    return [run for index, run in enumerate(requested) if not run.run_key or first[run.run_key] == index]
 
 
 def failed(failure: Failure) -> Effects:
@@ -162,8 +170,7 @@ def fault_of(requested: Sequence[RequestedRun]) -> str:
     """Say why the runs cannot be made, if they cannot."""
     if fault := _fault_of_backfills(requested):
         return fault
-    keys = [run.run_key for run in requested if run.run_key]
-    if len(requested) > 1 and len(set(keys)) < len(requested):
+    if len(requested) > 1 and not all(run.run_key for run in requested):
         return "several runs were asked for at once, and not each has a run key of its own"
     return ""
 
