@@ -84,9 +84,10 @@ projects: .venv/.ready servers ## projects as users have them, each run again an
 unit: .venv/.ready ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit
 
-oldest: .venv-dagster-oldest/.ready ## the code server's contract tests on the oldest Dagster
+oldest: .venv-dagster-oldest/.ready .venv/.ready servers ## the code server's contract tests, and ticks beside Dagster's daemon, on the oldest Dagster
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
 	@.venv-dagster-oldest/bin/python -m pytest -q --confcutdir=tests/contract tests/contract/code_server
+	@CONFORMANCE_PYTHON=$(CURDIR)/.venv-dagster-oldest/bin/python .venv/bin/pytest -q tests/conformance/test_ticks.py
 
 newest: ## the unit and contract tests on the newest Python
 	@$(MAKE) pythons VERSIONS=3.14
