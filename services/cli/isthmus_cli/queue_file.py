@@ -107,6 +107,16 @@ def read_queue_file(path: Path) -> QueueSettings:
     return parse_document(parse_yaml(text, origin=str(path)), origin=str(path))
 
 
+def parse_sections(content: Any, *, origin: str) -> QueueSettings | None:
+    """Return the settings that a file of a project, which may say more, has of the queue; None when it has none.
+
+    Raises:
+        InputError: Names origin, field and what to write instead.
+    """
+    said = {key: value for key, value in content.items() if key in _PARTS} if isinstance(content, dict) else {}
+    return parse_document(said, origin=origin) if said else None
+
+
 def parse_document(content: Any, *, origin: str) -> QueueSettings:
     """Turn a document's content into settings; what is under `concurrency:` may also stand alone.
 
