@@ -155,6 +155,7 @@ class QueueDesk:
         log.info("resumed", deployment=deployment, kind=kind.value, name=request.name, by=request.requested_by)
         self._core.hub.room_made()
         self._core.hub.schedules_changed()
+        self._core.hub.relocation.ring()
 
 
 async def _check_exists(tx: Transaction, wanted: Pause) -> None:
