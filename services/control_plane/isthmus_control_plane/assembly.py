@@ -41,6 +41,7 @@ from isthmus_control_plane.instance.answerer import QueryAnswerer
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
+from isthmus_control_plane.timing.timekeeper import Timekeeper
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Parts:
     sweeper: Sweeper
     scheduler: Scheduler
     sensing: Sensing
+    timekeeper: Timekeeper
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -76,7 +78,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     leadership = Leadership(
-        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules_changed
+        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.leads
     )
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(leadership=leadership, acceptor=acceptor)
@@ -115,5 +117,6 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         sweeper=Sweeper(core, leadership=leadership),
         scheduler=scheduler,
         sensing=sensing,
+        timekeeper=Timekeeper(core, leadership=leadership),
         is_declared=asyncio.Event(),
     )
