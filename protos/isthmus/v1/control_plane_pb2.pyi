@@ -1439,6 +1439,27 @@ global___TagLimit = TagLimit
 class PoolLimits(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    class _Granularity:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _GranularityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[PoolLimits._Granularity.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        GRANULARITY_UNSPECIFIED: PoolLimits._Granularity.ValueType  # 0
+        """As RUN."""
+        GRANULARITY_RUN: PoolLimits._Granularity.ValueType  # 1
+        """A run holds a slot of each pool that any of its steps is in, from its dispatch to its end."""
+        GRANULARITY_OP: PoolLimits._Granularity.ValueType  # 2
+        """A step holds a slot of its pool while it runs."""
+
+    class Granularity(_Granularity, metaclass=_GranularityEnumTypeWrapper): ...
+    GRANULARITY_UNSPECIFIED: PoolLimits.Granularity.ValueType  # 0
+    """As RUN."""
+    GRANULARITY_RUN: PoolLimits.Granularity.ValueType  # 1
+    """A run holds a slot of each pool that any of its steps is in, from its dispatch to its end."""
+    GRANULARITY_OP: PoolLimits.Granularity.ValueType  # 2
+    """A step holds a slot of its pool while it runs."""
+
     @typing.final
     class LimitsEntry(google.protobuf.message.Message):
         DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -1457,8 +1478,13 @@ class PoolLimits(google.protobuf.message.Message):
 
     DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
+    GRANULARITY_FIELD_NUMBER: builtins.int
+    RUN_BUFFER_FIELD_NUMBER: builtins.int
     default_limit: builtins.int
     """Of each pool that is not in `limits`; left out for none."""
+    granularity: global___PoolLimits.Granularity.ValueType
+    run_buffer: builtins.int
+    """With OP: so many runs more leave the queue for a pool than it has slots."""
     @property
     def limits(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
     def __init__(
@@ -1466,9 +1492,11 @@ class PoolLimits(google.protobuf.message.Message):
         *,
         default_limit: builtins.int | None = ...,
         limits: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        granularity: global___PoolLimits.Granularity.ValueType = ...,
+        run_buffer: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "limits", b"limits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits", "run_buffer", b"run_buffer"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_default_limit", b"_default_limit"]) -> typing.Literal["default_limit"] | None: ...
 
 global___PoolLimits = PoolLimits
@@ -1627,11 +1655,14 @@ class SlotUse(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     TAKEN_FIELD_NUMBER: builtins.int
     LIMIT_FIELD_NUMBER: builtins.int
+    WAITING_FIELD_NUMBER: builtins.int
     kind: builtins.str
     """"runs", "location", "tag" or "pool"."""
     name: builtins.str
     taken: builtins.int
     limit: builtins.int
+    waiting: builtins.int
+    """Of a pool: steps that wait for a slot."""
     def __init__(
         self,
         *,
@@ -1639,8 +1670,9 @@ class SlotUse(google.protobuf.message.Message):
         name: builtins.str = ...,
         taken: builtins.int = ...,
         limit: builtins.int = ...,
+        waiting: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["kind", b"kind", "limit", b"limit", "name", b"name", "taken", b"taken"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "limit", b"limit", "name", b"name", "taken", b"taken", "waiting", b"waiting"]) -> None: ...
 
 global___SlotUse = SlotUse
 
@@ -1767,7 +1799,9 @@ class RunExplanation(google.protobuf.message.Message):
     def run(self) -> global___Run: ...
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___WaitReason]:
-        """Of a run that waits: what keeps it, whatever needs a person first. All of them must go."""
+        """Of a run that waits: what keeps it, whatever needs a person first. All of them must go. Of one that runs: what its steps
+        wait for.
+        """
 
     @property
     def stations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Station]:
@@ -1824,10 +1858,13 @@ class WaitReason(google.protobuf.message.Message):
     REMEDY_FIELD_NUMBER: builtins.int
     SLOT_FIELD_NUMBER: builtins.int
     HOLDERS_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     kind: global___WaitReason.Kind.ValueType
     text: builtins.str
     remedy: builtins.str
     """What would unblock it; may be empty."""
+    step_key: builtins.str
+    """The step that waits; empty when it is the run."""
     @property
     def slot(self) -> global___SlotUse:
         """Of a limit: what is taken."""
@@ -1844,9 +1881,10 @@ class WaitReason(google.protobuf.message.Message):
         remedy: builtins.str = ...,
         slot: global___SlotUse | None = ...,
         holders: collections.abc.Iterable[global___SlotHolder] | None = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["slot", b"slot"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["holders", b"holders", "kind", b"kind", "remedy", b"remedy", "slot", b"slot", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["holders", b"holders", "kind", b"kind", "remedy", b"remedy", "slot", b"slot", "step_key", b"step_key", "text", b"text"]) -> None: ...
 
 global___WaitReason = WaitReason
 
@@ -1859,10 +1897,13 @@ class SlotHolder(google.protobuf.message.Message):
     JOB_NAME_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     SINCE_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     run_id: builtins.str
     location: builtins.str
     job_name: builtins.str
     state: global___RunState.ValueType
+    step_key: builtins.str
+    """The step that has it; empty when it is the run."""
     @property
     def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1873,9 +1914,10 @@ class SlotHolder(google.protobuf.message.Message):
         job_name: builtins.str = ...,
         state: global___RunState.ValueType = ...,
         since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["since", b"since"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location", b"location", "run_id", b"run_id", "since", b"since", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location", b"location", "run_id", b"run_id", "since", b"since", "state", b"state", "step_key", b"step_key"]) -> None: ...
 
 global___SlotHolder = SlotHolder
 

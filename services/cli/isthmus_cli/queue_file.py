@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -43,6 +43,18 @@ class PoolsEntry(_Entry):
     #: Of each pool that has none of its own.
     default_limit: _Count | None = None
     limits: dict[str, _Count] = Field(default_factory=dict)
+    #: Who holds a slot: a run, or a step while it runs.
+    granularity: Literal["run", "op"] = "run"
+    #: With `op`: so many runs more leave the queue for a pool than it has slots.
+    run_buffer: _Count = 0
+
+    def to_limits(self) -> PoolLimits:
+        """Build the contract's message."""
+        # What is the default is left out: equal settings are equal messages.
+        granularity = PoolLimits.GRANULARITY_OP if self.granularity == "op" else PoolLimits.GRANULARITY_UNSPECIFIED
+        return PoolLimits(
+            default_limit=self.default_limit, limits=self.limits, granularity=granularity, run_buffer=self.run_buffer
+        )
 
 
 class ConcurrencyEntry(_Entry):
@@ -59,7 +71,7 @@ class ConcurrencyEntry(_Entry):
             max_runs=self.max_runs,
             locations=self.locations,
             tags=[TagLimit(key=it.key, value=it.value, per_value=it.per_value, limit=it.limit) for it in self.tags],
-            pools=PoolLimits(default_limit=self.pools.default_limit, limits=self.pools.limits),
+            pools=self.pools.to_limits(),
         )
 
 
@@ -125,9 +137,11 @@ def settings_document(settings: QueueSettings) -> dict[str, Any]:
 
 
 def _limits_document(settings: QueueSettings) -> dict[str, Any]:
-    pools = {
+    pools: dict[str, Any] = {
         **({"default_limit": settings.pools.default_limit} if settings.pools.HasField("default_limit") else {}),
         **({"limits": dict(sorted(settings.pools.limits.items()))} if settings.pools.limits else {}),
+        **({"granularity": "op"} if settings.pools.granularity == PoolLimits.GRANULARITY_OP else {}),
+        **({"run_buffer": settings.pools.run_buffer} if settings.pools.run_buffer else {}),
     }
     tags = [
         {

@@ -38,6 +38,7 @@ from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
+from isthmus_control_plane.instance.slots import SlotDesk
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
@@ -62,6 +63,7 @@ class Parts:
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    applier: Applier
     scheduler: Scheduler
     sensing: Sensing
     timekeeper: Timekeeper
@@ -81,8 +83,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.leads
     )
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
-    applier = Applier(leadership=leadership, acceptor=acceptor)
-    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
@@ -112,10 +113,11 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
-        queries=QueryAnswerer(core, publisher=publisher),
+        queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
-        scheduler=scheduler,
+        applier=applier,
+        scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
         timekeeper=Timekeeper(core, leadership=leadership),
         is_declared=asyncio.Event(),

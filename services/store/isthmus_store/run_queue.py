@@ -18,7 +18,7 @@ from isthmus_store.column import Instant, Words
 from isthmus_store.events import PlacedEvent, insert_many
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
-from isthmus_store.record.queue import Depth, Head, Held, Unsorted
+from isthmus_store.record.queue import Depth, Head, Held, OnTheWay, Unsorted
 from isthmus_store.record.run import Run
 from isthmus_store.signal import Dispatched
 from isthmus_store.table.run import RUNS
@@ -86,6 +86,11 @@ async def oldest(tx: Transaction, line: str, *, limit: int) -> list[Run]:
 async def held(tx: Transaction) -> list[Held]:
     """Return how many runs of each line hold slots: they were dispatched, and have not ended."""
     return await tx.all(Held, HELD)
+
+
+async def on_the_way(tx: Transaction, deployments: Collection[str]) -> list[OnTheWay]:
+    """Return how many runs of each location were dispatched, and not accepted by their agents yet."""
+    return await tx.all(OnTheWay, ON_THE_WAY, {"b_deployments": sorted(deployments)})
 
 
 async def holders(tx: Transaction, lines: Collection[str], *, limit: int) -> list[Run]:
@@ -166,6 +171,14 @@ HELD: Final = (
     select(RUNS.c.line, func.count().label("held"), func.min(RUNS.c.run_id).label("run_id"))
     .where(*IS_HOLDING)
     .group_by(RUNS.c.line)
+)
+ON_THE_WAY: Final = (
+    select(RUNS.c.deployment, RUNS.c.location, func.count().label("runs"))
+    .where(
+        RUNS.c.state == literal_column("'DISPATCHED'"),
+        RUNS.c.deployment.in_(bindparam("b_deployments", expanding=True)),
+    )
+    .group_by(RUNS.c.deployment, RUNS.c.location)
 )
 DEPTHS: Final = (
     select(RUNS.c.line, func.count().label("waiting"), func.min(RUNS.c.queued_at).label("queued_at"))

@@ -54,9 +54,17 @@ class Signaled:
     decision: Decision
 
 
-async def insert(tx: WriteTransaction, run: NewRun) -> Inserted:
-    """Queue a run. A run_id that exists already changes nothing and returns the run that is there."""
-    return await _insert(tx, as_queued(run), tags=run.tags)
+async def insert(tx: WriteTransaction, run: NewRun, *, history: Sequence[NewEvent] = ()) -> Inserted:
+    """Queue a run, with the first events of its history.
+
+    A run_id that exists already changes nothing and returns the run that is there.
+    """
+    queued = replace(as_queued(run), last_position=len(history))
+    inserted = await _insert(tx, queued, tags=run.tags)
+    if inserted.is_new:
+        placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
+        await insert_many(tx, placed, stored_at=run.queued_at)
+    return inserted
 
 
 async def insert_dispatched(

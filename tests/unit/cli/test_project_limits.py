@@ -39,6 +39,16 @@ def _home(monkeypatch: pytest.MonkeyPatch) -> None:
             "concurrency: {runs: {max_concurrent_runs: 2}, pools: {default_limit: 1, granularity: run}}",
             QueueSettings(max_runs=2, pools=PoolLimits(default_limit=1)),
         ),
+        (
+            "concurrency: {pools: {default_limit: 2, op_granularity_run_buffer: 3}}",
+            QueueSettings(
+                pools=PoolLimits(default_limit=2, granularity=PoolLimits.GRANULARITY_OP, run_buffer=3),
+            ),
+        ),
+        (
+            "concurrency: {pools: {granularity: op}}",
+            QueueSettings(pools=PoolLimits(granularity=PoolLimits.GRANULARITY_OP)),
+        ),
         ("concurrency: {runs: {max_concurrent_runs: -1}}", QueueSettings()),
         (
             "run_retries: {enabled: true, max_retries: {env: MOST}, retry_on_asset_or_op_failure: false}",
@@ -75,13 +85,8 @@ def test_a_file_without_limits_changes_none(tmp_path: Path, text: str) -> None:
     assert project_limits(tmp_path) is None
 
 
-def test_what_means_something_else_here_or_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").write_text(
-        "concurrency: {runs: {tag_concurrency_limits: [{key: a}]}, pools: {default_limit: 1}}"
-    )
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("concurrency: {runs: {tag_concurrency_limits: [{key: a}]}}")
     found = project_limits(tmp_path)
     assert found is not None
-    assert [note.partition(":")[0] for note in found.notes] == [
-        "a limit of tags could not be read",
-        "pools are counted by run here",
-    ]
+    assert [note.partition(":")[0] for note in found.notes] == ["a limit of tags could not be read"]

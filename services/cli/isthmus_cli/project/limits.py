@@ -48,11 +48,8 @@ def project_limits(folder: Path) -> ProjectLimits | None:
     if most is not None and most >= 0:
         settings.max_runs = most
     settings.tags.extend(_tag_limits(runs.get("tag_concurrency_limits"), notes))
-    default = _number(pools.get("default_limit"))
-    if default is not None and default >= 0:
-        settings.pools.CopyFrom(PoolLimits(default_limit=default))
-        if pools.get("granularity", "op") != "run":
-            notes.append("pools are counted by run here: a run holds a slot from its start to its end")
+    if pools:
+        settings.pools.CopyFrom(_pool_limits(pools))
     if retries:
         settings.run_retries.CopyFrom(_run_retries(retries))
     if times is not None:
@@ -70,6 +67,18 @@ def _run_timeouts(said: Mapping[str, Any]) -> RunTimeouts | None:
         cancel_s=_DAGSTERS_S if cancel_s is None else max(cancel_s, 0),
         max_runtime_s=max(_number(said.get("max_runtime_seconds")) or 0, 0),
     )
+
+
+def _pool_limits(pools: Mapping[str, Any]) -> PoolLimits:
+    """Return the limits of pools. By Dagster's own default it is steps that hold the slots."""
+    limits = PoolLimits()
+    default, buffer = _number(pools.get("default_limit")), _number(pools.get("op_granularity_run_buffer"))
+    if default is not None and default >= 0:
+        limits.default_limit = default
+    if pools.get("granularity", "op") != "run":
+        limits.granularity = PoolLimits.GRANULARITY_OP
+        limits.run_buffer = max(buffer or 0, 0)
+    return limits
 
 
 def _run_retries(said: Mapping[str, Any]) -> RunRetries:
