@@ -79,9 +79,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
-    leadership = Leadership(
-        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.leads
-    )
+    leadership = _leadership(core)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
@@ -122,3 +120,8 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         timekeeper=Timekeeper(core, leadership=leadership),
         is_declared=asyncio.Event(),
     )
+
+
+def _leadership(core: Core) -> Leadership:
+    duration_s = core.settings.lease_duration_s
+    return Leadership(core.database, name=LEASE, duration_s=duration_s, on_taken=core.hub.leads)
