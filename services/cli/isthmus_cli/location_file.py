@@ -121,9 +121,10 @@ class LocationFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     locations: list[LocationEntry] = Field(default_factory=list)
-    #: As in a document of `isthmus queue set`; these two are read by `queue_file`.
+    #: As in a document of `isthmus queue set`; these are read by `queue_file`.
     concurrency: object = None
     run_retries: object = None
+    run_timeouts: object = None
 
     @model_validator(mode="after")
     def _has_distinct_names(self) -> Self:

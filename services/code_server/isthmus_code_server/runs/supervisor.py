@@ -25,6 +25,7 @@ from isthmus_code_server.errors import (
     AttemptFilesError,
     ChildLostError,
     DedicatedElsewhereError,
+    LateCallError,
     NotLoadedError,
     ZygoteLostError,
 )
@@ -73,10 +74,15 @@ class Supervisor:
 
     # ------------------------------------------------------------------------------------------------------- start
 
-    async def start(self, request: RunRequest) -> pb.StartRunResponse:
+    async def start(self, request: RunRequest, *, is_late: bool = False) -> pb.StartRunResponse:
         """Start an attempt, once: a later call for it tells of the first.
 
+        Args:
+            request: The attempt, and what it executes.
+            is_late: Whether the time in which it may be started is over: then it is only told whether it was.
+
         Raises:
+            LateCallError: It was not started, and is not to be started any more by this call.
             NotLoadedError: The definitions are not loaded, or the server is stopping.
             ZygoteLostError: The definitions are gone.
             AttemptFencedError: A later attempt of the run was seen already.
@@ -92,6 +98,8 @@ class Supervisor:
             raise NotLoadedError("stopped")
         if self.zygote.phase != "ready":
             raise NotLoadedError(self.zygote.phase)
+        if is_late and not folder.is_claimed:
+            raise LateCallError(folder.run_id, attempt=folder.attempt)
         self._check_fence(folder)
         self._check_dedication(folder)
         with _files_of(folder):
