@@ -60,6 +60,8 @@ class WakeHub:
         self.heeds_acceptance = False
         #: Rung when runs may wait for other moments than before.
         self.deferrals = Wake()
+        #: Rung when runs may have other deadlines than before.
+        self.timeouts = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -86,6 +88,7 @@ class WakeHub:
         self.takeover.ring()
         self.slots.ring()
         self.deferrals.ring()
+        self.timeouts.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -134,6 +137,7 @@ class WakeHub:
             self._ring(topic)
         if notice.runs:
             self.sensors.ring()
+            self.timeouts.ring()
         if notice.freed:
             # A run that failed may be followed by another, after a pause.
             self.room_made()
@@ -146,6 +150,7 @@ class WakeHub:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
         self.sensors.ring()
+        self.timeouts.ring()
 
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""
@@ -178,6 +183,11 @@ class WakeHub:
         self.schedule_changes += 1
         self.schedules.ring()
         self.sensors.ring()
+
+    def leads(self) -> None:
+        """Tell that this process begins to lead."""
+        self.schedules_changed()
+        self.timeouts.ring()
 
     def _ring(self, topic: str) -> None:
         for wake in self._sleepers.get(topic, ()):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, RunTimeouts, TagLimit
 from isthmus_cli.project.limits import project_limits
 
 TAGS = """
@@ -54,6 +54,10 @@ def _home(monkeypatch: pytest.MonkeyPatch) -> None:
             "run_retries: {enabled: true, max_retries: {env: MOST}, retry_on_asset_or_op_failure: false}",
             QueueSettings(run_retries=RunRetries(enabled=True, max_retries=7, retry_on_asset_or_op_failure=False)),
         ),
+        (
+            "run_monitoring: {enabled: true, start_timeout_seconds: 60, max_runtime_seconds: {env: MOST}}",
+            QueueSettings(run_timeouts=RunTimeouts(start_s=60, cancel_s=180, max_runtime_s=7)),
+        ),
         ("run_retries: {max_retries: 2}", QueueSettings(run_retries=RunRetries(enabled=False, max_retries=2))),
     ],
 )
@@ -64,7 +68,17 @@ def test_limits_are_taken_over_by_each_of_their_names(tmp_path: Path, text: str,
     assert (found.settings, found.origin, found.notes) == (expected, tmp_path / "dagster.yaml", ())
 
 
-@pytest.mark.parametrize("text", ["", "telemetry: {enabled: false}\n", "- a list\n", "a: [", "concurrency: 3\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "telemetry: {enabled: false}\n",
+        "- a list\n",
+        "a: [",
+        "concurrency: 3\n",
+        "run_monitoring: {start_timeout_seconds: 9}\n",
+    ],
+)
 def test_a_file_without_limits_changes_none(tmp_path: Path, text: str) -> None:
     assert project_limits(tmp_path) is None
     (tmp_path / "dagster.yaml").write_text(text)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, RunTimeouts, TagLimit
 
 from isthmus_cli.errors import InputError
 from isthmus_cli.yaml_text import parse_yaml
 
 NAME = "dagster.yaml"
+#: How long the start and the end of a run may take in Dagster where nothing is said, seconds.
+_DAGSTERS_S = 180
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def project_limits(folder: Path) -> ProjectLimits | None:
         return None
     runs, pools = _runs_section(said), _section(_section(said, "concurrency"), "pools")
     retries = _section(said, "run_retries")
-    if not runs and not pools and not retries:
+    times = _run_timeouts(_section(said, "run_monitoring"))
+    if not runs and not pools and not retries and times is None:
         return None
     notes: list[str] = []
     settings = QueueSettings()
@@ -49,7 +52,21 @@ def project_limits(folder: Path) -> ProjectLimits | None:
         settings.pools.CopyFrom(_pool_limits(pools))
     if retries:
         settings.run_retries.CopyFrom(_run_retries(retries))
+    if times is not None:
+        settings.run_timeouts.CopyFrom(times)
     return ProjectLimits(settings, path, tuple(notes))
+
+
+def _run_timeouts(said: Mapping[str, Any]) -> RunTimeouts | None:
+    """Return what is said of times; in that file they are off unless it says otherwise, and have Dagster's defaults."""
+    if said.get("enabled") is not True:
+        return None
+    start_s, cancel_s = _number(said.get("start_timeout_seconds")), _number(said.get("cancel_timeout_seconds"))
+    return RunTimeouts(
+        start_s=_DAGSTERS_S if start_s is None else max(start_s, 0),
+        cancel_s=_DAGSTERS_S if cancel_s is None else max(cancel_s, 0),
+        max_runtime_s=max(_number(said.get("max_runtime_seconds")) or 0, 0),
+    )
 
 
 def _pool_limits(pools: Mapping[str, Any]) -> PoolLimits:

@@ -116,6 +116,7 @@ class QueueDesk:
             saved = await queue_settings.save(tx, deployment, new)
         log.info("queue_settings_changed", deployment=deployment, revision=saved.revision, by=saved.changed_by)
         self._core.hub.room_made()
+        self._core.hub.timeouts.ring()
         return saved
 
     async def pause(self, request: api.PauseRequest) -> Pause:
