@@ -27,11 +27,13 @@ from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
-from isthmus_store import queue_settings, runs
+from isthmus_store import queue_settings, run_search, runs
 from isthmus_store.database import Database
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.run import NewRun
-from isthmus_store.signal import Succeeded
+from isthmus_store.retry.follow import follow_up
+from isthmus_store.signal import Failed, Succeeded
+from isthmus_store.state import RunReason
 from isthmus_store.table.run import RUN_TAGS, RUNS
 from sqlalchemy import text
 
@@ -61,11 +63,12 @@ def measure(servers: Servers, options: Options) -> Result:
         name = "SQLite" if is_sqlite else "PostgreSQL"
         figure = partial(Figure, unit="ms", better=Better.LOWER)
         with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
-            freed, why = asyncio.run(_with_some(at, waiting=options.scaled(10_000)))
+            freed, retried, why = asyncio.run(_with_some(at, waiting=options.scaled(10_000)))
         with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
             look = asyncio.run(_with_many(at, waiting=options.scaled(100_000)))
         return [
             figure(name=f"freed slot to next run dispatched, {name}", isthmus=freed, budget=20.0),
+            figure(name=f"failure stored to its retry dispatched, {name}", isthmus=retried, budget=100.0),
             figure(name=f"a look at all, {name}", isthmus=look, budget=50.0),
             figure(name=f"why a run waits, {name}", isthmus=why, budget=50.0),
         ]
@@ -74,6 +77,7 @@ def measure(servers: Servers, options: Options) -> Result:
     notes = (
         f"{options.scaled(10_000):,} runs wait, and {options.scaled(100_000):,} for the look, in {lines} lines.",
         f"{_SLOTS} slots; each location, each team and a pool are limited, too.",
+        "A retry has a priority above all that wait; from the commit of the failure, with which it is queued.",
         "A freed slot: from the commit of its run's end to that of the next dispatch. The monitor's notice of it comes besides.",
     )
     return Result(benchmark="decisions", figures=(*rows(is_sqlite=False), *rows(is_sqlite=True)), notes=notes)
@@ -87,17 +91,18 @@ class _Stand:
     ids: list[str]
 
 
-async def _with_some(at: Place, *, waiting: int) -> tuple[Measure, Measure]:
+async def _with_some(at: Place, *, waiting: int) -> tuple[Measure, Measure, Measure]:
     async with _stand(at, waiting=waiting) as stand:
         await stand.dequeuer.step()
         freed = [await _freed(stand) for _ in range(_TRIES)]
+        retried = [await _retried(stand) for _ in range(_TRIES)]
         random, asked = Random(1), []
         for _ in range(_TRIES):
             request = api.ExplainRunRequest(deployment=DEPLOYMENT, run_id=random.choice(stand.ids))
             began = time.perf_counter()
             await stand.desk.explain(request)
             asked.append((time.perf_counter() - began) * 1e3)
-        return Measure.of(freed), Measure.of(asked)
+        return Measure.of(freed), Measure.of(retried), Measure.of(asked)
 
 
 async def _with_many(at: Place, *, waiting: int) -> Measure:
@@ -120,6 +125,26 @@ async def _freed(stand: _Stand) -> float:
     began = time.perf_counter()
     assert await stand.dequeuer.look(), "a slot was free, and nobody took it"
     return (time.perf_counter() - began) * 1e3
+
+
+async def _retried(stand: _Stand) -> float:
+    """Let a run fail, and the one that follows it leave before all others."""
+    async with stand.database.write() as tx:
+        failing = (await runs.active(tx))[0]
+        await run_search.add_tags(tx, failing.run_id, {"dagster/max_retries": "1000", "dagster/priority": "9"})
+        at = datetime.now(UTC)
+        killed = Failed(attempt=failing.attempt, reason=RunReason.PROCESS_KILLED)
+        signaled = await runs.signal(tx, failing.run_id, killed, at=at)
+        (failed,) = await follow_up(tx, [signaled.run], at=at)
+    began = time.perf_counter()
+    left = stand.dequeuer.pulse.total
+    while stand.dequeuer.pulse.total == left:
+        assert await stand.dequeuer.look(), "a retry waited, and did not leave"
+    took_s = time.perf_counter() - began
+    async with stand.database.read() as tx:
+        retry = await runs.existing(tx, failed.retried_by or "")
+    assert retry.dispatched_at is not None, "another run left before it"
+    return took_s * 1e3
 
 
 @asynccontextmanager

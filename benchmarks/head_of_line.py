@@ -18,6 +18,7 @@ from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_spool.attempt_folder import AttemptFolder, later_attempt
+from isthmus_store.launch import MOST_ON_THE_WAY
 from support.system import AGENT
 
 from benchmarks.figure import Better, Figure, Measure, Result
@@ -25,7 +26,6 @@ from benchmarks.option import Options
 from benchmarks.poll import read_stamp
 from benchmarks.stand import LOCATION, RUN_TIMEOUT_S, Place, Servers, Stand, measured, place, stamp_config
 
-_BURST = 2_000
 _ROUNDS = 5
 _ALONE = 20
 _FOLDERS = 100_000
@@ -39,7 +39,8 @@ _DEADLINE_S = 3600
 
 def measure(servers: Servers, options: Options) -> Result:
     """Measure a launch alone, a launch directly behind a burst for a location that loads, and the look-up."""
-    burst = options.scaled(_BURST)
+    # However many are launched: the control plane lets the others wait in its queue.
+    burst = options.scaled(MOST_ON_THE_WAY)
     with place(servers) as at:
         alone, behind = measured(lambda stand: _launches(stand, at=at, burst=burst), at=at)
     added = max(0.0, median(behind) - median(alone))
@@ -50,6 +51,7 @@ def measure(servers: Servers, options: Options) -> Result:
         _figure(f"look-up of later attempts, {_FOLDERS:,} folders", Measure.of(_look_ups()), budget=_LOOK_UP_BUDGET_MS),
     )
     notes = (
+        f"Of a crowd of launches the agent is sent {MOST_ON_THE_WAY:,} at a time; the others wait in the queue.",
         "The agent stands still while the burst and the launch behind it are published, and is timed from when it goes on.",
         f"Each of the burst is for a location that imports; each round leaves {burst:,} more that wait.",
     )

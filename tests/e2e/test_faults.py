@@ -60,9 +60,9 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-async def launch_at_gate(operator: Operator, gate: Path) -> tuple[str, int]:
+async def launch_at_gate(operator: Operator, gate: Path, **fields: object) -> tuple[str, int]:
     config = f'{{"ops": {{"stand_at_gate": {{"config": {{"path": "{gate}"}}}}}}}}'
-    run_id = await operator.launch("gated", "gated", run_config_json=config)
+    run_id = await operator.launch("gated", "gated", run_config_json=config, **fields)
     return run_id, await pid_at_gate(gate)
 
 
@@ -79,6 +79,28 @@ async def test_a_killed_run_fails_with_its_reason_within_a_second(gated: Operato
     assert run.reason == RUN_REASON_PROCESS_KILLED
     _, updates = await gated.history(run_id)
     assert updates[-1].event.run_failed.exit.signal == signal.SIGKILL
+
+
+async def test_a_killed_run_is_done_again_from_where_it_was_and_both_are_told_apart(
+    gated: Operator, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    run_id, pid = await launch_at_gate(gated, gate, tags={"dagster/max_retries": "1"})
+    await gated.in_state(run_id, [RUN_STATE_RUNNING])
+    Path(f"{gate}.pid").unlink()
+    os.kill(pid, signal.SIGKILL)
+    failed = await gated.in_state(run_id, [RUN_STATE_FAILED])
+    assert (failed.state, failed.reason) == (RUN_STATE_FAILED, RUN_REASON_PROCESS_KILLED)
+    assert failed.tags["dagster/will_retry"] == "true"
+    await pid_at_gate(gate)
+    gate.touch()
+    again, updates = await gated.history(failed.retried_by_run_id)
+    assert (again.state, again.retry_of_run_id, again.retry_number) == (RUN_STATE_SUCCEEDED, run_id, 1)
+    assert updates[0].event.run_queued.retry_of_run_id == run_id
+    (started,) = [update.event.run_started for update in updates if update.event.HasField("run_started")]
+    assert list(started.step_keys) == ["stand_at_gate", "after"]
+    _, before = await gated.history(run_id)
+    assert f"Retry 1 of 1 is run {again.request.run.run_id}." in [update.event.message for update in before]
 
 
 async def test_a_terminated_run_is_canceled_and_its_process_gone(gated: Operator, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ class Stand:
 
     async def launch(self, **fields: Any) -> api.Run:
         run: api.Run = await self.stub.LaunchRun(
-            api.LaunchRunRequest(location="sales", **{"job_name": "nightly"} | fields)
+            api.LaunchRunRequest(**{"location": "sales", "job_name": "nightly"} | fields)
         )
         return run
 

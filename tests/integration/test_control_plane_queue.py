@@ -7,10 +7,13 @@ from integration.control_plane_stand import Stand, control_plane
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import RunRef
+from isthmus_broker.notices import Notice
 from isthmus_store import locations, placements, runs
+from isthmus_store.launch import MOST_ON_THE_WAY
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.location import PlacementReport
 from isthmus_store.record.run import NewRun
+from isthmus_store.signal import Accepted
 from isthmus_store.state import LocationPhase
 from isthmus_store.table.instruction import INSTRUCTIONS
 from isthmus_store.table.run import RUNS
@@ -71,6 +74,37 @@ async def test_launches_that_come_while_a_queue_is_worked_off_stay_behind_it(
             asked += [(await stand.launch()).request.run.run_id for _ in range(30)]
             told = [(await agent.next("launch_run", within=120)).launch_run.request.run.run_id for _ in asked]
         assert told == asked
+
+
+async def accept(stand: Stand, *run_ids: str) -> None:
+    """Do what the monitor does when an agent has accepted runs."""
+    async with stand.database.write() as tx:
+        for run_id in run_ids:
+            await runs.signal(tx, run_id, Accepted(attempt=1), at=datetime.now(UTC))
+    await stand.tell(Notice(runs=frozenset(run_ids)))
+
+
+async def test_a_crowd_of_launches_is_sent_as_its_agent_accepts_them(broker_url: str, database_url: str) -> None:
+    surplus = 12
+    async with control_plane(broker_url, database_url, sweep_interval_s=600.0) as stand, stand.serving() as agent:
+        await stand.apply("other")
+        await agent.next("sync_locations")
+        await stand.report("other")
+        crowd = [(await stand.launch()).request.run.run_id for _ in range(MOST_ON_THE_WAY + surplus)]
+        other = await stand.launch(location="other")
+        told = [(await agent.next("launch_run", within=60)).launch_run.request.run.run_id for _ in range(201)]
+        # What waits at the agent's door delays another location's launch by no more than that.
+        assert told == [*crowd[:MOST_ON_THE_WAY], other.request.run.run_id]
+        last = await stand.stub.ExplainRun(api.ExplainRunRequest(run_id=crowd[-1]))
+        assert [(it.kind, it.text) for it in last.reasons] == [
+            (api.WaitReason.KIND_ORDER, "agent alpha has yet to accept 200 earlier runs of location sales")
+        ]
+        await accept(stand, *crowd[:5])
+        told = [(await agent.next("launch_run", within=60)).launch_run.request.run.run_id for _ in range(5)]
+        assert told == crowd[MOST_ON_THE_WAY : MOST_ON_THE_WAY + 5]
+        await accept(stand, *crowd[5:20])
+        told = [(await agent.next("launch_run", within=60)).launch_run.request.run.run_id for _ in range(surplus - 5)]
+        assert told == crowd[MOST_ON_THE_WAY + 5 :]
 
 
 async def test_a_healthy_location_is_not_hidden_by_blocked_ones(broker_url: str, database_url: str) -> None:

@@ -80,6 +80,7 @@ class System:
     folder: Path
     monitor_environment: dict[str, str] = field(default_factory=dict)
     agent_environment: dict[str, str] = field(default_factory=dict)
+    control_plane_environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with socket.socket() as probe:
@@ -93,7 +94,11 @@ class System:
             **self.agent_environment,
         }
         environments = {
-            "control_plane": {**shared, "ISTHMUS_CONTROL_PLANE_LISTEN": self.address},
+            "control_plane": {
+                **shared,
+                "ISTHMUS_CONTROL_PLANE_LISTEN": self.address,
+                **self.control_plane_environment,
+            },
             "monitor": {**shared, **self.monitor_environment},
             "agent": agent,
         }
@@ -140,8 +145,16 @@ def running_system(
     folder: Path,
     monitor_environment: dict[str, str] | None = None,
     agent_environment: dict[str, str] | None = None,
+    control_plane_environment: dict[str, str] | None = None,
 ) -> Iterator[System]:
-    system = System(broker_url, database_url, folder, monitor_environment or {}, agent_environment or {})
+    system = System(
+        broker_url,
+        database_url,
+        folder,
+        monitor_environment or {},
+        agent_environment or {},
+        control_plane_environment or {},
+    )
     system.start()
     try:
         yield system

@@ -28,9 +28,13 @@ _BROKER_SHARE = 0.5
 #: So many queries may be under way for one agent, and for one of its locations; one more is told that there are too many.
 MOST_QUERIES = 1000
 MOST_OF_ONE_LOCATION = 250
+#: The same of claims for slots, for one agent: each waits long, and there is one of a run.
+MOST_CLAIMS = 1000
 #: No query waits longer, seconds, whatever its asker says.
 MOST_QUERY_S = 60.0
 
+#: What claims for slots are counted as, of whatever location: no location has such a name.
+_CLAIMS = "*claims"
 _Tell = Callable[[instance.InstanceAnswer], None]
 
 
@@ -103,6 +107,8 @@ class InstanceRelay:
         query.timeout_s = clamped(query.timeout_s, least=0.0, most=MOST_QUERY_S)
         # A call that begins anew brings again what was not answered: it is then told by the new call.
         self._forget(query.id)
+        # Runs that wait for slots take nothing of what others may ask.
+        location = _CLAIMS if query.HasField("claim_slots") else location
         if self._is_full(location):
             tell(_refusal(query.id, f"agent {self._agent} has too many queries under way"))
             return
@@ -112,7 +118,10 @@ class InstanceRelay:
 
     def _is_full(self, location: str) -> bool:
         shares = Counter(waiting.location for waiting in self._waiting.values())
-        return shares.total() >= MOST_QUERIES or shares[location] >= MOST_OF_ONE_LOCATION
+        if location == _CLAIMS:
+            return shares[location] >= MOST_CLAIMS
+        others = shares.total() - shares[_CLAIMS]
+        return others >= MOST_QUERIES or shares[location] >= MOST_OF_ONE_LOCATION
 
     def _forget(self, query_id: str) -> "_Waiting | None":
         waiting = self._waiting.pop(query_id, None)

@@ -8,6 +8,7 @@ from dagster import (
     AssetSelection,
     RunConfig,
     RunRequest,
+    ScheduleDefinition,
     SensorEvaluationContext,
     SkipReason,
     build_schedule_from_partitioned_job,
@@ -15,7 +16,7 @@ from dagster import (
     sensor,
 )
 
-from bike_share.operations import import_file
+from bike_share.operations import count_bikes, import_file
 
 daily_trips = define_asset_job(
     "daily_trips",
@@ -30,6 +31,12 @@ network_report = define_asset_job(
 )
 daily_trips_schedule = build_schedule_from_partitioned_job(
     daily_trips, hour_of_day=6, description="The day before, each morning."
+)
+count_each_minute = ScheduleDefinition(
+    name="count_each_minute",
+    job=count_bikes,
+    cron_schedule="* * * * *",
+    description="Counts each minute, to see a schedule at work; it rests until somebody starts it.",
 )
 
 

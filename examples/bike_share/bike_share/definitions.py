@@ -4,7 +4,7 @@ from dagster import Definitions, load_asset_checks_from_modules, load_assets_fro
 
 from bike_share import operations
 from bike_share.assets import analytics, cleaning, ingest
-from bike_share.automation import daily_trips, daily_trips_schedule, inbox, network_report
+from bike_share.automation import count_each_minute, daily_trips, daily_trips_schedule, inbox, network_report
 from bike_share.warehouse import Warehouse
 
 MODULES = [ingest, cleaning, analytics]
@@ -22,7 +22,7 @@ defs = Definitions(
         operations.repair_bike,
         operations.import_file,
     ],
-    schedules=[daily_trips_schedule],
+    schedules=[daily_trips_schedule, count_each_minute],
     sensors=[inbox],
     resources={"warehouse": Warehouse()},
 )

@@ -752,6 +752,9 @@ class Run(google.protobuf.message.Message):
     FAILURE_FIELD_NUMBER: builtins.int
     VIOLATIONS_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
+    RETRY_OF_RUN_ID_FIELD_NUMBER: builtins.int
+    RETRIED_BY_RUN_ID_FIELD_NUMBER: builtins.int
+    RETRY_NUMBER_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     state: global___RunState.ValueType
     reason: isthmus.v1.telemetry_pb2.RunReason.ValueType
@@ -761,6 +764,12 @@ class Run(google.protobuf.message.Message):
     requested_by: builtins.str
     last_position: builtins.int
     """Where the run's history ends at this moment."""
+    retry_of_run_id: builtins.str
+    """The failed run that this one follows by the rules of retries; empty for none."""
+    retried_by_run_id: builtins.str
+    """The run that follows this one, which failed: it will be retried, or is already. Empty for none."""
+    retry_number: builtins.int
+    """Which retry of the group's first run it is, counted from 1; 0 for a run that is none."""
     @property
     def request(self) -> isthmus.v1.instruction_pb2.RunRequest: ...
     @property
@@ -794,9 +803,12 @@ class Run(google.protobuf.message.Message):
         failure: isthmus.v1.telemetry_pb2.Failure | None = ...,
         violations: collections.abc.Iterable[isthmus.v1.telemetry_pb2.FieldViolation] | None = ...,
         tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        retry_of_run_id: builtins.str = ...,
+        retried_by_run_id: builtins.str = ...,
+        retry_number: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ended_at", b"ended_at", "failure", b"failure", "queued_at", b"queued_at", "request", b"request", "started_at", b"started_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "deployment", b"deployment", "ended_at", b"ended_at", "failure", b"failure", "last_position", b"last_position", "message", b"message", "queued_at", b"queued_at", "reason", b"reason", "request", b"request", "requested_by", b"requested_by", "started_at", b"started_at", "state", b"state", "tags", b"tags", "violations", b"violations"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "deployment", b"deployment", "ended_at", b"ended_at", "failure", b"failure", "last_position", b"last_position", "message", b"message", "queued_at", b"queued_at", "reason", b"reason", "request", b"request", "requested_by", b"requested_by", "retried_by_run_id", b"retried_by_run_id", "retry_number", b"retry_number", "retry_of_run_id", b"retry_of_run_id", "started_at", b"started_at", "state", b"state", "tags", b"tags", "violations", b"violations"]) -> None: ...
 
 global___Run = Run
 
@@ -1270,6 +1282,8 @@ class QueueSettings(google.protobuf.message.Message):
     LOCATIONS_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
     POOLS_FIELD_NUMBER: builtins.int
+    RUN_RETRIES_FIELD_NUMBER: builtins.int
+    RUN_TIMEOUTS_FIELD_NUMBER: builtins.int
     max_runs: builtins.int
     """Runs of the deployment at a time; 0 lets none leave the queue."""
     @property
@@ -1280,6 +1294,14 @@ class QueueSettings(google.protobuf.message.Message):
     def tags(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TagLimit]: ...
     @property
     def pools(self) -> global___PoolLimits: ...
+    @property
+    def run_retries(self) -> global___RunRetries:
+        """What is done again when it fails."""
+
+    @property
+    def run_timeouts(self) -> global___RunTimeouts:
+        """How long parts of a run's life may take."""
+
     def __init__(
         self,
         *,
@@ -1287,12 +1309,103 @@ class QueueSettings(google.protobuf.message.Message):
         locations: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         tags: collections.abc.Iterable[global___TagLimit] | None = ...,
         pools: global___PoolLimits | None = ...,
+        run_retries: global___RunRetries | None = ...,
+        run_timeouts: global___RunTimeouts | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "max_runs", b"max_runs", "pools", b"pools"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "locations", b"locations", "max_runs", b"max_runs", "pools", b"pools", "tags", b"tags"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries", "run_timeouts", b"run_timeouts"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "locations", b"locations", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries", "run_timeouts", b"run_timeouts", "tags", b"tags"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_max_runs", b"_max_runs"]) -> typing.Literal["max_runs"] | None: ...
 
 global___QueueSettings = QueueSettings
+
+@typing.final
+class RunTimeouts(google.protobuf.message.Message):
+    """How long runs may take, seconds; 0 for as long as they like. Whatever takes longer is ended: its process first, then it is said so."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_S_FIELD_NUMBER: builtins.int
+    CANCEL_S_FIELD_NUMBER: builtins.int
+    MAX_RUNTIME_S_FIELD_NUMBER: builtins.int
+    start_s: builtins.float
+    """From the dispatch to the beginning of user code."""
+    cancel_s: builtins.float
+    """From the wish for an end to the end. Then the process is killed at once."""
+    max_runtime_s: builtins.float
+    """From the beginning to the end. A run's own tag (dagster/max_runtime) goes over it."""
+    def __init__(
+        self,
+        *,
+        start_s: builtins.float = ...,
+        cancel_s: builtins.float = ...,
+        max_runtime_s: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancel_s", b"cancel_s", "max_runtime_s", b"max_runtime_s", "start_s", b"start_s"]) -> None: ...
+
+global___RunTimeouts = RunTimeouts
+
+@typing.final
+class RunRetries(google.protobuf.message.Message):
+    """What becomes of runs that fail. A run's own tags (dagster/max_retries and so on) go over it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class ByClassEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    ENABLED_FIELD_NUMBER: builtins.int
+    MAX_RETRIES_FIELD_NUMBER: builtins.int
+    RETRY_ON_ASSET_OR_OP_FAILURE_FIELD_NUMBER: builtins.int
+    BY_CLASS_FIELD_NUMBER: builtins.int
+    BACKOFF_S_FIELD_NUMBER: builtins.int
+    MAX_BACKOFF_S_FIELD_NUMBER: builtins.int
+    enabled: builtins.bool
+    """Left out for true; false: nothing is retried, whatever the tags of runs say."""
+    max_retries: builtins.int
+    """How many runs may follow the first one of a group, those included that people asked for."""
+    retry_on_asset_or_op_failure: builtins.bool
+    """Whether a run is retried in which an op or an asset failed; left out for true."""
+    backoff_s: builtins.float
+    """The pause before the first retry, seconds; doubled before each of the next."""
+    max_backoff_s: builtins.float
+    """The longest of these pauses, seconds; left out for an hour."""
+    @property
+    def by_class(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """In place of max_retries for one class of failures: "step", "run", "worker", "start", "timeout" or "internal"."""
+
+    def __init__(
+        self,
+        *,
+        enabled: builtins.bool | None = ...,
+        max_retries: builtins.int = ...,
+        retry_on_asset_or_op_failure: builtins.bool | None = ...,
+        by_class: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        backoff_s: builtins.float = ...,
+        max_backoff_s: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_enabled", b"_enabled", "_max_backoff_s", b"_max_backoff_s", "_retry_on_asset_or_op_failure", b"_retry_on_asset_or_op_failure", "enabled", b"enabled", "max_backoff_s", b"max_backoff_s", "retry_on_asset_or_op_failure", b"retry_on_asset_or_op_failure"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_enabled", b"_enabled", "_max_backoff_s", b"_max_backoff_s", "_retry_on_asset_or_op_failure", b"_retry_on_asset_or_op_failure", "backoff_s", b"backoff_s", "by_class", b"by_class", "enabled", b"enabled", "max_backoff_s", b"max_backoff_s", "max_retries", b"max_retries", "retry_on_asset_or_op_failure", b"retry_on_asset_or_op_failure"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_enabled", b"_enabled"]) -> typing.Literal["enabled"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_max_backoff_s", b"_max_backoff_s"]) -> typing.Literal["max_backoff_s"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_retry_on_asset_or_op_failure", b"_retry_on_asset_or_op_failure"]) -> typing.Literal["retry_on_asset_or_op_failure"] | None: ...
+
+global___RunRetries = RunRetries
 
 @typing.final
 class TagLimit(google.protobuf.message.Message):
@@ -1326,6 +1439,27 @@ global___TagLimit = TagLimit
 class PoolLimits(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    class _Granularity:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _GranularityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[PoolLimits._Granularity.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        GRANULARITY_UNSPECIFIED: PoolLimits._Granularity.ValueType  # 0
+        """As RUN."""
+        GRANULARITY_RUN: PoolLimits._Granularity.ValueType  # 1
+        """A run holds a slot of each pool that any of its steps is in, from its dispatch to its end."""
+        GRANULARITY_OP: PoolLimits._Granularity.ValueType  # 2
+        """A step holds a slot of its pool while it runs."""
+
+    class Granularity(_Granularity, metaclass=_GranularityEnumTypeWrapper): ...
+    GRANULARITY_UNSPECIFIED: PoolLimits.Granularity.ValueType  # 0
+    """As RUN."""
+    GRANULARITY_RUN: PoolLimits.Granularity.ValueType  # 1
+    """A run holds a slot of each pool that any of its steps is in, from its dispatch to its end."""
+    GRANULARITY_OP: PoolLimits.Granularity.ValueType  # 2
+    """A step holds a slot of its pool while it runs."""
+
     @typing.final
     class LimitsEntry(google.protobuf.message.Message):
         DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -1344,8 +1478,13 @@ class PoolLimits(google.protobuf.message.Message):
 
     DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
+    GRANULARITY_FIELD_NUMBER: builtins.int
+    RUN_BUFFER_FIELD_NUMBER: builtins.int
     default_limit: builtins.int
     """Of each pool that is not in `limits`; left out for none."""
+    granularity: global___PoolLimits.Granularity.ValueType
+    run_buffer: builtins.int
+    """With OP: so many runs more leave the queue for a pool than it has slots."""
     @property
     def limits(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
     def __init__(
@@ -1353,9 +1492,11 @@ class PoolLimits(google.protobuf.message.Message):
         *,
         default_limit: builtins.int | None = ...,
         limits: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        granularity: global___PoolLimits.Granularity.ValueType = ...,
+        run_buffer: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "limits", b"limits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits", "run_buffer", b"run_buffer"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_default_limit", b"_default_limit"]) -> typing.Literal["default_limit"] | None: ...
 
 global___PoolLimits = PoolLimits
@@ -1514,11 +1655,14 @@ class SlotUse(google.protobuf.message.Message):
     NAME_FIELD_NUMBER: builtins.int
     TAKEN_FIELD_NUMBER: builtins.int
     LIMIT_FIELD_NUMBER: builtins.int
+    WAITING_FIELD_NUMBER: builtins.int
     kind: builtins.str
     """"runs", "location", "tag" or "pool"."""
     name: builtins.str
     taken: builtins.int
     limit: builtins.int
+    waiting: builtins.int
+    """Of a pool: steps that wait for a slot."""
     def __init__(
         self,
         *,
@@ -1526,8 +1670,9 @@ class SlotUse(google.protobuf.message.Message):
         name: builtins.str = ...,
         taken: builtins.int = ...,
         limit: builtins.int = ...,
+        waiting: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["kind", b"kind", "limit", b"limit", "name", b"name", "taken", b"taken"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "limit", b"limit", "name", b"name", "taken", b"taken", "waiting", b"waiting"]) -> None: ...
 
 global___SlotUse = SlotUse
 
@@ -1654,7 +1799,9 @@ class RunExplanation(google.protobuf.message.Message):
     def run(self) -> global___Run: ...
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___WaitReason]:
-        """Of a run that waits: what keeps it, whatever needs a person first. All of them must go."""
+        """Of a run that waits: what keeps it, whatever needs a person first. All of them must go. Of one that runs: what its steps
+        wait for.
+        """
 
     @property
     def stations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Station]:
@@ -1691,6 +1838,8 @@ class WaitReason(google.protobuf.message.Message):
         KIND_POOL: WaitReason._Kind.ValueType  # 4
         KIND_ORDER: WaitReason._Kind.ValueType  # 5
         """Nothing holds it back but the runs that go first."""
+        KIND_BACKOFF: WaitReason._Kind.ValueType  # 10
+        """It is a retry, and waits out its pause."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: WaitReason.Kind.ValueType  # 0
@@ -1701,16 +1850,21 @@ class WaitReason(google.protobuf.message.Message):
     KIND_POOL: WaitReason.Kind.ValueType  # 4
     KIND_ORDER: WaitReason.Kind.ValueType  # 5
     """Nothing holds it back but the runs that go first."""
+    KIND_BACKOFF: WaitReason.Kind.ValueType  # 10
+    """It is a retry, and waits out its pause."""
 
     KIND_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     REMEDY_FIELD_NUMBER: builtins.int
     SLOT_FIELD_NUMBER: builtins.int
     HOLDERS_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     kind: global___WaitReason.Kind.ValueType
     text: builtins.str
     remedy: builtins.str
     """What would unblock it; may be empty."""
+    step_key: builtins.str
+    """The step that waits; empty when it is the run."""
     @property
     def slot(self) -> global___SlotUse:
         """Of a limit: what is taken."""
@@ -1727,9 +1881,10 @@ class WaitReason(google.protobuf.message.Message):
         remedy: builtins.str = ...,
         slot: global___SlotUse | None = ...,
         holders: collections.abc.Iterable[global___SlotHolder] | None = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["slot", b"slot"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["holders", b"holders", "kind", b"kind", "remedy", b"remedy", "slot", b"slot", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["holders", b"holders", "kind", b"kind", "remedy", b"remedy", "slot", b"slot", "step_key", b"step_key", "text", b"text"]) -> None: ...
 
 global___WaitReason = WaitReason
 
@@ -1742,10 +1897,13 @@ class SlotHolder(google.protobuf.message.Message):
     JOB_NAME_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     SINCE_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
     run_id: builtins.str
     location: builtins.str
     job_name: builtins.str
     state: global___RunState.ValueType
+    step_key: builtins.str
+    """The step that has it; empty when it is the run."""
     @property
     def since(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1756,9 +1914,10 @@ class SlotHolder(google.protobuf.message.Message):
         job_name: builtins.str = ...,
         state: global___RunState.ValueType = ...,
         since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        step_key: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["since", b"since"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location", b"location", "run_id", b"run_id", "since", b"since", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["job_name", b"job_name", "location", b"location", "run_id", b"run_id", "since", b"since", "state", b"state", "step_key", b"step_key"]) -> None: ...
 
 global___SlotHolder = SlotHolder
 

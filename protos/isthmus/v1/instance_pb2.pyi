@@ -78,6 +78,8 @@ class InstanceQuery(google.protobuf.message.Message):
     CHANGE_DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
     ADD_RUN_TAGS_FIELD_NUMBER: builtins.int
     REPORT_ASSET_EVENT_FIELD_NUMBER: builtins.int
+    CLAIM_SLOTS_FIELD_NUMBER: builtins.int
+    FREE_SLOTS_FIELD_NUMBER: builtins.int
     id: builtins.str
     timeout_s: builtins.float
     """How long the asker waits from when this was sent, seconds."""
@@ -113,6 +115,10 @@ class InstanceQuery(google.protobuf.message.Message):
     def add_run_tags(self) -> global___AddRunTags: ...
     @property
     def report_asset_event(self) -> global___ReportAssetEvent: ...
+    @property
+    def claim_slots(self) -> global___ClaimSlots: ...
+    @property
+    def free_slots(self) -> global___FreeSlots: ...
     def __init__(
         self,
         *,
@@ -133,10 +139,12 @@ class InstanceQuery(google.protobuf.message.Message):
         change_dynamic_partitions: global___ChangeDynamicPartitions | None = ...,
         add_run_tags: global___AddRunTags | None = ...,
         report_asset_event: global___ReportAssetEvent | None = ...,
+        claim_slots: global___ClaimSlots | None = ...,
+        free_slots: global___FreeSlots | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "change_dynamic_partitions", "add_run_tags", "report_asset_event"] | None: ...
+    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "change_dynamic_partitions", "add_run_tags", "report_asset_event", "claim_slots", "free_slots"] | None: ...
 
 global___InstanceQuery = InstanceQuery
 
@@ -153,6 +161,7 @@ class InstanceAnswer(google.protobuf.message.Message):
     DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
     RUNS_FIELD_NUMBER: builtins.int
     RUN_TAGS_FIELD_NUMBER: builtins.int
+    SLOTS_FIELD_NUMBER: builtins.int
     CHANGED_FIELD_NUMBER: builtins.int
     query_id: builtins.str
     @property
@@ -172,6 +181,8 @@ class InstanceAnswer(google.protobuf.message.Message):
     @property
     def run_tags(self) -> global___FoundRunTags: ...
     @property
+    def slots(self) -> global___GrantedSlots: ...
+    @property
     def changed(self) -> global___Changed: ...
     def __init__(
         self,
@@ -185,11 +196,12 @@ class InstanceAnswer(google.protobuf.message.Message):
         dynamic_partitions: global___DynamicPartitionKeys | None = ...,
         runs: global___FoundRuns | None = ...,
         run_tags: global___FoundRunTags | None = ...,
+        slots: global___GrantedSlots | None = ...,
         changed: global___Changed | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "result", b"result", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "changed"] | None: ...
+    def HasField(self, field_name: typing.Literal["asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "slots", "changed"] | None: ...
 
 global___InstanceAnswer = InstanceAnswer
 
@@ -669,6 +681,92 @@ class ReportAssetEvent(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["event", b"event"]) -> None: ...
 
 global___ReportAssetEvent = ReportAssetEvent
+
+@typing.final
+class ClaimSlots(google.protobuf.message.Message):
+    """Steps of the asking attempt want slots of pools before they start: all that do, each time. The answer waits until some
+    of them have one, or comes without any before the asker's time is over: whoever asks again keeps its place.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLAIMS_FIELD_NUMBER: builtins.int
+    ROOM_FIELD_NUMBER: builtins.int
+    room: builtins.int
+    """So many of these steps can be started now, and no more of them get slots."""
+    @property
+    def claims(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SlotClaim]: ...
+    def __init__(
+        self,
+        *,
+        claims: collections.abc.Iterable[global___SlotClaim] | None = ...,
+        room: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["claims", b"claims", "room", b"room"]) -> None: ...
+
+global___ClaimSlots = ClaimSlots
+
+@typing.final
+class SlotClaim(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STEP_KEY_FIELD_NUMBER: builtins.int
+    RETRY_NUMBER_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    step_key: builtins.str
+    retry_number: builtins.int
+    """How many times the step was tried before: a slot is one try's."""
+    pool: builtins.str
+    priority: builtins.int
+    """The run's and the step's together; larger first."""
+    def __init__(
+        self,
+        *,
+        step_key: builtins.str = ...,
+        retry_number: builtins.int = ...,
+        pool: builtins.str = ...,
+        priority: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["pool", b"pool", "priority", b"priority", "retry_number", b"retry_number", "step_key", b"step_key"]) -> None: ...
+
+global___SlotClaim = SlotClaim
+
+@typing.final
+class FreeSlots(google.protobuf.message.Message):
+    """Steps of the asking attempt are through, or want no slots any more."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLAIMS_FIELD_NUMBER: builtins.int
+    @property
+    def claims(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SlotClaim]:
+        """What counts is the step and its try."""
+
+    def __init__(
+        self,
+        *,
+        claims: collections.abc.Iterable[global___SlotClaim] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["claims", b"claims"]) -> None: ...
+
+global___FreeSlots = FreeSlots
+
+@typing.final
+class GrantedSlots(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STEP_KEYS_FIELD_NUMBER: builtins.int
+    @property
+    def step_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        step_keys: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["step_keys", b"step_keys"]) -> None: ...
+
+global___GrantedSlots = GrantedSlots
 
 @typing.final
 class StoredEvents(google.protobuf.message.Message):

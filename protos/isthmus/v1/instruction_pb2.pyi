@@ -471,6 +471,7 @@ class RunRequest(google.protobuf.message.Message):
     ROOT_RUN_ID_FIELD_NUMBER: builtins.int
     PAST_RUNS_FIELD_NUMBER: builtins.int
     HAS_CHECK_SELECTION_FIELD_NUMBER: builtins.int
+    CLAIMS_SLOTS_FIELD_NUMBER: builtins.int
     location: builtins.str
     job_name: builtins.str
     run_config_json: builtins.str
@@ -483,6 +484,8 @@ class RunRequest(google.protobuf.message.Message):
     """check_selection is all that is to be checked, also where it is empty. Otherwise an empty one stands for the checks of
     the selected assets.
     """
+    claims_slots: builtins.bool
+    """A step that is in a pool claims a slot of it before it starts, and frees it at its end. Said when the run is dispatched."""
     @property
     def run(self) -> isthmus.v1.telemetry_pb2.RunRef: ...
     @property
@@ -524,9 +527,10 @@ class RunRequest(google.protobuf.message.Message):
         root_run_id: builtins.str = ...,
         past_runs: collections.abc.Iterable[global___PastRun] | None = ...,
         has_check_selection: builtins.bool = ...,
+        claims_slots: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["run", b"run"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "has_check_selection", b"has_check_selection", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "parent_run_id", b"parent_run_id", "partition_key", b"partition_key", "past_runs", b"past_runs", "root_run_id", b"root_run_id", "run", b"run", "run_config_json", b"run_config_json", "step_keys", b"step_keys", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asset_selection", b"asset_selection", "check_selection", b"check_selection", "claims_slots", b"claims_slots", "has_check_selection", b"has_check_selection", "job_name", b"job_name", "location", b"location", "op_selection", b"op_selection", "parent_run_id", b"parent_run_id", "partition_key", b"partition_key", "past_runs", b"past_runs", "root_run_id", b"root_run_id", "run", b"run", "run_config_json", b"run_config_json", "step_keys", b"step_keys", "tags", b"tags"]) -> None: ...
 
 global___RunRequest = RunRequest
 

@@ -1,14 +1,16 @@
-"""The document that limits a deployment's queue: `concurrency:` in a file of its own, or in a project's settings."""
+"""The document that limits a deployment's queue, and says what becomes of runs that fail: `concurrency:`, `run_retries:`."""
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from isthmus_cli.errors import InputError
 from isthmus_cli.file_fault import fault_text
+from isthmus_cli.retries_entry import RetriesEntry, retries_document
+from isthmus_cli.timeouts_entry import TimeoutsEntry, timeouts_document
 from isthmus_cli.yaml_text import parse_yaml
 
 _Count = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -41,6 +43,18 @@ class PoolsEntry(_Entry):
     #: Of each pool that has none of its own.
     default_limit: _Count | None = None
     limits: dict[str, _Count] = Field(default_factory=dict)
+    #: Who holds a slot: a run, or a step while it runs.
+    granularity: Literal["run", "op"] = "run"
+    #: With `op`: so many runs more leave the queue for a pool than it has slots.
+    run_buffer: _Count = 0
+
+    def to_limits(self) -> PoolLimits:
+        """Build the contract's message."""
+        # What is the default is left out: equal settings are equal messages.
+        granularity = PoolLimits.GRANULARITY_OP if self.granularity == "op" else PoolLimits.GRANULARITY_UNSPECIFIED
+        return PoolLimits(
+            default_limit=self.default_limit, limits=self.limits, granularity=granularity, run_buffer=self.run_buffer
+        )
 
 
 class ConcurrencyEntry(_Entry):
@@ -57,10 +71,32 @@ class ConcurrencyEntry(_Entry):
             max_runs=self.max_runs,
             locations=self.locations,
             tags=[TagLimit(key=it.key, value=it.value, per_value=it.per_value, limit=it.limit) for it in self.tags],
-            pools=PoolLimits(default_limit=self.pools.default_limit, limits=self.pools.limits),
+            pools=self.pools.to_limits(),
         )
 
 
+class DocumentEntry(_Entry):
+    """All that a document can say."""
+
+    concurrency: ConcurrencyEntry | None = None
+    run_retries: RetriesEntry | None = None
+    run_timeouts: TimeoutsEntry | None = None
+
+    def to_settings(self) -> QueueSettings:
+        """Build the contract's message."""
+        settings = (self.concurrency or ConcurrencyEntry()).to_settings()
+        if self.run_retries is not None:
+            settings.run_retries.CopyFrom(self.run_retries.to_message())
+        if self.run_timeouts is not None:
+            settings.run_timeouts.CopyFrom(self.run_timeouts.to_message())
+        return settings
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "concurrency": ConcurrencyEntry,
+    "run_retries": RetriesEntry,
+    "run_timeouts": TimeoutsEntry,
+}
 _SECTIONS: dict[str, type[BaseModel]] = {"tags": TagEntry, "pools": PoolsEntry}
 
 
@@ -76,30 +112,36 @@ def read_queue_file(path: Path) -> QueueSettings:
         raise InputError(
             f"{path} cannot be read: {fault_text(error)}.", remedy="Name a YAML file with `concurrency:`."
         ) from error
-    content = parse_yaml(text, origin=str(path))
-    if isinstance(content, dict) and set(content) == {"concurrency"}:
-        content = content["concurrency"]
-    return parse_concurrency({} if content is None else content, origin=str(path))
+    return parse_document(parse_yaml(text, origin=str(path)), origin=str(path))
 
 
-def parse_concurrency(content: Any, *, origin: str) -> QueueSettings:
-    """Turn a document's content into limits.
+def parse_document(content: Any, *, origin: str) -> QueueSettings:
+    """Turn a document's content into settings; what is under `concurrency:` may also stand alone.
 
     Raises:
         InputError: Names origin, field and what to write instead.
     """
+    if not (isinstance(content, dict) and set(content) & set(_PARTS)):
+        content = {"concurrency": content}
     try:
-        return ConcurrencyEntry.model_validate(content).to_settings()
+        return DocumentEntry.model_validate(content).to_settings()
     except ValidationError as error:
         faults = [_fault(fault["loc"], kind=fault["type"], text=fault["msg"]) for fault in error.errors()]
         raise InputError("\n".join([f"{origin} cannot be used:", *faults]), remedy=_REMEDY) from error
 
 
-def queue_document(settings: QueueSettings) -> dict[str, Any]:
-    """Return limits as the document that would set them."""
-    pools = {
+def settings_document(settings: QueueSettings) -> dict[str, Any]:
+    """Return settings as the document that would set them."""
+    parts = {"run_retries": retries_document(settings), "run_timeouts": timeouts_document(settings)}
+    return {"concurrency": _limits_document(settings), **{name: part for name, part in parts.items() if part}}
+
+
+def _limits_document(settings: QueueSettings) -> dict[str, Any]:
+    pools: dict[str, Any] = {
         **({"default_limit": settings.pools.default_limit} if settings.pools.HasField("default_limit") else {}),
         **({"limits": dict(sorted(settings.pools.limits.items()))} if settings.pools.limits else {}),
+        **({"granularity": "op"} if settings.pools.granularity == PoolLimits.GRANULARITY_OP else {}),
+        **({"run_buffer": settings.pools.run_buffer} if settings.pools.run_buffer else {}),
     }
     tags = [
         {
@@ -119,16 +161,22 @@ def queue_document(settings: QueueSettings) -> dict[str, Any]:
 
 
 def _fault(path: tuple[int | str, ...], *, kind: str, text: str) -> str:
+    part = _PARTS.get(str(path[0])) if len(path) > 1 else None
+    if path[:1] == ("concurrency",):
+        path = path[1:]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     if kind == "extra_forbidden":
-        known = list(
-            _SECTIONS.get(str(path[0]), ConcurrencyEntry).model_fields
-            if len(path) > 1
-            else ConcurrencyEntry.model_fields
-        )
+        known = list(_entry_of(path, part=part).model_fields)
         near = get_close_matches(str(path[-1]), known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(known)}"
         return f"  {field}: there is no such field; {hint}"
     if kind == "missing":
         return f"  {field}: is missing"
     return f"  {field or 'as a whole'}: {text}"
+
+
+def _entry_of(path: tuple[int | str, ...], *, part: type[BaseModel] | None) -> type[BaseModel]:
+    """Return what a faulty field stands in."""
+    if part is None:
+        return DocumentEntry
+    return _SECTIONS.get(str(path[0]), part) if part is ConcurrencyEntry and len(path) > 1 else part

@@ -31,15 +31,18 @@ from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
+from isthmus_control_plane.dispatching.deferrals import Deferrals
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
+from isthmus_control_plane.instance.slots import SlotDesk
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
+from isthmus_control_plane.timing.timekeeper import Timekeeper
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Parts:
     outbox: OutboxDispatcher
     fleet: FleetReconciler
     dequeuer: Dequeuer
+    deferrals: Deferrals
     expirer: Expirer
     inheritance: Inheritance
     dead_letters: DeadLetterReader
@@ -59,8 +63,10 @@ class Parts:
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    applier: Applier
     scheduler: Scheduler
     sensing: Sensing
+    timekeeper: Timekeeper
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -73,12 +79,9 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
-    leadership = Leadership(
-        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules_changed
-    )
+    leadership = _leadership(core)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
-    applier = Applier(leadership=leadership, acceptor=acceptor)
-    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
@@ -103,14 +106,22 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
         dequeuer=dequeuer,
+        deferrals=Deferrals(core),
         expirer=Expirer(core, publisher=publisher),
         inheritance=Inheritance(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
-        queries=QueryAnswerer(core, publisher=publisher),
+        queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
-        scheduler=scheduler,
+        applier=applier,
+        scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
+        timekeeper=Timekeeper(core, leadership=leadership),
         is_declared=asyncio.Event(),
     )
+
+
+def _leadership(core: Core) -> Leadership:
+    duration_s = core.settings.lease_duration_s
+    return Leadership(core.database, name=LEASE, duration_s=duration_s, on_taken=core.hub.leads)

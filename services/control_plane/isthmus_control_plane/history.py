@@ -6,6 +6,8 @@ from isthmus.v1 import telemetry_pb2
 from isthmus_store import events, wire
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.run import AttemptRef, Run
+from isthmus_store.retry.follow import follow_up
+from isthmus_store.state import RunState
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import clock
@@ -52,6 +54,13 @@ def note(run: AttemptRef, *, text: str, at: datetime) -> NewEvent:
     event = _event(run, at=at, message=text)
     event.engine_event.SetInParent()
     return events.new_event(event)
+
+
+async def tell_end(tx: WriteTransaction, run: Run, *, at: datetime) -> None:
+    """Write the end that this side gave a run into its history, and the run that follows it, if one does."""
+    end = canceled if run.state is RunState.CANCELED else failed
+    await append(tx, run.ref, news=[end(run, at=at)], at=at)
+    await follow_up(tx, [run], at=at)
 
 
 async def append(tx: WriteTransaction, run: AttemptRef, *, news: list[NewEvent], at: datetime) -> int:

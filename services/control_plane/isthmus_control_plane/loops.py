@@ -31,6 +31,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     steps = {
         "fleet": partial(_turn, parts.core, step=parts.fleet.step, wake=hub.fleet, name="fleet"),
         "queue": partial(_turn, parts.core, step=parts.dequeuer.step, wake=hub.queue, name="queue"),
+        "slots": partial(_turn, parts.core, step=parts.queries.slots.step, wake=hub.slots, name="slots"),
         "takeover": partial(_turn, parts.core, step=parts.inheritance.step, wake=hub.takeover, name="takeover"),
         "expiry": partial(_turn, parts.core, step=parts.expirer.step, wake=hub.expiry, name="expiry"),
     }
@@ -38,13 +39,16 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         loops = [tasks.create_task(keep_going_until(stopping, step=step, name=name)) for name, step in steps.items()]
         loops.append(tasks.create_task(parts.leadership.run(stopping), name="leadership"))
         loops.append(tasks.create_task(parts.sweeper.run(), name="retention"))
+        writing = tasks.create_task(parts.applier.run(), name="ticks to write")
         loops.append(tasks.create_task(parts.scheduler.run(), name="schedules"))
         loops.append(tasks.create_task(parts.sensing.run(), name="sensors"))
+        loops.append(tasks.create_task(parts.timekeeper.run(), name="timeouts"))
+        loops.append(tasks.create_task(parts.deferrals.run(), name="deferrals"))
         loops.append(tasks.create_task(_with_broker(parts), name="broker"))
         yield
         hub.stop()
         _, late = await asyncio.wait(loops, timeout=parts.core.settings.drain_timeout_s)
-        for task in late:
+        for task in (*late, writing):
             task.cancel()
 
 

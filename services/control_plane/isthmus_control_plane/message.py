@@ -45,6 +45,9 @@ def run(it: Run, *, tags: Mapping[str, str] | None = None) -> api.Run:
         failure=_failure(it.failure),
         violations=wire.violations_to_wire(it.violations),
         tags=tags or {},
+        retry_of_run_id=it.retry_of or "",
+        retried_by_run_id=it.retried_by or "",
+        retry_number=it.retry_number,
     )
 
 

@@ -13,6 +13,8 @@ from isthmus_lifecycle.waiting import wait_for
 
 from isthmus_control_plane.key import LocationKey
 
+#: How long agents are let accept runs before others are sent after them, seconds: a look is not to be paid for each.
+_ACCEPTANCE_S: Final = 0.05
 #: What topics of lines begin with.
 _LINE: Final = "line "
 
@@ -22,10 +24,20 @@ class Wake:
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
 
     def ring(self) -> None:
         """End the wait under way, or the next one."""
         self._rung.set()
+
+    def ring_soon(self, *, after_s: float) -> None:
+        """Ring after a while: once for all who ask for it until then."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(after_s, self._ring_later)
+
+    def _ring_later(self) -> None:
+        self._later = None
+        self.ring()
 
     async def wait(self, *, at_most_s: float) -> None:
         """Wait for a ring, or until the time is over."""
@@ -42,6 +54,14 @@ class WakeHub:
         self.fleet = Wake()
         #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
+        #: Rung when steps may get slots of pools: because some were freed, or what limits them changed.
+        self.slots = Wake()
+        #: Whether runs wait for an agent to accept those before them: then any run that moves on rings for the queue.
+        self.heeds_acceptance = False
+        #: Rung when runs may wait for other moments than before.
+        self.deferrals = Wake()
+        #: Rung when runs may have other deadlines than before.
+        self.timeouts = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -66,6 +86,9 @@ class WakeHub:
         self.schedules.ring()
         self.sensors.ring()
         self.takeover.ring()
+        self.slots.ring()
+        self.deferrals.ring()
+        self.timeouts.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -107,25 +130,38 @@ class WakeHub:
             self._ring_all()
             self.fleet_changed()
             self.outbox.ring()
+            self.slots.ring()
+            self.deferrals.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.runs:
             self.sensors.ring()
+            self.timeouts.ring()
+        if notice.freed:
+            # A run that failed may be followed by another, after a pause.
+            self.room_made()
         if notice.agents or notice.locations:
             self.fleet_changed()
-        elif notice.freed:
-            self.queue.ring()
+        elif notice.runs and self.heeds_acceptance:
+            self.queue.ring_soon(after_s=_ACCEPTANCE_S)
 
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
         self.sensors.ring()
+        self.timeouts.ring()
 
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""
         self.run_changed(run_id)
+        self.room_made()
+
+    def room_made(self) -> None:
+        """Tell that runs may leave the queue, and steps may get slots of pools: some ended, or limits changed."""
         self.queue.ring()
+        self.slots.ring()
+        self.deferrals.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""
@@ -147,6 +183,11 @@ class WakeHub:
         self.schedule_changes += 1
         self.schedules.ring()
         self.sensors.ring()
+
+    def leads(self) -> None:
+        """Tell that this process begins to lead."""
+        self.schedules_changed()
+        self.timeouts.ring()
 
     def _ring(self, topic: str) -> None:
         for wake in self._sleepers.get(topic, ()):

@@ -23,7 +23,10 @@ KINDS: Final = frozenset({RUN_FAILED, RUN_RECOVERED, AGENT_LOST, LOCATION_FAILED
 
 def run_failed(run: Run, *, at: datetime) -> NewAlert:
     """Tell that a run failed."""
-    return _about_run(RUN_FAILED, run, {"reason": str(run.reason), "message": run.message}, at=at)
+    said = {"reason": str(run.reason), "message": run.message, "will_retry": run.retried_by is not None}
+    if run.retried_by is not None:
+        said["retried_by"] = run.retried_by
+    return _about_run(RUN_FAILED, run, said, at=at)
 
 
 def run_recovered(run: Run, *, at: datetime) -> NewAlert:

@@ -21,9 +21,11 @@ from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 from isthmus_store.record.location import Placement
 from isthmus_store.record.run import Run
+from isthmus_store.retry.follow import follow_up
 from isthmus_store.state import AgentState
 from isthmus_store.transaction import WriteTransaction
 
+from isthmus_monitor import alert
 from isthmus_monitor.delivery import AlertDesk, utc_now
 from isthmus_monitor.news import Bulletin, read
 from isthmus_monitor.plan import Known, PlacementKey, Plan, Planner, Wanted
@@ -181,7 +183,7 @@ class Ingest:
         self._count(plan, bulletins)
         with self._hearing.guard(batches=len(items)):
             self._ear.on_stored(plan, runs=known.runs)
-        if plan.alerts:
+        if plan.alerts or plan.failed:
             self._alert_desk.wake()
         return _notice(plan)
 
@@ -205,8 +207,10 @@ class Ingest:
             await snapshot_pieces.keep(tx, piece, at=now)
         for _, placement in sorted(plan.placements.items()):
             await placements.save(tx, placement)
-        for alert in plan.alerts:
-            await alerts.add(tx, alert, endpoints=self._alert_desk.endpoints_for(alert.kind))
+        retried = {run.run_id: run for run in await follow_up(tx, plan.failed, at=now)}
+        failures = [alert.run_failed(retried.get(run.run_id, run), at=now) for run in plan.failed]
+        for news in (*failures, *plan.alerts):
+            await alerts.add(tx, news, endpoints=self._alert_desk.endpoints_for(news.kind))
 
     def _count(self, plan: Plan, bulletins: Sequence[Bulletin]) -> None:
         if not plan.tally:

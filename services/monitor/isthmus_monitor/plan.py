@@ -104,6 +104,8 @@ class Plan:
     #: Parts of snapshots, in the order in which they came.
     pieces: list[Piece] = field(default_factory=list)
     alerts: list[NewAlert] = field(default_factory=list)
+    #: Runs that failed: alerts tell of them once it is known whether they are retried.
+    failed: list[Run] = field(default_factory=list)
     #: Agents of which something changed that others wait for.
     changed_agents: set[AgentKey] = field(default_factory=set)
     #: Agents that themselves spoke.
@@ -179,7 +181,8 @@ class Planner:
         plan.attempts = ledger.changed_attempts
         plan.tags = ledger.tags
         plan.vouched_by |= ledger.vouched
-        plan.alerts += [alert.run_failed(run, at=self._now) for run in ledger.ended if run.state is RunState.FAILED]
+        # Of one that was believed lost, and then said better, there is nothing to follow.
+        plan.failed = [it for it in ledger.ended if it.state is RunState.FAILED and it == ledger.run(it.run_id)]
         plan.alerts += [alert.run_recovered(run, at=self._now) for run in ledger.recovered]
         return plan
 

@@ -14,6 +14,7 @@ from isthmus_store import agents, alerts, events, runs
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnknownRunError
 from isthmus_store.record.run import Run
+from isthmus_store.retry.follow import follow_up
 from isthmus_store.signal import AgentGone, LeaseExpired
 from isthmus_store.state import AgentState, RunState
 from isthmus_store.transaction import WriteTransaction
@@ -238,7 +239,8 @@ class Vigil:
     async def _tell_end(self, tx: WriteTransaction, run: Run, at: datetime) -> None:
         await events.append(tx, run.run_id, attempt=run.attempt, events=[history.ended(run, at=at)], stored_at=at)
         if run.state is RunState.FAILED:
-            news = alert.run_failed(run, at=at)
+            retried = await follow_up(tx, [run], at=at)
+            news = alert.run_failed(retried[0] if retried else run, at=at)
             await alerts.add(tx, news, endpoints=self._alert_desk.endpoints_for(news.kind))
 
     async def _call_lost(self, key: AgentKey) -> bool:

@@ -20,26 +20,44 @@ from isthmus_store.table.queue import PAUSES, QUEUE_SETTINGS
 from isthmus_store.table.run import RUN_ATTEMPTS, RUN_TAGS, RUNS
 from isthmus_store.transaction import WriteTransaction
 
+_DEPLOYMENT: Final = bindparam("b_deployment", type_=RUNS.c.deployment.type)
+_LOCATION: Final = bindparam("b_location", type_=RUNS.c.location.type)
 #: Whether a run waits for a location. The state is a literal: for a parameter no database would use the partial index.
 HAS_WAITING: Final = (
     select(RUNS.c.run_id)
     .where(
         RUNS.c.state == literal_column("'QUEUED'"),
-        RUNS.c.deployment == bindparam("b_deployment", type_=RUNS.c.deployment.type),
-        RUNS.c.location == bindparam("b_location", type_=RUNS.c.location.type),
+        RUNS.c.deployment == _DEPLOYMENT,
+        RUNS.c.location == _LOCATION,
     )
     # In the index's order: otherwise PostgreSQL may look through all runs for one.
     .order_by(RUNS.c.queued_at, RUNS.c.run_id)
     .limit(1)
 )
-_DEPLOYMENT: Final = bindparam("b_deployment", type_=RUNS.c.deployment.type)
 #: Whether something is limited or paused in a deployment: the queue knows what that means for a run.
 _HAS_LIMITS: Final = or_(
     exists().where(QUEUE_SETTINGS.c.deployment == _DEPLOYMENT, QUEUE_SETTINGS.c.is_limiting),
     exists().where(PAUSES.c.deployment == _DEPLOYMENT),
 )
+#: So many launches of a location are on their way at a time: dispatched, and not accepted yet. What is directly ahead of
+#: another location's launch in the agent's queue costs that a quarter of a millisecond each.
+MOST_ON_THE_WAY: Final = 200
+#: Whether as many launches of a location are on their way as may be.
+_HAS_FULL_WAY: Final = (
+    select(RUNS.c.run_id)
+    .where(
+        RUNS.c.state == literal_column("'DISPATCHED'"),
+        RUNS.c.deployment == _DEPLOYMENT,
+        RUNS.c.location == _LOCATION,
+    )
+    .order_by(RUNS.c.queued_at, RUNS.c.run_id)
+    .offset(literal_column(str(MOST_ON_THE_WAY - 1)))
+    .limit(1)
+    .exists()
+)
+_HAS_TO_WAIT: Final = or_(HAS_WAITING.exists(), _HAS_LIMITS, _HAS_FULL_WAY)
 #: Whether a launch has to go through the queue.
-MUST_QUEUE: Final = select(or_(HAS_WAITING.exists(), _HAS_LIMITS))
+MUST_QUEUE: Final = select(_HAS_TO_WAIT)
 #: What the database itself fills in.
 _COUNTED: Final = "position"
 _OPEN: Final = ("sent_at", "settled_at", "outcome")
@@ -120,9 +138,7 @@ def _fact(run: Run, position: int, event: NewEvent) -> Mapping[str, Any]:
 def _statement(tables: tuple[Table, ...]) -> Executable:
     """Build the statement for a launch that writes rows of these tables besides its own."""
     names = [column.name for column in RUNS.c]
-    row = select(*(bindparam(f"run_{column.name}", type_=column.type) for column in RUNS.c)).where(
-        ~or_(HAS_WAITING.exists(), _HAS_LIMITS)
-    )
+    row = select(*(bindparam(f"run_{column.name}", type_=column.type) for column in RUNS.c)).where(~_HAS_TO_WAIT)
     new_run = (
         postgresql.insert(RUNS)
         .from_select(names, row)

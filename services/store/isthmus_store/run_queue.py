@@ -18,12 +18,15 @@ from isthmus_store.column import Instant, Words
 from isthmus_store.events import PlacedEvent, insert_many
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
-from isthmus_store.record.queue import Depth, Head, Held, Unsorted
+from isthmus_store.record.queue import Depth, Head, Held, OnTheWay, Unsorted
 from isthmus_store.record.run import Run
 from isthmus_store.signal import Dispatched
 from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.transition import transition
+
+#: Lines whose names begin so are for runs that wait for a moment: see `deferral`. All others stand before them.
+DEFERRED: Final = "~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,11 @@ async def oldest(tx: Transaction, line: str, *, limit: int) -> list[Run]:
 async def held(tx: Transaction) -> list[Held]:
     """Return how many runs of each line hold slots: they were dispatched, and have not ended."""
     return await tx.all(Held, HELD)
+
+
+async def on_the_way(tx: Transaction, deployments: Collection[str]) -> list[OnTheWay]:
+    """Return how many runs of each location were dispatched, and not accepted by their agents yet."""
+    return await tx.all(OnTheWay, ON_THE_WAY, {"b_deployments": sorted(deployments)})
 
 
 async def holders(tx: Transaction, lines: Collection[str], *, limit: int) -> list[Run]:
@@ -164,6 +172,14 @@ HELD: Final = (
     .where(*IS_HOLDING)
     .group_by(RUNS.c.line)
 )
+ON_THE_WAY: Final = (
+    select(RUNS.c.deployment, RUNS.c.location, func.count().label("runs"))
+    .where(
+        RUNS.c.state == literal_column("'DISPATCHED'"),
+        RUNS.c.deployment.in_(bindparam("b_deployments", expanding=True)),
+    )
+    .group_by(RUNS.c.deployment, RUNS.c.location)
+)
 DEPTHS: Final = (
     select(RUNS.c.line, func.count().label("waiting"), func.min(RUNS.c.queued_at).label("queued_at"))
     .where(IS_WAITING)
@@ -187,19 +203,19 @@ HEAD: Final = (
 # finds the line; SQLite, which cannot hand on more than one value of a step, looks three times, and is quick about it.
 _WALK_OF_SQLITE: Final = """
     WITH RECURSIVE among (line) AS (
-      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning
+      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < '~'
       UNION ALL
-      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line)
+      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line AND runs.line < '~')
       FROM among WHERE among.line IS NOT NULL
     )
     """
 _WALK_OF_POSTGRESQL: Final = """
     WITH RECURSIVE among (line, run_id, queued_at) AS (
-      (SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning
+      (SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < '~'
        ORDER BY line, queued_at, run_id LIMIT 1)
       UNION ALL
       SELECT next.line, next.run_id, next.queued_at FROM among, LATERAL (
-        SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND runs.line > among.line
+        SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line > among.line AND line < '~'
         ORDER BY line, queued_at, run_id LIMIT 1
       ) AS next
     )

@@ -11,7 +11,7 @@ from isthmus.v1.telemetry_pb2 import Event, RunQueued
 from isthmus_store import events, outbox, run_queue, runs
 from isthmus_store.database import Database
 from isthmus_store.events import new_event
-from isthmus_store.launch import HAS_WAITING
+from isthmus_store.launch import HAS_WAITING, MUST_QUEUE
 from isthmus_store.outbox import Lane
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import NewRun
@@ -179,6 +179,7 @@ async def test_a_direct_launch_asks_for_one_row_of_the_queue(database: Database,
     await crowd(database, now, locations=3, runs_each=500)
     async with database.read() as tx:
         assert await work(tx, HAS_WAITING, b_deployment="prod", b_location="l001") < 40
+        assert await work(tx, MUST_QUEUE, b_deployment="prod", b_location="l009") < 100
 
 
 async def test_finding_commands_costs_the_lanes_and_not_what_waits(database: Database, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, RunTimeouts, TagLimit
 from isthmus_cli.project.limits import project_limits
 
 TAGS = """
@@ -39,7 +39,26 @@ def _home(monkeypatch: pytest.MonkeyPatch) -> None:
             "concurrency: {runs: {max_concurrent_runs: 2}, pools: {default_limit: 1, granularity: run}}",
             QueueSettings(max_runs=2, pools=PoolLimits(default_limit=1)),
         ),
+        (
+            "concurrency: {pools: {default_limit: 2, op_granularity_run_buffer: 3}}",
+            QueueSettings(
+                pools=PoolLimits(default_limit=2, granularity=PoolLimits.GRANULARITY_OP, run_buffer=3),
+            ),
+        ),
+        (
+            "concurrency: {pools: {granularity: op}}",
+            QueueSettings(pools=PoolLimits(granularity=PoolLimits.GRANULARITY_OP)),
+        ),
         ("concurrency: {runs: {max_concurrent_runs: -1}}", QueueSettings()),
+        (
+            "run_retries: {enabled: true, max_retries: {env: MOST}, retry_on_asset_or_op_failure: false}",
+            QueueSettings(run_retries=RunRetries(enabled=True, max_retries=7, retry_on_asset_or_op_failure=False)),
+        ),
+        (
+            "run_monitoring: {enabled: true, start_timeout_seconds: 60, max_runtime_seconds: {env: MOST}}",
+            QueueSettings(run_timeouts=RunTimeouts(start_s=60, cancel_s=180, max_runtime_s=7)),
+        ),
+        ("run_retries: {max_retries: 2}", QueueSettings(run_retries=RunRetries(enabled=False, max_retries=2))),
     ],
 )
 def test_limits_are_taken_over_by_each_of_their_names(tmp_path: Path, text: str, expected: QueueSettings) -> None:
@@ -49,20 +68,25 @@ def test_limits_are_taken_over_by_each_of_their_names(tmp_path: Path, text: str,
     assert (found.settings, found.origin, found.notes) == (expected, tmp_path / "dagster.yaml", ())
 
 
-@pytest.mark.parametrize("text", ["", "telemetry: {enabled: false}\n", "- a list\n", "a: [", "concurrency: 3\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "telemetry: {enabled: false}\n",
+        "- a list\n",
+        "a: [",
+        "concurrency: 3\n",
+        "run_monitoring: {start_timeout_seconds: 9}\n",
+    ],
+)
 def test_a_file_without_limits_changes_none(tmp_path: Path, text: str) -> None:
     assert project_limits(tmp_path) is None
     (tmp_path / "dagster.yaml").write_text(text)
     assert project_limits(tmp_path) is None
 
 
-def test_what_means_something_else_here_or_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").write_text(
-        "concurrency: {runs: {tag_concurrency_limits: [{key: a}]}, pools: {default_limit: 1}}"
-    )
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("concurrency: {runs: {tag_concurrency_limits: [{key: a}]}}")
     found = project_limits(tmp_path)
     assert found is not None
-    assert [note.partition(":")[0] for note in found.notes] == [
-        "a limit of tags could not be read",
-        "pools are counted by run here",
-    ]
+    assert [note.partition(":")[0] for note in found.notes] == ["a limit of tags could not be read"]

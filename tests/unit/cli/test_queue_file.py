@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, RunTimeouts, TagLimit
 from isthmus_cli.errors import InputError
-from isthmus_cli.queue_file import parse_concurrency, queue_document, read_queue_file
+from isthmus_cli.queue_file import parse_document, read_queue_file, settings_document
 
 WHOLE = """
 concurrency:
@@ -37,14 +37,31 @@ def test_a_document_says_all_that_can_be_limited(tmp_path: Path) -> None:
         pools=PoolLimits(default_limit=2, limits={"snowflake": 3}),
     )
     assert read_queue_file(file) == expected
-    assert parse_concurrency(queue_document(expected), origin="again") == expected
+    assert parse_document(settings_document(expected), origin="again") == expected
+
+
+def test_a_document_says_what_is_done_again(tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text(
+        "run_retries: {max_retries: 2, retry_on_asset_or_op_failure: false, by_class: {worker: 5}, backoff_s: 1.5}\n"
+        "run_timeouts: {start_s: 60, max_runtime_s: 3600}"
+    )
+    expected = QueueSettings(
+        run_retries=RunRetries(
+            max_retries=2, retry_on_asset_or_op_failure=False, by_class={"worker": 5}, backoff_s=1.5
+        ),
+        run_timeouts=RunTimeouts(start_s=60, max_runtime_s=3600),
+        pools=PoolLimits(),
+    )
+    assert read_queue_file(file) == expected
+    assert parse_document(settings_document(expected), origin="again") == expected
 
 
 def test_an_empty_document_limits_nothing(tmp_path: Path) -> None:
     file = tmp_path / "limits.yaml"
     file.write_text("concurrency:\n")
     assert not read_queue_file(file).HasField("max_runs")
-    assert queue_document(read_queue_file(file)) == {}
+    assert settings_document(read_queue_file(file)) == {"concurrency": {}}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +74,9 @@ def test_an_empty_document_limits_nothing(tmp_path: Path) -> None:
         ("max_runs: many", "max_runs: Input should be a valid integer"),
         ("tags: [{key: a}]", "tags[0].limit: is missing"),
         ("colour: red", "colour: there is no such field; the fields are max_runs, locations, tags, pools"),
+        ("run_retries: {max_retry: 1}", "run_retries.max_retry: there is no such field; did you mean max_retries?"),
+        ("run_retries: {by_class: {steps: 1}}", "run_retries.by_class.steps.[key]: Input should be 'step'"),
+        ("run_retries: {max_retries: 1}\nconcurency: {}", "did you mean concurrency?"),
         ("[1]", "as a whole: Input should be"),
     ],
 )

@@ -13,9 +13,10 @@ from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks
 from isthmus_control_plane.dispatching.choice import Candidate, Choice, Round, Waiting, choose, grouped
 from isthmus_control_plane.dispatching.line import LineName, Needs, line_name, needs_of, priority_of
-from isthmus_control_plane.dispatching.rules import Rules, Slot, taken
+from isthmus_control_plane.dispatching.rules import HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
 from isthmus_control_plane.key import AgentKey, LocationKey
+from isthmus_store.launch import MOST_ON_THE_WAY
 from isthmus_store.record.queue import Pause, PauseKind
 from isthmus_store.state import AgentState
 
@@ -45,7 +46,7 @@ def view(
     of_prod: Rules | None = None, *, held: Mapping[Needs, int] | None = None, pauses: Iterable[Pause] = ()
 ) -> View:
     by_deployment = {"prod": of_prod} if of_prod is not None else {}
-    counted = taken((held or {}).items(), rules=by_deployment)
+    counted = taken((HeldLine(*it) for it in (held or {}).items()), rules=by_deployment)
     return View(FLEET, by_deployment, {PauseKey(it.deployment, it.kind, it.name): it for it in pauses}, counted)
 
 
@@ -71,6 +72,18 @@ def chosen(*lines: Waiting, seen: View, room: int = 25, start: int = 0) -> list[
 def test_runs_of_a_location_go_in_the_order_of_their_launches_whatever_their_lines() -> None:
     lines = (waiting(needs(), 9, 5, 1), waiting(needs(team="a"), 7, 3), waiting(needs(pools=("db",)), 8))
     assert chosen(*lines, seen=view()) == ["etl-9", "etl-8", "etl-7", "etl-5", "etl-3", "etl-1"]
+
+
+def test_a_location_gets_no_more_launches_than_its_agent_is_to_have_unaccepted() -> None:
+    seen = view()
+    seen.on_the_way[ETL] = MOST_ON_THE_WAY - 2
+    lines = (waiting(needs(), 9, 8), waiting(needs(priority=1), 7, 6), waiting(needs(ML), 5))
+    assert chosen(*lines, seen=seen) == ["etl-7", "etl-6", "ml-5"]
+    told = blocks(needs(), seen)
+    assert [(it.cause, it.text) for it in told] == [
+        (Cause.ORDER, "agent alpha has yet to accept 200 earlier runs of location etl")
+    ]
+    assert blocks(needs(ML), seen) == []
 
 
 def test_a_larger_priority_goes_first_and_words_are_no_priority() -> None:
@@ -270,7 +283,8 @@ class QueueMachine(RuleBasedStateMachine):
             self.check_nobody_could_leave()
 
     def view(self) -> View:
-        return View(FLEET, self.limits, {}, taken(Counter(self.running.values()).items(), rules=self.limits))
+        held = (HeldLine(*it) for it in Counter(self.running.values()).items())
+        return View(FLEET, self.limits, {}, taken(held, rules=self.limits))
 
     def check_order(self, picks: list[tuple[str, Waiting]]) -> None:
         """In a round, priorities fall, and of one location and priority no run passes one of the same needs."""

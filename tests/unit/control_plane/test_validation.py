@@ -17,7 +17,7 @@ from isthmus.v1.telemetry_pb2 import (
     PartitionsSnapshot,
 )
 from isthmus_control_plane.errors import Violation
-from isthmus_control_plane.validation import field, request
+from isthmus_control_plane.validation import field, queue, request
 from isthmus_control_plane.validation.definition import Definitions, dynamic_keys, launch_violations, resolve_job
 from isthmus_control_plane.validation.suggestion import unknown
 
@@ -272,3 +272,25 @@ def test_the_dynamic_part_of_a_key_is_found_in_every_scheme() -> None:
     assert found("all", "2030-01-31|acme", keys[1]) == {"tenants": "acme"}
     assert found("all", "") == {}
     assert found("nobody", "acme") == {}
+
+
+@pytest.mark.parametrize(
+    ("retries", "fields"),
+    [
+        (api.RunRetries(max_retries=3, by_class={"worker": 5}, backoff_s=1, max_backoff_s=60), []),
+        (api.RunRetries(by_class={"steps": 1}), ["settings.run_retries.by_class[steps]"]),
+        (api.RunRetries(max_retries=5_000), ["settings.run_retries.max_retries"]),
+        (api.RunRetries(backoff_s=float("nan")), ["settings.run_retries.backoff_s"]),
+        (api.RunRetries(max_backoff_s=-1), ["settings.run_retries.max_backoff_s"]),
+    ],
+)
+def test_rules_of_retries_are_checked(retries: api.RunRetries, fields: list[str]) -> None:
+    request = api.SetQueueSettingsRequest(settings=api.QueueSettings(run_retries=retries))
+    assert [it.field for it in queue.set_queue_settings(request)] == fields
+
+
+def test_times_are_checked() -> None:
+    times = api.RunTimeouts(start_s=-1, cancel_s=float("inf"), max_runtime_s=5)
+    request = api.SetQueueSettingsRequest(settings=api.QueueSettings(run_timeouts=times))
+    fields = [it.field for it in queue.set_queue_settings(request)]
+    assert fields == ["settings.run_timeouts.start_s", "settings.run_timeouts.cancel_s"]

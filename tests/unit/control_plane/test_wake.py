@@ -50,6 +50,20 @@ async def test_a_notice_wakes_whom_it_concerns() -> None:
         assert [await is_rung(wake) for wake in (sales, hub.queue)] == [False, True]
 
 
+async def test_a_run_that_moves_on_wakes_the_queue_only_while_it_waits_for_that() -> None:
+    hub = WakeHub()
+    news = Notice(runs=frozenset({"r1"}))
+    hub.on_notice(news)
+    assert not await is_rung(hub.queue)
+    hub.heeds_acceptance = True
+    for _ in range(3):
+        hub.on_notice(news)
+    async with patiently(5):
+        await hub.queue.wait(at_most_s=60)
+    # Once for all three.
+    assert not await is_rung(hub.queue)
+
+
 async def test_a_gap_in_hearing_wakes_everybody() -> None:
     hub = WakeHub()
     with hub.run("r1") as run, hub.location(SALES) as sales:

@@ -58,16 +58,21 @@ def due(found: Watchlist, at: datetime, *, busy: tuple[int, ...] = ()) -> list[i
     return [entry.instigator.id for entry in found.due(at, busy=busy)]
 
 
-def test_a_sensor_is_due_an_interval_after_its_start_and_after_each_tick() -> None:
+def test_a_sensor_is_due_when_it_is_started_and_an_interval_after_each_tick() -> None:
     found = watchlist((instigator(), sensor()))
-    assert (due(found, after(9.9)), due(found, after(10))) == ([], [1])
+    assert due(found, after(0.1)) == [1]
     found.begun(1, at=after(10))
     assert (due(found, after(19.9)), due(found, after(20))) == ([], [1])
     assert found.next_at(after(11), busy=()) == after(20)
 
 
+def test_a_sensor_that_is_started_again_is_due_an_interval_after_its_last_tick() -> None:
+    found = watchlist((instigator(since=after(8), last_tick_at=NOON), sensor()))
+    assert (due(found, after(9.9)), due(found, after(10))) == ([], [1])
+
+
 def test_without_an_interval_of_its_own_a_sensor_has_that_of_dagster() -> None:
-    found = watchlist((instigator(), sensor(interval_s=0)))
+    found = watchlist((instigator(last_tick_at=NOON), sensor(interval_s=0)))
     assert found.next_at(NOON, busy=()) == after(30)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event
+from isthmus_monitor.alert import run_failed
 from isthmus_monitor.plan import Known
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import RunReason, RunState
@@ -104,7 +105,8 @@ def test_a_failed_run_is_dated_explained_and_told() -> None:
     assert (after.state, after.reason, after.message) == (RunState.FAILED, RunReason.USER_ERROR, "ValueError: bad")
     assert (after.started_at, after.ended_at) == (NOW - timedelta(seconds=9), NOW)
     assert wire.Failure.FromString(after.failure) == failure
-    assert [told.kind for told in plan.alerts] == ["run.failed"]
+    assert plan.failed == [after]
+    assert run_failed(after, at=NOW).kind == "run.failed"
 
 
 def test_a_run_that_failed_by_a_step_tells_the_step_and_its_error() -> None:
@@ -116,12 +118,12 @@ def test_a_run_that_failed_by_a_step_tells_the_step_and_its_error() -> None:
 
 def test_the_same_failure_has_the_same_alert_id() -> None:
     batch = bulletin(said(1, run_failed=wire.RunFailed()))
-    first, second = planned(known(), batch).alerts[0], planned(known(), batch).alerts[0]
+    first, second = (run_failed(planned(known(), batch).failed[0], at=NOW) for _ in range(2))
     assert first.id == second.id
     other = planned(
         known(runs=[run("r2")], attempts=[attempt("r2")]), bulletin(said(1, run_id="r2", run_failed=wire.RunFailed()))
     )
-    assert other.alerts[0].id != first.id
+    assert run_failed(other.failed[0], at=NOW).id != first.id
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 5)), max_size=20))

@@ -1,4 +1,4 @@
-"""The limits of the run queue that a project's dagster.yaml asks for, as this system's own."""
+"""The settings of the run queue, and of retries, that a project's dagster.yaml asks for, as this system's own."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, RunTimeouts, TagLimit
 
 from isthmus_cli.errors import InputError
 from isthmus_cli.yaml_text import parse_yaml
 
 NAME = "dagster.yaml"
+#: How long the start and the end of a run may take in Dagster where nothing is said, seconds.
+_DAGSTERS_S = 180
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ def project_limits(folder: Path) -> ProjectLimits | None:
     if not isinstance(said, Mapping):
         return None
     runs, pools = _runs_section(said), _section(_section(said, "concurrency"), "pools")
-    if not runs and not pools:
+    retries = _section(said, "run_retries")
+    times = _run_timeouts(_section(said, "run_monitoring"))
+    if not runs and not pools and not retries and times is None:
         return None
     notes: list[str] = []
     settings = QueueSettings()
@@ -44,12 +48,47 @@ def project_limits(folder: Path) -> ProjectLimits | None:
     if most is not None and most >= 0:
         settings.max_runs = most
     settings.tags.extend(_tag_limits(runs.get("tag_concurrency_limits"), notes))
-    default = _number(pools.get("default_limit"))
-    if default is not None and default >= 0:
-        settings.pools.CopyFrom(PoolLimits(default_limit=default))
-        if pools.get("granularity", "op") != "run":
-            notes.append("pools are counted by run here: a run holds a slot from its start to its end")
+    if pools:
+        settings.pools.CopyFrom(_pool_limits(pools))
+    if retries:
+        settings.run_retries.CopyFrom(_run_retries(retries))
+    if times is not None:
+        settings.run_timeouts.CopyFrom(times)
     return ProjectLimits(settings, path, tuple(notes))
+
+
+def _run_timeouts(said: Mapping[str, Any]) -> RunTimeouts | None:
+    """Return what is said of times; in that file they are off unless it says otherwise, and have Dagster's defaults."""
+    if said.get("enabled") is not True:
+        return None
+    start_s, cancel_s = _number(said.get("start_timeout_seconds")), _number(said.get("cancel_timeout_seconds"))
+    return RunTimeouts(
+        start_s=_DAGSTERS_S if start_s is None else max(start_s, 0),
+        cancel_s=_DAGSTERS_S if cancel_s is None else max(cancel_s, 0),
+        max_runtime_s=max(_number(said.get("max_runtime_seconds")) or 0, 0),
+    )
+
+
+def _pool_limits(pools: Mapping[str, Any]) -> PoolLimits:
+    """Return the limits of pools. By Dagster's own default it is steps that hold the slots."""
+    limits = PoolLimits()
+    default, buffer = _number(pools.get("default_limit")), _number(pools.get("op_granularity_run_buffer"))
+    if default is not None and default >= 0:
+        limits.default_limit = default
+    if pools.get("granularity", "op") != "run":
+        limits.granularity = PoolLimits.GRANULARITY_OP
+        limits.run_buffer = max(buffer or 0, 0)
+    return limits
+
+
+def _run_retries(said: Mapping[str, Any]) -> RunRetries:
+    """Return what is said of retries; in that file they are off unless it says otherwise."""
+    on_failure = said.get("retry_on_asset_or_op_failure")
+    return RunRetries(
+        enabled=said.get("enabled") is True,
+        max_retries=max(_number(said.get("max_retries")) or 0, 0),
+        retry_on_asset_or_op_failure=on_failure if isinstance(on_failure, bool) else None,
+    )
 
 
 def _runs_section(said: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from isthmus.v1.telemetry_pb2 import AssetCheckEvaluated, AssetMaterialized, AssetObserved, CheckSeverity, Event
 
+from isthmus_cli.run_name import brief_id
 from isthmus_cli.view.failure import failure_headline
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.text import asset_text, clock_text, count_text, duration_text, metadata_text, size_text
@@ -42,7 +43,9 @@ def _cuts(event: Event) -> list[str]:
 
 
 def _queued(event: Event, _took_s: float | None, _paint: Paint) -> str:
-    by = event.run_queued.requested_by
+    by, queued = event.run_queued.requested_by, event.run_queued
+    if queued.retry_of_run_id:
+        return f"queued as retry {queued.retry_number}, after run {brief_id(queued.retry_of_run_id)} failed"
     return f"queued by {by}" if by else "queued"
 
 

@@ -16,7 +16,7 @@ from isthmus.v1.control_plane_pb2 import (
 )
 
 from isthmus_cli.document import enum_text
-from isthmus_cli.queue_file import queue_document
+from isthmus_cli.queue_file import settings_document
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.text import age_text, brief_age, columns, count_text, duration_text, moment_text, seconds_between
@@ -35,7 +35,7 @@ def queue_lines(queue: Queue, *, paint: Paint) -> list[str]:
         rows = [(str(it.runs), brief_age(it.oldest_queued_at), it.text) for it in queue.reasons]
         lines += ["", *columns(("RUNS", "OLDEST", "WAIT FOR"), rows)]
     if queue.slots:
-        uses = [(f"{it.taken} of {it.limit}", _slot_text(it)) for it in queue.slots]
+        uses = [(f"{it.taken} of {it.limit}", _slot_text(it) + _waiting_text(it)) for it in queue.slots]
         lines += ["", *columns(("TAKEN", "LIMIT OF"), uses)]
     if queue.pauses:
         lines += ["", *(paint.yellow(pause_text(it)) for it in queue.pauses)]
@@ -44,7 +44,7 @@ def queue_lines(queue: Queue, *, paint: Paint) -> list[str]:
 
 def settings_lines(settings: QueueSettings) -> list[str]:
     """Write limits as the document that would set them."""
-    text: str = yaml.safe_dump({"concurrency": queue_document(settings)}, sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(settings_document(settings), sort_keys=False, allow_unicode=True)
     return text.splitlines()
 
 
@@ -76,10 +76,15 @@ def explanation_lines(explanation: RunExplanation, *, paint: Paint) -> list[str]
 
 
 def wait_lines(explanation: RunExplanation, *, paint: Paint) -> list[str]:
-    """Tell why a run waits; nothing of one that does not."""
+    """Tell why a run or its steps wait; nothing of one that does not."""
     if not explanation.reasons:
         return []
-    lines = ["", "It waits, because", *_reason_lines(explanation.reasons, paint=paint)]
+    are_steps = any(reason.step_key for reason in explanation.reasons)
+    lines = [
+        "",
+        "Steps of it wait" if are_steps else "It waits, because",
+        *_reason_lines(explanation.reasons, paint=paint),
+    ]
     if explanation.ahead:
         more = " or more" if explanation.ahead >= _MOST_AHEAD else ""
         lines.append(f"  {count_text(explanation.ahead, 'run')}{more} held back by the same go first.")
@@ -91,7 +96,8 @@ def _reason_lines(reasons: Sequence[WaitReason], *, paint: Paint) -> Iterator[st
         yield f"  {number}. {paint.yellow(reason.text)}"
         for holder in reason.holders:
             job = f"{holder.job_name} of {holder.location}" if holder.job_name else holder.location
-            yield f"       {brief_id(holder.run_id)}  {job}, since {age_text(holder.since)}"
+            step = f"step {holder.step_key} of " if holder.step_key else ""
+            yield f"       {brief_id(holder.run_id)}  {step}{job}, since {age_text(holder.since)}"
         if reason.remedy:
             yield paint.dim(f"     {reason.remedy}")
 
@@ -104,3 +110,7 @@ def _station_rows(stations: Sequence[Station]) -> Iterator[tuple[str, str, str]]
 
 def _slot_text(slot: SlotUse) -> str:
     return "runs of the deployment" if slot.kind == "runs" else f"{slot.kind} {slot.name}"
+
+
+def _waiting_text(slot: SlotUse) -> str:
+    return f", {count_text(slot.waiting, 'step')} {'waits' if slot.waiting == 1 else 'wait'}" if slot.waiting else ""

@@ -54,7 +54,7 @@ def run_table(runs: Sequence[Run], *, paint: Paint, room: Room) -> list[str]:
             run.requested_by or "-",
             brief_age(run.queued_at),
             _brief_took(run),
-            brief_why(run),
+            _listed_why(run),
         )
         for run_id, run in zip(ids, runs, strict=True)
     ]
@@ -77,6 +77,8 @@ def run_lines(run: Run, *, paint: Paint) -> list[str]:
         ("tags", ", ".join(f"{key}={value}" for key, value in sorted((run.tags or request.tags).items()))),
         ("config", request.run_config_json),
         ("asked by", run.requested_by),
+        ("retry", f"{run.retry_number}, after run {run.retry_of_run_id} failed" if run.retry_of_run_id else ""),
+        ("retried", f"as run {run.retried_by_run_id}" if run.retried_by_run_id else ""),
         ("queued", moment_text(run.queued_at)),
         ("started", moment_text(run.started_at) if run.HasField("started_at") else ""),
         ("ended", f"{moment_text(run.ended_at)}, after {_took_text(run)}" if run.HasField("ended_at") else ""),
@@ -98,6 +100,8 @@ def ending_lines(timeline: RunTimeline, *, paint: Paint) -> list[str]:
     lines = [*_wrong_lines(timeline, paint=paint), f"{paint.run_state(run.state)}{took}: {brief_why(run)}"]
     if run.state == RunState.RUN_STATE_FAILED and run.HasField("started_at"):
         lines.append(paint.dim(f"Its output: isthmus run logs {brief_id(run.request.run.run_id)}"))
+    if run.retried_by_run_id:
+        lines.append(paint.yellow(f"It is retried: isthmus run watch {brief_id(run.retried_by_run_id)}"))
     return lines
 
 
@@ -163,6 +167,13 @@ def brief_why(run: Run) -> str:
     if run.reason == RunReason.RUN_REASON_USER_ERROR and (message := _message(run).strip()):
         return message.partition("\n")[0].removeprefix("step ")
     return why_text(run)
+
+
+def _listed_why(run: Run) -> str:
+    """Tell the same, and first that it is a retry, or is retried."""
+    retry = f"retry {run.retry_number} of {brief_id(run.retry_of_run_id)}" if run.retry_of_run_id else ""
+    retried = f"retried as {brief_id(run.retried_by_run_id)}" if run.retried_by_run_id else ""
+    return "; ".join(part for part in (retry, retried, brief_why(run)) if part)
 
 
 def _message(run: Run) -> str:

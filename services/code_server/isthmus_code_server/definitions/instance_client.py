@@ -26,7 +26,7 @@ ASK_TIMEOUT_S: Final = 10.0
 #: How long the framework waits for what it asks for itself and can do without, seconds.
 OPTIONAL_TIMEOUT_S: Final = 1.0
 #: How much longer than the deadline the supervisor is waited for, which keeps the deadline itself, seconds.
-_MARGIN_S: Final = 1.0
+MARGIN_S: Final = 1.0
 
 
 @dataclass(kw_only=True)
@@ -70,7 +70,7 @@ def _exchange(query: InstanceQuery, *, what: str) -> InstanceAnswer:
     body = query.SerializeToString()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(query.timeout_s + _MARGIN_S)
+            connection.settimeout(query.timeout_s + MARGIN_S)
             connection.connect("\0" + address.removeprefix("@"))
             connection.sendall(FRAME_HEAD.pack(len(body)) + body)
             (length,) = FRAME_HEAD.unpack(receive(connection, FRAME_HEAD.size))

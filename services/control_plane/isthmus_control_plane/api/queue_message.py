@@ -3,11 +3,11 @@
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_store import wire
 from isthmus_store.record.queue import Pause, QueueSettings
-from isthmus_store.record.run import Run
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.desk.explanation import Explanation, Reason, Station
+from isthmus_control_plane.desk.explanation import Explanation, Station
 from isthmus_control_plane.desk.queue import QueueView
+from isthmus_control_plane.desk.reason import Holder, Reason
 from isthmus_control_plane.dispatching.block import Cause
 from isthmus_control_plane.dispatching.rules import Slot
 
@@ -17,6 +17,7 @@ _KINDS = {
     Cause.LIMIT: api.WaitReason.KIND_LIMIT,
     Cause.POOL: api.WaitReason.KIND_POOL,
     Cause.ORDER: api.WaitReason.KIND_ORDER,
+    Cause.BACKOFF: api.WaitReason.KIND_BACKOFF,
 }
 
 
@@ -54,7 +55,7 @@ def queue(it: QueueView) -> api.Queue:
             api.QueueReason(text=reason.text, runs=reason.runs, oldest_queued_at=clock.stamp(reason.oldest))
             for reason in it.reasons
         ],
-        slots=[_slot(use.slot, taken=use.taken, most=use.most) for use in it.slots],
+        slots=[_slot(use.slot, taken=use.taken, most=use.most, waiting=use.waiting) for use in it.slots],
         pauses=[paused(pause) for pause in it.pauses],
         settings=settings(it.settings) if it.settings is not None else None,
     )
@@ -77,21 +78,24 @@ def _reason(it: Reason) -> api.WaitReason:
         text=block.text,
         remedy=block.remedy,
         slot=_slot(block.slot, taken=block.taken, most=block.most) if block.slot is not None else None,
-        holders=[_holder(run) for run in it.holders],
+        holders=[_holder(holder) for holder in it.holders],
+        step_key=it.step_key,
     )
 
 
-def _slot(slot: Slot, *, taken: int, most: int) -> api.SlotUse:
-    return api.SlotUse(kind=slot.kind, name=slot.name, taken=taken, limit=most)
+def _slot(slot: Slot, *, taken: int, most: int, waiting: int = 0) -> api.SlotUse:
+    return api.SlotUse(kind=slot.kind, name=slot.name, taken=taken, limit=most, waiting=waiting)
 
 
-def _holder(run: Run) -> api.SlotHolder:
+def _holder(it: Holder) -> api.SlotHolder:
+    run = it.run
     return api.SlotHolder(
         run_id=run.run_id,
         location=run.location,
         job_name=run.job_name,
         state=api.RunState.ValueType(wire.RUN_STATES.to_wire(run.state)),
-        since=clock.optional_stamp(run.dispatched_at),
+        since=clock.optional_stamp(it.since),
+        step_key=it.step_key,
     )
 
 

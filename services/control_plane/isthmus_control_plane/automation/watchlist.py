@@ -1,6 +1,6 @@
 """Which sensors are due, and when the next one is. Pure.
 
-A sensor is due once its interval since its last tick is over. One that looks at events is due earlier when there are any.
+A sensor is due once its interval since its last tick is over, and at once before its first. One that looks at events is due earlier when there are any.
 """
 
 import json
@@ -56,9 +56,9 @@ class Entry:
         it = self.instigator
         if self.has_news or self._has_to_begin:
             return min(now, it.since)
-        last = max(at for at in (it.since, it.last_tick_at, self.looked_at) if at is not None)
+        last = max((at for at in (it.last_tick_at, self.looked_at) if at is not None), default=None)
         # A clock that was set back must not put it off.
-        return min(last, now) + interval(self.sensor)
+        return min(last, now) + interval(self.sensor) if last is not None else min(now, it.since)
 
     @property
     def _has_to_begin(self) -> bool:

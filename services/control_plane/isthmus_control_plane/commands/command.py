@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.instruction_pb2 import Instruction, LocationSpec, RunRequest
+from isthmus_store import termination
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.location import Location
 from isthmus_store.record.run import AttemptRef
@@ -17,8 +18,6 @@ from isthmus_control_plane.key import AgentKey
 
 #: How long an agent may take to come for its locations. Later it is told anew, since its report is behind.
 SYNC_LIFETIME: Final = timedelta(minutes=10)
-#: A wish to end a run outlives an agent's outage; it harms nothing when the run has ended.
-TERMINATE_LIFETIME: Final = timedelta(hours=24)
 DRAIN_LIFETIME: Final = timedelta(minutes=10)
 
 
@@ -39,11 +38,7 @@ def launch(agent: AgentKey, *, request: RunRequest, at: datetime, lifetime: time
 
 def terminate(agent: AgentKey, *, attempt: AttemptRef, grace_s: float, at: datetime) -> NewInstruction:
     """Tell an agent to end a run's attempt; goes ahead of waiting launches."""
-    instruction = _instruction(agent, at=at, lifetime=TERMINATE_LIFETIME)
-    instruction.terminate_run.run.run_id = attempt.run_id
-    instruction.terminate_run.run.attempt = attempt.attempt
-    instruction.terminate_run.grace_s = grace_s
-    return _row(instruction, is_control=True, about=attempt)
+    return termination.terminate(agent.deployment, agent.name, attempt=attempt, grace_s=grace_s, at=at)
 
 
 def drain(agent: AgentKey, *, at: datetime) -> NewInstruction:

@@ -8,7 +8,7 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_store import outbox, runs
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.signal import LaunchExpired, LaunchRefused
-from isthmus_store.state import InstructionOutcome, RunReason, RunState
+from isthmus_store.state import InstructionOutcome, RunReason
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import history
@@ -80,7 +80,6 @@ async def settle(tx: WriteTransaction, row: OutboxInstruction, *, loss: Loss, at
     signaled = await runs.signal(tx, row.run_id, loss.launch, at=at)
     if not signaled.decision.is_change:
         return False
-    end = history.canceled if signaled.run.state is RunState.CANCELED else history.failed
-    await history.append(tx, signaled.run.ref, news=[end(signaled.run, at=at)], at=at)
+    await history.tell_end(tx, signaled.run, at=at)
     log.warning("run_given_up", run=row.run_id, state=signaled.run.state.value, reason=signaled.run.reason.value)
     return True

@@ -7,6 +7,7 @@ from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_store import run_queue
+from isthmus_store.deferral import deferred_until
 from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
@@ -14,7 +15,9 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.queue import UNSORTED
+from isthmus_control_plane.desk.reason import MOST_HOLDERS, Holder, Reason
 from isthmus_control_plane.desk.runs import find
+from isthmus_control_plane.desk.step_waits import step_reasons
 from isthmus_control_plane.dispatching import ledger, queue
 from isthmus_control_plane.dispatching.block import Block, Cause, blocks
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory
@@ -27,15 +30,6 @@ from isthmus_control_plane.validation.refusal import refuse
 
 #: Runs of its own line that are counted before a run.
 MOST_AHEAD: Final = 1_000
-_HOLDERS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """What keeps a run, and who has what it waits for."""
-
-    block: Block
-    holders: Sequence[Run] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +64,17 @@ class ExplanationDesk:
         refuse(rules.of_run(deployment=request.deployment, run_id=request.run_id))
         async with self._core.database.read() as tx:
             run = await find(tx, deployment=request.deployment or DEFAULT, run_id=request.run_id.lower())
-            reasons, ahead = await self._reasons(tx, run) if run.state is RunState.QUEUED else ((), 0)
+            if run.state is RunState.QUEUED:
+                reasons, ahead = await self._reasons(tx, run)
+            else:
+                reasons, ahead = await step_reasons(tx, run) if not run.state.is_terminal else [], 0
         return Explanation(run, reasons, ahead, list(_stations(run)))
 
     async def _reasons(self, tx: Transaction, run: Run) -> tuple[list[Reason], int]:
+        if deferred_until(run.line) is not None:
+            return [Reason(Block(Cause.BACKOFF, run.message))], 0
         location = LocationKey(run.deployment, run.location)
-        books = await ledger.read(tx, self._needs)
+        books = await ledger.read(tx, self._needs, deployments=[run.deployment])
         needs = (await self._needs.of(tx, {run.line: run.run_id}, rules=books.rules)).get(run.line)
         seen = await world.read_location(tx, location, memory=self._memory, at=clock.now())
         ahead = await run_queue.ahead(tx, run, at_most=MOST_AHEAD)
@@ -87,7 +86,7 @@ class ExplanationDesk:
         ]
         return found or [Reason(Block(Cause.ORDER, queue.in_line(location)))], ahead
 
-    async def _holders(self, tx: Transaction, block: Block, *, books: Ledger) -> list[Run]:
+    async def _holders(self, tx: Transaction, block: Block, *, books: Ledger) -> list[Holder]:
         """Return some of the runs that have what a run waits for."""
         slot = block.slot
         if slot is None:
@@ -97,7 +96,7 @@ class ExplanationDesk:
             return any(it.slot == slot for it in books.rules.get(slot.deployment, NO_RULES).limits_of(needs))
 
         lines = [line for line, needs in books.needs.items() if has(needs)]
-        return await run_queue.holders(tx, lines, limit=_HOLDERS)
+        return [Holder(run, run.dispatched_at) for run in await run_queue.holders(tx, lines, limit=MOST_HOLDERS)]
 
 
 def _stations(run: Run) -> Iterator[Station]:

@@ -8,8 +8,9 @@ from datetime import datetime
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, pauses, queue_settings, run_queue
+from isthmus_store.deferral import deferred_until, deployment_of
 from isthmus_store.queue_settings import NewSettings
-from isthmus_store.record.queue import Depth, Pause, PauseKind, QueueSettings
+from isthmus_store.record.queue import Depth, Pause, PauseKind, PoolUse, QueueSettings
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
@@ -19,7 +20,7 @@ from isthmus_control_plane.dispatching.block import View, first_block
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
 from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
-from isthmus_control_plane.dispatching.rules import Rules, Slot, configured
+from isthmus_control_plane.dispatching.rules import Rules, Slot, configured, pool_limits
 from isthmus_control_plane.errors import NotFoundError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
@@ -32,6 +33,8 @@ log = get_logger(__name__)
 
 #: What a run waits for whose line nobody has told yet.
 UNSORTED = "it is being put into its line"
+#: What retries wait for whose pause is not over.
+BACKING_OFF = "back-off before a retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class SlotUse:
     slot: Slot
     taken: int
     most: int
+    #: Of a pool: steps that wait for a slot.
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class QueueDesk:
             settings = await queue_settings.get(tx, deployment)
             depths = [it for it in await run_queue.depths(tx) if _deployment_of(it.line) in {deployment, None}]
             held = [it for it in await run_queue.held(tx) if _deployment_of(it.line) == deployment]
-            books = await ledger.read(tx, self._needs)
+            books = await ledger.read(tx, self._needs, deployments=[deployment])
             samples = {it.line: it.run_id for it in await run_queue.heads(tx, limit=len(depths) + 1)}
             needs = await self._needs.of(tx, samples, rules=books.rules)
             seen = await world.read(tx, memory=self._memory, at=clock.now(), deployment=deployment)
@@ -90,7 +95,7 @@ class QueueDesk:
         return QueueView(
             deployment=deployment,
             reasons=_reasons(depths, needs=needs, view=view),
-            slots=_slots([*needs.values(), *books.needs.values()], deployment=deployment, view=view),
+            slots=_slots([*needs.values(), *books.needs.values()], deployment=deployment, view=view, uses=books.uses),
             pauses=[it for it in books.pauses.values() if it.deployment == deployment],
             settings=settings,
             under_way=sum(it.held for it in held),
@@ -110,7 +115,8 @@ class QueueDesk:
         async with self._core.database.write() as tx:
             saved = await queue_settings.save(tx, deployment, new)
         log.info("queue_settings_changed", deployment=deployment, revision=saved.revision, by=saved.changed_by)
-        self._core.hub.queue.ring()
+        self._core.hub.room_made()
+        self._core.hub.timeouts.ring()
         return saved
 
     async def pause(self, request: api.PauseRequest) -> Pause:
@@ -128,7 +134,8 @@ class QueueDesk:
             await _check_exists(tx, wanted)
             paused = await pauses.pause(tx, wanted)
         log.info("paused", deployment=paused.deployment, kind=paused.kind.value, name=paused.name, by=paused.paused_by)
-        self._core.hub.queue.ring()
+        self._core.hub.room_made()
+        self._core.hub.schedules_changed()
         return paused
 
     async def resume(self, request: api.ResumeRequest) -> None:
@@ -147,7 +154,8 @@ class QueueDesk:
                     "pause of", name=name, deployment=deployment, hint=meant(name, known=known), remedy="isthmus queue"
                 )
         log.info("resumed", deployment=deployment, kind=kind.value, name=request.name, by=request.requested_by)
-        self._core.hub.queue.ring()
+        self._core.hub.room_made()
+        self._core.hub.schedules_changed()
 
 
 async def _check_exists(tx: Transaction, wanted: Pause) -> None:
@@ -167,6 +175,8 @@ async def _check_exists(tx: Transaction, wanted: Pause) -> None:
 
 
 def _deployment_of(line: str) -> str | None:
+    if deferred_until(line) is not None:
+        return deployment_of(line)
     name = LineName.parse(line)
     return name.location.deployment if name is not None else None
 
@@ -176,7 +186,7 @@ def _reasons(depths: Iterable[Depth], *, needs: Mapping[str, Needs], view: View)
     counts: Counter[str] = Counter()
     oldest: dict[str, datetime] = {}
     for it in depths:
-        text = _why(needs.get(it.line), view=view)
+        text = BACKING_OFF if deferred_until(it.line) is not None else _why(needs.get(it.line), view=view)
         counts[text] += it.waiting
         oldest[text] = min(oldest.get(text, it.queued_at), it.queued_at)
     return [Reason(text, count, oldest[text]) for text, count in counts.most_common()]
@@ -189,7 +199,7 @@ def _why(needs: Needs | None, *, view: View) -> str:
     return first.text if first is not None else queue.in_line(needs.location)
 
 
-def _slots(needs: Iterable[Needs], *, deployment: str, view: View) -> list[SlotUse]:
+def _slots(needs: Iterable[Needs], *, deployment: str, view: View, uses: Iterable[PoolUse]) -> list[SlotUse]:
     """List what is limited: what the settings name, and what runs take or wait for."""
     rules = view.rules.get(deployment)
     if rules is None:
@@ -197,5 +207,6 @@ def _slots(needs: Iterable[Needs], *, deployment: str, view: View) -> list[SlotU
     limits = {limit.slot: limit.most for limit in configured(rules, deployment=deployment)}
     for it in needs:
         if it.location.deployment == deployment:
-            limits |= {limit.slot: limit.most for limit in rules.limits_of(it)}
-    return [SlotUse(slot, view.taken[slot], most) for slot, most in sorted(limits.items())]
+            limits |= {limit.slot: limit.most for limit in (*rules.limits_of(it), *pool_limits(it, rules))}
+    waiting = {Slot(it.deployment, "pool", it.pool): it.waiting for it in uses}
+    return [SlotUse(slot, view.taken[slot], most, waiting.get(slot, 0)) for slot, most in sorted(limits.items())]

@@ -4,18 +4,16 @@ from uuid import uuid4
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Event
-from isthmus_store import events
-from isthmus_store.events import RunEventQuery
 from isthmus_store.record.run import Run
+from isthmus_store.retry import reexecution
+from isthmus_store.retry.course import read_course
+from isthmus_store.retry.reexecution import Course
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.runs import find
-from isthmus_control_plane.dispatching import reexecution
 from isthmus_control_plane.dispatching.acceptance import Accepted, Acceptor, Launch
-from isthmus_control_plane.dispatching.reexecution import Course
 from isthmus_control_plane.errors import PreconditionError, Violation
 from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.validation import request as rules
@@ -23,8 +21,6 @@ from isthmus_control_plane.validation.refusal import refuse
 from isthmus_control_plane.validation.suggestion import unknown
 
 _Request = api.ReexecuteRunRequest
-#: Events that are read at once.
-_PAGE = 1000
 
 
 class ReexecutionDesk:
@@ -60,7 +56,7 @@ class ReexecutionDesk:
         asked = RunRequest.FromString(parent.request)
         asked.job_name = parent.job_name
         is_partial = request.strategy == _Request.STRATEGY_FROM_FAILURE or bool(request.step_keys or asked.step_keys)
-        course = await _course(tx, parent) if is_partial else Course()
+        course = await read_course(tx, parent) if is_partial else Course()
         steps, tags = _steps(course, parent=parent, request=request, is_whole=not asked.step_keys)
         return reexecution.request_again(
             asked,
@@ -69,18 +65,6 @@ class ReexecutionDesk:
             tags=dict(request.tags) | tags,
             past=reexecution.past_runs(course, parent=asked),
         )
-
-
-async def _course(tx: Transaction, run: Run) -> Course:
-    read: list[Event] = []
-    position = 0
-    while True:  # pauses: the store is asked for the next page
-        query = RunEventQuery(run_id=run.run_id, after_position=position, kinds=reexecution.KINDS, limit=_PAGE)
-        page = await events.of_run(tx, query)
-        read += [Event.FromString(stored.body) for stored in page.events if stored.attempt == run.attempt]
-        if not page.has_more:
-            return Course.of(read)
-        position = page.events[-1].position
 
 
 def _steps(course: Course, *, parent: Run, request: _Request, is_whole: bool) -> tuple[list[str], dict[str, str]]:

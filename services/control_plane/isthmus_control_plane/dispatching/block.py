@@ -7,6 +7,7 @@ from enum import Enum, auto
 from itertools import chain
 from typing import NamedTuple
 
+from isthmus_store.launch import MOST_ON_THE_WAY
 from isthmus_store.record.queue import Pause, PauseKind
 
 from isthmus_control_plane.dispatching import queue
@@ -26,6 +27,8 @@ class Cause(Enum):
     POOL = auto()
     #: Nothing but the runs that go first.
     ORDER = auto()
+    #: It is a retry, and waits out its pause.
+    BACKOFF = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class View:
     rules: Mapping[str, Rules] = field(default_factory=dict)
     pauses: Mapping[PauseKey, Pause] = field(default_factory=dict)
     taken: Counter[Slot] = field(default_factory=Counter)
+    #: How many launches of each location are on their way: dispatched, and not accepted yet.
+    on_the_way: Counter[LocationKey] = field(default_factory=Counter)
     #: What was found to keep all runs of a location.
     _standing: dict[LocationKey, tuple[Block, ...]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -76,12 +81,17 @@ class View:
 
 def blocks(needs: Needs, view: View) -> list[Block]:
     """List what keeps runs with these needs in the queue, what most needs a person first; nothing for one that may go."""
-    return [*view.standing(needs.location), *_paused_pools(needs, view), *full(needs, view)]
+    return list(_blocks(needs, view))
 
 
 def first_block(needs: Needs, view: View) -> Block | None:
     """Return what most needs a person of all that keeps runs with these needs; None for those that may go."""
-    return next(chain(view.standing(needs.location), _paused_pools(needs, view), full(needs, view)), None)
+    return next(_blocks(needs, view), None)
+
+
+def _blocks(needs: Needs, view: View) -> Iterator[Block]:
+    location = needs.location
+    return chain(view.standing(location), _paused_pools(needs, view), full(needs, view), _crowded_way(location, view))
 
 
 def _standing(location: LocationKey, view: View) -> list[Block]:
@@ -103,8 +113,24 @@ def full(needs: Needs, view: View) -> Iterator[Block]:
             yield Block(cause, text, remedy=remedy, slot=limit.slot, taken=used, most=limit.most)
 
 
+def has_full_way(location: LocationKey, view: View) -> bool:
+    """Tell whether an agent has first to accept launches of a location before it is sent more of them."""
+    return view.on_the_way[location] >= MOST_ON_THE_WAY
+
+
+def _crowded_way(location: LocationKey, view: View) -> Iterator[Block]:
+    if not has_full_way(location, view):
+        return
+    holder = view.fleet.holder(location)
+    agent = f"agent {holder.key.name}" if holder is not None else "its agent"
+    text = f"{agent} has yet to accept {view.on_the_way[location]} earlier runs of location {location.name}"
+    yield Block(Cause.ORDER, text, remedy="wait: they go as the agent accepts those before them")
+
+
 def is_free(needs: Needs, view: View) -> bool:
-    """Tell whether no limit and no pool keeps runs with these needs."""
+    """Tell whether no limit, no pool and no launch before them keeps runs with these needs."""
+    if has_full_way(needs.location, view):
+        return False
     taken = view.taken
     # Asked of hundreds of lines in a look: a loop costs a third of what a generator does.
     for slot, most in view.rules_of(needs.location).limits_of(needs):
@@ -116,11 +142,13 @@ def is_free(needs: Needs, view: View) -> bool:
 def room_of(needs: Needs, view: View, *, most: int) -> int:
     """Count the runs with these needs that may leave, up to a number."""
     limits = view.rules_of(needs.location).limits_of(needs)
-    return max(0, min([most, *(limit.most - view.taken.get(limit.slot, 0) for limit in limits)]))
+    left = MOST_ON_THE_WAY - view.on_the_way[needs.location]
+    return max(0, min([most, left, *(limit.most - view.taken.get(limit.slot, 0) for limit in limits)]))
 
 
 def take(needs: Needs, view: View) -> None:
-    """Count the slots of a run that leaves."""
+    """Count the slots of a run that leaves, and its launch."""
+    view.on_the_way[needs.location] += 1
     for slot in {limit.slot for limit in view.rules_of(needs.location).limits_of(needs)}:
         view.taken[slot] += 1
 
@@ -139,6 +167,9 @@ def _pauses_of(location: LocationKey, view: View) -> Iterator[Pause]:
 
 
 def _paused_pools(needs: Needs, view: View) -> list[Block]:
+    if view.rules_of(needs.location).are_pools_of_steps:
+        # It is the steps that wait.
+        return []
     keys = (PauseKey(needs.location.deployment, PauseKind.POOL, pool) for pool in needs.pools)
     return [_paused(view.pauses[key]) for key in keys if key in view.pauses]
 

@@ -1,5 +1,6 @@
 """What goes with a run that leaves the queue: built from its request and from what its location defines now."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest
@@ -12,13 +13,26 @@ from isthmus_control_plane import history
 from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
+from isthmus_control_plane.dispatching.line import Needs
+from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.fleet.world import World
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import resolve_job
 
 
-async def departure(tx: Transaction, run: Run, *, core: Core, seen: World, at: datetime) -> Departure:
-    """Return the command that launches a queued run on its location's agent, and the event that tells of it."""
+async def departure(
+    tx: Transaction, run: Run, *, core: Core, seen: World, at: datetime, claims_slots: bool = False
+) -> Departure:
+    """Return the command that launches a queued run on its location's agent, and the event that tells of it.
+
+    Args:
+        tx: Any transaction.
+        run: The run.
+        core: What the control plane has.
+        seen: The fleet.
+        at: Now.
+        claims_slots: Whether its steps claim slots of their pools.
+    """
     key = LocationKey(run.deployment, run.location)
     agent, location = seen.fleet.holdings[key].agent, seen.locations.get(key)
     lifetime = launch_lifetime(
@@ -27,9 +41,15 @@ async def departure(tx: Transaction, run: Run, *, core: Core, seen: World, at: d
         launch_timeout_s=core.settings.launch_timeout_s,
     )
     request = await _request(tx, run, core=core, seen=seen)
+    request.claims_slots = claims_slots
     instruction = command.launch(agent, request=request, at=at, lifetime=lifetime)
     event = history.dispatched(run.ref, agent=agent.name, instruction_id=instruction.id, at=at)
     return Departure(agent.name, instruction, event)
+
+
+def claims_slots(needs: Needs, rules: Mapping[str, Rules]) -> bool:
+    """Tell whether the steps of a run that leaves now claim slots of pools."""
+    return bool(needs.pools) and rules.get(needs.location.deployment, NO_RULES).are_pools_of_steps
 
 
 async def _request(tx: Transaction, run: Run, *, core: Core, seen: World) -> RunRequest:

@@ -7,7 +7,7 @@ from typing import Final
 
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import run_queue, runs
+from isthmus_store import run_queue, runs, slot_claims
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.run import AttemptRef, Run
 from isthmus_store.run_queue import Departure
@@ -19,10 +19,10 @@ from isthmus_control_plane import clock, history
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import ledger
-from isthmus_control_plane.dispatching.block import View, blocks, room_of, take
+from isthmus_control_plane.dispatching.block import View, blocks, has_full_way, room_of, take
 from isthmus_control_plane.dispatching.board import Board
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, MOST_LINES, Candidate, Round, Waiting, choose
-from isthmus_control_plane.dispatching.departure import departure
+from isthmus_control_plane.dispatching.departure import claims_slots, departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
 from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
@@ -123,9 +123,13 @@ class Dequeuer:
         if not names:
             self._board.clear()
             self._note(Findings())
+            self._core.hub.heeds_acceptance = False
             return _Look()
-        facts = _Facts(await world.read(tx, memory=self._memory, at=at), await ledger.read(tx, self._needs))
-        found = _Look(seen=facts.seen, rules=facts.books.rules)
+        # Whatever is accepted from here on may let runs leave that this look leaves.
+        self._core.hub.heeds_acceptance = True
+        seen = await world.read(tx, memory=self._memory, at=at)
+        facts = _Facts(seen, await ledger.read(tx, self._needs, deployments=_deployments(seen)))
+        found = _Look(seen=seen, rules=facts.books.rules)
         is_all = len(names) < LINES_AT_ONCE
         if await self._round(tx, names, is_all=is_all, facts=facts, found=found):
             # Why the others wait is told by the look that follows: whoever leaves is not to wait for that.
@@ -135,7 +139,9 @@ class Dequeuer:
             names = await run_queue.names(tx, limit=MOST_LINES)
             if await self._round(tx, names, is_all=True, facts=facts, found=found):
                 return found
-        self._note(Findings(self._board.needs, facts.view()))
+        view = facts.view()
+        self._note(Findings(self._board.needs, view))
+        self._core.hub.heeds_acceptance = any(has_full_way(location, view) for location in view.on_the_way)
         return found
 
     async def _round(self, tx: Transaction, names: list[str], *, is_all: bool, facts: _Facts, found: _Look) -> bool:
@@ -170,7 +176,10 @@ class Dequeuer:
             if run is None:
                 continue
             with self._runs.guard(run=run.run_id, location=run.location) as fate:
-                found.departures[run_id] = await departure(tx, run, core=self._core, seen=facts.seen, at=at)
+                claims = claims_slots(line.needs, facts.books.rules)
+                found.departures[run_id] = await departure(
+                    tx, run, core=self._core, seen=facts.seen, at=at, claims_slots=claims
+                )
                 found.needs[run_id] = line.needs
             found.failed += [run.ref] if fate.error is not None else []
         found.is_open = bool(choice.picks) and not (found.departures or found.failed)
@@ -216,6 +225,8 @@ class Dequeuer:
             return
         async with self._core.database.write() as tx:
             left = await run_queue.dispatch(tx, await self._allowed(tx, departures, found=found), at=at)
+            claiming = [run.run_id for run in left if claims_slots(found.needs[run.run_id], found.rules)]
+            await slot_claims.mark(tx, claiming)
         # At once: a launch that comes now is dispatched directly, and may not overtake these on the way to the broker.
         self._dispatcher.offer(*(departures[run.run_id].command for run in left))
         self.pulse.beat(len(left))
@@ -228,10 +239,10 @@ class Dequeuer:
         self, tx: WriteTransaction, departures: Mapping[str, Departure], *, found: _Look
     ) -> dict[str, Departure]:
         """Return those that may still leave: another control plane may have filled slots since they were counted."""
-        await tx.exclusive("queue")
-        books = await ledger.read(tx, self._needs)
-        if not books.is_limiting or found.seen is None:
+        await slot_claims.lock(tx)
+        if found.seen is None:
             return dict(departures)
+        books = await ledger.read(tx, self._needs, deployments=_deployments(found.seen))
         view = books.view(found.seen.fleet)
         allowed: dict[str, Departure] = {}
         for run_id, it in departures.items():
@@ -247,6 +258,10 @@ class Dequeuer:
             async with self._core.database.write() as tx:
                 signaled = await runs.signal(tx, ref.run_id, news, at=at)
                 if signaled.decision.is_change:
-                    await history.append(tx, ref, news=[history.failed(signaled.run, at=at)], at=at)
+                    await history.tell_end(tx, signaled.run, at=at)
             self.pulse.beat(1)
             self._core.hub.run_changed(ref.run_id)
+
+
+def _deployments(seen: World) -> set[str]:
+    return {key.deployment for key in seen.locations}

@@ -1,18 +1,18 @@
 """Reads what decides about the queue: limits, pauses, the slots that are taken, and what the runs of each line need."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus_store import pauses, queue_settings, run_queue, runs
-from isthmus_store.record.queue import Held, Pause
+from isthmus_store import pauses, queue_settings, run_queue, runs, slot_claims
+from isthmus_store.record.queue import Held, Pause, PoolUse
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.dispatching.block import PauseKey, View
 from isthmus_control_plane.dispatching.line import NO_SORTING, LineName, Needs, needs_of
-from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, taken
+from isthmus_control_plane.dispatching.rules import NO_RULES, HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Fleet
 from isthmus_control_plane.fleet.world import World
 from isthmus_control_plane.key import LocationKey
@@ -29,16 +29,23 @@ class Ledger:
     pauses: Mapping[PauseKey, Pause]
     held: tuple[Held, ...]
     needs: Mapping[str, Needs]
-
-    @property
-    def is_limiting(self) -> bool:
-        """Whether anything is limited or paused anywhere."""
-        return bool(self.pauses) or any(it.is_limiting for it in self.rules.values())
+    on_the_way: Mapping[LocationKey, int]
+    #: How many of the runs of each line that hold slots claim those of pools by their steps.
+    claiming: Mapping[str, int]
+    #: What steps have claimed.
+    uses: tuple[PoolUse, ...]
 
     def view(self, fleet: Fleet) -> View:
         """Return what a decision is made on; a new one each time, since decisions count slots on in it."""
-        counted = ((self.needs[it.line], it.held) for it in self.held if it.line in self.needs)
-        return View(fleet, self.rules, self.pauses, Counter(taken(counted, rules=self.rules)))
+        counted = (
+            HeldLine(self.needs[it.line], it.held, self.claiming.get(it.line, 0))
+            for it in self.held
+            if it.line in self.needs
+        )
+        counts = taken(counted, rules=self.rules)
+        for use in self.uses:
+            counts[Slot(use.deployment, "pool", use.pool)] += use.granted
+        return View(fleet, self.rules, self.pauses, counts, Counter(self.on_the_way))
 
 
 class NeedsMemory:
@@ -92,17 +99,24 @@ async def read_rules(tx: Transaction, *, deployments: Iterable[str] | None = Non
     return {it.deployment: Rules.parse(it.body) for it in stored}
 
 
-async def read(tx: Transaction, memory: NeedsMemory) -> Ledger:
-    """Read what the queue stands at now."""
+async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[str]) -> Ledger:
+    """Read what the queue stands at now; of the launches that are on their way, those of these deployments are counted."""
     rules = await read_rules(tx)
     paused = {PauseKey(it.deployment, it.kind, it.name): it for it in await pauses.all_of(tx)}
     held: tuple[Held, ...] = ()
     needs: Mapping[str, Needs] = {}
+    claiming: Mapping[str, int] = {}
+    uses: tuple[PoolUse, ...] = ()
     if any(it.is_limiting for it in rules.values()):
         # Without limits nobody counts what is taken.
         held = tuple(await run_queue.held(tx))
         needs = await memory.of(tx, {it.line: it.run_id for it in held}, rules=rules)
-    return Ledger(rules, paused, held, needs)
+    if any(it.pools for it in needs.values()):
+        claiming = {it.line: it.claiming for it in await slot_claims.claiming_lines(tx)}
+        uses = tuple(await slot_claims.uses(tx))
+    launched = await run_queue.on_the_way(tx, deployments)
+    on_the_way = {LocationKey(it.deployment, it.location): it.runs for it in launched}
+    return Ledger(rules, paused, held, needs, on_the_way, claiming, uses)
 
 
 def stale_lines(lines: Iterable[str], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:

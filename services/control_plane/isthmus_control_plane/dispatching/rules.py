@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from isthmus.v1.control_plane_pb2 import QueueSettings
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings
 
 from isthmus_control_plane.dispatching.line import Needs, sorting_of
 
@@ -60,6 +60,8 @@ class Rules:
     pools: Mapping[str, int] = field(default_factory=dict)
     #: Of each pool that has none of its own.
     default_pool: int | None = None
+    #: Whether steps claim the slots of pools, and not whole runs.
+    are_pools_of_steps: bool = False
     #: What was told of needs before: a look asks the same of hundreds of lines, several times.
     _told: dict[Needs, tuple[Limit, ...]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -90,7 +92,12 @@ class Rules:
             ),
             pools=dict(settings.pools.limits),
             default_pool=settings.pools.default_limit if settings.pools.HasField("default_limit") else None,
+            are_pools_of_steps=settings.pools.granularity == PoolLimits.GRANULARITY_OP,
         )
+
+    def most_of_pool(self, pool: str) -> int | None:
+        """Return how many slots a pool has; None for one that is not limited."""
+        return self.pools.get(pool, self.default_pool)
 
     @property
     def keys(self) -> frozenset[str]:
@@ -105,7 +112,7 @@ class Rules:
     @property
     def is_limiting(self) -> bool:
         """Whether anything is limited."""
-        return self != Rules()
+        return replace(self, are_pools_of_steps=False) != Rules()
 
 
 #: Needs whose limits are remembered.
@@ -125,10 +132,16 @@ def _limits_of(needs: Needs, rules: Rules) -> Iterator[Limit]:
         if it.key in tags and it.value in {None, tags[it.key]}:
             shown = it.key if it.value is None and not it.is_per_value else f"{it.key}={tags[it.key]}"
             yield Limit(Slot(deployment, "tag", shown), it.most)
+    if not rules.are_pools_of_steps:
+        yield from pool_limits(needs, rules)
+
+
+def pool_limits(needs: Needs, rules: Rules) -> Iterator[Limit]:
+    """List the limits of the pools that a run's steps use."""
     for pool in needs.pools:
-        most = rules.pools.get(pool, rules.default_pool)
+        most = rules.most_of_pool(pool)
         if most is not None:
-            yield Limit(Slot(deployment, "pool", pool), most)
+            yield Limit(Slot(needs.location.deployment, "pool", pool), most)
 
 
 def configured(rules: Rules, *, deployment: str) -> Iterator[Limit]:
@@ -144,7 +157,15 @@ def configured(rules: Rules, *, deployment: str) -> Iterator[Limit]:
         yield Limit(Slot(deployment, "pool", name), most)
 
 
-def taken(held: Iterable[tuple[Needs, int]], *, rules: Mapping[str, Rules]) -> Counter[Slot]:
+class HeldLine(NamedTuple):
+    """How many runs of a line hold slots, and how many of them have steps that claim those of pools themselves."""
+
+    needs: Needs
+    runs: int
+    claiming: int = 0
+
+
+def taken(held: Iterable[HeldLine], *, rules: Mapping[str, Rules]) -> Counter[Slot]:
     """Count the slots that runs hold: derived anew each time, so that none is ever lost.
 
     Args:
@@ -152,8 +173,11 @@ def taken(held: Iterable[tuple[Needs, int]], *, rules: Mapping[str, Rules]) -> C
         rules: The limits of each deployment that has some.
     """
     counts: Counter[Slot] = Counter()
-    for needs, count in held:
-        limits = rules.get(needs.location.deployment, NO_RULES).limits_of(needs)
-        for slot in dict.fromkeys(limit.slot for limit in limits):
-            counts[slot] += count
+    for needs, count, claiming in held:
+        of_deployment = rules.get(needs.location.deployment, NO_RULES)
+        for slot in dict.fromkeys(limit.slot for limit in of_deployment.limits_of(needs)):
+            if slot.kind != "pool":
+                counts[slot] += count
+        for limit in pool_limits(needs, of_deployment) if count > claiming else ():
+            counts[limit.slot] += count - claiming
     return counts

@@ -15,7 +15,7 @@ from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, Received
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import agents, applied_queries, events
+from isthmus_store import applied_queries, events
 from isthmus_store.errors import StoreError, TransientStoreError
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.transaction import Transaction
@@ -24,7 +24,10 @@ from isthmus_control_plane import change, clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import ControlPlaneError, TransientControlPlaneError
 from isthmus_control_plane.instance import lookup
+from isthmus_control_plane.instance.namespace import name_repositories
+from isthmus_control_plane.instance.sender import ForeignError, check_sender
 from isthmus_control_plane.instance.shares import Shares
+from isthmus_control_plane.instance.slots import SlotDesk
 from isthmus_control_plane.validation.bounds import violations
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -52,9 +55,11 @@ _CHANGES: Final[Mapping[str, _Change]] = {
 }
 
 #: Queries in hand at a time. So many that those of an agent that floods leave room for the others'.
-_PREFETCH: Final = 2_000
+_PREFETCH: Final = 5_000
 #: Queries of one agent that are under way at a time; what is above is told to come again.
 MAX_QUERIES_EACH: Final = 200
+#: The same of claims for slots, which wait long and ask the database for little.
+_MAX_CLAIMS_EACH: Final = 1_000
 #: Queries that the database is asked for at a time, in turn for each agent. Fewer than its readers: callers need some.
 _PLACES: Final = 6
 #: The longest that a query is waited with, whatever its asker says, seconds.
@@ -74,18 +79,17 @@ class _BehindError(Exception):
     """The attempt's own events were not stored in time."""
 
 
-class _ForeignError(Exception):
-    """The broker did not verify the sender as the agent that the query names."""
-
-
 class QueryAnswerer:
     """Answers queries while `run` goes on."""
 
-    def __init__(self, core: Core, *, publisher: Publisher) -> None:
+    def __init__(self, core: Core, *, publisher: Publisher, slots: SlotDesk) -> None:
         self._core = core
+        #: Where steps wait for slots of pools.
+        self.slots = slots
         self._answers = QueryAnswerPublisher(publisher)
         settings = core.broker.named("isthmus control plane queries")
         self._shares = Shares(places=_PLACES, most_each=MAX_QUERIES_EACH)
+        self._claims = Shares(places=_PLACES, most_each=_MAX_CLAIMS_EACH)
         self._boundary = Boundary("instance query")
         self._consumer = QueryConsumer(settings, prefetch=_PREFETCH, handle=self.handle)
 
@@ -138,10 +142,11 @@ class QueryAnswerer:
         query, reasons = received.envelope.query, pb.QueryFailure
         try:
             async with asyncio.timeout(timeout_s * _OWN_SHARE):
-                with self._shares.admitted(_asker(received)):
+                shares = self._claims if query.HasField("claim_slots") else self._shares
+                with shares.admitted(_asker(received)):
                     refuse(violations(query))
                     return await self._found(received, timeout_s=timeout_s)
-        except _ForeignError:
+        except ForeignError:
             log.warning("query_from_wrong_sender", agent=received.envelope.agent, sender=received.sender)
             return None
         except _BehindError:
@@ -159,6 +164,12 @@ class QueryAnswerer:
             return await self._look(received, kind=kind, timeout_s=timeout_s)
         if kind in _CHANGES:
             return await self._change(received, kind=kind)
+        if kind == "claim_slots":
+            granted = await self.slots.claim(received, timeout_s=timeout_s)
+            return pb.InstanceAnswer(query_id=query.id, slots=granted)
+        if kind == "free_slots":
+            await self.slots.free(received)
+            return pb.InstanceAnswer(query_id=query.id, changed=pb.Changed())
         text = "the control plane does not know this question: it is older than the code server"
         return _failed(query, pb.QueryFailure.KIND_UNSUPPORTED, text)
 
@@ -176,10 +187,11 @@ class QueryAnswerer:
         with self._core.hub.run(query.run.run_id) as wake:
             while True:
                 async with self._shares.place(_asker(received)), self._core.database.read() as tx:
-                    await self._check_sender(tx, received)
+                    await check_sender(tx, received, core=self._core)
                     if not query.after_seq or await _is_stored(tx, query.run, seq=query.after_seq):
                         found = await look(tx, received.envelope.deployment, getattr(query, kind))
                         getattr(answer, field).CopyFrom(found)
+                        await name_repositories(tx, answer.runs.runs, core=self._core)
                         return answer
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
@@ -189,18 +201,12 @@ class QueryAnswerer:
     async def _change(self, received: ReceivedQuery, *, kind: str) -> pb.InstanceAnswer:
         query, at = received.envelope.query, clock.now()
         async with self._shares.place(_asker(received)), self._core.database.write() as tx:
-            await self._check_sender(tx, received)
+            await check_sender(tx, received, core=self._core)
             if await applied_queries.is_new(tx, query.id, at=at):
                 await _CHANGES[kind](tx, received.envelope.deployment, getattr(query, kind), at=at)
         if kind == "report_asset_event":
             self._core.hub.sensors.ring()
         return pb.InstanceAnswer(query_id=query.id, changed=pb.Changed())
-
-    async def _check_sender(self, tx: Transaction, received: ReceivedQuery) -> None:
-        envelope = received.envelope
-        agent = await agents.get(tx, deployment=envelope.deployment, name=envelope.agent)
-        if agent is None or received.sender != (agent.broker_user or self._core.broker.user):
-            raise _ForeignError
 
 
 def _asker(received: ReceivedQuery) -> tuple[str | None, str, str]:

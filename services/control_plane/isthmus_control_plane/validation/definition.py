@@ -36,6 +36,8 @@ class Job:
     tags: Mapping[str, str] = field(default_factory=dict)
     #: Those of all its steps.
     pools: frozenset[str] = frozenset()
+    #: The namespace that it belongs to in the framework.
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class Definitions:
                 is_implicit=job.is_implicit_asset_job,
                 tags=dict(job.tags),
                 pools=frozenset(job.pools),
+                repository=job.repository_name,
             )
             for job in snapshot.jobs
         }

@@ -5,6 +5,7 @@ from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_store.record.queue import PauseKind
+from isthmus_store.retry.policy import MOST_BACKOFF_S, MOST_RETRIES, FailureClass
 
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
@@ -20,6 +21,10 @@ PAUSE_KINDS: Final[Mapping[int, PauseKind]] = {
 }
 _NAMELESS: Final = frozenset({PauseKind.DEPLOYMENT, PauseKind.QUEUE})
 MAX_LIMITS: Final = 200
+#: The longest time that can be allowed, seconds: ten years.
+MOST_TIME_S: Final = 10 * 366 * 86_400.0
+#: The classes of failures that rules can tell apart.
+_CLASSES: Final = frozenset(it.value for it in FailureClass if it is not FailureClass.REQUEST)
 MAX_NAMED: Final = 5_000
 
 
@@ -40,6 +45,28 @@ def set_queue_settings(request: api.SetQueueSettingsRequest) -> list[Violation]:
         *(it for index, tag in enumerate(settings.tags) for it in _tag(tag, at=f"settings.tags[{index}]")),
         *field.count(len(settings.pools.limits), field="settings.pools.limits", most=MAX_NAMED),
         *(it for name in settings.pools.limits for it in _named(name, at="settings.pools.limits")),
+        *_run_retries(settings.run_retries, at="settings.run_retries"),
+        *_run_timeouts(settings.run_timeouts, at="settings.run_timeouts"),
+    ]
+
+
+def _run_retries(retries: api.RunRetries, *, at: str) -> list[Violation]:
+    violations = field.seconds(retries.backoff_s, field=f"{at}.backoff_s", most=MOST_BACKOFF_S)
+    violations += field.seconds(retries.max_backoff_s, field=f"{at}.max_backoff_s", most=MOST_BACKOFF_S)
+    for name in sorted(set(retries.by_class) - _CLASSES):
+        violations.append(
+            Violation(f"{at}.by_class[{name}]", f"is no class of failures: {', '.join(sorted(_CLASSES))}")
+        )
+    for name, number in {"max_retries": retries.max_retries, **retries.by_class}.items():
+        if number > MOST_RETRIES:
+            violations.append(Violation(f"{at}.{name}", f"must be at most {MOST_RETRIES:,}"))
+    return violations
+
+
+def _run_timeouts(timeouts: api.RunTimeouts, *, at: str) -> list[Violation]:
+    allowed = {"start_s": timeouts.start_s, "cancel_s": timeouts.cancel_s, "max_runtime_s": timeouts.max_runtime_s}
+    return [
+        it for name, value in allowed.items() for it in field.seconds(value, field=f"{at}.{name}", most=MOST_TIME_S)
     ]
 
 

@@ -62,6 +62,15 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnTheWay:
+    """How many runs of a location were dispatched and are not accepted yet."""
+
+    deployment: str
+    location: str
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Depth:
     """How many runs of a line wait, and since when the first of them does."""
 
@@ -79,3 +88,40 @@ class Unsorted:
     location: str
     line: str
     pools: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlotClaim:
+    """What a step claims of a pool."""
+
+    run_id: str
+    attempt: int
+    step_key: str
+    #: The try that claims.
+    retry_number: int
+    deployment: str
+    pool: str
+    priority: int
+    wanted_at: datetime
+    #: So many of the run's claims may be granted, this one included.
+    room: int
+    #: Since when it has a slot; None while it waits.
+    granted_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolUse:
+    """How many steps have slots of a pool, and how many wait for one."""
+
+    deployment: str
+    pool: str
+    granted: int
+    waiting: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimingLine:
+    """How many of the runs of a line that hold slots have steps that claim those of pools themselves."""
+
+    line: str
+    claiming: int

@@ -40,6 +40,9 @@ class NewRun:
     line: str = ""
     #: The pools that its steps use.
     pools: tuple[str, ...] = ()
+    #: The failed run that it follows; None for a run that somebody asked for.
+    retry_of: str | None = None
+    retry_number: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +79,14 @@ class Run:
     line: str = ""
     #: The pools that its steps use.
     pools: tuple[str, ...] = ()
+    #: The failed run that it follows by itself; None for a run that somebody asked for.
+    retry_of: str | None = None
+    #: The run that follows this one, which failed; None where the failure stands.
+    retried_by: str | None = None
+    #: Which retry of the first run it is, counted from 1; 0 for a run that is none.
+    retry_number: int = 0
+    #: When its end was asked for last: by somebody, by its time, or harder because that had come to nothing.
+    end_asked_at: datetime | None = None
 
     @property
     def ref(self) -> AttemptRef:

@@ -48,6 +48,18 @@ RUNS = Table(
     Column("line", _LINE, nullable=False),
     # The pools that its steps use.
     Column("pools", Words),
+    # Runs that failed, and those that follow them. No run is followed by two.
+    Column("retry_of", RUN_ID),
+    Column("retried_by", RUN_ID),
+    Column("retry_number", Integer, nullable=False, server_default="0"),
+    Column("end_asked_at", Instant),
+    Index(
+        "ix_runs_retry_of",
+        "retry_of",
+        unique=True,
+        sqlite_where=column("retry_of").is_not(None),
+        postgresql_where=column("retry_of").is_not(None),
+    ),
     Index(None, "deployment", "queued_at", "run_id"),
     Index(None, "deployment", "state", "queued_at", "run_id"),
     # The few runs that still move are looked for all the time, the many that ended never.

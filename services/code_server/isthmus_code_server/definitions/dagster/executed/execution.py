@@ -100,6 +100,11 @@ class DagsterRunExecution:
         return self._place.spawn_step
 
     @property
+    def claiming(self) -> pb.RunRef | None:
+        """The attempt whose steps claim slots of their pools; None where they need not."""
+        return self._place.attempt if self._request.claims_slots else None
+
+    @property
     def deaths(self) -> DeathWatch:
         """Tells what the processes of steps died of."""
         return self._place.deaths

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
+from isthmus_code_server.definitions.dagster.executed.in_process import OwnInProcessExecutor
 from isthmus_code_server.definitions.dagster.executed.step_executor import ForkedStepsExecutor
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 
@@ -62,9 +63,11 @@ def _requirements(config: Any, *, original: "ExecutorDefinition") -> list["Execu
 
 def _create(context: "InitExecutorContext", *, original: "ExecutorDefinition", site: StepSite) -> "Executor":
     if not _is_of_dagster(original):
-        return InProcessExecutor(retries=_retry_mode(context.executor_config))
+        return OwnInProcessExecutor(InProcessExecutor(retries=_retry_mode(context.executor_config)), site=site)
     create: Any = original.executor_creation_fn
     executor: Executor = create(context)
+    if isinstance(executor, InProcessExecutor):
+        return OwnInProcessExecutor(executor, site=site)
     return ForkedStepsExecutor(executor, site=site) if isinstance(executor, MultiprocessExecutor) else executor
 
 

@@ -43,6 +43,8 @@ class ResolvedRequest:
     #: The run that this one re-executes, and the first of the chain; empty for none.
     parent_run_id: str = ""
     root_run_id: str = ""
+    #: Whether steps claim slots of their pools.
+    claims_slots: bool = False
 
 
 def resolve(request: RunRequest, *, jobs: "Mapping[str, JobDefinition]") -> ResolvedRequest:
@@ -80,6 +82,7 @@ def resolve(request: RunRequest, *, jobs: "Mapping[str, JobDefinition]") -> Reso
         step_keys=tuple(plan.step_keys_to_execute) if request.step_keys else (),
         parent_run_id=request.parent_run_id,
         root_run_id=request.root_run_id or request.parent_run_id,
+        claims_slots=request.claims_slots,
     )
 
 

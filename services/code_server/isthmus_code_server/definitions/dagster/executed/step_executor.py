@@ -21,13 +21,13 @@ from dagster import MetadataValue
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterSubprocessError
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.plan.active import ActiveExecution
-from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.executor.base import Executor
 from dagster._core.executor.child_process_executor import ChildProcessCrashException
 from dagster._utils import get_run_crash_explanation
 from dagster._utils.error import serializable_error_info_from_exc_info
 from isthmus.v1.telemetry_pb2 import Event
 
+from isthmus_code_server.definitions.dagster.executed.slot_claims import SlotClaims, priority_of
 from isthmus_code_server.definitions.dagster.executed.step_channel import StepFrame, unpickled
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 from isthmus_code_server.definitions.dagster.executed.step_worker import StepContext, StepOrder, StepWorker, start_step
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from dagster._core.execution.retries import RetryMode
     from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
-#: How often the slots of a pool are asked for while a step waits for one, seconds.
-_CLAIM_INTERVAL_S = 1.0
 #: How often the watch over steps' processes looks around while none of them says anything, seconds.
 _LOOK_INTERVAL_S = 5.0
 #: What a step that was interrupted ends with.
@@ -82,9 +80,11 @@ class ForkedStepsExecutor(Executor):
         )
         began = time.monotonic()
         with ExitStack() as stack:
-            claims = stack.enter_context(InstanceConcurrencyContext(plan_context.instance, plan_context.dagster_run))
-            active = stack.enter_context(self._active(execution_plan, claims))
-            steps = _Steps(self, plan_context, active=active, claims=claims, site=self._site)
+            slots = self._claims(plan_context)
+            if slots is not None:
+                stack.enter_context(slots)
+            active = stack.enter_context(self._active(execution_plan, slots))
+            steps = _Steps(self, plan_context, active=active, slots=slots, site=self._site)
             stack.enter_context(steps.hearing())
             yield from steps.run()
         yield DagsterEvent.engine_event(
@@ -93,12 +93,19 @@ class ForkedStepsExecutor(Executor):
             event_specific_data=EngineEventData.multiprocess(os.getpid()),
         )
 
-    def _active(self, plan: "ExecutionPlan", claims: InstanceConcurrencyContext) -> ActiveExecution:
+    def _claims(self, plan_context: "PlanOrchestrationContext") -> SlotClaims | None:
+        """Return what the run's steps claim slots with; None where they need none."""
+        attempt = self._site.current.claiming
+        if attempt is None:
+            return None
+        return SlotClaims(attempt, priority=priority_of(plan_context.dagster_run.tags))
+
+    def _active(self, plan: "ExecutionPlan", slots: SlotClaims | None) -> ActiveExecution:
         settings: dict[str, Any] = {
             "retry_mode": self.retries,
             "max_concurrent": self.max_concurrent,
             "tag_concurrency_limits": self._original._tag_concurrency_limits,  # noqa: SLF001  # see above
-            "instance_concurrency_context": claims,
+            "instance_concurrency_context": slots,
         }
         # Older versions of Dagster know no such thing.
         if "step_dependency_config" in signature(ActiveExecution).parameters:
@@ -127,13 +134,13 @@ class _Steps:
         context: "PlanOrchestrationContext",
         *,
         active: ActiveExecution,
-        claims: InstanceConcurrencyContext,
+        slots: SlotClaims | None,
         site: StepSite,
     ) -> None:
         self._executor = executor
         self._context = context
         self._active = active
-        self._claims = claims
+        self._slots = slots
         self._run = site.current
         self._shared = StepContext(
             job=context.job,
@@ -159,6 +166,8 @@ class _Steps:
         try:
             with self._selector, wakeup_in, wakeup_out:
                 self._selector.register(wakeup_in, selectors.EVENT_READ)
+                if self._slots is not None:
+                    self._selector.register(self._slots, selectors.EVENT_READ)
                 yield
         finally:
             signal.signal(signal.SIGCHLD, handler_before)
@@ -169,6 +178,8 @@ class _Steps:
         try:
             while self._workers or not (self._is_stopping or self._active.is_complete):
                 yield from self._heed_interrupts()
+                if self._slots is not None:
+                    self._slots.hear()
                 if not self._is_stopping:
                     yield from self._start_ready()
                 for worker in self._wait():
@@ -183,7 +194,10 @@ class _Steps:
     # ------------------------------------------------------------------------------------------------------- start
 
     def _start_ready(self) -> Iterator[DagsterEvent]:
-        steps = self._active.get_steps_to_execute(limit=self._executor.max_concurrent - len(self._workers))
+        room = self._executor.max_concurrent - len(self._workers)
+        steps = self._active.get_steps_to_execute(limit=room)
+        if self._slots is not None:
+            self._slots.ask(room=room - len(steps))
         yield from self._active.concurrency_event_iterator(self._context)
         for step in steps:
             yield DagsterEvent.step_worker_starting(
@@ -212,8 +226,8 @@ class _Steps:
         """Return for how long there is nothing to do but hear, seconds."""
         active: Any = self._active
         interval = float(active.sleep_interval())
-        if self._claims.has_pending_claims():
-            return min(max(interval, 0.0), _CLAIM_INTERVAL_S) or _CLAIM_INTERVAL_S
+        if self._slots is not None and self._slots.has_pending_claims():
+            return _LOOK_INTERVAL_S if self._is_stopping else min(max(interval, 0.0), _LOOK_INTERVAL_S)
         if interval > 0:
             return min(interval, _LOOK_INTERVAL_S)
         # Without a process to hear, whatever was skipped or abandoned makes other steps ready.

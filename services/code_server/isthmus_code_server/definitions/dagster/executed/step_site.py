@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from isthmus.v1.telemetry_pb2 import Event, RunFailed
+from isthmus.v1.telemetry_pb2 import Event, RunFailed, RunRef
 
 from isthmus_code_server.definitions.port import DeathWatch, SpawnStep
 
@@ -20,6 +20,11 @@ class RunOfSteps(Protocol):
     @property
     def spawn_step(self) -> SpawnStep | None:
         """Starts a process for a step; None where it may be forked off the run's."""
+        ...
+
+    @property
+    def claiming(self) -> RunRef | None:
+        """The attempt whose steps claim slots of their pools; None where they need not."""
         ...
 
     @property

@@ -11,7 +11,7 @@ from isthmus.v1.telemetry_pb2 import (
     StepStarted,
     StepSucceeded,
 )
-from isthmus_control_plane.dispatching.reexecution import PARENT_TAG, ROOT_TAG, Course, past_runs, request_again
+from isthmus_store.retry.reexecution import PARENT_TAG, ROOT_TAG, Course, past_runs, request_again
 
 
 def started(*steps: str) -> Event:

@@ -1,6 +1,6 @@
 """What is left to do of a run that ended, told by its events; no I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.v1.instruction_pb2 import PastOutput, PastRun, RunRequest
@@ -8,7 +8,16 @@ from isthmus.v1.telemetry_pb2 import Event, RunRef
 
 #: The kinds of events that `Course.of` needs.
 KINDS = frozenset(
-    {"run_started", "step_started", "step_restarted", "step_succeeded", "step_failed", "step_skipped", "step_output"}
+    {
+        "run_started",
+        "run_failed",
+        "step_started",
+        "step_restarted",
+        "step_succeeded",
+        "step_failed",
+        "step_skipped",
+        "step_output",
+    }
 )
 
 PARENT_TAG = "dagster/parent_run_id"
@@ -45,6 +54,8 @@ class Course:
     #: Because what they would have worked on was not made: by choice, not by failure.
     skipped: set[str] = field(default_factory=set)
     outputs: list[PastOutput] = field(default_factory=list)
+    #: The step whose failure was the run's; empty for none.
+    failed_step: str = ""
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "Course":
@@ -58,6 +69,8 @@ class Course:
         match event.WhichOneof("body"):
             case "run_started":
                 self.planned = list(event.run_started.step_keys)
+            case "run_failed":
+                self.failed_step = event.run_failed.step_key
             case "step_started" | "step_restarted" | "step_failed":
                 self.begun.add(event.step_key)
             case "step_succeeded":
@@ -125,10 +138,15 @@ def request_again(
     if keys or again.step_keys:
         del again.past_runs[:]
         again.past_runs.extend(told)
-    inherited = {key: value for key, value in parent.tags.items() if key not in _OWN_TAGS}
+    inherited = inherited_tags(parent.tags)
     again.tags.clear()
     again.tags.update(inherited | tags | {PARENT_TAG: again.parent_run_id, ROOT_TAG: again.root_run_id})
     return again
+
+
+def inherited_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a run's tags that the run has, too, which re-executes it."""
+    return {key: value for key, value in tags.items() if key not in _OWN_TAGS}
 
 
 def _is_resolved(key: str, *, head: str, tail: str) -> bool:
