@@ -149,6 +149,24 @@ async def test_a_launch_waits_for_an_agent_that_is_gone_where_nobody_else_serves
             assert (await beta.next("launch_run")).launch_run.request.run.attempt == 2
 
 
+async def test_runs_of_a_paused_agent_s_location_go_to_another_agent_of_the_pool(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        pause = api.PauseRequest(kind=api.PAUSE_KIND_AGENT, name="alpha", why="a new disk")
+        await stand.stub.Pause(pause)
+        run = await stand.launch()
+        assert run.state == api.RUN_STATE_QUEUED
+        await stand.create_agent("beta")
+        async with stand.agent("beta") as beta:
+            await stand.hear("beta", revision=0)
+            await beta.next("sync_locations")
+            await stand.report(agent="beta")
+            launched = (await beta.next("launch_run")).launch_run.request
+        assert launched.run.run_id == run.request.run.run_id
+
+
 async def test_an_agent_that_lost_its_memory_is_told_its_locations_again(broker_url: str, database_url: str) -> None:
     async with control_plane(broker_url, database_url) as stand, stand.serving() as agent:
         first = await agent.next("sync_locations")
