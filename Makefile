@@ -97,8 +97,8 @@ pythons: .venv/.ready servers ## the unit and contract tests on every other Pyth
 bench: .venv/.ready servers $(if $(filter 0,$(PEER)),,.venv-peer/.ready) ## measure, against Dagster itself (ONLY=launch,memory RUNS=100 PEER=0)
 	@.venv/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 0,$(PEER)),--no-peer)
 
-chaos: .venv/.ready servers ## two control planes and two monitors, the leader killed and stopped again and again in minutes with ticks (ROUNDS=10)
-	@ISTHMUS_CHAOS_ROUNDS=$(or $(ROUNDS),10) .venv/bin/pytest -q -o timeout=7200 tests/e2e/test_two_control_planes.py
+chaos: .venv/.ready servers ## two control planes and two monitors: killed, stopped, their clocks set, the database restarted, in minutes with ticks (ROUNDS=10)
+	@ISTHMUS_CHAOS_ROUNDS=$(or $(ROUNDS),10) .venv/bin/pytest -q -rP -o timeout=7200 tests/e2e/test_two_control_planes.py
 
 soak: .venv/.ready servers ## a year in minutes, retention on, and 5,000 runs of a code server: nothing grows (RUNS_A_DAY=400 DAYS=365)
 	@PYTHONPATH=tests .venv/bin/python -m soak --runs-a-day $(or $(RUNS_A_DAY),400) --days $(or $(DAYS),365)
@@ -122,8 +122,8 @@ release-contract: .venv/.ready ## take the contract as it stands as the one that
 lock: .venv-uv/installed ## resolve dependencies anew (UPGRADE=1: to the newest) and write the locks
 	@scripts/lock $(if $(UPGRADE),--upgrade)
 
-servers: ## install RabbitMQ, PostgreSQL and Docker from the distribution where they are missing
-	@scripts/servers rabbitmq postgresql docker
+servers: ## install RabbitMQ, PostgreSQL, Docker and libfaketime from the distribution where they are missing
+	@scripts/servers rabbitmq postgresql docker faketime
 
 clean: ## remove environments, caches and the data of local runs
 	rm -rf .venv .venv-* .isthmus build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

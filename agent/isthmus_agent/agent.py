@@ -45,9 +45,9 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
     One process at a time is the agent of a name: while another is, this one starts nothing and says nothing, and begins once
     the other is gone.
 
-    Order of the end: take no more instructions → finish those in hand, up to `drain_timeout_s`, and return the rest →
-    end the agent's own tasks → with `stops_servers_on_exit`, end the code servers → say good-bye → close. Otherwise
-    code servers and their runs go on, and the next agent in the same `data_dir` adopts them.
+    Order of the end: take no more instructions → let go those that only wait → finish those in hand, up to
+    `drain_timeout_s`, and return the rest → end the agent's own tasks → with `stops_servers_on_exit`, end the code servers →
+    say good-bye → close. Otherwise code servers and their runs go on, and the next agent in the same `data_dir` adopts them.
 
     Raises:
         PolicyFileError, DataFolderInUseError, RuntimeFolderError: the agent cannot start.
@@ -154,6 +154,7 @@ class _Agent:
         drain_timeout_s = self.means.settings.drain_timeout_s
         clock = asyncio.get_running_loop().time
         deadline = clock() + drain_timeout_s
+        parts.instructions.leave()
         await parts.consumer.drain(deadline_s=drain_timeout_s)
         await parts.instructions.drain(deadline_s=max(0.0, deadline - clock()))
 

@@ -223,15 +223,6 @@ async def test_requests_that_do_not_fit_are_refused_over_grpc(tmp_path: Path, br
         assert schedule.failure.error_class == "UnknownDefinitionError"
 
 
-async def test_an_earlier_attempt_is_fenced_off(tmp_path: Path, broker_url: str) -> None:
-    async with code_server(tmp_path, broker_url) as server:
-        later = RunRequest(run=RunRef(run_id="r", attempt=2), job_name="smallest")
-        assert (await server.stub.StartRun(pb.StartRunRequest(request=later))).accepted.pid
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await server.start("smallest", run_id="r")
-        assert caught.value.code() == grpc.StatusCode.ABORTED
-
-
 async def test_a_run_is_vouched_for_listed_and_canceled(tmp_path: Path, broker_url: str) -> None:
     async with tapping(broker_url) as tap, code_server(tmp_path, broker_url) as server:
         pid = await server.start_sleeping("r", tmp_path)

@@ -288,6 +288,50 @@ async def test_decision_to_stop_holds_over_a_deploy(broker_url: str, database_ur
         assert [tick.at for tick in await ended(stand)] == [NOON + timedelta(minutes=7)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "what"),
+    [(api.PAUSE_KIND_LOCATION, "sales", "location sales"), (api.PAUSE_KIND_DEPLOYMENT, "", "the deployment")],
+)
+async def test_what_is_paused_fires_nothing_and_makes_up_for_the_latest_time_afterwards(
+    broker_url: str, sqlite_url: str, kind: "api.PauseKind.ValueType", name: str, what: str
+) -> None:
+    script = Script(wants(skip_reason="seen"))
+    async with (
+        standing(broker_url, sqlite_url, at=NOON - timedelta(minutes=30), defined=snapshot("0 * * * *")) as (
+            stand,
+            time,
+        ),
+        stand.answering(script),
+    ):
+        await stand.stub.Pause(api.PauseRequest(kind=kind, name=name, requested_by="ada", why="audit"))
+        time.set(NOON + timedelta(hours=1))
+        shown = await stand.stub.GetAutomation(REF)
+        assert (shown.is_running, shown.problem) == (True, f"{what} was paused by ada: audit")
+        assert not shown.HasField("next_at")
+        # A run of the queue's own loop, and an answer of the API, show that there was the time to begin a tick.
+        await stand.launch()
+        assert not (await stand.stub.ListTicks(api.ListTicksRequest(automation=REF))).ticks
+        time.set(NOON + timedelta(hours=2))
+        await stand.stub.Resume(api.ResumeRequest(kind=kind, name=name))
+        (tick,) = await ended(stand)
+        assert script.asked == [tick.at] == [NOON + timedelta(hours=2)]
+
+
+async def test_ticks_go_on_while_the_queue_alone_is_paused(broker_url: str, sqlite_url: str) -> None:
+    script = Script(wants(pb.RequestedRun(partition_key="north")))
+    async with (
+        standing(broker_url, sqlite_url, at=NOON - timedelta(minutes=30), defined=snapshot("0 * * * *")) as (
+            stand,
+            time,
+        ),
+        stand.answering(script),
+    ):
+        await stand.stub.Pause(api.PauseRequest(kind=api.PAUSE_KIND_QUEUE))
+        time.set(NOON)
+        (tick,) = await ended(stand)
+        assert (await stand.run(tick.run_ids[0])).state == api.RUN_STATE_QUEUED
+
+
 async def test_schedule_is_looked_at_ahead_and_tried_out_without_effect(broker_url: str, sqlite_url: str) -> None:
     new = pb.DynamicPartitionsChange(name="files", added=["a"])
     script = Script(wants(pb.RequestedRun(run_key="k"), partitions=[new]))

@@ -58,24 +58,56 @@ class Postgres:
         subprocess.run([*command, "-d", "postgres", "-c", statement], env=environment, check=True, timeout=30)
 
 
+@dataclass
+class PostgresNode:
+    """A private server that a test may stop and start again, with what is in it."""
+
+    server: Postgres
+    base: Path
+    durability: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.process = _start(self.server, base=self.base, durability=self.durability)
+        _wait_ready(self.process, port=self.server.port, programs=self.server.programs, output=self.base / "output")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT is PostgreSQL's fast shutdown, which ends all transactions; SIGQUIT its immediate one."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(timeout=20)
+
+    def restart(self) -> None:
+        """Do what an administrator does who restarts the service."""
+        self.stop()
+        self.start()
+
+
 @contextmanager
 def private_postgres(*, is_durable: bool = False) -> Iterator[Postgres]:
     """Start a server in a new folder, and end it and remove the folder on leaving.
 
     With `is_durable` a commit is on the disk when it returns, as everywhere else; tests do without.
     """
+    with postgres_node(is_durable=is_durable) as node:
+        yield node.server
+
+
+@contextmanager
+def postgres_node(*, is_durable: bool = False) -> Iterator[PostgresNode]:
+    """Do the same, for who is going to restart it."""
     with tempfile.TemporaryDirectory(prefix="isthmus-postgres-", ignore_cleanup_errors=True) as folder:
         base = Path(folder)
         server = Postgres(port=_free_port(), password=secrets.token_urlsafe(16), programs=_find_programs())
         _initialise(server, base=base)
-        process = _start(server, base=base, durability={} if is_durable else _CARELESS)
+        node = PostgresNode(server, base, {} if is_durable else _CARELESS)
         try:
-            _wait_ready(process, port=server.port, programs=server.programs, output=base / "output")
-            yield server
+            node.start()
+            yield node
         finally:
-            # SIGQUIT is PostgreSQL's immediate shutdown: nobody needs the data.
-            process.send_signal(signal.SIGQUIT)
-            process.wait(timeout=20)
+            # Nobody needs the data.
+            node.stop(signal.SIGQUIT)
 
 
 def _initialise(server: Postgres, *, base: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1.code_server_pb2_grpc import CodeServerStub
@@ -105,15 +106,17 @@ class CodeServerClient:
         message = code_server.ValidateRunRequest(request=request)
         return await self._call("ValidateRun", lambda stub: stub.ValidateRun(message, timeout=timeout_s))
 
-    async def start_run(self, request: instruction.RunRequest, *, timeout_s: float) -> code_server.StartRunResponse:
-        """Start an attempt, once.
+    async def start_run(
+        self, request: instruction.RunRequest, *, not_after: Timestamp, timeout_s: float
+    ) -> code_server.StartRunResponse:
+        """Start an attempt, once, and not any more after `not_after`, by the machine's clock.
 
         Raises:
             StaleAttemptError: a later attempt was seen.
             AttemptFilesError: there is no room for its files.
             DedicatedElsewhereError: the server takes one run, and has taken another.
         """
-        message = code_server.StartRunRequest(request=request)
+        message = code_server.StartRunRequest(request=request, not_after=not_after)
         return await self._call("StartRun", lambda stub: stub.StartRun(message, timeout=timeout_s))
 
     async def cancel_run(self, run: RunKey, *, grace_s: float, timeout_s: float) -> code_server.CancelRunResponse:

@@ -65,6 +65,7 @@ class InstructionDesk:
         self._results = ResultPublisher(publisher)
         self._tasks = tasks
         self._intake = intake
+        self._waiting = waiting
         self._lanes = Lanes(self._work_off, tasks=tasks)
         waiting.on_end = self._lanes.end
         self._begun = asyncio.Event()
@@ -81,6 +82,10 @@ class InstructionDesk:
     async def run(self) -> None:
         """End what has waited for too long, until cancelled."""
         await self._lanes.run()
+
+    def leave(self) -> None:
+        """Let go what only waits: it is as it was taken down, or goes back to the broker."""
+        self._waiting.leave()
 
     async def drain(self, *, deadline_s: float) -> None:
         """Wait up to `deadline_s` for what is in hand; what was taken down and not begun is the next agent's."""
@@ -110,7 +115,8 @@ class InstructionDesk:
 
     async def _is_taken_down(self, message: instruction.Instruction) -> bool:
         """Take an instruction down, once; False where the folder takes no files, and its delivery has to hold it."""
-        await self._intake.wait_room()
+        with self._waiting.resting():
+            await self._intake.wait_room()
         if message.id not in self._intake:
             try:
                 entry = self._intake.put(message)
@@ -189,4 +195,5 @@ class InstructionDesk:
             if envelope.is_question or clock() + wait_s >= deadline:
                 raise trouble
             log.warning("instruction_waits", instruction_id=envelope.id, error=str(trouble))
-            await asyncio.sleep(wait_s)
+            with self._waiting.resting():
+                await asyncio.sleep(wait_s)

@@ -9,6 +9,7 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
+from isthmus_agent.clock import now
 from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
@@ -29,6 +30,9 @@ log = get_logger(__name__)
 
 #: How long a code server may take to check a request and fork, seconds. Asking again is harmless.
 _START_TIMEOUT_S = 60.0
+#: How long after it was known that the agent's name is ours a code server may still start an attempt, seconds. The broker
+#: gives the name to another process when it has heard nothing of this one for some 20.
+_START_WITHIN_S = 5.0
 #: How long to wait before an attempt is looked at again that another delivery of its launch is about to start, seconds.
 _LOOK_AGAIN_S = 0.05
 
@@ -70,7 +74,8 @@ class LaunchHandler:
                 decision = after_failure(error, tries=tries, left_s=patience.location_s)
                 if not isinstance(decision, Retry):
                     return self._failure(request, error)
-                await asyncio.sleep(decision.after_s)
+                with self._tools.waiting.resting():
+                    await asyncio.sleep(decision.after_s)
             else:
                 if outcome is not None:
                     return outcome
@@ -129,12 +134,14 @@ class LaunchHandler:
         if held is not None:
             return await self._start_on(request, Site(held), holding=holding)
         # The run is not locked meanwhile: its end may be asked for while its location loads.
-        await tools.registry.wait_known(request.location, within_s=patience.location_s)
+        with tools.waiting.resting():
+            await tools.registry.wait_known(request.location, within_s=patience.location_s)
         placement = tools.registry.placement_of(request)
         if not isinstance(placement, Placement):
             return misplaced(placement)
         if placement.isolation is Isolation.SHARED:
-            held = await tools.registry.serving(request.location, within_s=patience.location_s)
+            with tools.waiting.resting():
+                held = await tools.registry.serving(request.location, within_s=patience.location_s)
             return await self._start_on(request, Site(held), holding=holding)
         async with tools.placing.holding(key.run_id):
             return await self._start_alone(request, placement.limits, holding=holding, within_s=patience.whole_s)
@@ -149,8 +156,10 @@ class LaunchHandler:
         # What is refused anyway needs no server.
         if refusal := self._refusal(request, folder=folder):
             return refusal
-        async with tools.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
-            return await self._start_on(request, Site(lease.held, lease), holding=holding)
+        with tools.waiting.resting() as has_come:
+            async with tools.registry.dedicated(request.location, key, limits=limits, within_s=within_s) as lease:
+                has_come()
+                return await self._start_on(request, Site(lease.held, lease), holding=holding)
 
     async def _start_on(
         self, request: instruction.RunRequest, site: Site, *, holding: Holding | None
@@ -174,6 +183,9 @@ class LaunchHandler:
 
     async def _start(self, request: instruction.RunRequest, *, site: Site, folder: AttemptFolder) -> Outcome:
         key, held = RunKey.of(request.run), site.held
+        # Before it is asked whether the name is ours: a process that is stopped behind that and wakes up when it is
+        # another's finds that its code server refuses what it sends then.
+        not_after = now(plus_s=_START_WITHIN_S)
         self._tools.holder.check()
         with held.in_use() as client:
             self._tools.ledger.put(
@@ -188,7 +200,7 @@ class LaunchHandler:
             )
             site.keep()
             try:
-                response = await client.start_run(request, timeout_s=_START_TIMEOUT_S)
+                response = await client.start_run(request, not_after=not_after, timeout_s=_START_TIMEOUT_S)
             except AgentError as error:
                 is_elsewhere = isinstance(error, DedicatedElsewhereError)
                 self._forget_unclaimed(key, folder=folder, is_server_gone=is_elsewhere or self._is_gone(held))

@@ -18,7 +18,7 @@ from isthmus.v1 import instruction_pb2 as isthmus_dot_v1_dot_instruction__pb2
 from isthmus.v1 import telemetry_pb2 as isthmus_dot_v1_dot_telemetry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cisthmus/v1/code_server.proto\x12\nisthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19isthmus/v1/instance.proto\x1a\x1cisthmus/v1/instruction.proto\x1a\x1aisthmus/v1/telemetry.proto\"\x96\x02\n\x10\x43odeServerConfig\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12\x0e\n\x06server\x18\x05 \x01(\t\x12&\n\x06source\x18\x06 \x01(\x0b\x32\x16.isthmus.v1.CodeSource\x12\x0e\n\x06listen\x18\x07 \x01(\t\x12\x12\n\nbroker_url\x18\x08 \x01(\t\x12\x10\n\x08runs_dir\x18\t \x01(\t\x12\x1c\n\x14heartbeat_interval_s\x18\n \x01(\x01\x12\x16\n\x0e\x63\x61ncel_grace_s\x18\x0b \x01(\x01\x12\x15\n\rtakes_one_run\x18\x0c \x01(\x08\"1\n\x0f\x44\x65scribeRequest\x12\x1e\n\x16is_for_framework_blobs\x18\x01 \x01(\x08\"\xd5\x01\n\x10\x44\x65scribeResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1c.isthmus.v1.LocationSnapshotH\x00\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.FailureH\x00\x12\x11\n\tframework\x18\x03 \x01(\t\x12\x16\n\x0epython_version\x18\x04 \x01(\t\x12\x32\n\x0f\x66ramework_blobs\x18\x05 \x03(\x0b\x32\x19.isthmus.v1.FrameworkBlobB\x08\n\x06result\"H\n\rFrameworkBlob\x12)\n\x03ref\x18\x01 \x01(\x0b\x32\x1c.isthmus.v1.FrameworkBlobRef\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"=\n\x12ValidateRunRequest\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"k\n\x13ValidateRunResponse\x12.\n\nviolations\x18\x01 \x03(\x0b\x32\x1a.isthmus.v1.FieldViolation\x12$\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.Failure\":\n\x0fStartRunRequest\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"v\n\x10StartRunResponse\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.isthmus.v1.RunAcceptedH\x00\x12+\n\x08rejected\x18\x02 \x01(\x0b\x32\x17.isthmus.v1.RunRejectedH\x00\x42\x08\n\x06result\"6\n\x0bRunAccepted\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x1a\n\x12was_started_before\x18\x02 \x01(\x08\"c\n\x0bRunRejected\x12.\n\nviolations\x18\x01 \x03(\x0b\x32\x1a.isthmus.v1.FieldViolation\x12$\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.Failure\"D\n\x10\x43\x61ncelRunRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0f\n\x07grace_s\x18\x02 \x01(\x01\",\n\x11\x43\x61ncelRunResponse\x12\x17\n\x0fwas_not_running\x18\x01 \x01(\x08\"\x11\n\x0fListRunsRequest\"7\n\x10ListRunsResponse\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.isthmus.v1.ActiveRun\"i\n\tActiveRun\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x0fReadLogsRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12&\n\x07\x63ursors\x18\x02 \x03(\x0b\x32\x15.isthmus.v1.LogCursor\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"t\n\x17\x45valuateScheduleRequest\x12\x15\n\rschedule_name\x18\x01 \x01(\t\x12\x30\n\x0cscheduled_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08location\x18\x03 \x01(\t\"\xa6\x01\n\x18\x45valuateScheduleResponse\x12,\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1a.isthmus.v1.ScheduleAnswerH\x00\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.FailureH\x00\x12*\n\nevaluation\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.EvaluationB\x08\n\x06result\"\xcb\x01\n\x15\x45valuateSensorRequest\x12\x13\n\x0bsensor_name\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x14\n\x0clast_run_key\x18\x03 \x01(\t\x12\x30\n\x0clast_tick_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x33\n\x0flast_started_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x01\n\x16\x45valuateSensorResponse\x12*\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x18.isthmus.v1.SensorAnswerH\x00\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.FailureH\x00\x12*\n\nevaluation\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.EvaluationB\x08\n\x06result\";\n\rAttachRequest\x12*\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1a.isthmus.v1.InstanceAnswer\":\n\x0e\x41ttachResponse\x12(\n\x05query\x18\x01 \x01(\x0b\x32\x19.isthmus.v1.InstanceQuery2\xb9\x05\n\nCodeServer\x12\x45\n\x08\x44\x65scribe\x12\x1b.isthmus.v1.DescribeRequest\x1a\x1c.isthmus.v1.DescribeResponse\x12N\n\x0bValidateRun\x12\x1e.isthmus.v1.ValidateRunRequest\x1a\x1f.isthmus.v1.ValidateRunResponse\x12\x45\n\x08StartRun\x12\x1b.isthmus.v1.StartRunRequest\x1a\x1c.isthmus.v1.StartRunResponse\x12H\n\tCancelRun\x12\x1c.isthmus.v1.CancelRunRequest\x1a\x1d.isthmus.v1.CancelRunResponse\x12\x45\n\x08ListRuns\x12\x1b.isthmus.v1.ListRunsRequest\x1a\x1c.isthmus.v1.ListRunsResponse\x12?\n\x08ReadLogs\x12\x1b.isthmus.v1.ReadLogsRequest\x1a\x14.isthmus.v1.LogChunk0\x01\x12]\n\x10\x45valuateSchedule\x12#.isthmus.v1.EvaluateScheduleRequest\x1a$.isthmus.v1.EvaluateScheduleResponse\x12W\n\x0e\x45valuateSensor\x12!.isthmus.v1.EvaluateSensorRequest\x1a\".isthmus.v1.EvaluateSensorResponse\x12\x43\n\x06\x41ttach\x12\x19.isthmus.v1.AttachRequest\x1a\x1a.isthmus.v1.AttachResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cisthmus/v1/code_server.proto\x12\nisthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19isthmus/v1/instance.proto\x1a\x1cisthmus/v1/instruction.proto\x1a\x1aisthmus/v1/telemetry.proto\"\x96\x02\n\x10\x43odeServerConfig\x12\x12\n\ndeployment\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12\x0e\n\x06server\x18\x05 \x01(\t\x12&\n\x06source\x18\x06 \x01(\x0b\x32\x16.isthmus.v1.CodeSource\x12\x0e\n\x06listen\x18\x07 \x01(\t\x12\x12\n\nbroker_url\x18\x08 \x01(\t\x12\x10\n\x08runs_dir\x18\t \x01(\t\x12\x1c\n\x14heartbeat_interval_s\x18\n \x01(\x01\x12\x16\n\x0e\x63\x61ncel_grace_s\x18\x0b \x01(\x01\x12\x15\n\rtakes_one_run\x18\x0c \x01(\x08\"1\n\x0f\x44\x65scribeRequest\x12\x1e\n\x16is_for_framework_blobs\x18\x01 \x01(\x08\"\xd5\x01\n\x10\x44\x65scribeResponse\x12\x30\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1c.isthmus.v1.LocationSnapshotH\x00\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.FailureH\x00\x12\x11\n\tframework\x18\x03 \x01(\t\x12\x16\n\x0epython_version\x18\x04 \x01(\t\x12\x32\n\x0f\x66ramework_blobs\x18\x05 \x03(\x0b\x32\x19.isthmus.v1.FrameworkBlobB\x08\n\x06result\"H\n\rFrameworkBlob\x12)\n\x03ref\x18\x01 \x01(\x0b\x32\x1c.isthmus.v1.FrameworkBlobRef\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"=\n\x12ValidateRunRequest\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\"k\n\x13ValidateRunResponse\x12.\n\nviolations\x18\x01 \x03(\x0b\x32\x1a.isthmus.v1.FieldViolation\x12$\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.Failure\"i\n\x0fStartRunRequest\x12\'\n\x07request\x18\x01 \x01(\x0b\x32\x16.isthmus.v1.RunRequest\x12-\n\tnot_after\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"v\n\x10StartRunResponse\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x17.isthmus.v1.RunAcceptedH\x00\x12+\n\x08rejected\x18\x02 \x01(\x0b\x32\x17.isthmus.v1.RunRejectedH\x00\x42\x08\n\x06result\"6\n\x0bRunAccepted\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x1a\n\x12was_started_before\x18\x02 \x01(\x08\"c\n\x0bRunRejected\x12.\n\nviolations\x18\x01 \x03(\x0b\x32\x1a.isthmus.v1.FieldViolation\x12$\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.Failure\"D\n\x10\x43\x61ncelRunRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0f\n\x07grace_s\x18\x02 \x01(\x01\",\n\x11\x43\x61ncelRunResponse\x12\x17\n\x0fwas_not_running\x18\x01 \x01(\x08\"\x11\n\x0fListRunsRequest\"7\n\x10ListRunsResponse\x12#\n\x04runs\x18\x01 \x03(\x0b\x32\x15.isthmus.v1.ActiveRun\"i\n\tActiveRun\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x0fReadLogsRequest\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.isthmus.v1.RunRef\x12&\n\x07\x63ursors\x18\x02 \x03(\x0b\x32\x15.isthmus.v1.LogCursor\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"t\n\x17\x45valuateScheduleRequest\x12\x15\n\rschedule_name\x18\x01 \x01(\t\x12\x30\n\x0cscheduled_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08location\x18\x03 \x01(\t\"\xa6\x01\n\x18\x45valuateScheduleResponse\x12,\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1a.isthmus.v1.ScheduleAnswerH\x00\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.FailureH\x00\x12*\n\nevaluation\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.EvaluationB\x08\n\x06result\"\xcb\x01\n\x15\x45valuateSensorRequest\x12\x13\n\x0bsensor_name\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x14\n\x0clast_run_key\x18\x03 \x01(\t\x12\x30\n\x0clast_tick_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08location\x18\x05 \x01(\t\x12\x33\n\x0flast_started_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x01\n\x16\x45valuateSensorResponse\x12*\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x18.isthmus.v1.SensorAnswerH\x00\x12&\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x13.isthmus.v1.FailureH\x00\x12*\n\nevaluation\x18\x03 \x01(\x0b\x32\x16.isthmus.v1.EvaluationB\x08\n\x06result\";\n\rAttachRequest\x12*\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1a.isthmus.v1.InstanceAnswer\":\n\x0e\x41ttachResponse\x12(\n\x05query\x18\x01 \x01(\x0b\x32\x19.isthmus.v1.InstanceQuery2\xb9\x05\n\nCodeServer\x12\x45\n\x08\x44\x65scribe\x12\x1b.isthmus.v1.DescribeRequest\x1a\x1c.isthmus.v1.DescribeResponse\x12N\n\x0bValidateRun\x12\x1e.isthmus.v1.ValidateRunRequest\x1a\x1f.isthmus.v1.ValidateRunResponse\x12\x45\n\x08StartRun\x12\x1b.isthmus.v1.StartRunRequest\x1a\x1c.isthmus.v1.StartRunResponse\x12H\n\tCancelRun\x12\x1c.isthmus.v1.CancelRunRequest\x1a\x1d.isthmus.v1.CancelRunResponse\x12\x45\n\x08ListRuns\x12\x1b.isthmus.v1.ListRunsRequest\x1a\x1c.isthmus.v1.ListRunsResponse\x12?\n\x08ReadLogs\x12\x1b.isthmus.v1.ReadLogsRequest\x1a\x14.isthmus.v1.LogChunk0\x01\x12]\n\x10\x45valuateSchedule\x12#.isthmus.v1.EvaluateScheduleRequest\x1a$.isthmus.v1.EvaluateScheduleResponse\x12W\n\x0e\x45valuateSensor\x12!.isthmus.v1.EvaluateSensorRequest\x1a\".isthmus.v1.EvaluateSensorResponse\x12\x43\n\x06\x41ttach\x12\x19.isthmus.v1.AttachRequest\x1a\x1a.isthmus.v1.AttachResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,37 +38,37 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_VALIDATERUNRESPONSE']._serialized_start=847
   _globals['_VALIDATERUNRESPONSE']._serialized_end=954
   _globals['_STARTRUNREQUEST']._serialized_start=956
-  _globals['_STARTRUNREQUEST']._serialized_end=1014
-  _globals['_STARTRUNRESPONSE']._serialized_start=1016
-  _globals['_STARTRUNRESPONSE']._serialized_end=1134
-  _globals['_RUNACCEPTED']._serialized_start=1136
-  _globals['_RUNACCEPTED']._serialized_end=1190
-  _globals['_RUNREJECTED']._serialized_start=1192
-  _globals['_RUNREJECTED']._serialized_end=1291
-  _globals['_CANCELRUNREQUEST']._serialized_start=1293
-  _globals['_CANCELRUNREQUEST']._serialized_end=1361
-  _globals['_CANCELRUNRESPONSE']._serialized_start=1363
-  _globals['_CANCELRUNRESPONSE']._serialized_end=1407
-  _globals['_LISTRUNSREQUEST']._serialized_start=1409
-  _globals['_LISTRUNSREQUEST']._serialized_end=1426
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1428
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1483
-  _globals['_ACTIVERUN']._serialized_start=1485
-  _globals['_ACTIVERUN']._serialized_end=1590
-  _globals['_READLOGSREQUEST']._serialized_start=1592
-  _globals['_READLOGSREQUEST']._serialized_end=1698
-  _globals['_EVALUATESCHEDULEREQUEST']._serialized_start=1700
-  _globals['_EVALUATESCHEDULEREQUEST']._serialized_end=1816
-  _globals['_EVALUATESCHEDULERESPONSE']._serialized_start=1819
-  _globals['_EVALUATESCHEDULERESPONSE']._serialized_end=1985
-  _globals['_EVALUATESENSORREQUEST']._serialized_start=1988
-  _globals['_EVALUATESENSORREQUEST']._serialized_end=2191
-  _globals['_EVALUATESENSORRESPONSE']._serialized_start=2194
-  _globals['_EVALUATESENSORRESPONSE']._serialized_end=2356
-  _globals['_ATTACHREQUEST']._serialized_start=2358
-  _globals['_ATTACHREQUEST']._serialized_end=2417
-  _globals['_ATTACHRESPONSE']._serialized_start=2419
-  _globals['_ATTACHRESPONSE']._serialized_end=2477
-  _globals['_CODESERVER']._serialized_start=2480
-  _globals['_CODESERVER']._serialized_end=3177
+  _globals['_STARTRUNREQUEST']._serialized_end=1061
+  _globals['_STARTRUNRESPONSE']._serialized_start=1063
+  _globals['_STARTRUNRESPONSE']._serialized_end=1181
+  _globals['_RUNACCEPTED']._serialized_start=1183
+  _globals['_RUNACCEPTED']._serialized_end=1237
+  _globals['_RUNREJECTED']._serialized_start=1239
+  _globals['_RUNREJECTED']._serialized_end=1338
+  _globals['_CANCELRUNREQUEST']._serialized_start=1340
+  _globals['_CANCELRUNREQUEST']._serialized_end=1408
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1410
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1454
+  _globals['_LISTRUNSREQUEST']._serialized_start=1456
+  _globals['_LISTRUNSREQUEST']._serialized_end=1473
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1475
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1530
+  _globals['_ACTIVERUN']._serialized_start=1532
+  _globals['_ACTIVERUN']._serialized_end=1637
+  _globals['_READLOGSREQUEST']._serialized_start=1639
+  _globals['_READLOGSREQUEST']._serialized_end=1745
+  _globals['_EVALUATESCHEDULEREQUEST']._serialized_start=1747
+  _globals['_EVALUATESCHEDULEREQUEST']._serialized_end=1863
+  _globals['_EVALUATESCHEDULERESPONSE']._serialized_start=1866
+  _globals['_EVALUATESCHEDULERESPONSE']._serialized_end=2032
+  _globals['_EVALUATESENSORREQUEST']._serialized_start=2035
+  _globals['_EVALUATESENSORREQUEST']._serialized_end=2238
+  _globals['_EVALUATESENSORRESPONSE']._serialized_start=2241
+  _globals['_EVALUATESENSORRESPONSE']._serialized_end=2403
+  _globals['_ATTACHREQUEST']._serialized_start=2405
+  _globals['_ATTACHREQUEST']._serialized_end=2464
+  _globals['_ATTACHRESPONSE']._serialized_start=2466
+  _globals['_ATTACHRESPONSE']._serialized_end=2524
+  _globals['_CODESERVER']._serialized_start=2527
+  _globals['_CODESERVER']._serialized_end=3224
 # @@protoc_insertion_point(module_scope)

@@ -195,15 +195,23 @@ class StartRunRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: builtins.int
+    NOT_AFTER_FIELD_NUMBER: builtins.int
     @property
     def request(self) -> isthmus.v1.instruction_pb2.RunRequest: ...
+    @property
+    def not_after(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """An attempt that is not started yet is not started after this: whoever asks may have stood still, and the attempt be
+        another's since. Absent for no such moment.
+        """
+
     def __init__(
         self,
         *,
         request: isthmus.v1.instruction_pb2.RunRequest | None = ...,
+        not_after: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["request", b"request"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["not_after", b"not_after", "request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["not_after", b"not_after", "request", b"request"]) -> None: ...
 
 global___StartRunRequest = StartRunRequest
 

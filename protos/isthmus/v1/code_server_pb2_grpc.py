@@ -91,7 +91,7 @@ class CodeServerServicer(object):
 
     def StartRun(self, request, context):
         """Starts an attempt, once: a second call for the same attempt tells of the first.
-        Errors: FAILED_PRECONDITION while the definitions are not loaded; ABORTED when a later attempt was seen already;
+        Errors: FAILED_PRECONDITION while the definitions are not loaded; UNAVAILABLE when the call came too late; ABORTED when a later attempt was seen already;
         RESOURCE_EXHAUSTED when the server is dedicated to another run; INTERNAL with `isthmus-fault: attempt-files` in the
         trailing metadata when the attempt's files could not be written, and the same call may work when there is room.
         """

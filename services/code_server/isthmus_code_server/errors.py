@@ -185,6 +185,22 @@ class AttemptFencedError(PermanentCodeServerError):
         )
 
 
+class LateCallError(TransientCodeServerError):
+    """The call that should start an attempt came after the moment until which it might: whoever called stood still.
+
+    Attributes:
+        run_id: The run.
+        attempt: The attempt that was not started.
+    """
+
+    def __init__(self, run_id: str, *, attempt: int) -> None:
+        self.run_id = run_id
+        self.attempt = attempt
+        super().__init__(
+            f"The call that starts attempt {attempt} of run {run_id} came too late: nothing was started, call again."
+        )
+
+
 class DedicatedElsewhereError(PermanentCodeServerError):
     """The server takes one run, and has taken another.
 

@@ -42,6 +42,7 @@ from isthmus_control_plane.instance.slots import SlotDesk
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
+from isthmus_control_plane.timing.timekeeper import Timekeeper
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ class Parts:
     queries: QueryAnswerer
     leadership: Leadership
     sweeper: Sweeper
+    applier: Applier
     scheduler: Scheduler
     sensing: Sensing
+    timekeeper: Timekeeper
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -76,12 +79,9 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
-    leadership = Leadership(
-        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules_changed
-    )
+    leadership = _leadership(core)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
-    applier = Applier(leadership=leadership, acceptor=acceptor)
-    scheduler = Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     desks = Desks(
@@ -114,7 +114,14 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
-        scheduler=scheduler,
+        applier=applier,
+        scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
+        timekeeper=Timekeeper(core, leadership=leadership),
         is_declared=asyncio.Event(),
     )
+
+
+def _leadership(core: Core) -> Leadership:
+    duration_s = core.settings.lease_duration_s
+    return Leadership(core.database, name=LEASE, duration_s=duration_s, on_taken=core.hub.leads)

@@ -16,6 +16,7 @@ from isthmus_store.errors import TransientStoreError
 
 from isthmus_control_plane.assembly import Parts
 from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching.relocation import Relocation
 from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
@@ -33,20 +34,25 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         "queue": partial(_turn, parts.core, step=parts.dequeuer.step, wake=hub.queue, name="queue"),
         "slots": partial(_turn, parts.core, step=parts.queries.slots.step, wake=hub.slots, name="slots"),
         "takeover": partial(_turn, parts.core, step=parts.inheritance.step, wake=hub.takeover, name="takeover"),
+        "relocation": partial(
+            _turn, parts.core, step=Relocation(parts.core).step, wake=hub.relocation, name="relocation"
+        ),
         "expiry": partial(_turn, parts.core, step=parts.expirer.step, wake=hub.expiry, name="expiry"),
     }
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(keep_going_until(stopping, step=step, name=name)) for name, step in steps.items()]
         loops.append(tasks.create_task(parts.leadership.run(stopping), name="leadership"))
         loops.append(tasks.create_task(parts.sweeper.run(), name="retention"))
+        writing = tasks.create_task(parts.applier.run(), name="ticks to write")
         loops.append(tasks.create_task(parts.scheduler.run(), name="schedules"))
         loops.append(tasks.create_task(parts.sensing.run(), name="sensors"))
+        loops.append(tasks.create_task(parts.timekeeper.run(), name="timeouts"))
         loops.append(tasks.create_task(parts.deferrals.run(), name="deferrals"))
         loops.append(tasks.create_task(_with_broker(parts), name="broker"))
         yield
         hub.stop()
         _, late = await asyncio.wait(loops, timeout=parts.core.settings.drain_timeout_s)
-        for task in late:
+        for task in (*late, writing):
             task.cancel()
 
 

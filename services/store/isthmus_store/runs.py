@@ -31,6 +31,7 @@ _CHANGING = (
     "ended_at",
     "failure",
     "violations",
+    "end_asked_at",
 )
 
 
@@ -53,9 +54,17 @@ class Signaled:
     decision: Decision
 
 
-async def insert(tx: WriteTransaction, run: NewRun) -> Inserted:
-    """Queue a run. A run_id that exists already changes nothing and returns the run that is there."""
-    return await _insert(tx, as_queued(run), tags=run.tags)
+async def insert(tx: WriteTransaction, run: NewRun, *, history: Sequence[NewEvent] = ()) -> Inserted:
+    """Queue a run, with the first events of its history.
+
+    A run_id that exists already changes nothing and returns the run that is there.
+    """
+    queued = replace(as_queued(run), last_position=len(history))
+    inserted = await _insert(tx, queued, tags=run.tags)
+    if inserted.is_new:
+        placed = [PlacedEvent(run.run_id, index, run.attempt, event) for index, event in enumerate(history, start=1)]
+        await insert_many(tx, placed, stored_at=run.queued_at)
+    return inserted
 
 
 async def insert_dispatched(
@@ -241,6 +250,11 @@ async def vouch(tx: WriteTransaction, run_ids: Collection[str], *, at: datetime)
     await tx.execute(statement.values(vouched_at=at))
 
 
+async def ask_end_again(tx: WriteTransaction, run_id: str, *, at: datetime) -> None:
+    """Note that the end of a run, which the caller has locked, is asked for once more."""
+    await tx.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(end_asked_at=at))
+
+
 async def active(tx: Transaction, *, deployment: str | None = None, agent: str | None = None) -> list[Run]:
     """Return runs that were dispatched and have not ended, oldest first."""
     statement = select(RUNS).where(RUNS.c.ended_at.is_(None), RUNS.c.state.in_(ACTIVE_STATES))
@@ -283,7 +297,15 @@ def advanced(run: Run, after: RunFacts, *, at: datetime, started_at: datetime | 
         accepted_at=(run.accepted_at or at) if after.is_accepted else None,
         started_at=(run.started_at or started_at or at) if after.is_started else None,
         ended_at=_ended_at(run, after, at) if after.state.is_terminal else None,
+        end_asked_at=_end_asked_at(run, after, at),
     )
+
+
+def _end_asked_at(run: Run, after: RunFacts, at: datetime) -> datetime | None:
+    if after.state is RunState.DISPATCHED:
+        return None
+    is_asked = after.state is RunState.CANCELING and (run.state, run.reason) != (after.state, after.reason)
+    return at if is_asked else run.end_asked_at
 
 
 def _ended_at(run: Run, after: RunFacts, at: datetime) -> datetime:

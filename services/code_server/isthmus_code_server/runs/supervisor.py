@@ -25,10 +25,12 @@ from isthmus_code_server.errors import (
     AttemptFilesError,
     ChildLostError,
     DedicatedElsewhereError,
+    LateCallError,
     NotLoadedError,
     ZygoteLostError,
 )
 from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
+from isthmus_code_server.runs.evaluations import Evaluations
 from isthmus_code_server.runs.standstill import STILL_S, StandstillRule
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.zygote.wire import FrameKind, StartMethod
@@ -66,15 +68,21 @@ class Supervisor:
     _boundary: Boundary = field(default_factory=lambda: Boundary("attempt"), init=False)
 
     def __post_init__(self) -> None:
+        self.evaluations = Evaluations(self.zygote)
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
     # ------------------------------------------------------------------------------------------------------- start
 
-    async def start(self, request: RunRequest) -> pb.StartRunResponse:
+    async def start(self, request: RunRequest, *, is_late: bool = False) -> pb.StartRunResponse:
         """Start an attempt, once: a later call for it tells of the first.
 
+        Args:
+            request: The attempt, and what it executes.
+            is_late: Whether the time in which it may be started is over: then it is only told whether it was.
+
         Raises:
+            LateCallError: It was not started, and is not to be started any more by this call.
             NotLoadedError: The definitions are not loaded, or the server is stopping.
             ZygoteLostError: The definitions are gone.
             AttemptFencedError: A later attempt of the run was seen already.
@@ -90,6 +98,8 @@ class Supervisor:
             raise NotLoadedError("stopped")
         if self.zygote.phase != "ready":
             raise NotLoadedError(self.zygote.phase)
+        if is_late and not folder.is_claimed:
+            raise LateCallError(folder.run_id, attempt=folder.attempt)
         self._check_fence(folder)
         self._check_dedication(folder)
         with _files_of(folder):
@@ -254,6 +264,7 @@ class Supervisor:
     async def stop(self, *, flush_timeout_s: float) -> None:
         """End every run, then give their events a time to reach the broker; the rest waits in the journals."""
         self._is_stopping = True
+        self.evaluations.close()
         reason = RunReason.RUN_REASON_CODE_SERVER_STOPPED
         async with asyncio.TaskGroup() as cancels:
             for attempt in list(self._live.values()):

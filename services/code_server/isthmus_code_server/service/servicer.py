@@ -2,6 +2,7 @@
 
 # ruff: noqa: N802  # the names are the contract's
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,8 @@ class Servicer(CodeServerServicer):
         if not _is_usable(request.request.run):
             text = f"run.run_id is empty, holds a slash, or is longer than {MAX_RUN_ID_BYTES} bytes: give an id."
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
-        return await self.supervisor.start(request.request)
+        is_late = request.HasField("not_after") and time.time_ns() > request.not_after.ToNanoseconds()
+        return await self.supervisor.start(request.request, is_late=is_late)
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: _Context) -> pb.CancelRunResponse:
         """End an attempt and return when its process is gone."""
@@ -88,7 +90,9 @@ class Servicer(CodeServerServicer):
         self._check_location(request.location)
         request.location = self.location
         try:
-            answer = await self.supervisor.ask(FrameKind.SCHEDULE, request, question="evaluate the schedule")
+            answer = await self.supervisor.evaluations.ask(
+                FrameKind.SCHEDULE, request, question="evaluate the schedule"
+            )
         except ChildLostError as error:
             response = pb.EvaluateScheduleResponse()
             _describe(response.failure, error)
@@ -101,7 +105,7 @@ class Servicer(CodeServerServicer):
         self._check_location(request.location)
         request.location = self.location
         try:
-            answer = await self.supervisor.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
+            answer = await self.supervisor.evaluations.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
         except ChildLostError as error:
             response = pb.EvaluateSensorResponse()
             _describe(response.failure, error)

@@ -47,19 +47,17 @@ class Child:
         self._spawn_order = spawn_order
 
     def main(self, channel: socket.socket, definitions: Definitions) -> Ending:
-        """Serve the request on the channel; returns how the process is to end."""
-        received = receive_frame(channel)
-        if received is None:
-            return Ending()
-        kind, payload = received
-        if kind is FrameKind.START_RUN:
-            return self._run(channel, definitions, folder=Path(payload.decode()))
+        """Serve the request on the channel, or questions one after another; returns how the process is to end."""
         questions: Mapping[FrameKind, Callable[[bytes, Definitions], Message]] = {
             FrameKind.VALIDATE: self._validate,
             FrameKind.SCHEDULE: self._schedule,
             FrameKind.SENSOR: self._sensor,
         }
-        _answer(channel, questions[kind](payload, definitions))
+        while (received := receive_frame(channel)) is not None:  # pauses: until the next question, or there is none
+            kind, payload = received
+            if kind is FrameKind.START_RUN:
+                return self._run(channel, definitions, folder=Path(payload.decode()))
+            _answer(channel, questions[kind](payload, definitions))
         return Ending()
 
     def refuse(self, channel: socket.socket, failure: Failure) -> Ending:

@@ -1,14 +1,15 @@
 """Writes what ticks come to: each in one piece, many of them in one transaction, and all of them under the leader's lease."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
-from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import dynamic_partitions, run_keys, runs, ticks
 from isthmus_store.errors import LeaseLostError, TransientStoreError
@@ -18,7 +19,8 @@ from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import change, clock, history
 from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, failed
-from isthmus_control_plane.dispatching.acceptance import Acceptor, Written
+from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Written
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.leadership.leader import Leadership
@@ -29,6 +31,8 @@ log = get_logger(__name__)
 
 #: Ticks that are written in one transaction: it holds SQLite's only write lock meanwhile.
 AT_ONCE: Final = 25
+#: Transactions that write what ticks come to, side by side, where writers do not wait for each other.
+_WRITERS: Final = 4
 _UNFORESEEN: Final = "the control plane could not apply the tick; its log has the details under the tick's number"
 
 
@@ -54,12 +58,20 @@ class _Finished:
 class Applier:
     """Writes what ticks come to. A tick that cannot be written as it is fails, and its neighbours never notice."""
 
-    def __init__(self, *, leadership: Leadership, acceptor: Acceptor) -> None:
+    def __init__(self, core: Core, *, leadership: Leadership, acceptor: Acceptor) -> None:
+        self._core = core
         self._leadership = leadership
         self._acceptor = acceptor
         self._finished: asyncio.Queue[_Finished] = asyncio.Queue()
         self._boundary = Boundary("tick to write", passes=(ControlPlaneError, TransientStoreError, LeaseLostError))
         self._together = Boundary("ticks to write")
+        self._in_one = Boundary("ticks to write as one", passes=(TransientStoreError, LeaseLostError))
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_WRITERS if self._core.database.is_postgresql else 1):
+                tasks.create_task(keep_going(self.step, name="ticks to write"))
 
     async def apply(self, tick: Tick, effects: Effects, *, location: LocationKey) -> None:
         """Write what a tick came to: the tick, its runs, and what else it wants changed. Once, however often it is asked.
@@ -92,19 +104,27 @@ class Applier:
             it.settle(problem or fate.error)
 
     async def _write(self, some: Sequence[_Finished]) -> list[Written]:
-        at = clock.now()
+        """Write ticks as one, which asks the database for the least; when one of them cannot be written, each by itself."""
+        with self._in_one.guard(ticks=[it.tick.id for it in some]), suppress(ControlPlaneError):
+            return await self._write_all(some, write=self._carry_out)
+        return await self._write_all(some, write=self._write_one)
+
+    async def _write_all(self, some: Sequence[_Finished], *, write: "_Write") -> list[Written]:
         written: list[Written] = []
         async with self._leadership.write() as tx:
+            batch = _Batch(tx, clock.now(), Known())
             for it in some:
-                written += await self._write_one(tx, it, at=at)
+                written += await write(batch, it)
         return written
 
-    async def _write_one(self, tx: WriteTransaction, it: _Finished, *, at: datetime) -> list[Written]:
+    async def _write_one(self, batch: "_Batch", it: _Finished) -> list[Written]:
         written: list[Written] = []
+        # What was learned in a part that is undone is forgotten with it.
+        alone = replace(batch, known=Known())
         try:
             with self._boundary.guard(tick=it.tick.id) as fate:
-                async with tx.part():
-                    written = await self._carry_out(tx, it.tick, it.effects, location=it.location, at=at)
+                async with batch.tx.part():
+                    written = await self._carry_out(alone, it)
             problem = _UNFORESEEN if fate.error is not None else ""
         except ControlPlaneError as error:
             problem = str(error)
@@ -112,20 +132,31 @@ class Applier:
             return written
         # What it asked for cannot be had: all that is left of it is that.
         end = failed(Failure(error_class="TickRefused", message=problem))
-        await ticks.end(tx, it.tick, _end(end, evaluation=it.effects.evaluation), at=at)
+        await ticks.end(batch.tx, it.tick, _end(end, evaluation=it.effects.evaluation), at=batch.at)
         return []
 
-    async def _carry_out(
-        self, tx: WriteTransaction, tick: Tick, effects: Effects, *, location: LocationKey, at: datetime
-    ) -> list[Written]:
-        effects = await _without_used_keys(tx, effects, at=at)
+    async def _carry_out(self, batch: "_Batch", it: _Finished) -> list[Written]:
+        tx, at = batch.tx, batch.at
+        effects = await _without_used_keys(tx, it.effects, at=at)
         run_ids = tuple(launch.request.run.run_id for launch in effects.launches)
-        if not await ticks.end(tx, tick, _end(effects, run_ids=run_ids, evaluation=effects.evaluation), at=at):
+        if not await ticks.end(tx, it.tick, _end(effects, run_ids=run_ids, evaluation=effects.evaluation), at=at):
             return []
-        await _change(tx, effects, location=location, at=at)
+        await _change(tx, effects, location=it.location, at=at)
         for launch in effects.launches:
             refuse(rules.launch_run(launch.as_call()))
-        return [await self._acceptor.write(tx, launch, at=at) for launch in effects.launches]
+        return [await self._acceptor.write(tx, launch, at=at, known=batch.known) for launch in effects.launches]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A transaction in which ticks are written."""
+
+    tx: WriteTransaction
+    at: datetime
+    known: Known
+
+
+_Write = Callable[[_Batch, _Finished], Awaitable[list[Written]]]
 
 
 async def _without_used_keys(tx: WriteTransaction, effects: Effects, *, at: datetime) -> Effects:

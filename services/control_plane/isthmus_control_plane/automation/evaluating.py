@@ -30,6 +30,8 @@ MOST_TRIES: Final = 3
 #: Pauses between looks for somebody who answers, seconds.
 _PAUSE_MIN_S: Final = 0.2
 _PAUSE_MAX_S: Final = 10.0
+#: How long it is believed who answers, seconds: those that are due together ask the database once.
+_BELIEVED_S: Final = 1.0
 
 
 class Evaluator:
@@ -41,6 +43,8 @@ class Evaluator:
         self._memory = memory
         self._leadership = leadership
         self._room: dict[LocationKey, asyncio.Semaphore] = {}
+        #: Who was found to answer for a location, until when that is believed, and after how many changes it was read.
+        self._found: dict[LocationKey, tuple[Respondent, float, int]] = {}
 
     async def evaluate(self, asked: Asked, *, is_wanted: Callable[[], bool]) -> Effects:
         """Return what a tick comes to.
@@ -96,6 +100,16 @@ class Evaluator:
         return asked.effects_of(result)
 
     async def _respondent(self, key: LocationKey) -> Respondent | None:
+        now, changes = asyncio.get_running_loop().time(), self._core.hub.schedule_changes
+        known = self._found.get(key)
+        if known is not None and now < known[1] and changes == known[2]:
+            return known[0]
+        found = await self._read_respondent(key)
+        if found is not None:
+            self._found[key] = (found, now + _BELIEVED_S, changes)
+        return found
+
+    async def _read_respondent(self, key: LocationKey) -> Respondent | None:
         async with self._core.database.look() as tx:
             seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
         verdict = queue.decide(key, fleet=seen.fleet)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from isthmus_store import instigators
+from isthmus_store import instigators, pauses
 from isthmus_store.record.automation import Defined, Instigator, InstigatorKey
+from isthmus_store.record.queue import Pause, PauseKind
 from isthmus_store.state import InstigatorKind
 from isthmus_store.transaction import Transaction
 
@@ -30,6 +31,20 @@ class Roll:
     certain: frozenset[LocationKey] = frozenset()
     #: Locations that somebody wants.
     wanted: frozenset[LocationKey] = frozenset()
+    #: What somebody paused.
+    pauses: tuple[Pause, ...] = ()
+
+    def pause_of(self, key: InstigatorKey) -> Pause | None:
+        """Return what keeps ticks from being begun: the deployment's pause, or the location's."""
+        for it in self.pauses:
+            is_of_location = it.kind is PauseKind.LOCATION and it.name == key.location
+            if it.deployment == key.deployment and (it.kind is PauseKind.DEPLOYMENT or is_of_location):
+                return it
+        return None
+
+    def paused(self) -> frozenset[int]:
+        """Return the instigators of which no tick is to be begun."""
+        return frozenset(it.id for key, it in self.known.items() if self.pause_of(key) is not None)
 
     def defined(self) -> list[Defined]:
         """Return what the store does not know as it is defined now."""
@@ -72,7 +87,15 @@ async def read(
         for sensor in definitions.sensors.values():
             sensors[InstigatorKey(place.deployment, place.name, InstigatorKind.SENSOR, sensor.name)] = sensor
     known = await instigators.all_of(tx, deployment=deployment)
-    return Roll(schedules, sensors, {it.key: it for it in known}, frozenset(certain), frozenset(seen.locations))
+    paused = await pauses.all_of(tx, deployments=[deployment] if deployment is not None else None)
+    return Roll(
+        schedules,
+        sensors,
+        {it.key: it for it in known},
+        frozenset(certain),
+        frozenset(seen.locations),
+        tuple(paused),
+    )
 
 
 def _defined(key: InstigatorKey, schedule: Schedule) -> Defined:

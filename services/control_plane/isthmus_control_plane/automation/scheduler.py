@@ -1,11 +1,9 @@
 """Begins the ticks of schedules when they are due, while this control plane leads, and sees each of them to its end."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from isthmus_lifecycle.boundary import keep_going
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import instigators, ticks
 from isthmus_store.record.automation import Instigator, InstigatorKey, Tick
@@ -28,14 +26,12 @@ from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
 
-#: Transactions that write what ticks come to, side by side, where writers do not wait for each other.
-_WRITERS: Final = 4
 #: Ticks that are begun in one transaction.
 _AT_ONCE: Final = 500
 
 
 class Scheduler(TickLoop):
-    """One control plane's schedules, and the writing of what ticks of all kinds come to."""
+    """One control plane's schedules."""
 
     name = "schedules"
 
@@ -45,16 +41,6 @@ class Scheduler(TickLoop):
         super().__init__(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
         self._table = Timetable()
 
-    async def run(self) -> None:
-        """Go on until the hub stops. Ticks that are not ended then are done again by whoever leads next."""
-        async with asyncio.TaskGroup() as tasks:
-            writers = _WRITERS if self._core.database.is_postgresql else 1
-            step = self._applier.step
-            writing = [tasks.create_task(keep_going(step, name="ticks to write")) for _ in range(writers)]
-            await super().run()
-            for task in writing:
-                task.cancel()
-
     @property
     def _wake(self) -> Wake:
         return self._core.hub.schedules
@@ -63,10 +49,10 @@ class Scheduler(TickLoop):
         return self._table.get(instigator_id) is not None
 
     def _next_at(self) -> datetime | None:
-        return self._table.next_at(busy=self._in_hand)
+        return self._table.next_at(busy=self._at_rest)
 
     async def _begin_due(self) -> None:
-        due = self._table.due(clock.now(), busy=self._in_hand)
+        due = self._table.due(clock.now(), busy=self._at_rest)
         while due:
             some, due = dict(list(due.items())[:_AT_ONCE]), dict(list(due.items())[_AT_ONCE:])
             await self._begin(some)
@@ -78,7 +64,7 @@ class Scheduler(TickLoop):
             left = [
                 it for it in await ticks.started(tx, InstigatorKind.SCHEDULE) if it.instigator_id not in self._in_hand
             ]
-        known = found.known
+        known, self._paused = found.known, found.paused()
         if found.defined() or found.gone():
             async with self._leadership.write() as tx:
                 known = await self._define(tx, found)

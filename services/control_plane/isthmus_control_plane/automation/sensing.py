@@ -57,7 +57,7 @@ class Sensing(TickLoop):
         return self._list.get(instigator_id) is not None
 
     def _next_at(self) -> datetime | None:
-        return self._list.next_at(clock.now(), busy=self._in_hand)
+        return self._list.next_at(clock.now(), busy=self._at_rest)
 
     def _after(self, asked: Asked, effects: Effects) -> None:
         """Go on at once with a sensor that moved on: it looks at a few events of many at each tick."""
@@ -81,6 +81,7 @@ class Sensing(TickLoop):
             left = [
                 it for it in await ticks.started(tx, InstigatorKind.SENSOR) if it.instigator_id not in self._in_hand
             ]
+        self._paused = found.paused()
         self._list.replace((it, found.sensors[key]) for key, it in found.known.items() if key in found.sensors)
         if not left:
             return
@@ -100,11 +101,11 @@ class Sensing(TickLoop):
         if not self._list.is_watching:
             # Every launch rings: where nobody looks at events, it is not to cost a look at them.
             self._seen = _UNKNOWN
-            return self._list.due(clock.now(), busy=self._in_hand)
+            return self._list.due(clock.now(), busy=self._at_rest)
         async with self._core.database.read() as tx:
             await self._hear(tx)
             now = clock.now()
-            due = self._list.due(now, busy=self._in_hand)
+            due = self._list.due(now, busy=self._at_rest)
             wanted = []
             for entry in due:
                 if await _has_something(tx, entry):

@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -46,6 +47,8 @@ class TickLoop(ABC):
         self._memory = memory
         #: The instigators whose ticks are evaluated now.
         self._in_hand: set[int] = set()
+        #: Those of which somebody has paused the location or the deployment.
+        self._paused: frozenset[int] = frozenset()
         self._tasks: asyncio.TaskGroup | None = None
         self._evaluating: set[asyncio.Task[None]] = set()
         #: Under which lease, after how many changes, and when the roll was read last.
@@ -89,6 +92,11 @@ class TickLoop(ABC):
 
     def _left(self) -> None:  # noqa: B027  # a kind may have no use for it
         """Take in that a tick stays as it is."""
+
+    @property
+    def _at_rest(self) -> AbstractSet[int]:
+        """The instigators of which no tick is to be begun now."""
+        return self._in_hand | self._paused
 
     # ------------------------------------------------------------------------------------------------------------ turns
 

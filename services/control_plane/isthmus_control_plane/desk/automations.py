@@ -11,6 +11,7 @@ from isthmus_broker.notices import Notice, NoticePublisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import instigators, ticks, wire
 from isthmus_store.record.automation import Instigator, InstigatorKey, Tick
+from isthmus_store.record.queue import PauseKind
 from isthmus_store.state import InstigatorKind, InstigatorStatus, TickStatus
 from isthmus_store.transaction import Transaction
 
@@ -213,6 +214,16 @@ def _named(ref: api.AutomationRef, *, found: Roll) -> Instigator:
 
 
 def _view(it: Instigator, *, found: Roll, newest: Tick | None) -> AutomationView:
+    view, pause = _view_of(it, found=found, newest=newest), found.pause_of(it.key)
+    if pause is None or view.problem or not it.is_running:
+        return view
+    who = f" by {pause.paused_by}" if pause.paused_by else ""
+    why = f": {pause.why}" if pause.why else ""
+    what = f"location {pause.name}" if pause.kind is PauseKind.LOCATION else f"the {pause.kind.value.lower()}"
+    return replace(view, next_at=None, problem=f"{what} was paused{who}{why}")
+
+
+def _view_of(it: Instigator, *, found: Roll, newest: Tick | None) -> AutomationView:
     schedule, sensor, now = found.schedules.get(it.key), found.sensors.get(it.key), clock.now()
     if sensor is not None:
         is_decided = sensor.kind != AUTOMATION

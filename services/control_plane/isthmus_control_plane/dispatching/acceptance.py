@@ -1,7 +1,7 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from isthmus.v1 import control_plane_pb2 as api
@@ -103,6 +103,16 @@ class Written:
     instructions: tuple[NewInstruction, ...] = ()
 
 
+@dataclass(slots=True)
+class Known:
+    """What one transaction has found out: it reads that once, however many runs it accepts."""
+
+    sites: dict[LocationKey, world.World] = field(default_factory=dict)
+    rules: dict[str, Rules] = field(default_factory=dict)
+    #: Where a run was queued: those after it are queued, too.
+    waited_for: set[LocationKey] = field(default_factory=set)
+
+
 class Acceptor:
     """Accepts runs, whoever wants them: a caller of the API, or a run that is to be done again."""
 
@@ -119,7 +129,7 @@ class Acceptor:
         at = clock.now()
         try:
             async with self._core.database.look() as tx:
-                plan = await self._plan(tx, launch, at=at)
+                plan = await self._plan(tx, launch, at=at, known=Known())
         except ControlPlaneError:
             # What was accepted once is accepted, whatever became of its location since.
             existing = await self._existing(launch)
@@ -132,13 +142,13 @@ class Acceptor:
         self.tell(written)
         return Accepted(written.run, plan.tags)
 
-    async def write(self, tx: WriteTransaction, launch: Launch, *, at: datetime) -> Written:
+    async def write(self, tx: WriteTransaction, launch: Launch, *, at: datetime, known: Known) -> Written:
         """Judge a request and write its run, as a part of a transaction that says more; see `tell`.
 
         Raises:
             ControlPlaneError: The location cannot execute it; nothing was written.
         """
-        return await self._write(tx, await self._plan(tx, launch, at=at), at=at)
+        return await self._write(tx, await self._plan(tx, launch, at=at, known=known), at=at, known=known)
 
     def tell(self, written: Written) -> None:
         """Send on its way what was written, once its transaction is committed."""
@@ -159,12 +169,13 @@ class Acceptor:
         async with self._core.database.look() as tx:
             return await runs.get(tx, launch.request.run.run_id)
 
-    async def _plan(self, tx: Transaction, launch: Launch, *, at: datetime) -> _Plan:
+    async def _plan(self, tx: Transaction, launch: Launch, *, at: datetime, known: Known) -> _Plan:
         """Judge a request against the location's definitions, and decide where it goes."""
         deployment, built = launch.deployment, RunRequest()
         built.CopyFrom(launch.request)
         key = LocationKey(deployment, built.location)
-        seen = await world.read_location(tx, key, memory=self._memory, at=at)
+        seen = known.sites.get(key) or await world.read_location(tx, key, memory=self._memory, at=at)
+        known.sites[key] = seen
         if key not in seen.locations:
             raise await no_such_location(tx, key)
         definitions = await self._core.definitions.get(tx, seen.serving_hash(key))
@@ -195,16 +206,19 @@ class Acceptor:
             if written is not None:
                 return written
         async with self._core.database.write() as tx:
-            return await self._write(tx, plan, at=at)
+            return await self._write(tx, plan, at=at, known=Known())
 
-    async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime) -> Written:
+    async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime, known: Known) -> Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
+        place = LocationKey(plan.deployment, plan.request.location)
         if isinstance(plan.verdict, Wait):
-            return await _queue(tx, plan, message=plan.verdict.reason, at=at)
-        written = await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)
-        if written is not None:
-            return written
-        return await _queue(tx, plan, message=queue.in_line(LocationKey(plan.deployment, plan.request.location)), at=at)
+            new = replace(_new_run(plan, at=at), message=plan.verdict.reason)
+        else:
+            has_turn = place not in known.waited_for
+            if has_turn and (written := await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)) is not None:
+                return written
+            new = replace(_new_run(plan, at=at), message=queue.in_line(place))
+        return await _queue(tx, new, plan=plan, known=known)
 
 
 async def _dispatch(tx: WriteTransaction, plan: _Plan, *, agent: AgentKey, at: datetime) -> Written | None:
@@ -222,16 +236,16 @@ async def _dispatch(tx: WriteTransaction, plan: _Plan, *, agent: AgentKey, at: d
     return Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
 
 
-async def _queue(tx: WriteTransaction, plan: _Plan, *, message: str, at: datetime) -> Written:
-    new = replace(_new_run(plan, at=at), message=message)
-    rules = await read_rules(tx, deployments=[new.deployment])
-    line = _line(new, plan=plan, rules=rules.get(new.deployment, NO_RULES))
-    inserted = await runs.insert(tx, replace(new, line=line))
-    if not inserted.is_new:
-        return Written(inserted.run, is_new=False)
-    news = [history.queued(_ref(new), requested_by=new.requested_by, at=at)]
-    end = await history.append(tx, _ref(new), news=news, at=at)
-    return Written(replace(inserted.run, last_position=end), is_new=True)
+async def _queue(tx: WriteTransaction, new: NewRun, *, plan: _Plan, known: Known) -> Written:
+    if new.deployment not in known.rules:
+        found = await read_rules(tx, deployments=[new.deployment])
+        known.rules[new.deployment] = found.get(new.deployment, NO_RULES)
+    line = _line(new, plan=plan, rules=known.rules[new.deployment])
+    news = [history.queued(_ref(new), requested_by=new.requested_by, at=new.queued_at)]
+    inserted = await runs.insert(tx, replace(new, line=line), history=news)
+    if inserted.is_new:
+        known.waited_for.add(_place(new))
+    return Written(inserted.run, is_new=inserted.is_new)
 
 
 def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
