@@ -8,12 +8,9 @@ all is free in the end.
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, TypeVar
@@ -22,45 +19,22 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from integration.queue_world import POOLS, Plane, QueueWorld
 from integration.test_queue_board import serve
-from isthmus.v1 import instance_pb2
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
-from isthmus.v1.instruction_pb2 import Instruction, RunRequest
-from isthmus.v1.telemetry_pb2 import RunRef
-from isthmus_broker.notices import NoticePublisher
-from isthmus_broker.publisher import Publisher
-from isthmus_broker.queries import ReceivedQuery
 from isthmus_control_plane import clock
-from isthmus_control_plane.commands.outbox import OutboxDispatcher
-from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import ledger, slots
-from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
-from isthmus_control_plane.dispatching.line import line_name, needs_of
-from isthmus_control_plane.dispatching.rules import Rules
-from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.facts import Fleet
-from isthmus_control_plane.fleet.world import SyncMemory
-from isthmus_control_plane.instance.slots import SlotDesk
-from isthmus_control_plane.key import LocationKey
-from isthmus_control_plane.settings import ControlPlaneSettings
-from isthmus_control_plane.wake import WakeHub
-from isthmus_store import pauses, queue_settings, runs, slot_claims
+from isthmus_store import slot_claims
 from isthmus_store.database import Database
-from isthmus_store.queue_settings import NewSettings
-from isthmus_store.record.queue import Pause, PauseKind, SlotClaim
-from isthmus_store.record.run import NewRun
-from isthmus_store.signal import Accepted, Failed, RunSignal, Succeeded
+from isthmus_store.signal import Failed, Succeeded
 from isthmus_store.state import RunReason, RunState
-from isthmus_store.table.instruction import INSTRUCTIONS
 from isthmus_store.table.run import RUNS
 from sqlalchemy import select
 
 T = TypeVar("T")
 
-NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
-BROKER = "amqp://nobody:x@127.0.0.1:1/nothing"
-POOLS = ("db", "gpu")
 #: Rounds in which all that was launched has to be done, once nothing stands in its way.
 ROUNDS = 150
 
@@ -86,46 +60,7 @@ LIMITS = st.builds(
 )
 
 
-@dataclass
-class Job:
-    """What was launched."""
-
-    number: int
-    place: str
-    team: str
-    pools: tuple[str, ...]
-    priority: int
-
-
-@dataclass
-class Process:
-    """What an agent started for a launch."""
-
-    job: Job
-    claims_slots: bool
-    #: The pools in which its steps are at work; each has one step of its own.
-    inside: set[str] = field(default_factory=set)
-    #: The pools whose slots its steps have asked for, and not got.
-    wanted: set[str] = field(default_factory=set)
-    #: How often the step of a pool was done.
-    tries: Counter[str] = field(default_factory=Counter)
-
-
-class Plane:
-    """The part of a control plane that decides about runs and steps."""
-
-    def __init__(self, database: Database) -> None:
-        core = Core(
-            ControlPlaneSettings(broker_url=BROKER, database_url="sqlite:///x"), database=database, hub=WakeHub()
-        )
-        # Never entered: what leaves the queue stays in the outbox, from where the test takes it.
-        publisher = Publisher(core.broker)
-        dispatcher = OutboxDispatcher(core, publisher=publisher)
-        self.queue = Dequeuer(core, memory=SyncMemory(), dispatcher=dispatcher, waits=Waits())
-        self.slots = SlotDesk(core, notices=NoticePublisher(publisher))
-
-
-class QueueMachine(RuleBasedStateMachine):
+class QueueMachine(QueueWorld, RuleBasedStateMachine):
     """See above."""
 
     template: ClassVar[Path]
@@ -138,15 +73,6 @@ class QueueMachine(RuleBasedStateMachine):
         shutil.copy(self.template, self.path)
         self.database = self.do(self.stack.enter_async_context(Database.open(f"sqlite+aiosqlite:///{self.path}")))
         self.planes = [Plane(self.database) for _ in range(2)]
-        self.limits = QueueSettings()
-        self.jobs: dict[str, Job] = {}
-        self.numbers = count()
-        self.alive: dict[str, Process] = {}
-        #: Processes that are gone, and of which nobody has heard yet.
-        self.lost: list[str] = []
-        self.done: set[str] = set()
-        self.heard_to = 0
-        self.at = NOON
 
     def do(self, act: Coroutine[Any, Any, T]) -> T:
         async def timed() -> T:
@@ -154,10 +80,6 @@ class QueueMachine(RuleBasedStateMachine):
                 return await act
 
         return self.runner.run(timed())
-
-    def now(self) -> datetime:
-        self.at += timedelta(microseconds=1)
-        return self.at
 
     def teardown(self) -> None:
         try:
@@ -179,69 +101,18 @@ class QueueMachine(RuleBasedStateMachine):
             self.do(self.write_runs([self.some_job(random) for _ in range(10)]))
             self.live(random.randrange(2**32))
 
-    def some_job(self, random: Random) -> Job:
-        pools = random.choice(((), ("db",), ("db",), ("db", "gpu"), ("gpu",)))
-        return Job(
-            next(self.numbers),
-            random.choice(("etl", "ml")),
-            random.choice(("", "a", "b")),
-            pools,
-            random.choice((-1, 0, 0, 1)),
-        )
-
     @rule(limits=LIMITS)
     def change_limits(self, limits: QueueSettings) -> None:
         self.do(self.set_limits(limits))
-
-    async def set_limits(self, limits: QueueSettings) -> None:
-        self.limits = limits
-        new = NewSettings(
-            body=limits.SerializeToString(),
-            is_limiting=Rules.of(limits).is_limiting,
-            changed_by="",
-            changed_at=self.now(),
-        )
-        async with self.database.write() as tx:
-            await queue_settings.save(tx, "default", new)
 
     @rule(pool=st.sampled_from(POOLS), is_paused=st.sampled_from([False, False, True]))
     def pause(self, pool: str, is_paused: bool) -> None:  # noqa: FBT001  # hypothesis calls it by name
         self.do(self.set_paused(pool, is_paused=is_paused))
 
-    async def set_paused(self, pool: str, *, is_paused: bool) -> None:
-        it = Pause(deployment="default", kind=PauseKind.POOL, name=pool, paused_by="", why="", paused_at=self.now())
-        async with self.database.write() as tx:
-            if is_paused:
-                await pauses.pause(tx, it)
-            else:
-                await pauses.resume(tx, "default", kind=it.kind, name=it.name)
-
     @rule(seed=st.integers(0, 2**32), many=st.integers(1, 6))
     def launch(self, seed: int, many: int) -> None:
         random = Random(seed)
         self.do(self.write_runs([self.some_job(random) for _ in range(many)]))
-
-    async def write_runs(self, jobs: list[Job]) -> None:
-        keys = Rules.of(self.limits).keys
-        async with self.database.write() as tx:
-            for job in jobs:
-                run_id = f"00000000-0000-4000-8000-{job.number:012}"
-                self.jobs[run_id] = job
-                place = LocationKey("default", job.place)
-                tags = {"dagster/priority": str(job.priority)} | ({"team": job.team} if job.team else {})
-                needs = needs_of(place, tags=tags, pools=job.pools, keys=keys)
-                new = NewRun(
-                    run_id=run_id,
-                    deployment="default",
-                    location=job.place,
-                    job_name="job",
-                    request=RunRequest(run=RunRef(run_id=run_id, attempt=1), job_name="job").SerializeToString(),
-                    queued_at=self.now(),
-                    tags=tags,
-                    line=line_name(needs, keys=keys),
-                    pools=job.pools,
-                )
-                await runs.insert(tx, new)
 
     # --------------------------------------------------------------------------------------------------- control planes
 
@@ -286,45 +157,11 @@ class QueueMachine(RuleBasedStateMachine):
             run_id, pool = random.choice(able)
             await self.ask(run_id, pool, which=which)
 
-    async def ask(self, run_id: str, pool: str, *, which: int) -> None:
-        process = self.alive[run_id]
-        process.wanted.add(pool)
-        claims = instance_pb2.ClaimSlots(
-            claims=[
-                instance_pb2.SlotClaim(
-                    step_key=it, retry_number=process.tries[it], pool=it, priority=process.job.priority
-                )
-                for it in sorted(process.wanted)
-            ],
-            room=len(process.wanted),
-        )
-        query = instance_pb2.InstanceQuery(id="1", claim_slots=claims)
-        granted = await self.planes[which].slots.claim(self.received(run_id, query), timeout_s=0)
-        for it in granted.step_keys:
-            process.wanted.discard(it)
-            process.inside.add(it)
-
-    def received(self, run_id: str, query: instance_pb2.InstanceQuery) -> ReceivedQuery:
-        query.run.CopyFrom(RunRef(run_id=run_id, attempt=1))
-        return ReceivedQuery(
-            instance_pb2.QueryEnvelope(deployment="default", agent="alpha", query=query), sender="nobody"
-        )
-
     async def end_step(self, random: Random, which: int) -> None:
         at_work = [(run_id, pool) for run_id, it in sorted(self.alive.items()) for pool in sorted(it.inside)]
         if at_work:
             run_id, pool = random.choice(at_work)
             await self.leave_pool(run_id, pool, which=which, is_told=random.random() < 0.8)  # mostly
-
-    async def leave_pool(self, run_id: str, pool: str, *, which: int, is_told: bool) -> None:
-        """End a step; the word that frees its slot may be lost."""
-        process = self.alive[run_id]
-        process.inside.discard(pool)
-        through = instance_pb2.SlotClaim(step_key=pool, retry_number=process.tries[pool])
-        process.tries[pool] += 1
-        if is_told:
-            query = instance_pb2.InstanceQuery(id="2", free_slots=instance_pb2.FreeSlots(claims=[through]))
-            await self.planes[which].slots.free(self.received(run_id, query))
 
     async def die(self, random: Random, which: int) -> None:
         """A process is killed, with whatever it has; who was killed before is heard of."""
@@ -347,12 +184,6 @@ class QueueMachine(RuleBasedStateMachine):
             del self.alive[run_id]
             await self.signal(run_id, Succeeded(attempt=1))
 
-    async def signal(self, run_id: str, news: RunSignal) -> None:
-        async with self.database.write() as tx:
-            await runs.signal(tx, run_id, news, at=self.now())
-        if not isinstance(news, Accepted):
-            self.done.add(run_id)
-
     # ------------------------------------------------------------------------------------------------- what must be so
 
     async def starting(self, act: Callable[[], Awaitable[None]]) -> None:
@@ -365,34 +196,6 @@ class QueueMachine(RuleBasedStateMachine):
         self.check_limits(uses)
         self.check_order(started)
         await self.check_order_of_slots(granted)
-
-    async def start_processes(self) -> list[str]:
-        """Do what the agent does with launches: each is started once."""
-        statement = select(INSTRUCTIONS.c.position, INSTRUCTIONS.c.body).order_by(INSTRUCTIONS.c.position)
-        async with self.database.read() as tx:
-            rows = list(await tx.execute(statement.where(INSTRUCTIONS.c.position > self.heard_to)))
-        started = []
-        for row in rows:
-            request = Instruction.FromString(row.body).launch_run.request
-            run_id, self.heard_to = request.run.run_id, row.position
-            assert run_id not in self.alive
-            assert run_id not in self.done
-            self.alive[run_id] = Process(self.jobs[run_id], request.claims_slots)
-            await self.signal(run_id, Accepted(attempt=1))
-            started.append(run_id)
-        return started
-
-    def uses(self, granted: Collection[tuple[str, str]] = ()) -> Counter[str]:
-        """Count what processes use, by the words of the limits."""
-        counts: Counter[str] = Counter()
-        for run_id, process in self.alive.items():
-            job = process.job
-            counts.update({"runs": 1, job.place: 1})
-            if job.team:
-                counts.update({"team": 1, f"team={job.team}": 1})
-            has = process.inside | {pool for owner, pool in granted if owner == run_id}
-            counts.update(f"pool {it}" for it in (has if process.claims_slots else job.pools))
-        return counts
 
     def check_limits(self, before: Counter[str]) -> None:
         """No limit is passed; one that was lowered may have been passed before, but by no more than then."""
@@ -422,13 +225,6 @@ class QueueMachine(RuleBasedStateMachine):
             ]
             passed = [other for other in same if (-other.priority, other.number) < (-it.priority, it.number)]
             assert not passed, (it, passed)
-
-    async def granted(self) -> set[tuple[str, str]]:
-        return {(it.run_id, it.step_key) for it in await self.claims() if it.granted_at is not None}
-
-    async def claims(self) -> list[SlotClaim]:
-        async with self.database.read() as tx:
-            return await slot_claims.live(tx, "default")
 
     async def check_order_of_slots(self, before: set[tuple[str, str]]) -> None:
         """Of a pool, no claim got a slot before one that goes first."""
