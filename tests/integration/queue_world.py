@@ -40,7 +40,6 @@ T = TypeVar("T")
 NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 BROKER = "amqp://nobody:x@127.0.0.1:1/nothing"
 POOLS = ("db", "gpu")
-#: Rounds in which all that was launched has to be done, once nothing stands in its way.
 
 
 @dataclass

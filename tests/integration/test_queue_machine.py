@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,15 +20,23 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from integration.queue_world import POOLS, Plane, QueueWorld
+from integration.queue_world import NOON, POOLS, Plane, QueueWorld
 from integration.test_queue_board import serve
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
+from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus.v1.telemetry_pb2 import RunRef
 from isthmus_control_plane import clock
 from isthmus_control_plane.dispatching import ledger, slots
+from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
+from isthmus_control_plane.dispatching.line import line_name, needs_of
+from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.fleet.facts import Fleet
-from isthmus_store import slot_claims
+from isthmus_control_plane.key import LocationKey
+from isthmus_store import queue_settings, runs, slot_claims
 from isthmus_store.database import Database
+from isthmus_store.queue_settings import NewSettings
+from isthmus_store.record.run import NewRun
 from isthmus_store.signal import Failed, Succeeded
 from isthmus_store.state import RunReason, RunState
 from isthmus_store.table.run import RUNS
@@ -301,3 +310,44 @@ def test_no_limit_is_passed_and_nobody_passed_over_whatever_happens(tmp_path: Pa
             phases=[Phase.generate],
         ),
     )
+
+
+async def test_a_run_behind_thousands_of_lines_has_its_turn(tmp_path: Path) -> None:
+    limits = QueueSettings(max_runs=1, tags=[TagLimit(key="customer", per_value=True, limit=1)])
+    keys = Rules.of(limits).keys
+
+    def new(number: int, *, place: str) -> NewRun:
+        run_id, tags = f"00000000-0000-4000-8000-{number:012}", {"customer": str(number)}
+        needs = needs_of(LocationKey("default", place), tags=tags, pools=(), keys=keys)
+        request = RunRequest(run=RunRef(run_id=run_id, attempt=1), job_name="job")
+        return NewRun(
+            run_id=run_id,
+            deployment="default",
+            location=place,
+            job_name="job",
+            request=request.SerializeToString(),
+            queued_at=NOON + timedelta(seconds=number),
+            tags=tags,
+            line=line_name(needs, keys=keys),
+        )
+
+    async with Database.open(f"sqlite+aiosqlite:///{tmp_path}/lines.db") as database:
+        await database.migrate()
+        async with database.write() as tx:
+            await serve(tx)
+            settings_now = NewSettings(
+                body=limits.SerializeToString(), is_limiting=True, changed_by="", changed_at=NOON
+            )
+            await queue_settings.save(tx, "default", settings_now)
+            for number in range(LINES_AT_ONCE + 100):
+                await runs.insert(tx, new(number, place="etl"))
+            # Its line is the last of all by its name, and it came last.
+            await runs.insert(tx, new(9_999, place="ml"))
+        queue, left = Plane(database).queue, list[str]()
+        for _ in range(4):
+            await queue.step()
+            async with database.write() as tx:
+                (run,) = await runs.active(tx)
+                left.append(run.location)
+                await runs.signal(tx, run.run_id, Succeeded(attempt=1), at=NOON)
+        assert "ml" in left
