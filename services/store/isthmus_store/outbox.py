@@ -114,6 +114,21 @@ async def taken(
     return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.position).limit(limit))
 
 
+async def open_launches(
+    tx: Transaction, *, deployment: str, agent: str, after_position: int, limit: int
+) -> list[OutboxInstruction]:
+    """Return launches by an agent that have no result, whether or not they are at the broker, in their order."""
+    table = INSTRUCTIONS
+    condition = (
+        table.c.settled_at.is_(None),
+        table.c.deployment == deployment,
+        table.c.agent == agent,
+        table.c.kind == "launch_run",
+        table.c.position > after_position,
+    )
+    return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.position).limit(limit))
+
+
 async def send_again(tx: WriteTransaction, ids: Collection[str]) -> None:
     """Let commands without a result go to the broker once more."""
     table = INSTRUCTIONS
