@@ -101,13 +101,13 @@ async def house(database_url: str, *, broker_url: str, seed: int) -> AsyncIterat
     async with Database.open(database_url) as database:
         await database.migrate()
         async with database.write() as tx:
-            await _serve(tx)
+            await serve(tx)
             new = NewSettings(body=LIMITS.SerializeToString(), is_limiting=True, changed_by="", changed_at=NOW)
             await queue_settings.save(tx, "default", new)
         yield House(database, broker_url=broker_url, seed=seed)
 
 
-async def _serve(tx: WriteTransaction) -> None:
+async def serve(tx: WriteTransaction) -> None:
     new = NewAgent(deployment="default", name="alpha", pool="default", broker_user="", created_at=NOW)
     await agents.insert(tx, new)
     heard = AgentHeard(
