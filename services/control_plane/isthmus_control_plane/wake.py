@@ -54,6 +54,8 @@ class WakeHub:
         self.fleet = Wake()
         #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
+        #: Rung with `fleet`: launches that nobody began may have to be placed elsewhere.
+        self.relocation = Wake()
         #: Rung when steps may get slots of pools: because some were freed, or what limits them changed.
         self.slots = Wake()
         #: Whether runs wait for an agent to accept those before them: then any run that moves on rings for the queue.
@@ -176,6 +178,7 @@ class WakeHub:
         """Tell that locations may have to move, and runs may have to leave the queue."""
         self.fleet.ring()
         self.queue.ring()
+        self.relocation.ring()
         self.schedules_changed()
 
     def schedules_changed(self) -> None:

@@ -135,7 +135,7 @@ class QueueDesk:
             paused = await pauses.pause(tx, wanted)
         log.info("paused", deployment=paused.deployment, kind=paused.kind.value, name=paused.name, by=paused.paused_by)
         self._core.hub.room_made()
-        self._core.hub.schedules_changed()
+        self._core.hub.fleet_changed()
         return paused
 
     async def resume(self, request: api.ResumeRequest) -> None:
@@ -155,7 +155,7 @@ class QueueDesk:
                 )
         log.info("resumed", deployment=deployment, kind=kind.value, name=request.name, by=request.requested_by)
         self._core.hub.room_made()
-        self._core.hub.schedules_changed()
+        self._core.hub.fleet_changed()
 
 
 async def _check_exists(tx: Transaction, wanted: Pause) -> None:
