@@ -7,6 +7,7 @@ poison. What fails for a while is tried again until it works, because behind it 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -96,24 +97,31 @@ class Ear(Protocol):
         """Take note that for some time nothing could be stored."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlets:
+    """Who is told of what was stored."""
+
+    ear: Ear
+    alert_desk: AlertDesk
+    notices: NoticeBoard
+
+
 class Ingest:
     """The single writer of what a monitor's queues bring."""
 
     def __init__(
         self,
         database: Database,
+        outlets: Outlets,
         *,
         own_account: str,
-        ear: Ear,
-        alert_desk: AlertDesk,
-        notices: NoticeBoard,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._own_account = own_account
-        self._ear = ear
-        self._alert_desk = alert_desk
-        self._notices = notices
+        self._ear = outlets.ear
+        self._alert_desk = outlets.alert_desk
+        self._notices = outlets.notices
         self._clock = clock
         # No telemetry is to blame for a database that nobody can use: better no monitor than one that throws everything away.
         self._boundary = Boundary("telemetry group", passes=(UnusableDatabaseError,))
