@@ -1479,12 +1479,9 @@ class PoolLimits(google.protobuf.message.Message):
     DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
     GRANULARITY_FIELD_NUMBER: builtins.int
-    RUN_BUFFER_FIELD_NUMBER: builtins.int
     default_limit: builtins.int
     """Of each pool that is not in `limits`; left out for none."""
     granularity: global___PoolLimits.Granularity.ValueType
-    run_buffer: builtins.int
-    """With OP: so many runs more leave the queue for a pool than it has slots."""
     @property
     def limits(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
     def __init__(
@@ -1493,10 +1490,9 @@ class PoolLimits(google.protobuf.message.Message):
         default_limit: builtins.int | None = ...,
         limits: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         granularity: global___PoolLimits.Granularity.ValueType = ...,
-        run_buffer: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits", "run_buffer", b"run_buffer"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_default_limit", b"_default_limit"]) -> typing.Literal["default_limit"] | None: ...
 
 global___PoolLimits = PoolLimits

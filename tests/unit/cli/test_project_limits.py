@@ -41,9 +41,9 @@ def _home(monkeypatch: pytest.MonkeyPatch) -> None:
             QueueSettings(max_runs=2, pools=PoolLimits(default_limit=1)),
         ),
         (
-            "concurrency: {pools: {default_limit: 2, op_granularity_run_buffer: 3}}",
+            "concurrency: {pools: {default_limit: 2}}",
             QueueSettings(
-                pools=PoolLimits(default_limit=2, granularity=PoolLimits.GRANULARITY_OP, run_buffer=3),
+                pools=PoolLimits(default_limit=2, granularity=PoolLimits.GRANULARITY_OP),
             ),
         ),
         (

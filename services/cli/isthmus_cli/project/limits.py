@@ -87,12 +87,11 @@ def _run_timeouts(said: Mapping[str, Any]) -> RunTimeouts | None:
 def _pool_limits(pools: Mapping[str, Any]) -> PoolLimits:
     """Return the limits of pools. By Dagster's own default it is steps that hold the slots."""
     limits = PoolLimits()
-    default, buffer = _number(pools.get("default_limit")), _number(pools.get("op_granularity_run_buffer"))
+    default = _number(pools.get("default_limit"))
     if default is not None and default >= 0:
         limits.default_limit = default
     if pools.get("granularity", "op") != "run":
         limits.granularity = PoolLimits.GRANULARITY_OP
-        limits.run_buffer = max(buffer or 0, 0)
     return limits
 
 

@@ -77,7 +77,7 @@ class Relocation:
 
     async def _place_all(self, agent: Agent, *, sight: _Sight) -> None:
         position, is_over = 0, False
-        while not is_over:
+        while not is_over:  # pauses: each round reads the rows behind those of the last
             async with self._core.database.read() as tx:
                 rows = await outbox.open_launches(
                     tx, deployment=agent.deployment, agent=agent.name, after_position=position, limit=_PORTION
