@@ -17,7 +17,18 @@ from isthmus_broker.notices import Notice
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import agents, alerts, events, outbox, placements, run_search, runs, snapshot_pieces, snapshots
+from isthmus_store import (
+    agents,
+    alerts,
+    events,
+    outbox,
+    placements,
+    run_search,
+    runs,
+    slot_claims,
+    snapshot_pieces,
+    snapshots,
+)
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 from isthmus_store.record.location import Placement
@@ -200,6 +211,7 @@ class Ingest:
             await outbox.record_outcomes(tx, plan.outcomes, at=now)
         await events.insert_many(tx, plan.events, stored_at=now)
         await runs.save_moved(tx, plan.runs, last_positions=plan.positions)
+        plan.freed = await slot_claims.end(tx, plan.ended_steps)
         for run_id, tags in sorted(plan.tags.items()):
             await run_search.add_tags(tx, run_id, tags, is_over=False)
         changed = {run.run_id for run in plan.runs}
@@ -275,5 +287,5 @@ def _notice(plan: Plan) -> Notice:
         runs=frozenset(plan.positions) | {run.run_id for run in plan.runs},
         agents=frozenset("/".join(agent) for agent in plan.changed_agents),
         locations=frozenset(f"{deployment}/{location}" for deployment, location, _ in plan.placements),
-        freed=frozenset(run.deployment for run in plan.runs if run.state.is_terminal),
+        freed=frozenset(run.deployment for run in plan.runs if run.state.is_terminal) | plan.freed,
     )
