@@ -134,7 +134,7 @@ async def _prepare(at: Place) -> list[str]:
                     request=b"",
                     queued_at=now,
                 )
-                await runs.insert_dispatched(tx, run, agent=_AGENT, at=now, history=())
+                await runs.insert_dispatched(tx, run, runs.Dispatching(agent=_AGENT, at=now, history=()))
     return run_ids
 
 

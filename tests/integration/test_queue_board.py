@@ -26,7 +26,7 @@ from isthmus_store import agents, locations, placements, queue_settings, runs
 from isthmus_store.database import Database
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.agent import AgentHeard, NewAgent
-from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.location import PlacementReport, WantedLocation
 from isthmus_store.record.run import NewRun, Run
 from isthmus_store.signal import CancelRequested, Succeeded
 from isthmus_store.state import AgentState, LocationPhase, RunState
@@ -123,7 +123,7 @@ async def serve(tx: WriteTransaction) -> None:
     )
     await agents.heard(tx, [heard])
     for name in PLACES:
-        await locations.apply(tx, deployment="default", name=name, pool="default", settings=b"", at=NOW)
+        await locations.apply(tx, WantedLocation(deployment="default", name=name, pool="default", settings=b""), at=NOW)
         placed = await placements.place(tx, deployment="default", location=name, agent="alpha", at=NOW)
         report = PlacementReport(
             generation=1,

@@ -67,22 +67,27 @@ async def insert(tx: WriteTransaction, run: NewRun, *, history: Sequence[NewEven
     return inserted
 
 
-async def insert_dispatched(
-    tx: WriteTransaction,
-    run: NewRun,
-    *,
-    agent: str,
-    at: datetime,
-    history: Sequence[NewEvent],
-    command: NewInstruction | None = None,
-) -> Inserted:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dispatching:
+    """How a new run goes to an agent at once."""
+
+    agent: str
+    at: datetime
+    #: The first events of its history.
+    history: Sequence[NewEvent]
+    #: The command that launches it.
+    command: NewInstruction | None = None
+
+
+async def insert_dispatched(tx: WriteTransaction, run: NewRun, how: Dispatching) -> Inserted:
     """Insert a run that goes to an agent at once, with the first events of its history, in as few statements as can be.
 
     The same as `insert`, a Dispatched signal, `events.append` and, for the command that launches it, `outbox.add`; a
     run_id that exists already changes nothing, and no run goes past those that wait for its location, or past a limit.
     """
+    at, history, command = how.at, how.history, how.command
     queued = as_queued(run)
-    decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=agent))
+    decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=how.agent))
     dispatched = replace(advanced(queued, decision.facts, at=at), last_position=len(history))
     if tx.is_postgresql and command is not None:
         is_new = await insert_launched(tx, dispatched, history=history, command=command, tags=run.tags)

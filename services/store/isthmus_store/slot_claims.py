@@ -103,6 +103,17 @@ async def free(tx: WriteTransaction, ref: AttemptRef, tries: Iterable[tuple[str,
     return freed
 
 
+async def end(tx: WriteTransaction, steps: Collection[tuple[AttemptRef, str]]) -> set[str]:
+    """Forget what steps claimed that have come to their ends, whatever try; returns the deployments of those that had."""
+    run_ids = sorted({ref.run_id for ref, _ in steps})
+    claims = await tx.all(SlotClaim, _OF_RUNS, {"b_run_ids": run_ids}) if run_ids else []
+    ended = [it for it in claims if (AttemptRef(it.run_id, it.attempt), it.step_key) in steps]
+    for it in ended:
+        values = {"b_run_id": it.run_id, "b_attempt": it.attempt, "b_step_key": it.step_key}
+        await tx.execute(_FREE, {**values, "b_retry": it.retry_number})
+    return {it.deployment for it in ended}
+
+
 async def sweep(tx: WriteTransaction) -> None:
     """Delete what does not count any more."""
     await tx.execute(_SWEEP_CLAIMS)
@@ -119,6 +130,11 @@ _LIVE: Final = (
     .order_by(_CLAIM.wanted_at, _CLAIM.run_id, _CLAIM.step_key)
 )
 _OF_RUN: Final = select(SLOT_CLAIMS).where(*_OF_ATTEMPT)
+_OF_RUNS: Final = (
+    select(SLOT_CLAIMS)
+    .where(_CLAIM.run_id.in_(bindparam("b_run_ids", expanding=True)))
+    .order_by(_CLAIM.run_id, _CLAIM.attempt, _CLAIM.step_key)
+)
 _USES: Final = (
     select(
         _CLAIM.deployment,

@@ -11,7 +11,7 @@ from isthmus_broker.notices import Notice
 from isthmus_monitor.delivery import AlertDesk
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.plan import Plan
-from isthmus_monitor.vigil import Vigil
+from isthmus_monitor.vigil import Clocks, Hearing, Vigil
 from isthmus_store import agents, alerts, events, run_search, runs
 from isthmus_store.database import Database
 from isthmus_store.record.agent import AgentHeard, NewAgent
@@ -111,9 +111,8 @@ async def watch(database_url: str) -> AsyncIterator[Watch]:
             database,
             patience=Patience(),
             alert_desk=desk,
-            is_behind=is_behind,
-            monotonic=time.monotonic,
-            clock=time.now,
+            hearing=Hearing(is_behind=is_behind),
+            clocks=Clocks(time.now, time.monotonic),
         )
         async with database.write() as tx:
             new = NewAgent(deployment="prod", name="lab", pool="default", broker_user="", created_at=time.now())
@@ -240,8 +239,7 @@ async def test_a_run_that_is_vouched_for_at_another_monitor_is_not_given_up(watc
         watch.database,
         patience=Patience(),
         alert_desk=AlertDesk(watch.database, webhooks=()),
-        monotonic=watch.time.monotonic,
-        clock=watch.time.now,
+        clocks=Clocks(watch.time.now, watch.time.monotonic),
     )
     for vigil in (hearing, watch.vigil):
         await vigil.load()
