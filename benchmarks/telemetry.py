@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from isthmus.v1 import telemetry_pb2 as pb
+from isthmus_broker.declaring import declare, declare_agent
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
-from isthmus_broker.topology import TelemetryKind, declare, declare_agent
+from isthmus_broker.topology import TelemetryKind
 from isthmus_store import agents, runs
 from isthmus_store.column import from_microseconds
 from isthmus_store.database import Database

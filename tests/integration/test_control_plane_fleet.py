@@ -5,7 +5,7 @@ import pytest
 from integration.control_plane_stand import control_plane
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
-from isthmus_broker import topology
+from isthmus_broker import declaring
 from isthmus_store import events
 from isthmus_store.signal import Accepted, Started
 from isthmus_store.state import AgentState, LocationPhase
@@ -211,7 +211,7 @@ async def test_a_queue_that_the_broker_lost_is_mended_and_the_launch_delivered(
 ) -> None:
     async with control_plane(broker_url, database_url) as stand:
         await stand.serve()
-        await topology.remove_agent(stand.broker, deployment="default", agent="alpha")
+        await declaring.remove_agent(stand.broker, deployment="default", agent="alpha")
         run = await stand.launch()
 
         async def is_there_again() -> bool:

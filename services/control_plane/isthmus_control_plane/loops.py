@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from isthmus_broker import topology
+from isthmus_broker import declaring
 from isthmus_broker.link import LINK_ERRORS
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import keep_going, keep_going_until
@@ -89,7 +89,7 @@ async def _declare(core: Core) -> bool:
     backoff = Backoff(core.broker.reconnect_min_s, core.broker.reconnect_max_s)
     while not core.hub.stopping.is_set():
         try:
-            await topology.declare(core.broker, monitor_shards=core.settings.monitor_shards)
+            await declaring.declare(core.broker, monitor_shards=core.settings.monitor_shards)
             await _declare_agents(core)
         except (*LINK_ERRORS, TransientStoreError) as error:
             log.warning("topology_postponed", broker=core.broker.safe_url, error=str(error) or type(error).__name__)
@@ -104,4 +104,4 @@ async def _declare_agents(core: Core) -> None:
     async with core.database.read() as tx:
         known = await agents.all_of(tx)
     if known:
-        await topology.declare_agents(core.broker, [(agent.deployment, agent.name) for agent in known])
+        await declaring.declare_agents(core.broker, [(agent.deployment, agent.name) for agent in known])

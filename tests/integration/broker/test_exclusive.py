@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from integration.broker_stand import Inbox, instruction, publishing
 from isthmus_broker.consumer import Intake
+from isthmus_broker.declaring import declare, declare_agent
 from isthmus_broker.instructions import Hold, InstructionConsumer, InstructionPublisher, Recipient
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.topology import declare, declare_agent, query_answer_queue
+from isthmus_broker.topology import query_answer_queue
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(120)

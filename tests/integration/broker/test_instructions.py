@@ -16,6 +16,7 @@ from integration.broker_stand import (
     reading_dead_letters,
 )
 from isthmus.v1.instruction_pb2 import DrainAgent, Instruction
+from isthmus_broker.declaring import declare, declare_agent, remove_agent
 from isthmus_broker.errors import TopologyError
 from isthmus_broker.instructions import InstructionConsumer, InstructionPublisher, Recipient
 from isthmus_broker.link import connect
@@ -24,10 +25,7 @@ from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.topology import (
     INSTRUCTIONS,
-    declare,
-    declare_agent,
     instruction_queue,
-    remove_agent,
 )
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy

@@ -8,9 +8,10 @@ from uuid import uuid4
 from integration.monitor.world import CODE_SERVER, OWN_QUEUE, World, beat, event, life, monitor, now
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef, Source
+from isthmus_broker.declaring import declare, declare_agent
 from isthmus_broker.notices import Notice, NoticeListener
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.topology import DEAD, declare, declare_agent
+from isthmus_broker.topology import DEAD
 from isthmus_store import agents, run_search, runs, slot_claims
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent
