@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,8 +46,15 @@ def measure(servers: Servers, options: Options) -> Result:
     tuned = _peer(servers, options, setup=TUNED, job="one_in_process")
     default = _peer(servers, options, setup=DEFAULT, job="one")
     figures = (
-        _figure("call → user code", [one.user_code for one in quick], budget=25, budget_p99=80, tuned=tuned),
-        _figure("call → user code, default executor", [one.user_code for one in usual], default=default),
+        replace(
+            _figure("call → user code", [one.user_code for one in quick]),
+            budget=25,
+            budget_p99=80,
+            dagster_tuned=tuned,
+        ),
+        replace(
+            _figure("call → user code, default executor", [one.user_code for one in usual]), dagster_default=default
+        ),
         _figure("call → user code, on SQLite", [one.user_code for one in on_sqlite]),
         _figure("call → accepted", [one.accepted for one in quick]),
         _figure("call → caller told of the end", [one.end_told for one in quick]),
@@ -57,25 +64,8 @@ def measure(servers: Servers, options: Options) -> Result:
     return Result(benchmark="launch", figures=figures, stations=stations)
 
 
-def _figure(
-    name: str,
-    values: Sequence[float],
-    *,
-    budget: float | None = None,
-    budget_p99: float | None = None,
-    tuned: Measure | None = None,
-    default: Measure | None = None,
-) -> Figure:
-    return Figure(
-        name=name,
-        unit="ms",
-        better=Better.LOWER,
-        isthmus=Measure.of(values),
-        dagster_tuned=tuned,
-        dagster_default=default,
-        budget=budget,
-        budget_p99=budget_p99,
-    )
+def _figure(name: str, values: Sequence[float]) -> Figure:
+    return Figure(name=name, unit="ms", better=Better.LOWER, isthmus=Measure.of(values))
 
 
 async def _both_jobs(stand: Stand, *, runs: int) -> tuple[list[Launched], list[Launched]]:

@@ -24,7 +24,7 @@ from isthmus_control_plane.wake import WakeHub
 from isthmus_store import agents, locations, placements, runs
 from isthmus_store.database import Database
 from isthmus_store.record.agent import AgentHeard, NewAgent
-from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.location import PlacementReport, WantedLocation
 from isthmus_store.record.run import NewRun
 from isthmus_store.state import AgentState, LocationPhase
 from isthmus_store.table.run import RUNS
@@ -115,7 +115,7 @@ async def enroll(tx: WriteTransaction) -> None:
 async def locate(tx: WriteTransaction, name: str, *, is_serving: bool) -> None:
     """Have a location on it."""
     now = datetime.now(UTC)
-    await locations.apply(tx, deployment=DEPLOYMENT, name=name, pool="default", settings=b"", at=now)
+    await locations.apply(tx, WantedLocation(deployment=DEPLOYMENT, name=name, pool="default", settings=b""), at=now)
     placed = await placements.place(tx, deployment=DEPLOYMENT, location=name, agent=AGENT, at=now)
     report = PlacementReport(
         generation=1,

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from isthmus.v1 import telemetry_pb2 as pb
+from isthmus_broker.declaring import declare, declare_agent
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher
-from isthmus_broker.topology import TelemetryKind, declare, declare_agent
+from isthmus_broker.topology import TelemetryKind
 from isthmus_store import agents, runs
 from isthmus_store.column import from_microseconds
 from isthmus_store.database import Database
@@ -134,7 +135,7 @@ async def _prepare(at: Place) -> list[str]:
                     request=b"",
                     queued_at=now,
                 )
-                await runs.insert_dispatched(tx, run, agent=_AGENT, at=now, history=())
+                await runs.insert_dispatched(tx, run, runs.Dispatching(agent=_AGENT, at=now, history=()))
     return run_ids
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from isthmus_broker.instructions import InstructionConsumer
+from isthmus_broker.instructions import Hold, InstructionConsumer, Recipient
 
 from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.salvage import Salvage
@@ -95,28 +95,22 @@ def parts_of(means: Means, *, tasks: asyncio.TaskGroup) -> Parts:
 
 
 def _consumer(means: Means, instructions: InstructionDesk, *, relay: InstanceRelay) -> InstructionConsumer:
-    settings = means.settings
     return InstructionConsumer(
         means.broker,
-        deployment=settings.deployment,
-        agent=settings.name,
-        prefetch=settings.prefetch,
+        _recipient(means),
+        prefetch=means.settings.prefetch,
         handle=instructions.handle,
-        allowed_sender=settings.allowed_sender or None,
-        lock=relay.answers,
-        holding=means.holder,
+        hold=Hold(relay.answers, means.holder),
     )
 
 
 def _relay(means: Means, *, tasks: asyncio.TaskGroup) -> InstanceRelay:
-    return InstanceRelay(
-        means.connection,
-        deployment=means.settings.deployment,
-        agent=means.settings.name,
-        tasks=tasks,
-        wait_heard=means.holder.wait_held,
-        allowed_sender=means.settings.allowed_sender or None,
-    )
+    return InstanceRelay(means.connection, _recipient(means), tasks=tasks, wait_heard=means.holder.wait_held)
+
+
+def _recipient(means: Means) -> Recipient:
+    settings = means.settings
+    return Recipient(settings.deployment, settings.name, settings.allowed_sender or None)
 
 
 def _tools(means: Means, *, registry: LocationRegistry, drain: DrainSwitch) -> RunTools:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -86,6 +87,25 @@ class InstructionPublisher:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The agent that is meant, and whose instructions and answers alone it takes: None for anybody's."""
+
+    deployment: str
+    agent: str
+    allowed_sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What one process at a time has, together with an agent's queues."""
+
+    #: An exclusive intake that is consumed on the same connection before them.
+    lock: Intake
+    #: Is told whether it is this process's.
+    holding: Holding | None = None
+
+
 class InstructionConsumer:
     """Consumes both queues of one agent.
 
@@ -98,31 +118,31 @@ class InstructionConsumer:
     def __init__(
         self,
         settings: BrokerSettings,
+        recipient: Recipient,
         *,
-        deployment: str,
-        agent: str,
         prefetch: int,
         handle: Handler,
-        allowed_sender: str | None = None,
-        lock: Intake | None = None,
-        holding: Holding | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """Prepare to consume.
 
-        With `allowed_sender`, instructions that the broker did not verify as that account's are dead-lettered. With `lock`,
-        an exclusive intake that is consumed on the same connection before the agent's queues are, one process at a time has
-        these; `holding` is told whether it is this one.
+        With an allowed sender, instructions that the broker did not verify as that account's are dead-lettered. With `hold`,
+        one process at a time has the queues.
         """
+        holding = hold.holding if hold is not None else None
         self._holding = holding
         self._handle = handle
-        self._allowed_sender = allowed_sender
-        queues = tuple(instruction_queue(deployment, agent, is_control=is_control) for is_control in (False, True))
+        self._allowed_sender = recipient.allowed_sender
+        queues = tuple(
+            instruction_queue(recipient.deployment, recipient.agent, is_control=is_control)
+            for is_control in (False, True)
+        )
         intakes = tuple(
             Intake(queue, prefetch, self._on_delivery, is_idle=partial(self._is_idle, queue)) for queue in queues
         )
         self._consumer = Consumer(
             settings,
-            (lock, *intakes) if lock is not None else intakes,
+            (hold.lock, *intakes) if hold is not None else intakes,
             on_connected=holding.note_held if holding is not None else None,
             on_lost=self._on_lost,
             on_refused=holding.note_refused if holding is not None else None,

@@ -31,6 +31,9 @@ class Command:
     def __init__(self, shown: str, script: str, *, columns: int, env: Mapping[str, str]) -> None:
         self.shown = shown
         self._printed = bytearray()
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # As in a job of a script's background: what is started there would never hear Ctrl-C either.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self._process = subprocess.Popen(

@@ -294,6 +294,7 @@ _TABLE: Mapping[str, Callable[[Any, Any], Fact]] = {
     "ASSET_CHECK_EVALUATION_PLANNED": lambda _, data: {
         "asset": list(data.asset_key.path),
         "check": data.check_name,
+        "partition": "",
     },
     "ASSET_CHECK_EVALUATION": _check,
     "HOOK_COMPLETED": _hook,

@@ -269,7 +269,7 @@ _TABLE: Mapping[str, tuple[str, _Row]] = {
     ),
     "asset_check_planned": (
         "ASSET_CHECK_EVALUATION_PLANNED",
-        lambda body: {"asset": list(body.asset.path), "check": body.check_name},
+        lambda body: {"asset": list(body.asset.path), "check": body.check_name, "partition": body.partition},
     ),
     "asset_check_evaluated": ("ASSET_CHECK_EVALUATION", _check),
     "asset_failed": ("ASSET_FAILED_TO_MATERIALIZE", lambda body: {"asset": list(body.asset.path)}),

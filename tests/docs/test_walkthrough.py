@@ -1,8 +1,12 @@
 """A page that is executed is executed whole."""
 
+import os
 import re
+import signal
+import time
 
 import pytest
+from docs_pages.shell import Command
 from docs_pages.walkthrough import Stop, Type, Write, steps_of
 from support.walkthrough import ROOT
 
@@ -55,3 +59,15 @@ def test_stage_directions_belong_to_the_block_below_them() -> None:
         Type(section="2. Two", commands=("one    two",), exit_code=3),
         Stop(section="2. Two", command="serve"),
     ]
+
+
+def test_ctrl_c_is_heard_where_the_tests_themselves_do_not_hear_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        left_running = Command("sleep", "echo sleeping; exec sleep 3600", columns=80, env=os.environ)
+        left_running.wait_printed("sleeping")
+        began = time.monotonic()
+        left_running.interrupt()
+        assert time.monotonic() - began < 600
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import CodeSource
-from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING
+from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING, RUN_REASON_USER_ERROR
 from isthmus_dev.rabbitmq.node import PrivateNode
 from support.eventually import eventually
 from support.system import Operator, Service, System, running_system
@@ -173,6 +173,26 @@ async def test_steps_of_runs_on_two_agents_share_a_slot_by_priority_whatever_hap
         assert ends.pop(lost) == api.RUN_STATE_FAILED
         assert set(ends.values()) == {api.RUN_STATE_SUCCEEDED}, system.report()
         assert warehouse.order == ["first", *(f"p{number}" for number in range(8, -1, -1))]
+        await assert_a_run_that_waits_can_be_canceled(warehouse)
+        # Steps one after another, of which one is tried again, and has a slot for each try.
+        ended, _ = await operator.history(await operator.launch("two", "chain"), within=60)
+        assert (ended.state, ended.reason) == (api.RUN_STATE_FAILED, RUN_REASON_USER_ERROR)
+        assert [(it.taken, it.waiting) for it in (await client.get_queue()).slots] == [(0, 0)]
+
+
+async def assert_a_run_that_waits_can_be_canceled(warehouse: Warehouse) -> None:
+    operator, gate = warehouse.operator, warehouse.hold("last")
+    last = await warehouse.launch("last", at="two", job="forked")
+    await eventually(lambda: warehouse.order[-1] == "last", within=60)
+    waiting = [await warehouse.launch("never", at=at, job=job) for at, job in (("one", "alone"), ("two", "forked"))]
+    await eventually(lambda: is_count(warehouse, 2), within=60)
+    for run_id in waiting:
+        await operator.client.terminate_run(run_id)
+        assert (await operator.history(run_id, within=60))[0].state == api.RUN_STATE_CANCELED
+    assert not await warehouse.waiting()
+    gate.unlink()
+    assert (await operator.history(last, within=60))[0].state == api.RUN_STATE_SUCCEEDED
+    assert "never" not in warehouse.order
 
 
 async def is_count(warehouse: Warehouse, count: int) -> bool:

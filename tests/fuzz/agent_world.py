@@ -30,6 +30,7 @@ from isthmus_agent.locations.registry import LocationRegistry
 from isthmus_agent.locations.settings import RegistrySettings
 from isthmus_agent.policy.judge import Policy
 from isthmus_agent.servers.wanted import KeeperTiming
+from isthmus_broker.instructions import Recipient
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import TelemetryPublisher, decode_batch
@@ -121,7 +122,7 @@ async def agent_world(folder: Path, *, hostile: Hostile) -> AsyncIterator[World]
     ]
     try:
         async with OddHost(folder) as host, asyncio.TaskGroup() as tasks:
-            relay = InstanceRelay(mailbox, deployment="test", agent="edge", tasks=tasks, wait_heard=holder.wait_held)
+            relay = InstanceRelay(mailbox, Recipient("test", "edge"), tasks=tasks, wait_heard=holder.wait_held)
             registry = _registry(folder, host=host, tasks=tasks, relay=relay)
             tools = _tools(folder, registry=registry, holder=holder)
             source = telemetry.Source(deployment="test", agent="edge", incarnation="life")

@@ -18,7 +18,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus.v1.instance_pb2 import QueryEnvelope
 from isthmus.v1.instruction_pb2 import Instruction
-from isthmus_broker.instructions import InstructionConsumer
+from isthmus_broker.instructions import InstructionConsumer, Recipient
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.topology import ANSWERS, NOTICES, QUERIES, answer_key
@@ -136,7 +136,7 @@ async def odd_agent(stand: Stand, hostile: Hostile, publisher: Publisher) -> Asy
             await publisher.publish(OutgoingMessage(ANSWERS, key, body, content_encoding=encoding, is_mandatory=False))
         return Settlement.ACK
 
-    consumer = InstructionConsumer(stand.broker, deployment="default", agent="alpha", prefetch=50, handle=handle)
+    consumer = InstructionConsumer(stand.broker, Recipient("default", "alpha"), prefetch=50, handle=handle)
     async with asyncio.TaskGroup() as tasks:
         consuming = tasks.create_task(consumer.run())
         await consumer.wait_consuming()

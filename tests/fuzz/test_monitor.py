@@ -12,14 +12,15 @@ from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.notices import Notice
 from isthmus_broker.telemetry import decode_batch
 from isthmus_monitor.delivery import AlertDesk
-from isthmus_monitor.ingest import Ingest
+from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.news import read
-from isthmus_monitor.vigil import Vigil
+from isthmus_monitor.vigil import Clocks, Vigil
 from isthmus_store import agents, locations, outbox, placements, runs
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.location import WantedLocation
 from isthmus_store.record.run import NewRun
 from isthmus_store.signal import Dispatched
 from isthmus_store.state import RunState
@@ -104,7 +105,7 @@ async def ingest(database: Database) -> Ingest:
         await agents.insert(
             tx, NewAgent(deployment="prod", name="lab", pool="default", broker_user="agent-lab", created_at=NOW)
         )
-        await locations.apply(tx, deployment="prod", name="etl", pool="default", settings=b"", at=NOW)
+        await locations.apply(tx, WantedLocation(deployment="prod", name="etl", pool="default", settings=b""), at=NOW)
         await placements.place(tx, deployment="prod", location="etl", agent="lab", at=NOW)
         for run_id in ("r1", "victim"):
             new = NewRun(run_id=run_id, deployment="prod", location="etl", job_name="j", request=b"", queued_at=NOW)
@@ -126,8 +127,10 @@ async def ingest(database: Database) -> Ingest:
             ),
         )
     desk = AlertDesk(database, webhooks=(), clock=lambda: NOW)
-    vigil = Vigil(database, patience=Patience(), alert_desk=desk, clock=lambda: NOW)
-    return Ingest(database, own_account="isthmus", ear=vigil, alert_desk=desk, notices=Board(), clock=lambda: NOW)
+    vigil = Vigil(database, patience=Patience(), alert_desk=desk, clocks=Clocks(lambda: NOW))
+    return Ingest(
+        database, own_account="isthmus", outlets=Outlets(ear=vigil, alert_desk=desk, notices=Board()), clock=lambda: NOW
+    )
 
 
 def item(batch: TelemetryBatch, key: str = KEYS[0]) -> Item:

@@ -28,11 +28,12 @@ from isthmus_agent.hosts.process import procfs
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.settings import AgentSettings
 from isthmus_broker.answers import Answer, AnswerListener
+from isthmus_broker.declaring import declare, declare_agent
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.publisher import OutgoingMessage, Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry import decode_batch
-from isthmus_broker.topology import INSTRUCTIONS, TELEMETRY, declare, declare_agent, instruction_queue
+from isthmus_broker.topology import INSTRUCTIONS, TELEMETRY, instruction_queue
 from pydantic import SecretStr
 from support.eventually import eventually, patiently
 

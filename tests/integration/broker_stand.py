@@ -7,15 +7,12 @@ from contextlib import asynccontextmanager
 from isthmus.v1.instruction_pb2 import DrainAgent, Instruction
 from isthmus.v1.telemetry_pb2 import Source
 from isthmus_broker.dead_letters import DeadLetter, DeadLetterConsumer
-from isthmus_broker.instructions import InstructionConsumer
+from isthmus_broker.declaring import declare, declare_agent
+from isthmus_broker.instructions import InstructionConsumer, Recipient
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.telemetry_consumer import AgentPlace, TelemetryConsumer
-from isthmus_broker.topology import (
-    declare,
-    declare_agent,
-)
 from support.eventually import patiently
 
 SOURCE = Source(deployment="default", agent="a")
@@ -48,7 +45,7 @@ class Inbox:
 async def consuming(
     settings: BrokerSettings, handle: Inbox, *, prefetch: int = 8
 ) -> AsyncIterator[InstructionConsumer]:
-    consumer = InstructionConsumer(settings, deployment="default", agent="a", prefetch=prefetch, handle=handle)
+    consumer = InstructionConsumer(settings, Recipient("default", "a"), prefetch=prefetch, handle=handle)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(consumer.run())
         await consumer.wait_consuming()

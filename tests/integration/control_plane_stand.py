@@ -15,7 +15,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneStub
 from isthmus.v1.instruction_pb2 import CodeSource, Instruction
-from isthmus_broker.instructions import InstructionConsumer
+from isthmus_broker.instructions import InstructionConsumer, Recipient
 from isthmus_broker.notices import Notice, NoticePublisher
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
@@ -188,7 +188,7 @@ class Stand:
     ) -> AsyncIterator[FakeAgent]:
         """Consume an agent's queues."""
         fake = FakeAgent(self.broker, name, settle)
-        consumer = InstructionConsumer(self.broker, deployment="default", agent=name, prefetch=8, handle=fake.handle)
+        consumer = InstructionConsumer(self.broker, Recipient("default", name), prefetch=8, handle=fake.handle)
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(consumer.run())
             await consumer.wait_consuming()
@@ -226,7 +226,7 @@ class Stand:
                     await telemetry.answer(instruction.reply_to, telemetry_pb2.Event(instruction_result=result))
                 return Settlement.ACK
 
-            consumer = InstructionConsumer(self.broker, deployment="default", agent=name, prefetch=8, handle=handle)
+            consumer = InstructionConsumer(self.broker, Recipient("default", name), prefetch=8, handle=handle)
             async with asyncio.TaskGroup() as tasks:
                 task = tasks.create_task(consumer.run())
                 await consumer.wait_consuming()

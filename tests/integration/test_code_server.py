@@ -22,9 +22,9 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus.v1.code_server_pb2_grpc import CodeServerStub
 from isthmus.v1.instruction_pb2 import LogCursor, RunRequest
 from isthmus.v1.telemetry_pb2 import Event, RunRef
+from isthmus_broker.declaring import declare
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.telemetry_consumer import ReceivedBatch, TelemetryConsumer
-from isthmus_broker.topology import declare
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.journal import JournalReader
 from support.eventually import PATIENCE, eventually, patiently

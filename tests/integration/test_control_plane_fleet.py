@@ -5,7 +5,9 @@ import pytest
 from integration.control_plane_stand import control_plane
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
-from isthmus_broker import topology
+from isthmus_broker import declaring
+from isthmus_store import events
+from isthmus_store.signal import Accepted, Started
 from isthmus_store.state import AgentState, LocationPhase
 from support.eventually import eventually
 
@@ -96,6 +98,75 @@ async def test_a_lost_agents_location_moves_to_one_that_lives(broker_url: str, d
         assert [it.agent for it in held.placements] == ["beta"]
 
 
+@pytest.mark.parametrize("state", [AgentState.LOST, AgentState.STOPPED])
+async def test_a_launch_that_a_gone_agent_did_not_begin_is_placed_on_the_one_that_serves_now(
+    broker_url: str, database_url: str, state: AgentState
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        await stand.create_agent("beta")
+        await stand.hear("beta", revision=0)
+        begun, waiting = [(await stand.launch()).request.run.run_id for _ in range(2)]
+        await stand.record(begun, signal=Accepted(attempt=1))
+        async with stand.agent("beta") as beta:
+            await stand.hear("alpha", state=state)
+            # Nobody serves it yet: the launch stays where it is.
+            await beta.next("sync_locations")
+            await stand.report(agent="beta")
+            request = (await beta.next("launch_run")).launch_run.request
+        assert (request.run.run_id, request.run.attempt) == (waiting, 2)
+        run = await stand.run(waiting)
+        assert (run.state, run.agent, run.request.run.attempt) == (api.RUN_STATE_DISPATCHED, "beta", 2)
+        async with stand.database.read() as tx:
+            told_of = [(event.kind, event.attempt) for event in await events.after(tx, waiting, position=0)]
+        assert told_of == [("run_queued", 1), ("run_dispatched", 1), ("run_dispatched", 2)]
+        # What was seen to begin goes on, and waits for its agent.
+        assert (await stand.run(begun)).agent == "alpha"
+        async with stand.agent("alpha") as alpha:
+            told = (await alpha.next("terminate_run")).terminate_run
+            assert (told.run.run_id, told.run.attempt) == (waiting, 1)
+        await stand.record(waiting, signal=Started(attempt=1))
+        assert (await stand.run(waiting)).state == api.RUN_STATE_DISPATCHED
+
+
+async def test_a_launch_waits_for_an_agent_that_is_gone_where_nobody_else_serves_or_the_queue_is_paused(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        run_id = (await stand.launch()).request.run.run_id
+        await stand.hear("alpha", state=AgentState.LOST)
+        await stand.stub.Pause(api.PauseRequest(kind=api.PAUSE_KIND_QUEUE))
+        await stand.create_agent("beta")
+        await stand.hear("beta", revision=0)
+        async with stand.agent("beta") as beta:
+            await beta.next("sync_locations")
+            await stand.report(agent="beta")
+            # Each change is looked at: an answer to the last shows that those before it were.
+            await stand.stub.GetLocation(api.GetLocationRequest(name="sales"))
+            assert (await stand.run(run_id)).agent == "alpha"
+            await stand.stub.Resume(api.ResumeRequest(kind=api.PAUSE_KIND_QUEUE))
+            assert (await beta.next("launch_run")).launch_run.request.run.attempt == 2
+
+
+async def test_runs_of_a_paused_agent_s_location_go_to_another_agent_of_the_pool(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.serve()
+        pause = api.PauseRequest(kind=api.PAUSE_KIND_AGENT, name="alpha", why="a new disk")
+        await stand.stub.Pause(pause)
+        run = await stand.launch()
+        assert run.state == api.RUN_STATE_QUEUED
+        await stand.create_agent("beta")
+        async with stand.agent("beta") as beta:
+            await stand.hear("beta", revision=0)
+            await beta.next("sync_locations")
+            await stand.report(agent="beta")
+            launched = (await beta.next("launch_run")).launch_run.request
+        assert launched.run.run_id == run.request.run.run_id
+
+
 async def test_an_agent_that_lost_its_memory_is_told_its_locations_again(broker_url: str, database_url: str) -> None:
     async with control_plane(broker_url, database_url) as stand, stand.serving() as agent:
         first = await agent.next("sync_locations")
@@ -140,7 +211,7 @@ async def test_a_queue_that_the_broker_lost_is_mended_and_the_launch_delivered(
 ) -> None:
     async with control_plane(broker_url, database_url) as stand:
         await stand.serve()
-        await topology.remove_agent(stand.broker, deployment="default", agent="alpha")
+        await declaring.remove_agent(stand.broker, deployment="default", agent="alpha")
         run = await stand.launch()
 
         async def is_there_again() -> bool:

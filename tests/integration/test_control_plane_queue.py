@@ -11,7 +11,7 @@ from isthmus_broker.notices import Notice
 from isthmus_store import locations, placements, runs
 from isthmus_store.launch import MOST_ON_THE_WAY
 from isthmus_store.record.instruction import NewInstruction
-from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.location import PlacementReport, WantedLocation
 from isthmus_store.record.run import NewRun
 from isthmus_store.signal import Accepted
 from isthmus_store.state import LocationPhase
@@ -113,7 +113,9 @@ async def test_a_healthy_location_is_not_hidden_by_blocked_ones(broker_url: str,
         async with stand.database.write() as tx:
             for name in blocked:
                 await locations.apply(
-                    tx, deployment="default", name=name, pool="nobody", settings=b"", at=datetime.now(UTC)
+                    tx,
+                    WantedLocation(deployment="default", name=name, pool="nobody", settings=b""),
+                    at=datetime.now(UTC),
                 )
             await tx.execute(RUNS.insert(), [row(name, age_s=3600) for name in blocked for _ in range(100)])
             await tx.execute(RUNS.insert(), [row("sales", age_s=1)])

@@ -17,11 +17,15 @@ from isthmus_broker.publisher import Publisher
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.errors import InvalidRequestError
+from isthmus_lifecycle.log import get_logger
 from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_store.signal import Succeeded
+from isthmus_store.snapshot_pieces import MAX_PIECE_BYTES
+from support.write_lock import watched_writes
 
 pytestmark = pytest.mark.timeout(180)
+log = get_logger(__name__)
 
 _ASSETS = 2000
 #: RabbitMQ 4 takes no larger message.
@@ -98,9 +102,10 @@ async def report(stand: Stand, snapshot: pb.LocationSnapshot) -> None:
         reporter.report("sales", pb.Event(location_report=told))
         async with ControlPlaneClient(stand.address) as client:
             async for location in client.watch_location("sales"):
-                assert not location.HasField("snapshot")
-                if location.phase == LOCATION_PHASE_SERVING and location.snapshot_bytes:
-                    break
+                if location.phase == LOCATION_PHASE_SERVING and location.snapshot_hash == told.snapshot_hash:
+                    assert not location.HasField("snapshot")
+                    if location.snapshot_bytes:
+                        break
         running.cancel()
 
 
@@ -129,6 +134,38 @@ async def test_20000_assets_go_all_the_way_with_defaults(broker_url: str, tmp_pa
             with pytest.raises(InvalidRequestError):
                 await client.launch_run(request)
         monitoring.cancel()
+
+
+async def test_launches_wait_for_no_more_than_a_piece_of_a_large_snapshot(broker_url: str, tmp_path: Path) -> None:
+    snapshot = large_snapshot(2_000, bytes_each=10_000)
+    snapshot.jobs.add(name="nightly")
+    size = len(snapshot.SerializeToString(deterministic=True))
+    assert size > 20_000_000
+    database_url = f"sqlite+aiosqlite:///{tmp_path}/isthmus.db"
+    accepted_beside = 0
+
+    async def launch_on(stand: Stand) -> None:
+        nonlocal accepted_beside
+        while True:
+            await stand.launch()
+            accepted_beside += 1
+
+    async with control_plane(broker_url, database_url) as stand, asyncio.TaskGroup() as tasks:
+        await stand.serve()
+        settings = MonitorSettings.model_validate({"broker_url": broker_url, "database_url": database_url})
+        monitoring = tasks.create_task(run_monitor(settings))
+        launching = tasks.create_task(launch_on(stand))
+        with watched_writes() as lock:
+            async with asyncio.timeout(150):
+                await report(stand, snapshot)
+        for task in (launching, monitoring):
+            task.cancel()
+    pieces = [hold for hold in lock.holds if hold.size > MAX_PIECE_BYTES // 2]
+    longest_ms = 1000 * max(hold.took_s for hold in pieces)
+    log.info("snapshot_stored", pieces=len(pieces), launches_beside=accepted_beside, longest_hold_ms=round(longest_ms))
+    assert len(pieces) >= size // MAX_PIECE_BYTES
+    assert max(hold.size for hold in lock.holds) < MAX_PIECE_BYTES + 64 * 1024
+    assert accepted_beside > 0
 
 
 async def test_a_history_of_100_events_of_a_megabyte_is_watched_with_defaults(broker_url: str, tmp_path: Path) -> None:

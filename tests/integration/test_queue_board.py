@@ -26,7 +26,7 @@ from isthmus_store import agents, locations, placements, queue_settings, runs
 from isthmus_store.database import Database
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.agent import AgentHeard, NewAgent
-from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.location import PlacementReport, WantedLocation
 from isthmus_store.record.run import NewRun, Run
 from isthmus_store.signal import CancelRequested, Succeeded
 from isthmus_store.state import AgentState, LocationPhase, RunState
@@ -101,13 +101,13 @@ async def house(database_url: str, *, broker_url: str, seed: int) -> AsyncIterat
     async with Database.open(database_url) as database:
         await database.migrate()
         async with database.write() as tx:
-            await _serve(tx)
+            await serve(tx)
             new = NewSettings(body=LIMITS.SerializeToString(), is_limiting=True, changed_by="", changed_at=NOW)
             await queue_settings.save(tx, "default", new)
         yield House(database, broker_url=broker_url, seed=seed)
 
 
-async def _serve(tx: WriteTransaction) -> None:
+async def serve(tx: WriteTransaction) -> None:
     new = NewAgent(deployment="default", name="alpha", pool="default", broker_user="", created_at=NOW)
     await agents.insert(tx, new)
     heard = AgentHeard(
@@ -123,7 +123,7 @@ async def _serve(tx: WriteTransaction) -> None:
     )
     await agents.heard(tx, [heard])
     for name in PLACES:
-        await locations.apply(tx, deployment="default", name=name, pool="default", settings=b"", at=NOW)
+        await locations.apply(tx, WantedLocation(deployment="default", name=name, pool="default", settings=b""), at=NOW)
         placed = await placements.place(tx, deployment="default", location=name, agent="alpha", at=NOW)
         report = PlacementReport(
             generation=1,

@@ -19,6 +19,7 @@ from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.alert import NewAlert
 from isthmus_store.record.dead_letter import NewDeadLetter
 from isthmus_store.record.event import NewEvent
+from isthmus_store.record.location import WantedLocation
 from isthmus_store.record.run import NewRun
 from isthmus_store.retention import runs as old_runs
 from isthmus_store.signal import Dispatched, Succeeded
@@ -179,7 +180,7 @@ async def test_alerts_letters_generations_and_snapshots_go_by_their_own_rules(
             await dead_letters.add(tx, letter)
         for number in range(5):
             await locations.apply(
-                tx, deployment="prod", name="etl", pool="default", settings=str(number).encode(), at=old
+                tx, WantedLocation(deployment="prod", name="etl", pool="default", settings=str(number).encode()), at=old
             )
         await agents.insert(tx, NewAgent(deployment="prod", name="lab", pool="default", broker_user="", created_at=old))
         await snapshots.put(tx, snapshot_hash="idle", body=b"x", at=old)

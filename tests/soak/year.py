@@ -29,9 +29,9 @@ from isthmus_control_plane.retention.pace import Pace
 from isthmus_control_plane.retention.sweeper import Sweeper
 from isthmus_control_plane.wake import WakeHub
 from isthmus_monitor.delivery import AlertDesk
-from isthmus_monitor.ingest import Ingest
+from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.lease import Patience
-from isthmus_monitor.vigil import Vigil
+from isthmus_monitor.vigil import Clocks, Vigil
 from isthmus_store import agents, applied_queries, dead_letters, dynamic_partitions, placements, runs
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent
@@ -101,14 +101,12 @@ class Year:
         alert_desk = AlertDesk(database, webhooks=(), clock=self.now)
         patience = Patience(lease_ttl_s=30, agent_lost_after_s=30, agent_gone_after_s=900)
         self._vigil = Vigil(
-            database, patience=patience, alert_desk=alert_desk, clock=self.now, monotonic=self._monotonic
+            database, patience=patience, alert_desk=alert_desk, clocks=Clocks(self.now, self._monotonic)
         )
         self._ingest = Ingest(
             database,
             own_account=self._account,
-            ear=self._vigil,
-            alert_desk=alert_desk,
-            notices=_Nobody(),
+            outlets=Outlets(ear=self._vigil, alert_desk=alert_desk, notices=_Nobody()),
             clock=self.now,
         )
         self.leadership = Leadership(database, name=LEASE, duration_s=3600)
@@ -206,7 +204,9 @@ class Year:
                     history.queued(ref, requested_by="year", at=self.at),
                     history.dispatched(ref, agent=agent.name, instruction_id=launch.id, at=self.at),
                 ]
-                await runs.insert_dispatched(tx, new, agent=agent.name, at=self.at, history=news, command=launch)
+                await runs.insert_dispatched(
+                    tx, new, runs.Dispatching(agent=agent.name, at=self.at, history=news, command=launch)
+                )
                 written.append((number, run_id))
         return written
 

@@ -32,7 +32,7 @@ class ServerFacts:
     fits: bool = True
     #: The launch that it was started for, while that waits.
     bound_to: RunKey | None = None
-    #: Whether it has waited for so long that, being one too many, it may go.
+    #: Whether it has waited for a launch for so long, loaded or not, that it may go where it is one too many.
     is_stale: bool = False
 
 
@@ -141,7 +141,17 @@ def _stops(wish: PoolWish, *, servers: Sequence[ServerFacts], gifts: _Gifts) -> 
     given = {name for _, name in gifts.gives}
     stops = [server.name for server in servers if _must_go(wish, server) and server.name not in given]
     too_many = [server.name for server in gifts.free if server.is_stale and server.name not in stops]
-    return tuple(stops + too_many[: max(0, len(gifts.free) - wish.standby)])
+    stops += too_many[: max(0, len(gifts.free) - wish.standby)]
+    return tuple(stops + _unawaited(wish, servers=servers, gifts=gifts))
+
+
+def _unawaited(wish: PoolWish, *, servers: Sequence[ServerFacts], gifts: _Gifts) -> list[str]:
+    """List servers that still load, and that no launch counts on any more: it was called off, or got another."""
+    loading = [server for server in servers if _is_spare(server) and server.stage is Stage.LOADING]
+    counted_on = sum(1 for launch in gifts.left if launch.takes_standby)
+    too_many = len(loading) - counted_on - max(0, wish.standby - len(gifts.free))
+    stale = [server.name for server in loading if server.is_stale and wish.is_open]
+    return stale[: max(0, too_many)]
 
 
 def _must_go(wish: PoolWish, server: ServerFacts) -> bool:

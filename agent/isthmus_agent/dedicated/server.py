@@ -23,6 +23,8 @@ class DedicatedServer:
     slot: str
     #: The launch that it was started for, while that waits.
     bound_to: "Launch | None" = None
+    #: Since when no launch is bound to it, by the event loop's clock.
+    free_since: float = 0.0
     is_taken: bool = False
     is_ending: bool = False
     #: Whether its limits were changed for one run: no other gets it.
@@ -41,6 +43,13 @@ class DedicatedServer:
     def ready_at(self) -> float:
         """When it became ready, by the event loop's clock; 0 before it did."""
         return self.held.ready_at or 0.0
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when it waits for a launch, or loads without one; None while it does not."""
+        if self.bound_to is not None or self.stage not in {Stage.LOADING, Stage.READY}:
+            return None
+        return self.ready_at if self.stage is Stage.READY else self.free_since
 
     @property
     def stage(self) -> Stage:
@@ -64,7 +73,7 @@ class DedicatedServer:
             self.stage,
             fits=basis is not None and not self.is_altered and self._is_made_from(basis),
             bound_to=self.bound_to.key if self.bound_to is not None else None,
-            is_stale=self.stage is Stage.READY and self.ready_at < stale_before,
+            is_stale=self.waits_since is not None and self.waits_since < stale_before,
         )
 
     def _is_made_from(self, basis: ServerSpec) -> bool:

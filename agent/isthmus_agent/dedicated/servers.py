@@ -69,7 +69,8 @@ class DedicatedServers:
 
     def next_change_at(self, *, now: float) -> float | None:
         """Return when a server becomes stale, or may be started, though nothing happens until then."""
-        due = [self.trouble.may_start_at, *(one.ready_at + self._launcher.timing.surplus_kept_s for one in self.idle)]
+        waiting = [since for one in self if (since := one.waits_since) is not None]
+        due = [self.trouble.may_start_at, *(since + self._launcher.timing.surplus_kept_s for since in waiting)]
         return min((moment for moment in due if moment > now), default=None)
 
     # --------------------------------------------------------------------------------------------- what happens to it
@@ -77,7 +78,8 @@ class DedicatedServers:
     def adopt(self, server: Server, *, is_taken: bool) -> None:
         """Take over a server that an earlier life of the agent started, with a run on it or without."""
         held = HeldServer(name=server.name, generation=server.generation, is_fresh=False)
-        one = self._servers[server.name] = DedicatedServer(held, server.slot, is_taken=is_taken)
+        now = asyncio.get_running_loop().time()
+        one = self._servers[server.name] = DedicatedServer(held, server.slot, is_taken=is_taken, free_since=now)
         self._launcher.attach(held, server)
         self._load(one, spec=None, timeout_s=self._launcher.timing.adopt_timeout_s)
 
@@ -137,7 +139,7 @@ class DedicatedServers:
         """Let a launch go: what was started for it stands by, if it was not given."""
         for one in self:
             if one.bound_to is launch:
-                one.bound_to = None
+                one.bound_to, one.free_since = None, asyncio.get_running_loop().time()
 
     def end(self, name: str) -> None:
         """End a server."""
@@ -160,7 +162,8 @@ class DedicatedServers:
 
     def _start(self, spec: ServerSpec, *, basis: WantedLocation, bound_to: Launch | None) -> None:
         held = HeldServer(name=server_name(spec), generation=spec.generation, is_fresh=True)
-        one = self._servers[held.name] = DedicatedServer(held, spec.slot, bound_to=bound_to)
+        now = asyncio.get_running_loop().time()
+        one = self._servers[held.name] = DedicatedServer(held, spec.slot, bound_to=bound_to, free_since=now)
         self._load(one, spec=spec, timeout_s=basis.load_timeout_s)
 
     def _load(self, one: DedicatedServer, *, spec: ServerSpec | None, timeout_s: float) -> None:

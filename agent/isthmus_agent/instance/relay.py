@@ -10,6 +10,7 @@ from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import instance_pb2 as instance
 from isthmus_broker.consumer import Intake
 from isthmus_broker.errors import BrokerError
+from isthmus_broker.instructions import Recipient
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswers, QueryPublisher
 from isthmus_lifecycle.boundary import Boundary
@@ -44,25 +45,26 @@ class InstanceRelay:
     def __init__(
         self,
         publisher: Publisher,
+        recipient: Recipient,
         *,
-        deployment: str,
-        agent: str,
         tasks: asyncio.TaskGroup,
         wait_heard: Callable[[], Awaitable[None]],
-        allowed_sender: str | None = None,
     ) -> None:
         """Pass queries on over `publisher`, which the caller enters and leaves; work in `tasks`.
 
         Whoever consumes `answers` tells by `wait_heard` when an answer would reach this process.
         """
-        self._deployment = deployment
-        self._agent = agent
+        deployment, agent = self._deployment, self._agent = recipient.deployment, recipient.agent
         self._tasks = tasks
         self._publisher = publisher
         self._queries = QueryPublisher(publisher)
         self._wait_heard = wait_heard
         self._answers = QueryAnswers(
-            deployment=deployment, agent=agent, on_answer=self._hear, tasks=tasks, allowed_sender=allowed_sender
+            deployment=deployment,
+            agent=agent,
+            on_answer=self._hear,
+            tasks=tasks,
+            allowed_sender=recipient.allowed_sender,
         )
         self._waiting: dict[str, _Waiting] = {}
         self._calls = Boundary("call of a code server")

@@ -36,20 +36,21 @@ class TerminateHandler:
             return Failed(0, violations=(Violation("run.run_id", "This is no run id that an agent would start."),))
         async with self._tools.locks.holding(key.run_id):
             holding = self._tools.ledger.get(key)
-            if holding is not None and not self._fence(holding):
-                return await self._cancel(holding, grace_s=_grace_s(body))
-            if not self._was_started(key):
-                # Its launch is still on the way, or will never come: either way it must not start any more.
-                self._tools.tombstones.add(key, not_before=envelope.not_after or 0.0)
-                self._tools.waiting.end(key)
-            return Succeeded(telemetry.TerminateAnswer(was_not_running=True))
+            if holding is None or self._fence(holding):
+                if not self._was_started(key):
+                    # Its launch is still on the way, or will never come: either way it must not start any more.
+                    self._tools.tombstones.add(key, not_before=envelope.not_after or 0.0)
+                    self._tools.waiting.end(key)
+                return Succeeded(telemetry.TerminateAnswer(was_not_running=True))
+            self._tools.ledger.mark_cancel_requested(holding.key)
+        # The run is not locked meanwhile: who wants it ended sooner must not wait for the grace of who asked before.
+        return await self._cancel(holding, grace_s=_grace_s(body))
 
     def _fence(self, holding: Holding) -> bool:
         folder = self._tools.folder(holding.location, holding.key)
         return self._tools.fence(holding.key, folder=folder, outcome=canceled())
 
     async def _cancel(self, holding: Holding, *, grace_s: float) -> Outcome:
-        self._tools.ledger.mark_cancel_requested(holding.key)
         timeout_s = (grace_s or self._tools.cancel_grace_s) + _MARGIN_S
         clock = asyncio.get_running_loop().time
         deadline, tries = clock() + timeout_s, 0

@@ -1283,6 +1283,7 @@ class QueueSettings(google.protobuf.message.Message):
     TAGS_FIELD_NUMBER: builtins.int
     POOLS_FIELD_NUMBER: builtins.int
     RUN_RETRIES_FIELD_NUMBER: builtins.int
+    RUN_TIMEOUTS_FIELD_NUMBER: builtins.int
     max_runs: builtins.int
     """Runs of the deployment at a time; 0 lets none leave the queue."""
     @property
@@ -1297,6 +1298,10 @@ class QueueSettings(google.protobuf.message.Message):
     def run_retries(self) -> global___RunRetries:
         """What is done again when it fails."""
 
+    @property
+    def run_timeouts(self) -> global___RunTimeouts:
+        """How long parts of a run's life may take."""
+
     def __init__(
         self,
         *,
@@ -1305,12 +1310,39 @@ class QueueSettings(google.protobuf.message.Message):
         tags: collections.abc.Iterable[global___TagLimit] | None = ...,
         pools: global___PoolLimits | None = ...,
         run_retries: global___RunRetries | None = ...,
+        run_timeouts: global___RunTimeouts | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "locations", b"locations", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries", "tags", b"tags"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries", "run_timeouts", b"run_timeouts"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "locations", b"locations", "max_runs", b"max_runs", "pools", b"pools", "run_retries", b"run_retries", "run_timeouts", b"run_timeouts", "tags", b"tags"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_max_runs", b"_max_runs"]) -> typing.Literal["max_runs"] | None: ...
 
 global___QueueSettings = QueueSettings
+
+@typing.final
+class RunTimeouts(google.protobuf.message.Message):
+    """How long runs may take, seconds; 0 for as long as they like. Whatever takes longer is ended: its process first, then it is said so."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_S_FIELD_NUMBER: builtins.int
+    CANCEL_S_FIELD_NUMBER: builtins.int
+    MAX_RUNTIME_S_FIELD_NUMBER: builtins.int
+    start_s: builtins.float
+    """From the dispatch to the beginning of user code."""
+    cancel_s: builtins.float
+    """From the wish for an end to the end. Then the process is killed at once."""
+    max_runtime_s: builtins.float
+    """From the beginning to the end. A run's own tag (dagster/max_runtime) goes over it."""
+    def __init__(
+        self,
+        *,
+        start_s: builtins.float = ...,
+        cancel_s: builtins.float = ...,
+        max_runtime_s: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancel_s", b"cancel_s", "max_runtime_s", b"max_runtime_s", "start_s", b"start_s"]) -> None: ...
+
+global___RunTimeouts = RunTimeouts
 
 @typing.final
 class RunRetries(google.protobuf.message.Message):
@@ -1447,12 +1479,9 @@ class PoolLimits(google.protobuf.message.Message):
     DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
     GRANULARITY_FIELD_NUMBER: builtins.int
-    RUN_BUFFER_FIELD_NUMBER: builtins.int
     default_limit: builtins.int
     """Of each pool that is not in `limits`; left out for none."""
     granularity: global___PoolLimits.Granularity.ValueType
-    run_buffer: builtins.int
-    """With OP: so many runs more leave the queue for a pool than it has slots."""
     @property
     def limits(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
     def __init__(
@@ -1461,10 +1490,9 @@ class PoolLimits(google.protobuf.message.Message):
         default_limit: builtins.int | None = ...,
         limits: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         granularity: global___PoolLimits.Granularity.ValueType = ...,
-        run_buffer: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits", "run_buffer", b"run_buffer"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_default_limit", b"_default_limit"]) -> typing.Literal["default_limit"] | None: ...
 
 global___PoolLimits = PoolLimits

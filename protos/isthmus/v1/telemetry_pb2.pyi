@@ -40,7 +40,7 @@ class _RunReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     RUN_REASON_AGENT_LOST: _RunReason.ValueType  # 7
     """Nobody vouched for the run any more, and its agent stayed silent."""
     RUN_REASON_START_TIMEOUT: _RunReason.ValueType  # 8
-    """No agent took the launch in time."""
+    """No agent took the launch in time, or the run did not begin in time."""
     RUN_REASON_REFUSED_BY_POLICY: _RunReason.ValueType  # 9
     RUN_REASON_LOCATION_UNAVAILABLE: _RunReason.ValueType  # 10
     """The location does not serve on the agent, or its code server refused for a reason of its own."""
@@ -55,6 +55,8 @@ class _RunReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """The image of the run's container is not there, or could not be pulled."""
     RUN_REASON_CONTAINER_START_FAILED: _RunReason.ValueType  # 16
     """The run's container could not be made or started: a bad command, a missing network, an engine that refused."""
+    RUN_REASON_MAX_RUNTIME: _RunReason.ValueType  # 17
+    """It ran for longer than it may, and was ended."""
 
 class RunReason(_RunReason, metaclass=_RunReasonEnumTypeWrapper):
     """---------------------------------------------------------------------------------------------------------------- run"""
@@ -73,7 +75,7 @@ RUN_REASON_WORKER_LOST: RunReason.ValueType  # 6
 RUN_REASON_AGENT_LOST: RunReason.ValueType  # 7
 """Nobody vouched for the run any more, and its agent stayed silent."""
 RUN_REASON_START_TIMEOUT: RunReason.ValueType  # 8
-"""No agent took the launch in time."""
+"""No agent took the launch in time, or the run did not begin in time."""
 RUN_REASON_REFUSED_BY_POLICY: RunReason.ValueType  # 9
 RUN_REASON_LOCATION_UNAVAILABLE: RunReason.ValueType  # 10
 """The location does not serve on the agent, or its code server refused for a reason of its own."""
@@ -88,6 +90,8 @@ RUN_REASON_IMAGE_UNAVAILABLE: RunReason.ValueType  # 15
 """The image of the run's container is not there, or could not be pulled."""
 RUN_REASON_CONTAINER_START_FAILED: RunReason.ValueType  # 16
 """The run's container could not be made or started: a bad command, a missing network, an engine that refused."""
+RUN_REASON_MAX_RUNTIME: RunReason.ValueType  # 17
+"""It ran for longer than it may, and was ended."""
 global___RunReason = RunReason
 
 class _CheckSeverity:

@@ -1,10 +1,12 @@
 """The file that describes code locations, and the options that describe one."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from isthmus.v1.control_plane_pb2 import LocationSettings
+from isthmus.v1.control_plane_pb2 import LocationSettings, QueueSettings
 from isthmus.v1.instruction_pb2 import (
     ISOLATION_DEDICATED,
     ISOLATION_SHARED,
@@ -19,11 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
 from isthmus_cli.file_fault import fault_text
+from isthmus_cli.queue_file import parse_sections
 from isthmus_cli.yaml_text import parse_yaml
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 _ISOLATIONS = {"": ISOLATION_UNSPECIFIED, "shared": ISOLATION_SHARED, "dedicated": ISOLATION_DEDICATED}
 START_METHODS = {"auto": START_METHOD_UNSPECIFIED, "fork": START_METHOD_FORK, "spawn": START_METHOD_SPAWN}
+_FORM = "The form is: locations: [{name: etl, module: etl.definitions}]; docs/cli.md lists the fields."
 _TARGETS = ("module", "file", "package", "autoload_defs_module")
 
 
@@ -112,11 +116,15 @@ class LocationEntry(BaseModel):
 
 
 class LocationFile(BaseModel):
-    """A file of locations: `locations:` and a list under it."""
+    """A file of locations, `locations:` and a list under it, beside which the deployment's queue may be limited."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    locations: Annotated[list[LocationEntry], Field(min_length=1)]
+    locations: list[LocationEntry] = Field(default_factory=list)
+    #: As in a document of `isthmus queue set`; these are read by `queue_file`.
+    concurrency: object = None
+    run_retries: object = None
+    run_timeouts: object = None
 
     @model_validator(mode="after")
     def _has_distinct_names(self) -> Self:
@@ -127,8 +135,25 @@ class LocationFile(BaseModel):
         return self
 
 
+@dataclass(frozen=True)
+class ProjectFile:
+    """What a file says: locations, and settings of the queue where it has some."""
+
+    locations: list[LocationSettings]
+    queue: QueueSettings | None
+
+
 def read_location_file(path: Path) -> list[LocationSettings]:
-    """Read a file of locations.
+    """Read the locations of a file; see `read_project_file`."""
+    return read_project_file(path, needs_locations=True).locations
+
+
+def read_project_file(path: Path, *, needs_locations: bool = False) -> ProjectFile:
+    """Read a file of locations and limits, as isthmus.yaml is one.
+
+    Args:
+        path: The file.
+        needs_locations: Refuse one without any.
 
     Raises:
         InputError: Names file, field and what to write instead.
@@ -141,9 +166,12 @@ def read_location_file(path: Path) -> list[LocationSettings]:
         ) from error
     content = parse_yaml(text, origin=str(path))
     try:
-        return [entry.to_settings() for entry in LocationFile.model_validate(content).locations]
+        entries = LocationFile.model_validate(content).locations
     except ValidationError as error:
         raise _input_error(error, origin=str(path)) from error
+    if needs_locations and not entries:
+        raise InputError(f"{path} cannot be used:\n  locations: names no location", remedy=_FORM)
+    return ProjectFile([entry.to_settings() for entry in entries], parse_sections(content, origin=str(path)))
 
 
 def settings_of(**fields: object) -> LocationSettings:
@@ -166,13 +194,16 @@ def _input_error(error: ValidationError, *, origin: str) -> InputError:
         faults.append(f"  {field or 'as a whole'}: {_say(fault['type'], message=fault['msg'], known=known)}")
     return InputError(
         "\n".join([f"{origin} cannot be used:", *faults]),
-        remedy="The form is: locations: [{name: etl, module: etl.definitions}]; docs/cli.md lists the fields.",
+        remedy=_FORM,
     )
 
 
 def _fields_beside(path: tuple[int | str, ...]) -> Iterable[str]:
     """List the fields that there are where a fault is."""
     models: dict[str, type[BaseModel]] = {"container": ContainerEntry, "limits": LimitsEntry, "mounts": MountEntry}
+    if len(path) == 1 and path[0] not in LocationEntry.model_fields:
+        near = get_close_matches(str(path[0]), LocationFile.model_fields, n=1)
+        return near or list(LocationFile.model_fields)
     held = [models[part] for part in path[:-1] if isinstance(part, str) and part in models]
     model = held[-1] if held else LocationEntry
     return list(model.model_fields)
@@ -181,7 +212,9 @@ def _fields_beside(path: tuple[int | str, ...]) -> Iterable[str]:
 def _say(kind: str, *, message: str, known: Iterable[str]) -> str:
     match kind:
         case "extra_forbidden":
-            return f"there is no such field; the fields are {', '.join(known)}"
+            fields = list(known)
+            hint = f"did you mean {fields[0]}?" if len(fields) == 1 else f"the fields are {', '.join(fields)}"
+            return f"there is no such field; {hint}"
         case "string_pattern_mismatch":
             return "use 1 to 63 lower-case letters, digits, - and _, with a letter or digit at both ends"
         case "missing":

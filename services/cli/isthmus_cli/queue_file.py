@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from isthmus_cli.errors import InputError
 from isthmus_cli.file_fault import fault_text
 from isthmus_cli.retries_entry import RetriesEntry, retries_document
+from isthmus_cli.timeouts_entry import TimeoutsEntry, timeouts_document
 from isthmus_cli.yaml_text import parse_yaml
 
 _Count = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -44,16 +45,12 @@ class PoolsEntry(_Entry):
     limits: dict[str, _Count] = Field(default_factory=dict)
     #: Who holds a slot: a run, or a step while it runs.
     granularity: Literal["run", "op"] = "run"
-    #: With `op`: so many runs more leave the queue for a pool than it has slots.
-    run_buffer: _Count = 0
 
     def to_limits(self) -> PoolLimits:
         """Build the contract's message."""
         # What is the default is left out: equal settings are equal messages.
         granularity = PoolLimits.GRANULARITY_OP if self.granularity == "op" else PoolLimits.GRANULARITY_UNSPECIFIED
-        return PoolLimits(
-            default_limit=self.default_limit, limits=self.limits, granularity=granularity, run_buffer=self.run_buffer
-        )
+        return PoolLimits(default_limit=self.default_limit, limits=self.limits, granularity=granularity)
 
 
 class ConcurrencyEntry(_Entry):
@@ -79,16 +76,23 @@ class DocumentEntry(_Entry):
 
     concurrency: ConcurrencyEntry | None = None
     run_retries: RetriesEntry | None = None
+    run_timeouts: TimeoutsEntry | None = None
 
     def to_settings(self) -> QueueSettings:
         """Build the contract's message."""
         settings = (self.concurrency or ConcurrencyEntry()).to_settings()
         if self.run_retries is not None:
             settings.run_retries.CopyFrom(self.run_retries.to_message())
+        if self.run_timeouts is not None:
+            settings.run_timeouts.CopyFrom(self.run_timeouts.to_message())
         return settings
 
 
-_PARTS: dict[str, type[BaseModel]] = {"concurrency": ConcurrencyEntry, "run_retries": RetriesEntry}
+_PARTS: dict[str, type[BaseModel]] = {
+    "concurrency": ConcurrencyEntry,
+    "run_retries": RetriesEntry,
+    "run_timeouts": TimeoutsEntry,
+}
 _SECTIONS: dict[str, type[BaseModel]] = {"tags": TagEntry, "pools": PoolsEntry}
 
 
@@ -105,6 +109,16 @@ def read_queue_file(path: Path) -> QueueSettings:
             f"{path} cannot be read: {fault_text(error)}.", remedy="Name a YAML file with `concurrency:`."
         ) from error
     return parse_document(parse_yaml(text, origin=str(path)), origin=str(path))
+
+
+def parse_sections(content: Any, *, origin: str) -> QueueSettings | None:
+    """Return the settings that a file of a project, which may say more, has of the queue; None when it has none.
+
+    Raises:
+        InputError: Names origin, field and what to write instead.
+    """
+    said = {key: value for key, value in content.items() if key in _PARTS} if isinstance(content, dict) else {}
+    return parse_document(said, origin=origin) if said else None
 
 
 def parse_document(content: Any, *, origin: str) -> QueueSettings:
@@ -124,8 +138,8 @@ def parse_document(content: Any, *, origin: str) -> QueueSettings:
 
 def settings_document(settings: QueueSettings) -> dict[str, Any]:
     """Return settings as the document that would set them."""
-    retries = retries_document(settings)
-    return {"concurrency": _limits_document(settings), **({"run_retries": retries} if retries else {})}
+    parts = {"run_retries": retries_document(settings), "run_timeouts": timeouts_document(settings)}
+    return {"concurrency": _limits_document(settings), **{name: part for name, part in parts.items() if part}}
 
 
 def _limits_document(settings: QueueSettings) -> dict[str, Any]:
@@ -133,7 +147,6 @@ def _limits_document(settings: QueueSettings) -> dict[str, Any]:
         **({"default_limit": settings.pools.default_limit} if settings.pools.HasField("default_limit") else {}),
         **({"limits": dict(sorted(settings.pools.limits.items()))} if settings.pools.limits else {}),
         **({"granularity": "op"} if settings.pools.granularity == PoolLimits.GRANULARITY_OP else {}),
-        **({"run_buffer": settings.pools.run_buffer} if settings.pools.run_buffer else {}),
     }
     tags = [
         {

@@ -42,6 +42,7 @@ from isthmus_control_plane.instance.slots import SlotDesk
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
+from isthmus_control_plane.timing.timekeeper import Timekeeper
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Parts:
     applier: Applier
     scheduler: Scheduler
     sensing: Sensing
+    timekeeper: Timekeeper
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -77,9 +79,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
-    leadership = Leadership(
-        core.database, name=LEASE, duration_s=core.settings.lease_duration_s, on_taken=core.hub.schedules_changed
-    )
+    leadership = _leadership(core)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
@@ -117,5 +117,11 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         applier=applier,
         scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
+        timekeeper=Timekeeper(core, leadership=leadership),
         is_declared=asyncio.Event(),
     )
+
+
+def _leadership(core: Core) -> Leadership:
+    duration_s = core.settings.lease_duration_s
+    return Leadership(core.database, name=LEASE, duration_s=duration_s, on_taken=core.hub.leads)

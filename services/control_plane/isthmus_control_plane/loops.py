@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from isthmus_broker import topology
+from isthmus_broker import declaring
 from isthmus_broker.link import LINK_ERRORS
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import keep_going, keep_going_until
@@ -16,6 +16,7 @@ from isthmus_store.errors import TransientStoreError
 
 from isthmus_control_plane.assembly import Parts
 from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching.relocation import Relocation
 from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
@@ -33,6 +34,9 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         "queue": partial(_turn, parts.core, step=parts.dequeuer.step, wake=hub.queue, name="queue"),
         "slots": partial(_turn, parts.core, step=parts.queries.slots.step, wake=hub.slots, name="slots"),
         "takeover": partial(_turn, parts.core, step=parts.inheritance.step, wake=hub.takeover, name="takeover"),
+        "relocation": partial(
+            _turn, parts.core, step=Relocation(parts.core).step, wake=hub.relocation, name="relocation"
+        ),
         "expiry": partial(_turn, parts.core, step=parts.expirer.step, wake=hub.expiry, name="expiry"),
     }
     async with asyncio.TaskGroup() as tasks:
@@ -42,6 +46,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         writing = tasks.create_task(parts.applier.run(), name="ticks to write")
         loops.append(tasks.create_task(parts.scheduler.run(), name="schedules"))
         loops.append(tasks.create_task(parts.sensing.run(), name="sensors"))
+        loops.append(tasks.create_task(parts.timekeeper.run(), name="timeouts"))
         loops.append(tasks.create_task(parts.deferrals.run(), name="deferrals"))
         loops.append(tasks.create_task(_with_broker(parts), name="broker"))
         yield
@@ -84,7 +89,7 @@ async def _declare(core: Core) -> bool:
     backoff = Backoff(core.broker.reconnect_min_s, core.broker.reconnect_max_s)
     while not core.hub.stopping.is_set():
         try:
-            await topology.declare(core.broker, monitor_shards=core.settings.monitor_shards)
+            await declaring.declare(core.broker, monitor_shards=core.settings.monitor_shards)
             await _declare_agents(core)
         except (*LINK_ERRORS, TransientStoreError) as error:
             log.warning("topology_postponed", broker=core.broker.safe_url, error=str(error) or type(error).__name__)
@@ -99,4 +104,4 @@ async def _declare_agents(core: Core) -> None:
     async with core.database.read() as tx:
         known = await agents.all_of(tx)
     if known:
-        await topology.declare_agents(core.broker, [(agent.deployment, agent.name) for agent in known])
+        await declaring.declare_agents(core.broker, [(agent.deployment, agent.name) for agent in known])

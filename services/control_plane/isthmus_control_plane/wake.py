@@ -54,12 +54,16 @@ class WakeHub:
         self.fleet = Wake()
         #: Rung when runs may leave the queue: because of the same, since some were queued, or since others ended.
         self.queue = Wake()
+        #: Rung with `fleet`: launches that nobody began may have to be placed elsewhere.
+        self.relocation = Wake()
         #: Rung when steps may get slots of pools: because some were freed, or what limits them changed.
         self.slots = Wake()
         #: Whether runs wait for an agent to accept those before them: then any run that moves on rings for the queue.
         self.heeds_acceptance = False
         #: Rung when runs may wait for other moments than before.
         self.deferrals = Wake()
+        #: Rung when runs may have other deadlines than before.
+        self.timeouts = Wake()
         #: Rung when instructions were written.
         self.outbox = Wake()
         #: Rung when schedules may be due at other times than before; `schedule_changes` counts how often.
@@ -86,6 +90,7 @@ class WakeHub:
         self.takeover.ring()
         self.slots.ring()
         self.deferrals.ring()
+        self.timeouts.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -134,6 +139,7 @@ class WakeHub:
             self._ring(topic)
         if notice.runs:
             self.sensors.ring()
+            self.timeouts.ring()
         if notice.freed:
             # A run that failed may be followed by another, after a pause.
             self.room_made()
@@ -146,6 +152,7 @@ class WakeHub:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
         self.sensors.ring()
+        self.timeouts.ring()
 
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""
@@ -171,6 +178,7 @@ class WakeHub:
         """Tell that locations may have to move, and runs may have to leave the queue."""
         self.fleet.ring()
         self.queue.ring()
+        self.relocation.ring()
         self.schedules_changed()
 
     def schedules_changed(self) -> None:
@@ -178,6 +186,11 @@ class WakeHub:
         self.schedule_changes += 1
         self.schedules.ring()
         self.sensors.ring()
+
+    def leads(self) -> None:
+        """Tell that this process begins to lead."""
+        self.schedules_changed()
+        self.timeouts.ring()
 
     def _ring(self, topic: str) -> None:
         for wake in self._sleepers.get(topic, ()):

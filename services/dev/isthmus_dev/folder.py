@@ -22,9 +22,14 @@ class DataFolder:
     path: Path
 
     @property
+    def database_file(self) -> Path:
+        """The store."""
+        return self.path / "isthmus.db"
+
+    @property
     def database_url(self) -> str:
         """The store's address."""
-        return f"sqlite:///{self.path / 'isthmus.db'}"
+        return f"sqlite:///{self.database_file}"
 
     @property
     def broker_dir(self) -> Path:
@@ -104,8 +109,12 @@ class DataFolder:
             ignore = self.path / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
+            if self.database_file.exists():
+                # Whoever cannot open it would wait for it as for a database that is away.
+                os.close(os.open(self.database_file, os.O_RDWR | os.O_CLOEXEC))
             return os.open(self.path / "dev.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            where = error.filename or self.path
             raise DevError(
-                f"{self.path} cannot be used: {fault_text(error)}.", remedy="Name another folder with --data-dir."
+                f"{where} cannot be used: {fault_text(error)}.", remedy="Name another folder with --data-dir."
             ) from error

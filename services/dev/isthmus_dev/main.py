@@ -215,6 +215,8 @@ class Interruption:
 
 
 def _settings_of(options: DevOptions) -> "DevSettings":
+    from isthmus_cli.project.limits import project_limits
+
     from isthmus_dev.settings import DevSettings
 
     targets = _targets_of(options)
@@ -225,6 +227,7 @@ def _settings_of(options: DevOptions) -> "DevSettings":
         port=options.port,
         broker_url=options.broker_url,
         is_watching=not options.no_watch,
+        limits=project_limits(Path.cwd()),
     )
 
 

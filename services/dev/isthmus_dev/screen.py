@@ -113,6 +113,8 @@ def ready_lines(locations: Sequence[Location], *, address: str, server_option: s
         *(f"isthmus{server_option} run launch {where}{target} --watch" for target in launch_examples(shown.snapshot)),
         f"isthmus{server_option} location show {shown.settings.name}",
         f"isthmus{server_option} run list",
+        # These rest until they are started, unless their code says otherwise.
+        *(f"isthmus{server_option} {group} list" for group in _on_a_clock(locations)),
     ]
     return [
         "",
@@ -121,6 +123,15 @@ def ready_lines(locations: Sequence[Location], *, address: str, server_option: s
         paint.dim("Ctrl-C stops everything; runs and locations are kept."),
         "",
     ]
+
+
+def _on_a_clock(locations: Sequence[Location]) -> list[str]:
+    """Name the commands for what starts runs by itself, where there is any."""
+    there = {
+        "schedule": any(location.snapshot.schedules for location in locations),
+        "sensor": any(location.snapshot.sensors for location in locations),
+    }
+    return [group for group, is_there in there.items() if is_there]
 
 
 def launch_examples(snapshot: LocationSnapshot) -> list[str]:

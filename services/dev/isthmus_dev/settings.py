@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
+from isthmus_cli.project.limits import ProjectLimits
 
 from isthmus_dev.folder import DataFolder
 
@@ -25,6 +26,8 @@ class DevSettings:
     broker_url: str = ""
     #: The file that named the targets; None when the options did.
     origin: Path | None = None
+    #: What the project limits of the queue; None where it says nothing.
+    limits: ProjectLimits | None = None
     #: Folders for the end of an interpreter's path, from which it has the code server; by the interpreter.
     lent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Whether locations are loaded anew when their files change.

@@ -10,13 +10,11 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from isthmus.v1.control_plane_pb2 import Location, LocationSettings
 from isthmus.v1.telemetry_pb2 import LocationPhase
 from isthmus_broker.settings import BrokerSettings
 from isthmus_cli.apply import is_settled
-from isthmus_cli.project.limits import project_limits
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.discovery import DEFAULT_ADDRESS, STATE_FOLDER
 from isthmus_client.token import TOKEN_FILE_VARIABLE
@@ -139,8 +137,8 @@ class Stack:
         return await Part.start(self.group, service, name=name, log_file=str(self.settings.folder.log_file))
 
     async def _limit(self, client: ControlPlaneClient) -> None:
-        """Limit the queue as the project's dagster.yaml says; one that says nothing leaves the limits as they are."""
-        limits = project_limits(Path.cwd())
+        """Limit the queue as the project's files say; where they say nothing, the limits stay as they are."""
+        limits = self.settings.limits
         if limits is None:
             return
         await client.set_queue_settings(limits.settings, requested_by=str(limits.origin))

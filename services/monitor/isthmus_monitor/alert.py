@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
@@ -45,7 +46,7 @@ def _about_run(kind: str, run: Run, more: Mapping[str, object], *, at: datetime)
         **more,
     }
     occasion = f"{run.run_id}/{run.attempt}"
-    return _alert(kind, deployment=run.deployment, subject=run.run_id, occasion=occasion, data=data, at=at)
+    return _alert(_About(kind, run.deployment, run.run_id, occasion), data=data, at=at)
 
 
 def agent_lost(agent: Agent, *, at: datetime) -> NewAlert:
@@ -59,7 +60,7 @@ def agent_lost(agent: Agent, *, at: datetime) -> NewAlert:
         "active_runs": [ref.run_id for ref in agent.active_runs],
     }
     occasion = f"{agent.deployment}/{agent.name}/{agent.incarnation}/{last_heard}"
-    return _alert(AGENT_LOST, deployment=agent.deployment, subject=agent.name, occasion=occasion, data=data, at=at)
+    return _alert(_About(AGENT_LOST, agent.deployment, agent.name, occasion), data=data, at=at)
 
 
 def location_failed(placement: Placement, *, at: datetime) -> NewAlert:
@@ -73,25 +74,27 @@ def location_failed(placement: Placement, *, at: datetime) -> NewAlert:
         "message": summary(Failure.FromString(placement.failure)),
     }
     occasion = f"{placement.deployment}/{placement.location}/{placement.agent}/{placement.generation}"
-    return _alert(
-        LOCATION_FAILED,
-        deployment=placement.deployment,
-        subject=placement.location,
-        occasion=occasion,
-        data=data,
-        at=at,
-    )
+    return _alert(_About(LOCATION_FAILED, placement.deployment, placement.location, occasion), data=data, at=at)
 
 
-def _alert(
-    kind: str, *, deployment: str, subject: str, occasion: str, data: Mapping[str, object], at: datetime
-) -> NewAlert:
-    payload = {"type": kind, "timestamp": at.isoformat(), "data": data}
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What an alert is about."""
+
+    kind: str
+    deployment: str
+    subject: str
+    #: The same occasion is told once.
+    occasion: str
+
+
+def _alert(about: _About, *, data: Mapping[str, object], at: datetime) -> NewAlert:
+    payload = {"type": about.kind, "timestamp": at.isoformat(), "data": data}
     return NewAlert(
-        id=str(uuid5(NAMESPACE_URL, f"isthmus:{kind}:{occasion}")),
-        kind=kind,
-        deployment=deployment,
-        subject=subject,
+        id=str(uuid5(NAMESPACE_URL, f"isthmus:{about.kind}:{about.occasion}")),
+        kind=about.kind,
+        deployment=about.deployment,
+        subject=about.subject,
         payload=json.dumps(payload, ensure_ascii=False),
         created_at=at,
     )

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from isthmus.v1.telemetry_pb2 import Event, Failure, RunReason, RunRef
+from isthmus.v1.telemetry_pb2 import Event, Failure, RunFailed, RunReason, RunRef
 from isthmus_store import events, wire
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.run import Run
@@ -30,6 +30,17 @@ def ended(run: Run, *, at: datetime) -> NewEvent:
         event.run_failed.reason = reason
         if run.failure:
             event.run_failed.failure.CopyFrom(Failure.FromString(run.failure))
+    return events.new_event(event)
+
+
+def timed_out(run: Run, said: NewEvent) -> NewEvent:
+    """Tell as a failure what a run's code server tells as a cancellation: nobody wanted its end but the clock."""
+    event = Event.FromString(said.body)
+    exit_ = event.run_canceled.exit if event.run_canceled.HasField("exit") else None
+    left = event.run_canceled.ended_processes
+    reason = cast("RunReason.ValueType", wire.RUN_REASONS.to_wire(run.reason))
+    event.message = run.message
+    event.run_failed.CopyFrom(RunFailed(reason=reason, exit=exit_, ended_processes=left))
     return events.new_event(event)
 
 

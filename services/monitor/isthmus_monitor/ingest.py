@@ -7,6 +7,7 @@ poison. What fails for a while is tried again until it works, because behind it 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -16,7 +17,18 @@ from isthmus_broker.notices import Notice
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import agents, alerts, events, outbox, placements, run_search, runs, snapshot_pieces, snapshots
+from isthmus_store import (
+    agents,
+    alerts,
+    events,
+    outbox,
+    placements,
+    run_search,
+    runs,
+    slot_claims,
+    snapshot_pieces,
+    snapshots,
+)
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 from isthmus_store.record.location import Placement
@@ -85,24 +97,31 @@ class Ear(Protocol):
         """Take note that for some time nothing could be stored."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlets:
+    """Who is told of what was stored."""
+
+    ear: Ear
+    alert_desk: AlertDesk
+    notices: NoticeBoard
+
+
 class Ingest:
     """The single writer of what a monitor's queues bring."""
 
     def __init__(
         self,
         database: Database,
+        outlets: Outlets,
         *,
         own_account: str,
-        ear: Ear,
-        alert_desk: AlertDesk,
-        notices: NoticeBoard,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._own_account = own_account
-        self._ear = ear
-        self._alert_desk = alert_desk
-        self._notices = notices
+        self._ear = outlets.ear
+        self._alert_desk = outlets.alert_desk
+        self._notices = outlets.notices
         self._clock = clock
         # No telemetry is to blame for a database that nobody can use: better no monitor than one that throws everything away.
         self._boundary = Boundary("telemetry group", passes=(UnusableDatabaseError,))
@@ -192,6 +211,7 @@ class Ingest:
             await outbox.record_outcomes(tx, plan.outcomes, at=now)
         await events.insert_many(tx, plan.events, stored_at=now)
         await runs.save_moved(tx, plan.runs, last_positions=plan.positions)
+        plan.freed = await slot_claims.end(tx, plan.ended_steps)
         for run_id, tags in sorted(plan.tags.items()):
             await run_search.add_tags(tx, run_id, tags, is_over=False)
         changed = {run.run_id for run in plan.runs}
@@ -267,5 +287,5 @@ def _notice(plan: Plan) -> Notice:
         runs=frozenset(plan.positions) | {run.run_id for run in plan.runs},
         agents=frozenset("/".join(agent) for agent in plan.changed_agents),
         locations=frozenset(f"{deployment}/{location}" for deployment, location, _ in plan.placements),
-        freed=frozenset(run.deployment for run in plan.runs if run.state.is_terminal),
+        freed=frozenset(run.deployment for run in plan.runs if run.state.is_terminal) | plan.freed,
     )

@@ -12,10 +12,18 @@ from isthmus_store.events import PlacedEvent
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.run import Attempt, AttemptRef, Run
 from isthmus_store.runs import advanced, facts
-from isthmus_store.signal import RunSignal, Started
+from isthmus_store.signal import Canceled, RunSignal, Started
+from isthmus_store.state import TIMEOUTS, RunState
 from isthmus_store.transition import Decision, transition
 
+from isthmus_monitor import history
 from isthmus_monitor.news import AgentKey, RunEvent
+
+
+def _told(run: Run, news: RunEvent) -> NewEvent:
+    """Return what is stored of an event: of a run that is ended for its time, the end is a failure."""
+    is_timed_out = run.state is RunState.CANCELING and run.reason in TIMEOUTS and news.ref.attempt == run.attempt
+    return history.timed_out(run, news.event) if is_timed_out and isinstance(news.signal, Canceled) else news.event
 
 
 class Fate(Enum):
@@ -68,7 +76,7 @@ class Ledger:
             return Fate.DUPLICATE
         self._attempts[news.ref] = replace(attempt, last_seq=seq)
         self._changed_attempts.add(news.ref)
-        self._place(run.run_id, news.ref.attempt, news.event)
+        self._place(run.run_id, news.ref.attempt, _told(run, news))
         self.vouched.add((news.ref, agent))
         if news.tags:
             self.tags[run.run_id] = dict(news.tags)

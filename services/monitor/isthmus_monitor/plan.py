@@ -39,6 +39,8 @@ from isthmus_monitor.provenance import doubt, may_say, speaks_for_runs_alone
 #: How many former lives of an agent are remembered: more than can have words on their way.
 MAX_FORMER: Final = 32
 
+#: The events that end a step for good.
+_STEP_ENDS: Final = frozenset({"step_succeeded", "step_failed"})
 #: Deployment, location and agent.
 PlacementKey = tuple[str, str, str]
 
@@ -106,6 +108,8 @@ class Plan:
     alerts: list[NewAlert] = field(default_factory=list)
     #: Runs that failed: alerts tell of them once it is known whether they are retried.
     failed: list[Run] = field(default_factory=list)
+    #: Deployments in which steps gave slots of pools back by their ends; known once they are written.
+    freed: set[str] = field(default_factory=set)
     #: Agents of which something changed that others wait for.
     changed_agents: set[AgentKey] = field(default_factory=set)
     #: Agents that themselves spoke.
@@ -114,6 +118,13 @@ class Plan:
     vouched_by: set[tuple[AttemptRef, AgentKey]] = field(default_factory=set)
     #: What was dropped or odd, by why.
     tally: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ended_steps(self) -> set[tuple[AttemptRef, str]]:
+        """Steps that came to their ends, each with its attempt: none of these is tried again."""
+        return {
+            (AttemptRef(it.run_id, it.attempt), it.event.step_key) for it in self.events if it.event.kind in _STEP_ENDS
+        }
 
     @property
     def vouched(self) -> set[AttemptRef]:

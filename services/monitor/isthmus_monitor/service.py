@@ -15,11 +15,11 @@ from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 
 from isthmus_monitor.announcement import Announcer
 from isthmus_monitor.delivery import AlertDesk
-from isthmus_monitor.ingest import Ingest
+from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.news import AgentKey
 from isthmus_monitor.roster import Roster
 from isthmus_monitor.settings import MonitorSettings
-from isthmus_monitor.vigil import Vigil
+from isthmus_monitor.vigil import Hearing, Vigil
 
 _log = get_logger(__name__)
 
@@ -87,15 +87,13 @@ def _start(
         return False
 
     vigil = Vigil(
-        database, patience=settings.patience, alert_desk=alert_desk, shards=settings.shards, is_behind=is_behind
+        database, patience=settings.patience, alert_desk=alert_desk, hearing=Hearing(settings.shards, is_behind)
     )
     announcer = Announcer(NoticePublisher(publisher))
     ingest = Ingest(
         database,
+        Outlets(ear=vigil, alert_desk=alert_desk, notices=announcer),
         own_account=settings.broker.user,
-        ear=vigil,
-        alert_desk=alert_desk,
-        notices=announcer,
     )
     readers += [
         _Reader.of(shard, settings=settings, database=database, vigil=vigil) for shard in range(settings.shards)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -38,9 +39,30 @@ _COMPARE_EVERY_S: Final = 30.0
 IsBehind = Callable[[AgentKey], Awaitable[bool]]
 
 
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The time that people read, and the time by which it is measured how long something takes."""
+
+    wall: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+
+
 async def never_behind(_: AgentKey) -> bool:
     """Say of every agent that all it said is read."""
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What a monitor hears."""
+
+    #: Of so many parts of the telemetry.
+    shards: int = 1
+    is_behind: IsBehind = never_behind
+
+
+_HEARING: Final = Hearing()
+_CLOCKS: Final = Clocks()
 
 
 _EXPECTED = frozenset({AgentState.ONLINE, AgentState.DRAINING, AgentState.LOST})
@@ -58,22 +80,20 @@ class Vigil:
         *,
         patience: Patience,
         alert_desk: AlertDesk,
-        shards: int = 1,
-        is_behind: IsBehind = never_behind,
-        monotonic: Callable[[], float] = time.monotonic,
-        clock: Callable[[], datetime] = utc_now,
+        hearing: Hearing = _HEARING,
+        clocks: Clocks = _CLOCKS,
     ) -> None:
         self._database = database
         self._patience = patience
         self._alert_desk = alert_desk
-        self._is_behind = is_behind
-        self._monotonic = monotonic
-        self._clock = clock
+        self._is_behind = hearing.is_behind
+        self._monotonic = clocks.monotonic
+        self._clock = clocks.wall
         self._leases = LeaseTable(patience)
-        self._deaf = set(range(shards))
-        self._looked_at = monotonic()
+        self._deaf = set(range(hearing.shards))
+        self._looked_at = self._monotonic()
         self._lost: set[AgentKey] = set()
-        self._compared_at = monotonic()
+        self._compared_at = self._monotonic()
         self._is_loaded = False
         self._leased = Boundary("lease", passes=(TransientStoreError,))
         self._heard = Boundary("silent agent", passes=(TransientStoreError,))

@@ -4,34 +4,23 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, select, update
 
-from isthmus_store.record.location import Location, LocationGeneration
+from isthmus_store.record.location import Location, LocationGeneration, WantedLocation
 from isthmus_store.table.fleet import LOCATION_GENERATIONS, LOCATIONS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 
-async def apply(
-    tx: WriteTransaction,
-    *,
-    deployment: str,
-    name: str,
-    pool: str,
-    settings: bytes,
-    at: datetime,
-    reload: bool = False,
-) -> Location:
+async def apply(tx: WriteTransaction, wanted: WantedLocation, *, at: datetime, reload: bool = False) -> Location:
     """Make these settings the wanted ones: equal settings change nothing, others are a new generation.
 
     Args:
         tx: the transaction.
-        deployment: the location's deployment.
-        name: the location's name.
-        pool: agents of this pool may serve it.
-        settings: a LocationSettings, serialized deterministically, since bytes are compared.
+        wanted: which location, and its settings.
         at: when it was applied.
         reload: make a new generation even of equal settings.
 
     A location that was removed goes on counting where it stopped, so that agents never see a generation twice.
     """
+    deployment, name, pool, settings = wanted.deployment, wanted.name, wanted.pool, wanted.settings
     known = await get(tx, deployment=deployment, name=name, for_update=True)
     if (
         known is not None

@@ -96,19 +96,41 @@ async def expired(tx: Transaction, *, before: datetime, limit: int = 200) -> lis
     return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.not_after).limit(limit))
 
 
-async def taken(
-    tx: Transaction, *, deployment: str, agent: str, before: datetime, after_position: int, limit: int
-) -> list[OutboxInstruction]:
+class Taken(NamedTuple):
+    """Commands of an agent that were written before a time, and behind a position."""
+
+    deployment: str
+    agent: str
+    before: datetime
+    after_position: int
+
+
+async def taken(tx: Transaction, those: Taken, *, limit: int) -> list[OutboxInstruction]:
     """Return commands about runs that are at the broker, were written before a time and have no result, in their order."""
     table = INSTRUCTIONS
     condition = (
         table.c.settled_at.is_(None),
         # When exactly they went is not known: that is noted a moment later.
         table.c.sent_at.is_not(None),
-        table.c.created_at < before,
+        table.c.created_at < those.before,
+        table.c.deployment == those.deployment,
+        table.c.agent == those.agent,
+        table.c.run_id != "",
+        table.c.position > those.after_position,
+    )
+    return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.position).limit(limit))
+
+
+async def open_launches(
+    tx: Transaction, *, deployment: str, agent: str, after_position: int, limit: int
+) -> list[OutboxInstruction]:
+    """Return launches by an agent that have no result, whether or not they are at the broker, in their order."""
+    table = INSTRUCTIONS
+    condition = (
+        table.c.settled_at.is_(None),
         table.c.deployment == deployment,
         table.c.agent == agent,
-        table.c.run_id != "",
+        table.c.kind == "launch_run",
         table.c.position > after_position,
     )
     return await tx.all(OutboxInstruction, select(table).where(*condition).order_by(table.c.position).limit(limit))

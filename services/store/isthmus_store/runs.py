@@ -31,6 +31,7 @@ _CHANGING = (
     "ended_at",
     "failure",
     "violations",
+    "end_asked_at",
 )
 
 
@@ -66,22 +67,27 @@ async def insert(tx: WriteTransaction, run: NewRun, *, history: Sequence[NewEven
     return inserted
 
 
-async def insert_dispatched(
-    tx: WriteTransaction,
-    run: NewRun,
-    *,
-    agent: str,
-    at: datetime,
-    history: Sequence[NewEvent],
-    command: NewInstruction | None = None,
-) -> Inserted:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dispatching:
+    """How a new run goes to an agent at once."""
+
+    agent: str
+    at: datetime
+    #: The first events of its history.
+    history: Sequence[NewEvent]
+    #: The command that launches it.
+    command: NewInstruction | None = None
+
+
+async def insert_dispatched(tx: WriteTransaction, run: NewRun, how: Dispatching) -> Inserted:
     """Insert a run that goes to an agent at once, with the first events of its history, in as few statements as can be.
 
     The same as `insert`, a Dispatched signal, `events.append` and, for the command that launches it, `outbox.add`; a
     run_id that exists already changes nothing, and no run goes past those that wait for its location, or past a limit.
     """
+    at, history, command = how.at, how.history, how.command
     queued = as_queued(run)
-    decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=agent))
+    decision = transition(facts(queued), Dispatched(attempt=run.attempt, agent=how.agent))
     dispatched = replace(advanced(queued, decision.facts, at=at), last_position=len(history))
     if tx.is_postgresql and command is not None:
         is_new = await insert_launched(tx, dispatched, history=history, command=command, tags=run.tags)
@@ -249,6 +255,11 @@ async def vouch(tx: WriteTransaction, run_ids: Collection[str], *, at: datetime)
     await tx.execute(statement.values(vouched_at=at))
 
 
+async def ask_end_again(tx: WriteTransaction, run_id: str, *, at: datetime) -> None:
+    """Note that the end of a run, which the caller has locked, is asked for once more."""
+    await tx.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(end_asked_at=at))
+
+
 async def active(tx: Transaction, *, deployment: str | None = None, agent: str | None = None) -> list[Run]:
     """Return runs that were dispatched and have not ended, oldest first."""
     statement = select(RUNS).where(RUNS.c.ended_at.is_(None), RUNS.c.state.in_(ACTIVE_STATES))
@@ -291,7 +302,15 @@ def advanced(run: Run, after: RunFacts, *, at: datetime, started_at: datetime | 
         accepted_at=(run.accepted_at or at) if after.is_accepted else None,
         started_at=(run.started_at or started_at or at) if after.is_started else None,
         ended_at=_ended_at(run, after, at) if after.state.is_terminal else None,
+        end_asked_at=_end_asked_at(run, after, at),
     )
+
+
+def _end_asked_at(run: Run, after: RunFacts, at: datetime) -> datetime | None:
+    if after.state is RunState.DISPATCHED:
+        return None
+    is_asked = after.state is RunState.CANCELING and (run.state, run.reason) != (after.state, after.reason)
+    return at if is_asked else run.end_asked_at
 
 
 def _ended_at(run: Run, after: RunFacts, at: datetime) -> datetime:

@@ -62,6 +62,15 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TimedOut:
+    """The attempt takes longer than it may, to begin or in all: it is to be ended."""
+
+    attempt: int
+    reason: RunReason
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NotRunning:
     """The agent answered a termination: the attempt is not there."""
 
@@ -111,6 +120,7 @@ AttemptSignal = (
     | Failed
     | Canceled
     | NotRunning
+    | TimedOut
     | LaunchRefused
     | LaunchExpired
     | LeaseExpired

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Text, and_, bindparam, case, cast, delete, func, literal_column, select, update
 
-from isthmus_store.record.queue import ClaimingLine, PoolUse, SlotClaim
+from isthmus_store.record.queue import SlotClaim
 from isthmus_store.record.run import AttemptRef, Run
 from isthmus_store.run_queue import IS_HOLDING
 from isthmus_store.table.queue import CLAIMING_RUNS, SLOT_CLAIMS
@@ -35,11 +35,6 @@ async def of_run(tx: Transaction, ref: AttemptRef) -> list[SlotClaim]:
     return await tx.all(SlotClaim, _OF_RUN, {"b_run_id": ref.run_id, "b_attempt": ref.attempt})
 
 
-async def uses(tx: Transaction) -> list[PoolUse]:
-    """Return how much of each pool is claimed, in all deployments."""
-    return await tx.all(PoolUse, _USES)
-
-
 async def whole_runs(tx: Transaction, deployment: str) -> Counter[str]:
     """Count, for each pool, the runs that hold a slot as a whole: their steps do not claim any."""
     counts: Counter[str] = Counter()
@@ -52,11 +47,6 @@ async def whole_holders(tx: Transaction, deployment: str, *, pool: str) -> list[
     """Return the runs that hold a slot of a pool as a whole, the longest dispatched first. For people who look."""
     found = await tx.all(Run, _WHOLE_HOLDERS, {"b_deployment": deployment})
     return [run for run in found if pool in run.pools]
-
-
-async def claiming_lines(tx: Transaction) -> list[ClaimingLine]:
-    """Return how many of the runs of each line that hold slots have steps that claim those of pools themselves."""
-    return await tx.all(ClaimingLine, _CLAIMING_LINES)
 
 
 async def mark(tx: WriteTransaction, run_ids: Iterable[str]) -> None:
@@ -103,6 +93,17 @@ async def free(tx: WriteTransaction, ref: AttemptRef, tries: Iterable[tuple[str,
     return freed
 
 
+async def end(tx: WriteTransaction, steps: Collection[tuple[AttemptRef, str]]) -> set[str]:
+    """Forget what steps claimed that have come to their ends, whatever try; returns the deployments of those that had."""
+    run_ids = sorted({ref.run_id for ref, _ in steps})
+    claims = await tx.all(SlotClaim, _OF_RUNS, {"b_run_ids": run_ids}) if run_ids else []
+    ended = [it for it in claims if (AttemptRef(it.run_id, it.attempt), it.step_key) in steps]
+    for it in ended:
+        values = {"b_run_id": it.run_id, "b_attempt": it.attempt, "b_step_key": it.step_key}
+        await tx.execute(_FREE, {**values, "b_retry": it.retry_number})
+    return {it.deployment for it in ended}
+
+
 async def sweep(tx: WriteTransaction) -> None:
     """Delete what does not count any more."""
     await tx.execute(_SWEEP_CLAIMS)
@@ -119,7 +120,12 @@ _LIVE: Final = (
     .order_by(_CLAIM.wanted_at, _CLAIM.run_id, _CLAIM.step_key)
 )
 _OF_RUN: Final = select(SLOT_CLAIMS).where(*_OF_ATTEMPT)
-_USES: Final = (
+_OF_RUNS: Final = (
+    select(SLOT_CLAIMS)
+    .where(_CLAIM.run_id.in_(bindparam("b_run_ids", expanding=True)))
+    .order_by(_CLAIM.run_id, _CLAIM.attempt, _CLAIM.step_key)
+)
+USES: Final = (
     select(
         _CLAIM.deployment,
         _CLAIM.pool,
@@ -137,7 +143,7 @@ _IS_WHOLE: Final = (
 )
 _WHOLE_RUNS: Final = select(_POOLS.label("pools"), func.count().label("runs")).where(*_IS_WHOLE).group_by(_POOLS)
 _WHOLE_HOLDERS: Final = select(RUNS).where(*_IS_WHOLE).order_by(RUNS.c.dispatched_at, RUNS.c.run_id)
-_CLAIMING_LINES: Final = (
+CLAIMING_LINES: Final = (
     select(RUNS.c.line, func.count().label("claiming"))
     .join(CLAIMING_RUNS, CLAIMING_RUNS.c.run_id == RUNS.c.run_id)
     .where(*IS_HOLDING)

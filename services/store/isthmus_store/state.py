@@ -66,8 +66,11 @@ class RunReason(StrEnum):
     INTERNAL_ERROR = "INTERNAL_ERROR"
     IMAGE_UNAVAILABLE = "IMAGE_UNAVAILABLE"
     CONTAINER_START_FAILED = "CONTAINER_START_FAILED"
+    MAX_RUNTIME = "MAX_RUNTIME"
 
 
+#: Reasons for which a run is ended that nobody wanted ended: it fails when its process is gone.
+TIMEOUTS: Final = frozenset({RunReason.START_TIMEOUT, RunReason.MAX_RUNTIME})
 #: Reasons that say what was believed of silence, and not what anybody saw.
 BELIEVED: Final = frozenset({RunReason.WORKER_LOST, RunReason.AGENT_LOST})
 

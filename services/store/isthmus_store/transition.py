@@ -29,8 +29,9 @@ from isthmus_store.signal import (
     RunSignal,
     Started,
     Succeeded,
+    TimedOut,
 )
-from isthmus_store.state import BELIEVED, RunReason, RunState
+from isthmus_store.state import BELIEVED, TIMEOUTS, RunReason, RunState
 
 
 class Verdict(Enum):
@@ -114,8 +115,8 @@ def _on_attempt_signal(run: RunFacts, signal: AttemptSignal) -> Decision:
             return _on_launch_failure(run, signal)
         case LeaseExpired() | AgentGone():
             return _on_silence(run, signal)
-        case NotRunning():
-            return _on_absence(run)
+        case NotRunning() | TimedOut():
+            return _on_absence(run) if isinstance(signal, NotRunning) else _on_timeout(run, signal)
         case Dispatched():
             return _on_dispatch(run, signal)
         case _:
@@ -145,7 +146,9 @@ def _on_progress(run: RunFacts, signal: Accepted | Started) -> Decision:
 
 def _on_last_word(run: RunFacts, signal: Succeeded | Failed | Canceled) -> Decision:
     """Believe the attempt's own end, also while it is being canceled: it may have finished first."""
-    seen = replace(run, is_accepted=True, message="")
+    if isinstance(signal, Canceled) and _is_timed_out(run):
+        return Decision(facts=_ended(replace(run, is_accepted=True)), verdict=Verdict.APPLIED)
+    seen = replace(run, is_accepted=True, reason=RunReason.UNSPECIFIED, message="")
     match signal:
         case Succeeded():
             end = replace(seen, state=RunState.SUCCEEDED)
@@ -164,7 +167,7 @@ def _on_launch_failure(run: RunFacts, signal: LaunchRefused | LaunchExpired) -> 
     reason = signal.reason if isinstance(signal, LaunchRefused) else RunReason.START_TIMEOUT
     if run.state is RunState.CANCELING or reason is RunReason.CANCELED_BY_REQUEST:
         # Nothing was started and someone wanted it ended: that is what they get.
-        return Decision(facts=_canceled(run), verdict=Verdict.APPLIED)
+        return Decision(facts=_ended(run), verdict=Verdict.APPLIED)
     end = replace(run, state=RunState.FAILED, reason=reason, message=signal.message)
     if isinstance(signal, LaunchRefused):
         end = replace(end, failure=signal.failure, violations=signal.violations)
@@ -183,8 +186,28 @@ def _on_silence(run: RunFacts, signal: LeaseExpired | AgentGone) -> Decision:
 def _on_absence(run: RunFacts) -> Decision:
     """Believe that the attempt will never start; of one that did start, the last word is in its journal."""
     if run.state is RunState.CANCELING and not run.is_accepted:
-        return Decision(facts=_canceled(run), verdict=Verdict.APPLIED)
+        return Decision(facts=_ended(run), verdict=Verdict.APPLIED)
     return Decision(facts=run, verdict=Verdict.CONTRADICTED)
+
+
+def _on_timeout(run: RunFacts, signal: TimedOut) -> Decision:
+    """Begin to end an attempt. It fails when its process is proven gone, unless it ends by itself before that."""
+    if run.state is RunState.CANCELING:
+        return Decision(facts=run, verdict=Verdict.REDUNDANT)
+    has_begun = signal.reason is RunReason.START_TIMEOUT and run.is_started
+    if run.state is RunState.QUEUED or has_begun:
+        return Decision(facts=run, verdict=Verdict.CONTRADICTED)
+    ending = replace(run, state=RunState.CANCELING, reason=signal.reason, message=signal.message)
+    return Decision(facts=ending, verdict=Verdict.APPLIED)
+
+
+def _is_timed_out(run: RunFacts) -> bool:
+    return run.state is RunState.CANCELING and run.reason in TIMEOUTS
+
+
+def _ended(run: RunFacts) -> RunFacts:
+    """Return the end of a run whose end was asked for, by somebody or by the clock."""
+    return replace(run, state=RunState.FAILED) if _is_timed_out(run) else _canceled(run)
 
 
 def _on_cancel_request(run: RunFacts, signal: CancelRequested) -> Decision:
@@ -193,9 +216,12 @@ def _on_cancel_request(run: RunFacts, signal: CancelRequested) -> Decision:
         return Decision(
             facts=_canceled(run, message=f"Canceled{by} before it was dispatched."), verdict=Verdict.APPLIED
         )
-    if run.state is RunState.CANCELING:
+    if run.state is RunState.CANCELING and not _is_timed_out(run):
         return Decision(facts=run, verdict=Verdict.REDUNDANT)
-    canceling = replace(run, state=RunState.CANCELING, message=f"Cancellation was requested{by}.")
+    # Also of one that is ended for its time: what somebody wants goes over that, and is never retried.
+    canceling = replace(
+        run, state=RunState.CANCELING, reason=RunReason.UNSPECIFIED, message=f"Cancellation was requested{by}."
+    )
     return Decision(facts=canceling, verdict=Verdict.APPLIED)
 
 

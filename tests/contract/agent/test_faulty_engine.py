@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from contract.agent.docker_kit import IMPATIENT, DockerKit, docker_kit
 from contract.agent.host_contract import next_exit
-from isthmus_agent.errors import AgentError
+from isthmus_agent.errors import AgentError, EngineRefusedError
+from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.host import DockerHost
+from isthmus_agent.hosts.docker.pulled import PulledImages
 from isthmus_agent.hosts.host import Server, ServerSpec
-from support.docker import docker
+from support.docker import docker, remove_image
 from support.faulty_engine import FaultyEngine
+from support.registry import Registry
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -110,3 +113,64 @@ async def test_an_engine_that_tells_nothing_of_a_dead_container_hides_no_death(
         engine.fault = lambda _kind, path: "garbage" if container in path else None
         docker("kill", container)
         assert (await next_exit(host)).server == server
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_an_image_that_the_engine_does_not_remove_keeps_no_other_and_goes_later(
+    tmp_path: Path, short_path: Path, fault: int | str
+) -> None:
+    now = [0.0]
+    async with (
+        Registry.serving() as first,
+        Registry.serving() as second,
+        FaultyEngine.at(short_path / "engine.sock") as engine,
+        Engine.open(f"unix://{short_path}/engine.sock", call_timeout_s=CALL_TIMEOUT_S) as seen,
+    ):
+        pulled = PulledImages(seen, file=tmp_path / "images.json", kept_s=5.0, clock=lambda: now[0])
+        pulled.want(())
+        try:
+            ids = [await _pulled(registry, seen=seen, by=pulled) for registry in (first, second)]
+            await pulled.tidy()
+            engine.fault = lambda kind, path: fault if kind == "DELETE images/*" and ids[0] in path else None
+            for now[0] in (10.0, 20.0):
+                await pulled.tidy()
+                assert [await seen.image(image) is not None for image in ids] == [True, False]
+            assert engine.faults == ["DELETE images/*"] * 2
+            engine.fault = lambda _kind, _path: None
+            await pulled.tidy()
+            assert await seen.image(ids[0]) is None
+        finally:
+            for registry in (first, second):
+                remove_image(registry.image)
+
+
+async def test_an_engine_that_does_not_tell_what_is_wanted_removes_nothing(tmp_path: Path, short_path: Path) -> None:
+    now = [0.0]
+    async with (
+        Registry.serving() as registry,
+        FaultyEngine.at(short_path / "engine.sock") as engine,
+        Engine.open(f"unix://{short_path}/engine.sock", call_timeout_s=CALL_TIMEOUT_S) as seen,
+    ):
+        pulled = PulledImages(seen, file=tmp_path / "images.json", kept_s=5.0, clock=lambda: now[0])
+        pulled.want([registry.image])
+        try:
+            image = await _pulled(registry, seen=seen, by=pulled)
+            engine.fault = lambda kind, _path: 500 if kind == "GET images/*/json" else None
+            for now[0] in (10.0, 20.0):
+                with pytest.raises(EngineRefusedError):
+                    await pulled.tidy()
+            engine.fault = lambda _kind, _path: None
+            await pulled.tidy()
+            assert await seen.image(image) is not None
+        finally:
+            remove_image(registry.image)
+
+
+async def _pulled(registry: Registry, *, seen: Engine, by: PulledImages) -> str:
+    """Pull an image, and note it as the agent's own; returns its id."""
+    # The registry answers meanwhile, in this very loop.
+    await asyncio.to_thread(docker, "pull", registry.image)
+    image = await seen.image(registry.image)
+    assert image is not None
+    by.note_pulled(image.id, reference=registry.image)
+    return image.id

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import grpc
 from contract.cli.conftest import Isthmus
-from isthmus.v1.control_plane_pb2 import Agent, AgentState, ApplyLocationRequest, Location
+from isthmus.v1.control_plane_pb2 import Agent, AgentState, ApplyLocationRequest, Location, SetQueueSettingsRequest
 from isthmus.v1.instruction_pb2 import ISOLATION_SHARED
 from isthmus.v1.telemetry_pb2 import Failure, LocationPhase
 from support.canned import CannedServer, Refusal, a_location
@@ -121,6 +121,18 @@ async def test_a_file_applies_several_locations_side_by_side(
     outcome = await isthmus("location", "apply", "locations.yaml", "-o", "json")
     assert outcome.code == 1, outcome.err
     assert [location["phase"] for location in outcome.document] == ["SERVING", "FAILED"]
+
+
+async def test_limits_that_stand_in_a_file_of_locations_are_set_before_these(
+    canned: CannedServer, isthmus: Isthmus, tmp_path: Path
+) -> None:
+    (tmp_path / "isthmus.yaml").write_text("locations: [{name: etl, module: etl}]\nconcurrency: {max_runs: 3}\n")
+    outcome = await isthmus("location", "apply", "isthmus.yaml", "--no-wait")
+    assert outcome.code == 0, outcome.err
+    limits, applied = canned.plane.asked
+    assert isinstance(limits, SetQueueSettingsRequest)
+    assert isinstance(applied, ApplyLocationRequest)
+    assert limits.settings.max_runs == 3
 
 
 async def test_a_wrong_file_exits_with_2_and_names_file_field_and_remedy(isthmus: Isthmus, tmp_path: Path) -> None:

@@ -35,7 +35,12 @@ def test_another_process_rebuilds_the_job_and_opens_the_instance(surrounded: Def
 
 
 def test_a_run_knows_the_snapshot_of_its_job(surrounded: Definitions) -> None:
-    assert logged(surrounded, "looking_at_itself") == ["a snapshot True", "written True True", "kept True"]
+    assert logged(surrounded, "looking_at_itself") == [
+        "a snapshot True",
+        "written True True",
+        "sent True True",
+        "kept True",
+    ]
 
 
 def test_a_sensor_of_several_assets_has_an_instance(surrounded: Definitions) -> None:

@@ -2,9 +2,10 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from dagster import Config, Definitions, In, Nothing, OpExecutionContext, Out, asset, job, op
+from dagster import Config, Definitions, In, Nothing, OpExecutionContext, Out, asset, in_process_executor, job, op
 
 
 class Gate(Config):
@@ -89,4 +90,19 @@ def fails() -> None:
     look_into_the_box()
 
 
-defs = Definitions(jobs=[gated, exits, configured, quick, fails], assets=[number])
+@op
+def cling(config: Gate) -> None:
+    """Hear no wish for an end."""
+    Path(f"{config.path}.pid").write_text(str(os.getpid()))
+    while True:
+        with suppress(BaseException):
+            while True:
+                time.sleep(0.01)
+
+
+@job(executor_def=in_process_executor)
+def clings() -> None:
+    cling()
+
+
+defs = Definitions(jobs=[gated, exits, configured, quick, fails, clings], assets=[number])

@@ -12,6 +12,7 @@ from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery
 from isthmus_agent.hosts.host import Server
 from isthmus_agent.instance.relay import MOST_OF_ONE_LOCATION, InstanceRelay
 from isthmus_agent.servers.held import HeldServer
+from isthmus_broker.instructions import Recipient
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settings import BrokerSettings
 from support.eventually import eventually
@@ -68,7 +69,7 @@ async def _never() -> None:
 
 async def _attend(publisher: Publisher, held: HeldServer) -> None:
     async with asyncio.TaskGroup() as tasks:
-        relay = InstanceRelay(publisher, deployment="test", agent="edge", tasks=tasks, wait_heard=_never)
+        relay = InstanceRelay(publisher, Recipient("test", "edge"), tasks=tasks, wait_heard=_never)
         relay.attend(held, "sales")
 
 

@@ -28,7 +28,7 @@ from isthmus.v1.telemetry_pb2 import (
     InstructionResult,
 )
 from isthmus_agent.errors import DataFolderInUseError
-from isthmus_broker.topology import remove_agent
+from isthmus_broker.declaring import remove_agent
 from isthmus_spool.attempt_folder import AttemptFolder
 from pydantic import SecretStr
 from support.eventually import eventually, patiently
@@ -160,7 +160,7 @@ async def test_an_agent_that_was_not_created_waits_until_it_is(
 
 
 async def _create_when_asked(it: AgentStand, capsys: pytest.CaptureFixture[str]) -> None:
-    from isthmus_broker.topology import declare_agent
+    from isthmus_broker.declaring import declare_agent
 
     await eventually(lambda: "isthmus agent create edge" in capsys.readouterr().out, within=10)
     await declare_agent(it.broker, deployment="test", agent="edge")

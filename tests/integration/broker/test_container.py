@@ -25,12 +25,13 @@ from integration.broker_stand import (
     take_messages,
 )
 from isthmus.v1.telemetry_pb2 import Event, Source
+from isthmus_broker.declaring import declare
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.telemetry import TelemetryPublisher
 from isthmus_broker.telemetry_consumer import TelemetryConsumer
-from isthmus_broker.topology import INSTRUCTION_DELIVERY_LIMIT, TelemetryKind, declare, monitor_queue
+from isthmus_broker.topology import INSTRUCTION_DELIVERY_LIMIT, TelemetryKind, monitor_queue
 from support.eventually import eventually
 from support.rabbitmq import Rabbit
 from support.rabbitmq_container import RabbitContainer, rabbitmq_container

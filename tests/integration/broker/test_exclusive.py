@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from integration.broker_stand import Inbox, instruction, publishing
 from isthmus_broker.consumer import Intake
-from isthmus_broker.instructions import InstructionConsumer, InstructionPublisher
+from isthmus_broker.declaring import declare, declare_agent
+from isthmus_broker.instructions import Hold, InstructionConsumer, InstructionPublisher, Recipient
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.topology import declare, declare_agent, query_answer_queue
+from isthmus_broker.topology import query_answer_queue
 from support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -40,9 +41,9 @@ class Noted:
 async def test_a_second_consumer_waits_until_the_first_is_gone(settings: BrokerSettings) -> None:
     first, second, noted = Inbox(), Inbox(), Noted()
     lock = Intake(query_answer_queue("default", "a"), 1, lambda _: None, is_exclusive=True)
-    the_first = InstructionConsumer(settings, deployment="default", agent="a", prefetch=8, handle=first, lock=lock)
+    the_first = InstructionConsumer(settings, Recipient("default", "a"), prefetch=8, handle=first, hold=Hold(lock))
     waiting = InstructionConsumer(
-        settings, deployment="default", agent="a", prefetch=8, handle=second, lock=lock, holding=noted
+        settings, Recipient("default", "a"), prefetch=8, handle=second, hold=Hold(lock, noted)
     )
     async with publishing(settings) as publisher, asyncio.TaskGroup() as tasks:
         async with asyncio.TaskGroup() as while_it_lives:

@@ -16,18 +16,16 @@ from integration.broker_stand import (
     reading_dead_letters,
 )
 from isthmus.v1.instruction_pb2 import DrainAgent, Instruction
+from isthmus_broker.declaring import declare, declare_agent, remove_agent
 from isthmus_broker.errors import TopologyError
-from isthmus_broker.instructions import InstructionConsumer, InstructionPublisher
+from isthmus_broker.instructions import InstructionConsumer, InstructionPublisher, Recipient
 from isthmus_broker.link import connect
 from isthmus_broker.publisher import OutgoingMessage
 from isthmus_broker.settings import BrokerSettings
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.topology import (
     INSTRUCTIONS,
-    declare,
-    declare_agent,
     instruction_queue,
-    remove_agent,
 )
 from support.eventually import eventually
 from support.tcp_proxy import TcpProxy
@@ -113,7 +111,10 @@ async def test_an_instruction_from_another_account_is_dead_lettered(settings: Br
     inbox = Inbox()
     letters: list[DeadLetter] = []
     consumer = InstructionConsumer(
-        settings, deployment="default", agent="a", prefetch=1, handle=inbox, allowed_sender="somebody-else"
+        settings,
+        Recipient("default", "a", "somebody-else"),
+        prefetch=1,
+        handle=inbox,
     )
     async with reading_dead_letters(settings, letters), publishing(settings) as publisher, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(consumer.run())

@@ -23,6 +23,7 @@ from integration.broker_stand import (
 from isthmus.v1.instruction_pb2 import Instruction
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_broker.dead_letters import MAX_TRIES, DeadLetter, DeadLetterConsumer
+from isthmus_broker.declaring import declare
 from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.link import connect
 from isthmus_broker.publisher import OutgoingMessage
@@ -36,7 +37,6 @@ from isthmus_broker.topology import (
     TELEMETRY,
     UNROUTABLE,
     TelemetryKind,
-    declare,
 )
 from support.eventually import eventually, patiently
 

@@ -22,6 +22,7 @@ from integration.broker_stand import (
 )
 from isthmus.v1.telemetry_pb2 import Event, RunRef, RunSucceeded, Source
 from isthmus_broker.answers import Answer, AnswerListener
+from isthmus_broker.declaring import declare
 from isthmus_broker.errors import BrokerUnavailableError, PublishUnknownError
 from isthmus_broker.notices import Notice, NoticeListener, NoticePublisher
 from isthmus_broker.publisher import OutgoingMessage
@@ -32,7 +33,6 @@ from isthmus_broker.telemetry_consumer import TelemetryConsumer
 from isthmus_broker.topology import (
     TELEMETRY,
     TelemetryKind,
-    declare,
 )
 from isthmus_spool.attempt_folder import AttemptFolder
 from isthmus_spool.backlog import JournalBacklog

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from integration.monitor.world import World, now
+from isthmus_broker.declaring import declare, declare_agent
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.topology import declare, declare_agent
 from isthmus_store import agents
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent

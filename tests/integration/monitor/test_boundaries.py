@@ -12,10 +12,10 @@ from integration.monitor.world import SECRET
 from isthmus.v1.telemetry_pb2 import AgentHeartbeat, Event, Source, TelemetryBatch
 from isthmus_broker.notices import Notice
 from isthmus_monitor.delivery import AlertDesk
-from isthmus_monitor.ingest import Ingest
+from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.plan import Plan
-from isthmus_monitor.vigil import Vigil
+from isthmus_monitor.vigil import Clocks, Vigil
 from isthmus_monitor.webhook import Webhook
 from isthmus_store import agents, alerts, runs
 from isthmus_store.database import Database
@@ -90,7 +90,7 @@ class Board:
 async def test_telemetry_that_is_stored_is_no_poison_though_somebody_cannot_hear_of_it(database: Database) -> None:
     ear = BrokenEar()
     desk = AlertDesk(database, webhooks=())
-    ingest = Ingest(database, own_account="isthmus", ear=ear, alert_desk=desk, notices=Board())
+    ingest = Ingest(database, own_account="isthmus", outlets=Outlets(ear=ear, alert_desk=desk, notices=Board()))
     beat = TelemetryBatch(
         source=Source(deployment="prod", agent="lab", incarnation="life-1"),
         events=[Event(agent_heartbeat=AgentHeartbeat(version="9"))],
@@ -159,8 +159,7 @@ async def test_a_lease_that_cannot_be_ended_keeps_no_other_from_its_end(database
         database,
         patience=Patience(),
         alert_desk=AlertDesk(database, webhooks=()),
-        monotonic=lambda: elapsed_s,
-        clock=lambda: NOW + timedelta(seconds=elapsed_s),
+        clocks=Clocks(lambda: NOW + timedelta(seconds=elapsed_s), lambda: elapsed_s),
     )
     await vigil.load()
     vigil.hear_again()

@@ -8,12 +8,14 @@ from uuid import uuid4
 from integration.monitor.world import CODE_SERVER, OWN_QUEUE, World, beat, event, life, monitor, now
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef, Source
+from isthmus_broker.declaring import declare, declare_agent
 from isthmus_broker.notices import Notice, NoticeListener
 from isthmus_broker.settings import BrokerSettings
-from isthmus_broker.topology import DEAD, declare, declare_agent
-from isthmus_store import agents, run_search, runs
+from isthmus_broker.topology import DEAD
+from isthmus_store import agents, run_search, runs, slot_claims
 from isthmus_store.database import Database
 from isthmus_store.record.agent import NewAgent
+from isthmus_store.record.queue import SlotClaim
 from isthmus_store.record.run import NewRun
 from isthmus_store.state import RunState
 from sqlalchemy import text
@@ -228,3 +230,37 @@ async def test_a_notice_names_what_changed(world: World) -> None:
             await eventually(lambda: any(run.run_id in notice.runs for notice in heard), within=10)
             await eventually(lambda: any("prod/lab" in notice.agents for notice in heard), within=10)
         listening.cancel()
+
+
+async def test_a_step_that_is_through_gives_back_its_slot_with_its_end(world: World) -> None:
+    run = await world.dispatched()
+    ended, other = (
+        SlotClaim(
+            run_id=run.run_id,
+            attempt=1,
+            step_key=name,
+            retry_number=2,
+            deployment="prod",
+            pool="db",
+            priority=0,
+            wanted_at=now(),
+            room=1,
+            granted_at=now(),
+        )
+        for name in ("load", "other")
+    )
+    async with world.database.write() as tx:
+        await slot_claims.want(tx, [ended, other])
+    heard: list[Notice] = []
+    listener = NoticeListener(world.broker, on_notice=heard.append)
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(listener.run())
+        await listener.wait_listening()
+        async with monitor(world.settings()):
+            again = event(run, 2, step_key="other", step_up_for_retry=wire.StepUpForRetry())
+            through = event(run, 3, step_key="load", step_succeeded=wire.StepSucceeded())
+            await world.publish(event(run, 1, run_started=wire.RunStarted()), again, through)
+            await eventually(lambda: any("prod" in notice.freed for notice in heard), within=10)
+        listening.cancel()
+    async with world.database.read() as tx:
+        assert [it.step_key for it in await slot_claims.live(tx, "prod")] == ["other"]

@@ -8,6 +8,7 @@ from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event
 from isthmus_broker.topology import TelemetryKind
 from isthmus_store import agents, alerts, locations, placements, snapshots
+from isthmus_store.record.location import WantedLocation
 from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState, LocationPhase
 from support.eventually import eventually
@@ -72,7 +73,7 @@ async def test_location_reports_are_kept_with_their_snapshot(world: World) -> No
     snapshot = wire.LocationSnapshot(jobs=[wire.JobSnapshot(name="nightly")])
     digest = hashlib.sha256(snapshot.SerializeToString(deterministic=True)).hexdigest()
     async with world.database.write() as tx:
-        await locations.apply(tx, deployment="prod", name="etl", pool="default", settings=b"", at=now())
+        await locations.apply(tx, WantedLocation(deployment="prod", name="etl", pool="default", settings=b""), at=now())
         await placements.place(tx, deployment="prod", location="etl", agent="lab", at=now())
     serving = wire.LocationReport(
         location="etl",

@@ -8,6 +8,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from integration.monitor.world import AGENT, CODE_SERVER, OWN_QUEUE, World, event, life, monitor, now
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, Source
+from isthmus_broker.declaring import declare, declare_agent, remove_agent
 from isthmus_broker.link import connect
 from isthmus_broker.notices import Notice, NoticePublisher
 from isthmus_broker.publisher import Publisher
@@ -16,10 +17,7 @@ from isthmus_broker.topology import (
     TELEMETRY,
     TelemetryKind,
     agent_telemetry_queue,
-    declare,
-    declare_agent,
     monitor_queue,
-    remove_agent,
 )
 from isthmus_monitor.alert import AGENT_LOST
 from isthmus_store import agents, alerts

@@ -1,5 +1,6 @@
 """The vigil on both databases, by an injected clock: minutes pass at once."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,8 @@ from isthmus_broker.notices import Notice
 from isthmus_monitor.delivery import AlertDesk
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.plan import Plan
-from isthmus_monitor.vigil import Vigil
-from isthmus_store import agents, alerts, events, runs
+from isthmus_monitor.vigil import Clocks, Hearing, Vigil
+from isthmus_store import agents, alerts, events, run_search, runs
 from isthmus_store.database import Database
 from isthmus_store.record.agent import AgentHeard, NewAgent
 from isthmus_store.record.run import NewRun, Run
@@ -110,9 +111,8 @@ async def watch(database_url: str) -> AsyncIterator[Watch]:
             database,
             patience=Patience(),
             alert_desk=desk,
-            is_behind=is_behind,
-            monotonic=time.monotonic,
-            clock=time.now,
+            hearing=Hearing(is_behind=is_behind),
+            clocks=Clocks(time.now, time.monotonic),
         )
         async with database.write() as tx:
             new = NewAgent(deployment="prod", name="lab", pool="default", broker_user="", created_at=time.now())
@@ -239,8 +239,7 @@ async def test_a_run_that_is_vouched_for_at_another_monitor_is_not_given_up(watc
         watch.database,
         patience=Patience(),
         alert_desk=AlertDesk(watch.database, webhooks=()),
-        monotonic=watch.time.monotonic,
-        clock=watch.time.now,
+        clocks=Clocks(watch.time.now, watch.time.monotonic),
     )
     for vigil in (hearing, watch.vigil):
         await vigil.load()
@@ -271,3 +270,20 @@ async def test_an_agent_whose_words_wait_is_not_silent(watch: Watch) -> None:
     assert await watch.state(run) == (run.state, run.reason)
     await watch.passes(900)
     assert await watch.state(run) == (RunState.FAILED, RunReason.AGENT_LOST)
+
+
+async def test_a_lost_run_that_is_to_be_retried_is_followed_where_it_is_given_up(watch: Watch) -> None:
+    lost = await watch.run()
+    async with watch.database.write() as tx:
+        await run_search.add_tags(tx, lost.run_id, {"dagster/max_retries": "1"})
+    await watch.vigil.load()
+    watch.vigil.hear_again()
+    await watch.passes(40, is_beating=True)
+    async with watch.database.read() as tx:
+        failed = await runs.existing(tx, lost.run_id)
+        assert failed.retried_by is not None
+        again = await runs.existing(tx, failed.retried_by)
+        (told,) = await alerts.recent(tx, deployment="prod")
+    assert (failed.reason, again.state, again.retry_of) == (RunReason.WORKER_LOST, RunState.QUEUED, lost.run_id)
+    said = json.loads(told.payload)["data"]
+    assert (said["will_retry"], said["retried_by"]) == (True, again.run_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from isthmus_store import agents, locations, placements, snapshot_pieces, snapshots
 from isthmus_store.database import Database
 from isthmus_store.record.agent import Agent, AgentHeard, NewAgent, Standby
-from isthmus_store.record.location import PlacementReport
+from isthmus_store.record.location import PlacementReport, WantedLocation
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.retention import others
 from isthmus_store.state import AgentState, LocationPhase
@@ -112,10 +112,7 @@ async def apply(database: Database, now: datetime, settings: bytes = b"v1", **ch
     async with database.write() as tx:
         location = await locations.apply(
             tx,
-            deployment="prod",
-            name="etl",
-            pool="default",
-            settings=settings,
+            WantedLocation(deployment="prod", name="etl", pool="default", settings=settings),
             at=now,
             **changes,  # type: ignore[arg-type]
         )

@@ -11,6 +11,7 @@ from isthmus_store.events import new_event
 from isthmus_store.outbox import Lane
 from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.instruction import NewInstruction
+from isthmus_store.record.location import WantedLocation
 from isthmus_store.record.run import NewRun
 from isthmus_store.state import InstructionOutcome, RunState
 from sqlalchemy import event
@@ -51,7 +52,9 @@ async def enroll(database: Database, now: datetime, *names: str, pool: str = "de
 
 async def apply(database: Database, now: datetime) -> None:
     async with database.write() as tx:
-        await locations.apply(tx, deployment="prod", name="etl", pool="default", settings=b"spec", at=now)
+        await locations.apply(
+            tx, WantedLocation(deployment="prod", name="etl", pool="default", settings=b"spec"), at=now
+        )
 
 
 async def test_a_launch_writes_run_attempt_history_and_command(database: Database, now: datetime) -> None:
@@ -59,7 +62,9 @@ async def test_a_launch_writes_run_attempt_history_and_command(database: Databas
     command = launch_command(run, now)
     history = [new_event(Event(run_queued=RunQueued())), new_event(Event(message="dispatched"))]
     async with database.write() as tx:
-        inserted = await runs.insert_dispatched(tx, run, agent="lab", at=now, history=history, command=command)
+        inserted = await runs.insert_dispatched(
+            tx, run, runs.Dispatching(agent="lab", at=now, history=history, command=command)
+        )
     async with database.read() as tx:
         read = await runs.existing(tx, run.run_id)
         attempts = await events.attempts(tx, [run.run_id])
@@ -87,7 +92,9 @@ async def test_a_launch_indexes_its_history_in_its_order(database: Database, now
         new_event(Event(run_dispatched=RunDispatched(agent="lab"))),
     ]
     async with database.write_at_once() as tx:
-        await runs.insert_dispatched(tx, run, agent="lab", at=now, history=history, command=launch_command(run, now))
+        await runs.insert_dispatched(
+            tx, run, runs.Dispatching(agent="lab", at=now, history=history, command=launch_command(run, now))
+        )
     kinds = frozenset({"run_queued", "run_dispatched"})
     async with database.read() as tx:
         query = EventQuery(deployment="prod", kinds=kinds, limit=10, is_ascending=True)
@@ -106,7 +113,9 @@ async def test_a_launch_is_one_statement_of_postgresql(database: Database, now: 
         seen_by = tx.connection.sync_connection
         event.listen(seen_by, "before_cursor_execute", lambda *about: statements.append(about[2]))
         history = [new_event(Event(run_queued=RunQueued())), new_event(Event(run_dispatched=RunDispatched()))]
-        await runs.insert_dispatched(tx, run, agent="lab", at=now, history=history, command=launch_command(run, now))
+        await runs.insert_dispatched(
+            tx, run, runs.Dispatching(agent="lab", at=now, history=history, command=launch_command(run, now))
+        )
     # The limits that SQLite asks for come first there; none of them costs a trip.
     assert len(statements) == (1 if database.is_postgresql else 7), statements
     async with database.read() as tx:
@@ -116,11 +125,15 @@ async def test_a_launch_is_one_statement_of_postgresql(database: Database, now: 
 async def test_a_launch_under_a_taken_id_writes_nothing(database: Database, now: datetime) -> None:
     run = new_run(now)
     async with database.write() as tx:
-        await runs.insert_dispatched(tx, run, agent="lab", at=now, history=[], command=launch_command(run, now))
+        await runs.insert_dispatched(
+            tx, run, runs.Dispatching(agent="lab", at=now, history=[], command=launch_command(run, now))
+        )
     async with database.write() as tx:
         history = [new_event(Event(message="again"))]
         command = launch_command(run, now, agent="barn")
-        again = await runs.insert_dispatched(tx, run, agent="barn", at=now, history=history, command=command)
+        again = await runs.insert_dispatched(
+            tx, run, runs.Dispatching(agent="barn", at=now, history=history, command=command)
+        )
     assert not again.is_new
     assert again.run.agent == "lab"
     async with database.read() as tx:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from isthmus.v1 import telemetry_pb2 as wire
-from isthmus.v1.control_plane_pb2 import QueueSettings, RunRetries
+from isthmus.v1.control_plane_pb2 import QueueSettings, RunRetries, TagLimit
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event, RunRef
 from isthmus_store import deferral, events, outbox, queue_settings, run_queue, runs
@@ -18,6 +18,7 @@ from isthmus_store.signal import Accepted, Canceled, Dispatched, Failed, LeaseEx
 from isthmus_store.state import RunReason, RunState
 from isthmus_store.transition import Verdict
 
+LINE = "2147483648/prod/etl/-/-"
 ONCE = {"dagster/max_retries": "1"}
 KILLED = Failed(attempt=1, reason=RunReason.PROCESS_KILLED)
 
@@ -35,6 +36,7 @@ async def started(database: Database, now: datetime, tags: Mapping[str, str] = O
         queued_at=now,
         tags={"own": "x", "team": "of the job", **tags},
         pools=("db",),
+        line=LINE,
     )
     said = [
         Event(run_started=wire.RunStarted(step_keys=["a", "b", "c"])),
@@ -89,7 +91,7 @@ async def test_a_killed_run_is_followed_by_one_that_does_the_rest(database: Data
     failed = await end(database, await started(database, now), KILLED, at=now)
     again = await follower(database, failed)
     assert (again.state, again.retry_of, again.retry_number) == (RunState.QUEUED, failed.run_id, 1)
-    assert (again.location, again.job_name, again.pools) == ("etl", "nightly", ("db",))
+    assert (again.location, again.job_name, again.pools, again.line) == ("etl", "nightly", ("db",), LINE)
     request = RunRequest.FromString(again.request)
     assert list(request.step_keys) == ["b", "c"]
     assert (request.parent_run_id, request.root_run_id) == (failed.run_id, failed.run_id)
@@ -214,3 +216,14 @@ async def test_a_request_that_cannot_be_read_fails_and_nothing_more(database: Da
     ended = await end(database, run, KILLED, at=now)
     assert (ended.state, ended.retried_by) == (RunState.FAILED, None)
     assert "could not be written" in (await texts(database, ended))[0]
+
+
+async def test_where_tags_matter_the_queue_names_the_line_of_a_retry(database: Database, now: datetime) -> None:
+    urgent = await started(database, now, ONCE | {"dagster/priority": "3"})
+    assert (await follower(database, await end(database, urgent, KILLED, at=now))).line == ""
+    settings = QueueSettings(tags=[TagLimit(key="team", limit=1)])
+    async with database.write() as tx:
+        new = NewSettings(body=settings.SerializeToString(), is_limiting=True, changed_by="ann", changed_at=now)
+        await queue_settings.save(tx, "prod", new)
+    failed = await end(database, await started(database, now), KILLED, at=now)
+    assert (await follower(database, failed)).line == ""

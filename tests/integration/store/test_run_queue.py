@@ -140,9 +140,11 @@ async def test_no_run_is_dispatched_past_those_that_wait_for_its_location(databa
     await queue(database, new_run(now, age_s=1))
     late, other = new_run(now), new_run(now, location="reports")
     async with database.write() as tx:
-        past = await runs.insert_dispatched(tx, late, agent="lab", at=now, history=history, command=command(late, now))
+        past = await runs.insert_dispatched(
+            tx, late, runs.Dispatching(agent="lab", at=now, history=history, command=command(late, now))
+        )
         free = await runs.insert_dispatched(
-            tx, other, agent="lab", at=now, history=history, command=command(other, now)
+            tx, other, runs.Dispatching(agent="lab", at=now, history=history, command=command(other, now))
         )
     assert (past.is_new, past.must_wait, past.run.state) == (False, True, RunState.QUEUED)
     assert (free.is_new, free.must_wait, free.run.state) == (True, False, RunState.DISPATCHED)
@@ -155,7 +157,9 @@ async def test_a_repeated_launch_finds_its_run_though_others_wait(database: Data
     first = new_run(now)
     await queue(database, first)
     async with database.write() as tx:
-        again = await runs.insert_dispatched(tx, first, agent="lab", at=now, history=[], command=command(first, now))
+        again = await runs.insert_dispatched(
+            tx, first, runs.Dispatching(agent="lab", at=now, history=[], command=command(first, now))
+        )
     assert (again.is_new, again.must_wait, again.run.run_id) == (False, False, first.run_id)
 
 

@@ -78,8 +78,8 @@ async def test_a_run_dispatched_at_once_is_the_same_as_one_dispatched_later(data
     await dispatched(database, slow, now)
     async with database.write() as tx:
         await events.append(tx, slow.run_id, attempt=1, events=history, stored_at=now)
-        inserted = await runs.insert_dispatched(tx, quick, agent="lab", at=now, history=history)
-        again = await runs.insert_dispatched(tx, quick, agent="barn", at=now, history=history)
+        inserted = await runs.insert_dispatched(tx, quick, runs.Dispatching(agent="lab", at=now, history=history))
+        again = await runs.insert_dispatched(tx, quick, runs.Dispatching(agent="barn", at=now, history=history))
     assert (inserted.is_new, again.is_new) == (True, False)
     async with database.read() as tx:
         expected, read = await runs.existing(tx, slow.run_id), await runs.existing(tx, quick.run_id)

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from isthmus_store import runs, slot_claims
+from isthmus_store import queue_count, runs, slot_claims
 from isthmus_store.database import Database
 from isthmus_store.record.queue import PoolUse, SlotClaim
 from isthmus_store.record.run import AttemptRef, NewRun
@@ -59,7 +59,7 @@ async def test_a_claim_keeps_its_place_and_its_slot_when_it_is_made_again(databa
             replace(first, retry_number=1, granted_at=now),
             replace(claim(A, now, step="other"), room=1),
         ]
-        assert await slot_claims.uses(tx) == [PoolUse(deployment="prod", pool="db", granted=1, waiting=1)]
+        assert (await queue_count.read(tx, ())).uses == (PoolUse(deployment="prod", pool="db", granted=1, waiting=1),)
 
 
 async def test_a_slot_is_freed_by_its_own_try_and_no_earlier_one(database: Database, now: datetime) -> None:
@@ -84,11 +84,11 @@ async def test_claims_of_a_run_that_ended_or_went_on_to_another_attempt_count_fo
         await runs.signal(tx, A, Failed(attempt=1, reason=RunReason.PROCESS_KILLED), at=now)
         await runs.signal(tx, B, Dispatched(attempt=2, agent="lab"), at=now)
         assert await slot_claims.live(tx, "prod") == []
-        assert await slot_claims.uses(tx) == []
+        assert (await queue_count.read(tx, ())).uses == ()
         assert len(await slot_claims.of_run(tx, AttemptRef(B, 1))) == 1
         await slot_claims.sweep(tx)
         assert await slot_claims.of_run(tx, AttemptRef(B, 1)) == []
-        assert [(it.line, it.claiming) for it in await slot_claims.claiming_lines(tx)] == [("etl", 1)]
+        assert [(it.line, it.claiming) for it in (await queue_count.read(tx, ())).claiming] == [("etl", 1)]
 
 
 async def test_runs_whose_steps_claim_nothing_hold_slots_as_a_whole(database: Database, now: datetime) -> None:

@@ -98,6 +98,20 @@ CLOSED = PoolWish(standby=0, is_open=False)
             PoolPlan(stops=("s",)),
             id="only those that are too many",
         ),
+        pytest.param(NONE, [server("r", LOADING)], [], PoolPlan(), id="one that loads for nobody is kept for a moment"),
+        pytest.param(
+            NONE, [server("r", LOADING, stale=True)], [], PoolPlan(stops=("r",)), id="and then goes, loaded or not"
+        ),
+        pytest.param(
+            NONE, [server("r", LOADING, stale=True)], [Waiting(A)], PoolPlan(), id="unless a launch counts on it"
+        ),
+        pytest.param(
+            PoolWish(1),
+            [server("r", LOADING, stale=True), server("s", LOADING, stale=True)],
+            [],
+            PoolPlan(stops=("r",)),
+            id="or it is wanted as a standby",
+        ),
         pytest.param(NONE, [server("s", ENDING)], [], PoolPlan(), id="what ends is left to end"),
     ],
 )

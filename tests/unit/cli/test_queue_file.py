@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, RunTimeouts, TagLimit
 from isthmus_cli.errors import InputError
 from isthmus_cli.queue_file import parse_document, read_queue_file, settings_document
 
@@ -43,12 +43,14 @@ def test_a_document_says_all_that_can_be_limited(tmp_path: Path) -> None:
 def test_a_document_says_what_is_done_again(tmp_path: Path) -> None:
     file = tmp_path / "limits.yaml"
     file.write_text(
-        "run_retries: {max_retries: 2, retry_on_asset_or_op_failure: false, by_class: {worker: 5}, backoff_s: 1.5}"
+        "run_retries: {max_retries: 2, retry_on_asset_or_op_failure: false, by_class: {worker: 5}, backoff_s: 1.5}\n"
+        "run_timeouts: {start_s: 60, max_runtime_s: 3600}"
     )
     expected = QueueSettings(
         run_retries=RunRetries(
             max_retries=2, retry_on_asset_or_op_failure=False, by_class={"worker": 5}, backoff_s=1.5
         ),
+        run_timeouts=RunTimeouts(start_s=60, max_runtime_s=3600),
         pools=PoolLimits(),
     )
     assert read_queue_file(file) == expected

@@ -1,6 +1,7 @@
 """Where locations go: examples, and what holds for any fleet."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,10 @@ def agent(
     name: str, state: AgentState = AgentState.ONLINE, *, pool: str = "default", deployment: str = "default"
 ) -> Agent:
     return Agent(key=AgentKey(deployment, name), pool=pool, state=state)
+
+
+def paused(name: str) -> Agent:
+    return replace(agent(name), is_paused=True)
 
 
 def location(name: str = "sales", *, pool: str = "default") -> Location:
@@ -50,6 +55,11 @@ def key(name: str | None) -> AgentKey | None:
         pytest.param([agent("a", pool="gpu"), agent("b")], "a", "b", id="the pool changed"),
         pytest.param([agent("a", deployment="other")], None, None, id="an agent of another deployment"),
         pytest.param([], "a", None, id="its agent was removed"),
+        pytest.param([paused("a"), agent("b")], "a", "b", id="its agent is paused and another lives"),
+        pytest.param([paused("a"), paused("b")], "a", "a", id="all are paused: it stays"),
+        pytest.param([paused("a"), agent("b", AgentState.LOST)], "a", "a", id="paused is better than lost"),
+        pytest.param([agent("a", AgentState.LOST), paused("b")], "a", "b", id="and so it moves there"),
+        pytest.param([paused("a"), agent("b")], None, "b", id="nobody holds it: one that is not paused"),
     ],
 )
 def test_a_location_goes_where_it_belongs(agents: list[Agent], holder: str | None, target: str | None) -> None:

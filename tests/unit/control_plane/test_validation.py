@@ -287,3 +287,10 @@ def test_the_dynamic_part_of_a_key_is_found_in_every_scheme() -> None:
 def test_rules_of_retries_are_checked(retries: api.RunRetries, fields: list[str]) -> None:
     request = api.SetQueueSettingsRequest(settings=api.QueueSettings(run_retries=retries))
     assert [it.field for it in queue.set_queue_settings(request)] == fields
+
+
+def test_times_are_checked() -> None:
+    times = api.RunTimeouts(start_s=-1, cancel_s=float("inf"), max_runtime_s=5)
+    request = api.SetQueueSettingsRequest(settings=api.QueueSettings(run_timeouts=times))
+    fields = [it.field for it in queue.set_queue_settings(request)]
+    assert fields == ["settings.run_timeouts.start_s", "settings.run_timeouts.cancel_s"]

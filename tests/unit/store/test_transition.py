@@ -1,5 +1,6 @@
 """The run state machine: a table of single moves, and properties over any sequence of signals."""
 
+from dataclasses import replace
 from itertools import permutations
 from random import Random
 
@@ -21,6 +22,7 @@ from isthmus_store.signal import (
     RunSignal,
     Started,
     Succeeded,
+    TimedOut,
 )
 from isthmus_store.state import TERMINAL_STATES, RunReason, RunState
 from isthmus_store.transition import RunFacts, Verdict, transition
@@ -239,6 +241,12 @@ ANY_SIGNAL = st.one_of(
     st.builds(Started, attempt=st.integers(0, 3)),
     st.builds(Succeeded, attempt=st.integers(0, 3)),
     st.builds(LeaseExpired, attempt=st.integers(0, 3)),
+    st.builds(
+        TimedOut,
+        attempt=st.integers(0, 3),
+        reason=st.sampled_from([RunReason.START_TIMEOUT, RunReason.MAX_RUNTIME]),
+        message=st.just("too long"),
+    ),
 )
 
 
@@ -270,3 +278,46 @@ def test_repeating_every_signal_changes_nothing(signals: list[RunSignal]) -> Non
         once = transition(once, signal).facts
         twice = transition(transition(twice, signal).facts, signal).facts
         assert twice.state is once.state
+
+
+TOO_LONG = TimedOut(attempt=1, reason=RunReason.MAX_RUNTIME, message="too long")
+TOO_LATE = TimedOut(attempt=1, reason=RunReason.START_TIMEOUT, message="too late")
+
+
+@pytest.mark.parametrize(
+    ("facts", "signals", "ends_as", "reason"),
+    [
+        ("running", [TOO_LONG, Canceled(attempt=1)], BAD, RunReason.MAX_RUNTIME),
+        ("dispatched", [TOO_LATE, NotRunning(attempt=1)], BAD, RunReason.START_TIMEOUT),
+        ("dispatched", [TOO_LATE, SIGNALS["tombstone"]], BAD, RunReason.START_TIMEOUT),
+        ("dispatched", [TOO_LATE, LaunchExpired(attempt=1)], BAD, RunReason.START_TIMEOUT),
+        ("starting", [TOO_LATE, Started(attempt=1), Canceled(attempt=1)], BAD, RunReason.START_TIMEOUT),
+        # What ended by itself meanwhile is believed.
+        ("running", [TOO_LONG, Succeeded(attempt=1)], OK, RunReason.UNSPECIFIED),
+        ("running", [TOO_LONG, SIGNALS["fail"]], BAD, RunReason.USER_ERROR),
+        ("running", [TOO_LONG, SIGNALS["lease"]], BAD, RunReason.WORKER_LOST),
+        # What somebody wants goes over the clock, whichever came first.
+        ("running", [TOO_LONG, SIGNALS["ask"], Canceled(attempt=1)], OFF, RunReason.CANCELED_BY_REQUEST),
+        ("running", [SIGNALS["ask"], TOO_LONG, Canceled(attempt=1)], OFF, RunReason.CANCELED_BY_REQUEST),
+    ],
+)
+def test_a_run_that_takes_too_long_fails_when_its_process_is_gone(
+    facts: str, signals: list[RunSignal], ends_as: RunState, reason: RunReason
+) -> None:
+    run = FACTS[facts]
+    for signal in signals:
+        assert not run.state.is_terminal
+        run = transition(run, signal).facts
+    assert (run.state, run.reason) == (ends_as, reason)
+    assert run.message.startswith("too l") == (reason in {RunReason.MAX_RUNTIME, RunReason.START_TIMEOUT})
+
+
+def test_a_run_that_has_begun_does_not_begin_too_late() -> None:
+    assert transition(FACTS["running"], TOO_LATE).verdict is Verdict.CONTRADICTED
+    assert transition(FACTS["queued"], TOO_LONG).verdict is Verdict.CONTRADICTED
+
+
+def test_a_lost_run_that_is_followed_stays_lost() -> None:
+    lost = transition(FACTS["running"], SIGNALS["lease"]).facts
+    assert transition(lost, SIGNALS["succeed"]).facts.state is OK
+    assert transition(replace(lost, is_followed=True), SIGNALS["succeed"]).verdict is Verdict.TOO_LATE

@@ -12,6 +12,8 @@ from isthmus_cli.session import connected, run_to_end
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import LocationSettings
 
+    from isthmus_cli.location_file import ProjectFile
+
 app = Group("location", help="Add code locations, change them, look at them.")
 
 LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.", completes="locations")]
@@ -30,7 +32,10 @@ class ApplyOptions(PrintOptions):
 
     path: Annotated[
         Path | None,
-        Argument(metavar="[FILE.yaml]", help="A file with `locations:`; or -w, or describe one with options."),
+        Argument(
+            metavar="[FILE.yaml]",
+            help="A file with `locations:`, and `concurrency:`; or -w, or describe one with options.",
+        ),
     ] = None
     workspaces: Annotated[
         list[Path],
@@ -103,13 +108,16 @@ def apply(options: ApplyOptions) -> None:
 
 async def _apply(options: ApplyOptions) -> int:
     from isthmus_cli.apply import apply_locations
+    from isthmus_cli.run_request import person
 
-    settings = _settings_of(options)
+    wanted = _settings_of(options)
     timeout_s = options.timeout if options.wait else None
     async with connected(options) as client:
+        if wanted.queue is not None:
+            await client.set_queue_settings(wanted.queue, requested_by=person())
         return await apply_locations(
             client,
-            settings=settings,
+            settings=wanted.locations,
             is_reload=options.reload,
             timeout_s=timeout_s,
             is_json=options.is_json,
@@ -207,9 +215,9 @@ async def _remove(options: OneLocationOptions) -> int:
     return 0
 
 
-def _settings_of(options: ApplyOptions) -> "list[LocationSettings]":
+def _settings_of(options: ApplyOptions) -> "ProjectFile":
     from isthmus_cli.errors import InputError
-    from isthmus_cli.location_file import read_location_file, settings_of
+    from isthmus_cli.location_file import ProjectFile, read_project_file
 
     single = any((options.name, options.module, options.file, options.package))
     if (options.path is not None) + bool(options.workspaces) + single > 1:
@@ -217,36 +225,40 @@ def _settings_of(options: ApplyOptions) -> "list[LocationSettings]":
             "A file, a workspace and options that describe a location exclude each other.", remedy="Give one of them."
         )
     if options.path:
-        return read_location_file(options.path)
+        return read_project_file(options.path, needs_locations=True)
     if options.workspaces:
         from isthmus_cli.project.place import Place
         from isthmus_cli.project.workspace import read_workspaces
 
-        return read_workspaces(options.workspaces, place=Place(Path.cwd()))
+        return ProjectFile(read_workspaces(options.workspaces, place=Place(Path.cwd())), None)
     if not single:
         raise InputError(
             "Which location?",
             remedy="Name a file, a workspace (-w), or write --name NAME with --module, --file or --package.",
         )
-    return [
-        settings_of(
-            name=options.name,
-            module=options.module,
-            file=options.file,
-            package=options.package,
-            attribute=options.attribute,
-            working_directory=options.working_directory,
-            python=options.python,
-            start=options.start,
-            env_files=options.env_files,
-            pool=options.pool,
-            env=_env_of(options.env),
-            load_timeout_s=options.load_timeout,
-            isolation=options.isolation,
-            standby=options.standby,
-            container=_container_of(options),
-        ),
-    ]
+    return ProjectFile([_described(options)], None)
+
+
+def _described(options: ApplyOptions) -> "LocationSettings":
+    from isthmus_cli.location_file import settings_of
+
+    return settings_of(
+        name=options.name,
+        module=options.module,
+        file=options.file,
+        package=options.package,
+        attribute=options.attribute,
+        working_directory=options.working_directory,
+        python=options.python,
+        start=options.start,
+        env_files=options.env_files,
+        pool=options.pool,
+        env=_env_of(options.env),
+        load_timeout_s=options.load_timeout,
+        isolation=options.isolation,
+        standby=options.standby,
+        container=_container_of(options),
+    )
 
 
 def _container_of(options: ApplyOptions) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The settings of the run queue, and of retries, that a project's dagster.yaml asks for, as this system's own."""
+"""The settings of the run queue, and of retries, that a project asks for: in its isthmus.yaml, else in its dagster.yaml."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, TagLimit
+from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, RunRetries, RunTimeouts, TagLimit
 
 from isthmus_cli.errors import InputError
+from isthmus_cli.location_file import read_project_file
 from isthmus_cli.yaml_text import parse_yaml
 
 NAME = "dagster.yaml"
+OWN_NAME = "isthmus.yaml"
+#: How long the start and the end of a run may take in Dagster where nothing is said, seconds.
+_DAGSTERS_S = 180
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,23 @@ class ProjectLimits:
 
 
 def project_limits(folder: Path) -> ProjectLimits | None:
-    """Read the limits in the dagster.yaml of DAGSTER_HOME, or of the folder; None when it has none.
+    """Read the limits in the folder's isthmus.yaml, else in the dagster.yaml of DAGSTER_HOME or of the folder.
 
-    A file that is no YAML says nothing here: loading the project tells what is wrong with it.
+    Returns None when neither has some. A dagster.yaml that is no YAML says nothing here: loading the project tells what
+    is wrong with it.
+
+    Raises:
+        InputError: The isthmus.yaml is wrong; it names field and what to write instead.
     """
+    own = folder / OWN_NAME
+    if own.exists():
+        settings = read_project_file(own).queue
+        if settings is not None:
+            return ProjectLimits(settings, own)
+    return _dagster_limits(folder)
+
+
+def _dagster_limits(folder: Path) -> ProjectLimits | None:
     path = Path(os.environ.get("DAGSTER_HOME") or folder) / NAME
     try:
         said = parse_yaml(path.read_text(encoding="utf-8"), origin=str(path))
@@ -37,7 +54,8 @@ def project_limits(folder: Path) -> ProjectLimits | None:
         return None
     runs, pools = _runs_section(said), _section(_section(said, "concurrency"), "pools")
     retries = _section(said, "run_retries")
-    if not runs and not pools and not retries:
+    times = _run_timeouts(_section(said, "run_monitoring"))
+    if not runs and not pools and not retries and times is None:
         return None
     notes: list[str] = []
     settings = QueueSettings()
@@ -49,18 +67,31 @@ def project_limits(folder: Path) -> ProjectLimits | None:
         settings.pools.CopyFrom(_pool_limits(pools))
     if retries:
         settings.run_retries.CopyFrom(_run_retries(retries))
+    if times is not None:
+        settings.run_timeouts.CopyFrom(times)
     return ProjectLimits(settings, path, tuple(notes))
+
+
+def _run_timeouts(said: Mapping[str, Any]) -> RunTimeouts | None:
+    """Return what is said of times; in that file they are off unless it says otherwise, and have Dagster's defaults."""
+    if said.get("enabled") is not True:
+        return None
+    start_s, cancel_s = _number(said.get("start_timeout_seconds")), _number(said.get("cancel_timeout_seconds"))
+    return RunTimeouts(
+        start_s=_DAGSTERS_S if start_s is None else max(start_s, 0),
+        cancel_s=_DAGSTERS_S if cancel_s is None else max(cancel_s, 0),
+        max_runtime_s=max(_number(said.get("max_runtime_seconds")) or 0, 0),
+    )
 
 
 def _pool_limits(pools: Mapping[str, Any]) -> PoolLimits:
     """Return the limits of pools. By Dagster's own default it is steps that hold the slots."""
     limits = PoolLimits()
-    default, buffer = _number(pools.get("default_limit")), _number(pools.get("op_granularity_run_buffer"))
+    default = _number(pools.get("default_limit"))
     if default is not None and default >= 0:
         limits.default_limit = default
     if pools.get("granularity", "op") != "run":
         limits.granularity = PoolLimits.GRANULARITY_OP
-        limits.run_buffer = max(buffer or 0, 0)
     return limits
 
 

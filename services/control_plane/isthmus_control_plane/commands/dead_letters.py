@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NoReturn
 
 from isthmus.v1.instruction_pb2 import Instruction
-from isthmus_broker import topology
+from isthmus_broker import declaring
 from isthmus_broker.dead_letters import DeadLetter, DeadLetterConsumer
 from isthmus_broker.errors import BrokerError, MalformedMessageError
 from isthmus_broker.instructions import InstructionPublisher, decode_instruction
@@ -90,7 +90,7 @@ class DeadLetterReader:
         log.warning("command_came_back", command=row.id, agent=row.agent, kind=row.kind, times=returns + 1)
         try:
             await asyncio.sleep(_PAUSE_S * 2**returns if returns else 0)
-            await topology.declare_agent(self._core.broker, deployment=row.deployment, agent=row.agent)
+            await declaring.declare_agent(self._core.broker, deployment=row.deployment, agent=row.agent)
             await self._publisher.publish(Instruction.FromString(row.body), is_control=row.is_control)
             is_sent = True
         finally:

@@ -60,14 +60,8 @@ class Inheritance:
 
     async def _hand_on_some(self, agent: Agent, *, before: datetime, after_position: int) -> list[OutboxInstruction]:
         async with self._core.database.write() as tx:
-            rows = await outbox.taken(
-                tx,
-                deployment=agent.deployment,
-                agent=agent.name,
-                before=before,
-                after_position=after_position,
-                limit=_PORTION,
-            )
+            those = outbox.Taken(agent.deployment, agent.name, before, after_position)
+            rows = await outbox.taken(tx, those, limit=_PORTION)
             for row in rows:
                 with self._commands.guard(command=row.id, run=row.run_id):
                     async with tx.part():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
-from isthmus_broker import topology
+from isthmus_broker import declaring
 from isthmus_broker.errors import BrokerError
 from isthmus_broker.link import LINK_ERRORS
 from isthmus_broker.notices import Notice, NoticePublisher
@@ -56,8 +56,8 @@ class AgentDesk:
         key = AgentKey(request.deployment or DEFAULT, request.name)
         try:
             # What the queues hang on too: this call may be the first that finds the broker, or a new one in its place.
-            await topology.declare(self._core.broker, monitor_shards=self._core.settings.monitor_shards)
-            await topology.declare_agent(self._core.broker, deployment=key.deployment, agent=key.name)
+            await declaring.declare(self._core.broker, monitor_shards=self._core.settings.monitor_shards)
+            await declaring.declare_agent(self._core.broker, deployment=key.deployment, agent=key.name)
         except LINK_ERRORS as error:
             raise BrokerAwayError(f"create agent {key.name!r}", cause=str(error) or type(error).__name__) from error
         agent = NewAgent(
@@ -131,7 +131,7 @@ class AgentDesk:
                 # Nothing may be dispatched to it while its queues go.
                 await agents.set_state(tx, deployment=key.deployment, name=key.name, state=AgentState.DRAINING)
         try:
-            await topology.remove_agent(self._core.broker, deployment=key.deployment, agent=key.name)
+            await declaring.remove_agent(self._core.broker, deployment=key.deployment, agent=key.name)
         except LINK_ERRORS as error:
             raise BrokerAwayError(f"remove agent {key.name!r}", cause=str(error) or type(error).__name__) from error
         async with self._core.change_fleet() as tx:

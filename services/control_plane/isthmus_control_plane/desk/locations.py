@@ -8,7 +8,7 @@ from isthmus.v1.telemetry_pb2 import SnapshotPiece
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, locations, placements, snapshots
 from isthmus_store.record.agent import Agent, Standby
-from isthmus_store.record.location import Location, Placement
+from isthmus_store.record.location import Location, Placement, WantedLocation
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
@@ -65,10 +65,12 @@ class LocationDesk:
             before = await locations.get(tx, deployment=key.deployment, name=key.name)
             after = await locations.apply(
                 tx,
-                deployment=key.deployment,
-                name=key.name,
-                pool=settings.pool,
-                settings=settings.SerializeToString(deterministic=True),
+                WantedLocation(
+                    deployment=key.deployment,
+                    name=key.name,
+                    pool=settings.pool,
+                    settings=settings.SerializeToString(deterministic=True),
+                ),
                 at=at,
                 reload=request.reload,
             )

@@ -116,6 +116,7 @@ class QueueDesk:
             saved = await queue_settings.save(tx, deployment, new)
         log.info("queue_settings_changed", deployment=deployment, revision=saved.revision, by=saved.changed_by)
         self._core.hub.room_made()
+        self._core.hub.timeouts.ring()
         return saved
 
     async def pause(self, request: api.PauseRequest) -> Pause:
@@ -134,7 +135,7 @@ class QueueDesk:
             paused = await pauses.pause(tx, wanted)
         log.info("paused", deployment=paused.deployment, kind=paused.kind.value, name=paused.name, by=paused.paused_by)
         self._core.hub.room_made()
-        self._core.hub.schedules_changed()
+        self._core.hub.fleet_changed()
         return paused
 
     async def resume(self, request: api.ResumeRequest) -> None:
@@ -154,7 +155,7 @@ class QueueDesk:
                 )
         log.info("resumed", deployment=deployment, kind=kind.value, name=request.name, by=request.requested_by)
         self._core.hub.room_made()
-        self._core.hub.schedules_changed()
+        self._core.hub.fleet_changed()
 
 
 async def _check_exists(tx: Transaction, wanted: Pause) -> None:

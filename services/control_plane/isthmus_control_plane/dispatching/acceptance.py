@@ -230,7 +230,9 @@ async def _dispatch(tx: WriteTransaction, plan: _Plan, *, agent: AgentKey, at: d
         history.queued(_ref(new), requested_by=new.requested_by, at=at),
         history.dispatched(_ref(new), agent=agent.name, instruction_id=instruction.id, at=at),
     ]
-    inserted = await runs.insert_dispatched(tx, new, agent=agent.name, at=at, history=news, command=instruction)
+    inserted = await runs.insert_dispatched(
+        tx, new, runs.Dispatching(agent=agent.name, at=at, history=news, command=instruction)
+    )
     if inserted.must_wait:
         return None
     return Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())

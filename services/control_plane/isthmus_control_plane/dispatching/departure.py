@@ -1,6 +1,7 @@
 """What goes with a run that leaves the queue: built from its request and from what its location defines now."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest
@@ -20,19 +21,25 @@ from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import resolve_job
 
 
-async def departure(
-    tx: Transaction, run: Run, *, core: Core, seen: World, at: datetime, claims_slots: bool = False
-) -> Departure:
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What runs leave by that leave together: what the control plane has, the fleet as it was seen, and the time."""
+
+    core: Core
+    seen: World
+    at: datetime
+
+
+async def departure(tx: Transaction, run: Run, *, by: Moment, claims_slots: bool = False) -> Departure:
     """Return the command that launches a queued run on its location's agent, and the event that tells of it.
 
     Args:
         tx: Any transaction.
         run: The run.
-        core: What the control plane has.
-        seen: The fleet.
-        at: Now.
+        by: What it leaves by.
         claims_slots: Whether its steps claim slots of their pools.
     """
+    core, seen, at = by.core, by.seen, by.at
     key = LocationKey(run.deployment, run.location)
     agent, location = seen.fleet.holdings[key].agent, seen.locations.get(key)
     lifetime = launch_lifetime(

@@ -22,7 +22,7 @@ from isthmus_control_plane.dispatching import ledger
 from isthmus_control_plane.dispatching.block import View, blocks, has_full_way, room_of, take
 from isthmus_control_plane.dispatching.board import Board
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, MOST_LINES, Candidate, Round, Waiting, choose
-from isthmus_control_plane.dispatching.departure import claims_slots, departure
+from isthmus_control_plane.dispatching.departure import Moment, claims_slots, departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
 from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
@@ -169,7 +169,7 @@ class Dequeuer:
             for line in unread.values():
                 await self._read(tx, line, room=room_of(line.needs, facts.view(), most=ROOM), found=found)
             choice = choose(self._board.lines, facts.view(), of=of)
-        at = clock.now()
+        by = Moment(self._core, facts.seen, clock.now())
         for run_id, line in choice.picks:
             # A head that was not read is the first of its location's next round.
             run = found.runs.get(run_id)
@@ -177,9 +177,7 @@ class Dequeuer:
                 continue
             with self._runs.guard(run=run.run_id, location=run.location) as fate:
                 claims = claims_slots(line.needs, facts.books.rules)
-                found.departures[run_id] = await departure(
-                    tx, run, core=self._core, seen=facts.seen, at=at, claims_slots=claims
-                )
+                found.departures[run_id] = await departure(tx, run, by=by, claims_slots=claims)
                 found.needs[run_id] = line.needs
             found.failed += [run.ref] if fate.error is not None else []
         found.is_open = bool(choice.picks) and not (found.departures or found.failed)

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus_store import pauses, queue_settings, run_queue, runs, slot_claims
-from isthmus_store.record.queue import Held, Pause, PoolUse
+from isthmus_store import pauses, queue_count, queue_settings, run_queue, runs
+from isthmus_store.record.queue import Held, OnTheWay, Pause, PoolUse
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
@@ -103,20 +103,17 @@ async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[
     """Read what the queue stands at now; of the launches that are on their way, those of these deployments are counted."""
     rules = await read_rules(tx)
     paused = {PauseKey(it.deployment, it.kind, it.name): it for it in await pauses.all_of(tx)}
-    held: tuple[Held, ...] = ()
-    needs: Mapping[str, Needs] = {}
-    claiming: Mapping[str, int] = {}
-    uses: tuple[PoolUse, ...] = ()
-    if any(it.is_limiting for it in rules.values()):
+    if not any(it.is_limiting for it in rules.values()):
         # Without limits nobody counts what is taken.
-        held = tuple(await run_queue.held(tx))
-        needs = await memory.of(tx, {it.line: it.run_id for it in held}, rules=rules)
-    if any(it.pools for it in needs.values()):
-        claiming = {it.line: it.claiming for it in await slot_claims.claiming_lines(tx)}
-        uses = tuple(await slot_claims.uses(tx))
-    launched = await run_queue.on_the_way(tx, deployments)
-    on_the_way = {LocationKey(it.deployment, it.location): it.runs for it in launched}
-    return Ledger(rules, paused, held, needs, on_the_way, claiming, uses)
+        return Ledger(rules, paused, (), {}, _by_place(await run_queue.on_the_way(tx, deployments)), {}, ())
+    count = await queue_count.read(tx, deployments)
+    needs = await memory.of(tx, {it.line: it.run_id for it in count.held}, rules=rules)
+    claiming = {it.line: it.claiming for it in count.claiming}
+    return Ledger(rules, paused, count.held, needs, _by_place(count.on_the_way), claiming, count.uses)
+
+
+def _by_place(launched: Iterable[OnTheWay]) -> dict[LocationKey, int]:
+    return {LocationKey(it.deployment, it.location): it.runs for it in launched}
 
 
 def stale_lines(lines: Iterable[str], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:

@@ -25,6 +25,8 @@ class Agent:
     reported_revision: int = 0
     #: A set of locations is on its way already.
     is_sync_underway: bool = False
+    #: Somebody has paused it: it gets no runs, though it is online.
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

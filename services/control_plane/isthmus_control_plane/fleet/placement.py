@@ -31,8 +31,8 @@ class Move:
 def plan(fleet: Fleet) -> list[Move]:
     """List the moves that put every location where it belongs.
 
-    A location stays where it is while its agent is online and of the right pool. It moves only to an agent that is
-    online; one that nobody holds is placed on the best there is, so that its agent finds the order when it comes up.
+    A location stays where it is while its agent is online, of the right pool and not paused. It moves only to an agent that
+    is online, and off a paused one only to one that is not; one that nobody holds is placed on the best there is, so that its agent finds the order when it comes up.
     Carrying the moves out makes the next plan empty.
     """
     load = Counter(holding.agent for holding in fleet.holdings.values())
@@ -54,12 +54,13 @@ def _target(location: Location, *, fleet: Fleet, load: Counter[AgentKey]) -> Age
     candidates = fleet.pool(location)
     holder = fleet.holder(location.key)
     is_holder_fit = holder in candidates
-    if holder is not None and is_holder_fit and holder.state is AgentState.ONLINE:
+    if holder is not None and is_holder_fit and holder.state is AgentState.ONLINE and not holder.is_paused:
         return holder.key
     if not candidates:
         return None
-    best = min(candidates, key=lambda agent: (_PREFERENCE.index(agent.state), load[agent.key], agent.key))
-    if holder is not None and is_holder_fit and best.state is not AgentState.ONLINE:
+    best = min(candidates, key=lambda it: (_PREFERENCE.index(it.state), it.is_paused, load[it.key], it.key))
+    is_gain = best.state is AgentState.ONLINE and (not best.is_paused or holder is None or not is_live(holder))
+    if holder is not None and is_holder_fit and not is_gain:
         return holder.key
     return best.key
 

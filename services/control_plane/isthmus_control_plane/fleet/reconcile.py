@@ -20,11 +20,11 @@ class FleetReconciler:
         """Do all that is due now."""
         at = clock.now()
         async with self._core.database.read() as tx:
-            seen = await world.read(tx, memory=self._memory, at=at)
+            seen = await world.read_to_place(tx, memory=self._memory, at=at)
         if not placement.plan(seen.fleet) and not sync.plan(seen.fleet):
             return
         async with self._core.change_fleet() as tx:
-            fresh = await world.read(tx, memory=self._memory, at=at)
+            fresh = await world.read_to_place(tx, memory=self._memory, at=at)
             moved = await world.settle_fleet(tx, fresh, memory=self._memory, at=at)
         self._core.hub.outbox.ring()
         for key in moved:

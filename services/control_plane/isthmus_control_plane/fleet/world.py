@@ -1,17 +1,18 @@
 """Agents, locations and placements: read as one picture, and changed by the decisions about it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from google.protobuf.message import DecodeError
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
-from isthmus_store import agents, locations, outbox, placements, site
+from isthmus_store import agents, locations, outbox, pauses, placements, site
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement
+from isthmus_store.record.queue import PauseKind
 from isthmus_store.state import LocationPhase
 from isthmus_store.transaction import Transaction, WriteTransaction
 
@@ -57,13 +58,21 @@ class SyncMemory:
 
 
 async def read(tx: Transaction, *, memory: SyncMemory, at: datetime, deployment: str | None = None) -> World:
-    """Read one deployment, or all."""
+    """Read one deployment, or all. Which agents are paused is not told: see `read_to_place`."""
     return _world(
         await agents.all_of(tx, deployment=deployment),
         location_list=await locations.all_of(tx, deployment=deployment),
         placement_list=await placements.all_of(tx, deployment=deployment),
         is_underway=lambda agent: memory.is_underway(agent, at=at),
     )
+
+
+async def read_to_place(tx: Transaction, *, memory: SyncMemory, at: datetime) -> World:
+    """Read all deployments, and which agents are paused: where locations go follows from it."""
+    seen = await read(tx, memory=memory, at=at)
+    paused = {AgentKey(it.deployment, it.name) for it in await pauses.all_of(tx) if it.kind is PauseKind.AGENT}
+    known = {key: replace(agent, is_paused=key in paused) for key, agent in seen.fleet.agents.items()}
+    return replace(seen, fleet=replace(seen.fleet, agents=known)) if paused else seen
 
 
 async def read_location(tx: Transaction, key: LocationKey, *, memory: SyncMemory, at: datetime) -> World:

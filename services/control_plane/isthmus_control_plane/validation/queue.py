@@ -21,6 +21,8 @@ PAUSE_KINDS: Final[Mapping[int, PauseKind]] = {
 }
 _NAMELESS: Final = frozenset({PauseKind.DEPLOYMENT, PauseKind.QUEUE})
 MAX_LIMITS: Final = 200
+#: The longest time that can be allowed, seconds: ten years.
+MOST_TIME_S: Final = 10 * 366 * 86_400.0
 #: The classes of failures that rules can tell apart.
 _CLASSES: Final = frozenset(it.value for it in FailureClass if it is not FailureClass.REQUEST)
 MAX_NAMED: Final = 5_000
@@ -44,6 +46,7 @@ def set_queue_settings(request: api.SetQueueSettingsRequest) -> list[Violation]:
         *field.count(len(settings.pools.limits), field="settings.pools.limits", most=MAX_NAMED),
         *(it for name in settings.pools.limits for it in _named(name, at="settings.pools.limits")),
         *_run_retries(settings.run_retries, at="settings.run_retries"),
+        *_run_timeouts(settings.run_timeouts, at="settings.run_timeouts"),
     ]
 
 
@@ -58,6 +61,13 @@ def _run_retries(retries: api.RunRetries, *, at: str) -> list[Violation]:
         if number > MOST_RETRIES:
             violations.append(Violation(f"{at}.{name}", f"must be at most {MOST_RETRIES:,}"))
     return violations
+
+
+def _run_timeouts(timeouts: api.RunTimeouts, *, at: str) -> list[Violation]:
+    allowed = {"start_s": timeouts.start_s, "cancel_s": timeouts.cancel_s, "max_runtime_s": timeouts.max_runtime_s}
+    return [
+        it for name, value in allowed.items() for it in field.seconds(value, field=f"{at}.{name}", most=MOST_TIME_S)
+    ]
 
 
 def pause(request: api.PauseRequest) -> list[Violation]:

@@ -7,6 +7,18 @@ from isthmus_store.state import LocationPhase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WantedLocation:
+    """What somebody wants of a location."""
+
+    deployment: str
+    name: str
+    #: Agents of this pool may serve it.
+    pool: str
+    #: A LocationSettings, serialized deterministically, since bytes are compared.
+    settings: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Location:
     """A location's wanted generation; `settings` is a LocationSettings."""
 

@@ -85,6 +85,8 @@ class Run:
     retried_by: str | None = None
     #: Which retry of the first run it is, counted from 1; 0 for a run that is none.
     retry_number: int = 0
+    #: When its end was asked for last: by somebody, by its time, or harder because that had come to nothing.
+    end_asked_at: datetime | None = None
 
     @property
     def ref(self) -> AttemptRef:

@@ -5,12 +5,14 @@ who reads the failure has to guess whether it is the last word.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus.v1.control_plane_pb2 import QueueSettings
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event, RunRef
 from isthmus_lifecycle.boundary import Boundary
@@ -42,6 +44,9 @@ REQUESTED_BY: Final = "run retries"
 _NOTHING_LEFT: Final = "every step of it had succeeded: nothing is left to do again"
 _UNFORESEEN: Final = "its retry could not be written; the log has the details under the run's id"
 
+#: What decides about a run's line besides what is limited.
+_PRIORITY_TAG: Final = "dagster/priority"
+
 _boundary = Boundary("retry of a run", passes=(TransientStoreError,))
 
 
@@ -52,6 +57,8 @@ class _Again:
     request: RunRequest
     tags: Mapping[str, str]
     retry: Retry
+    #: Where it waits in the queue; empty where the queue is to say that.
+    line: str = ""
 
 
 async def follow_up(tx: WriteTransaction, ended: Sequence[Run], *, at: datetime) -> list[Run]:
@@ -68,6 +75,7 @@ async def follow_up(tx: WriteTransaction, ended: Sequence[Run], *, at: datetime)
     tags = await runs.tags(tx, [run.run_id for run in failed])
     stored = await queue_settings.all_of(tx, deployments={run.deployment for run in failed})
     rules = {it.deployment: RetryRules.parse(it.body) for it in stored}
+    limited = {it.deployment for it in stored if _limits_tags(it.body)}
     retried: list[Run] = []
     for run in failed:
         own, of_deployment = tags.get(run.run_id, {}), rules.get(run.deployment, RetryRules())
@@ -75,10 +83,18 @@ async def follow_up(tx: WriteTransaction, ended: Sequence[Run], *, at: datetime)
             continue
         with _boundary.guard(run=run.run_id) as fate:
             async with tx.part():
-                retried += await _decide(tx, run, tags=own, rules=of_deployment, at=at)
+                # Its tags may have changed since: where they matter, the queue names the line anew.
+                line = "" if run.deployment in limited or _PRIORITY_TAG in own else run.line
+                retried += await _decide(tx, replace(run, line=line), tags=own, rules=of_deployment, at=at)
         if fate.error is not None:
             await _tell_no(tx, run, why=_UNFORESEEN, at=at)
     return retried
+
+
+@lru_cache(maxsize=100)
+def _limits_tags(settings: bytes) -> bool:
+    """Tell whether a deployment limits runs by their tags."""
+    return bool(QueueSettings.FromString(settings).tags)
 
 
 async def _decide(
@@ -127,7 +143,7 @@ def _again(run: Run, *, request: RunRequest, course: Course, tags: Mapping[str, 
         past=reexecution.past_runs(course, parent=request),
     )
     # Those of its job and its partition, too: what the location defines is not at hand, and need not be.
-    return _Again(asked, {**reexecution.inherited_tags(tags), **asked.tags}, retry)
+    return _Again(asked, {**reexecution.inherited_tags(tags), **asked.tags}, retry, run.line)
 
 
 def retry_id(run_id: str) -> str:
@@ -168,7 +184,7 @@ def _new_run(run: Run, *, again: _Again, at: datetime) -> NewRun:
         requested_by=REQUESTED_BY,
         message=f"back-off until {until:%Y-%m-%d %H:%M:%S} UTC" if until is not None else "",
         tags=dict(again.tags),
-        line=deferred_line(run.deployment, until=until) if until is not None else "",
+        line=deferred_line(run.deployment, until=until) if until is not None else again.line,
         pools=run.pools,
         retry_of=run.run_id,
         retry_number=again.retry.number,

@@ -132,7 +132,7 @@ def class_of(reason: RunReason, *, is_of_step: bool) -> FailureClass:
             return FailureClass.WORKER
         case RunReason.LOCATION_UNAVAILABLE | RunReason.IMAGE_UNAVAILABLE | RunReason.CONTAINER_START_FAILED:
             return FailureClass.START
-        case RunReason.START_TIMEOUT:
+        case RunReason.START_TIMEOUT | RunReason.MAX_RUNTIME:
             return FailureClass.TIMEOUT
         case RunReason.INVALID_REQUEST | RunReason.REFUSED_BY_POLICY | RunReason.UNSUPPORTED:
             return FailureClass.REQUEST

@@ -52,6 +52,7 @@ RUNS = Table(
     Column("retry_of", RUN_ID),
     Column("retried_by", RUN_ID),
     Column("retry_number", Integer, nullable=False, server_default="0"),
+    Column("end_asked_at", Instant),
     Index(
         "ix_runs_retry_of",
         "retry_of",

@@ -97,6 +97,9 @@ def own_run(context: dg.OpExecutionContext) -> None:
     # The run is written down, as for a notebook, and changes, as with its status.
     written = deserialize_value(serialize_value(run), dg.DagsterRun)
     context.log.info(f"written {type(written) is dg.DagsterRun} {written.run_id == run.run_id}")
+    # And sent elsewhere, as by a step launcher.
+    sent = pickle.loads(pickle.dumps(run))
+    context.log.info(f"sent {type(sent) is dg.DagsterRun} {sent.job_snapshot_id == run.job_snapshot_id}")
     context.log.info(f"kept {run.with_status(dg.DagsterRunStatus.SUCCESS).job_snapshot_id == run.job_snapshot_id}")
 
 

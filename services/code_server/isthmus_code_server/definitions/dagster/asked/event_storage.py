@@ -19,7 +19,7 @@ from dagster._core.storage.event_log.base import AssetEntry, AssetRecord, EventL
 from isthmus_code_server.definitions.dagster.asked.check_records import CheckRecords
 from isthmus_code_server.definitions.dagster.asked.rebuild import kind_of
 from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
-from isthmus_code_server.definitions.dagster.asked.store_query import EventSearch, StoreQuery
+from isthmus_code_server.definitions.dagster.asked.store_query import EventSearch, PartitionSearch, StoreQuery
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
 #: Takes each entry of the run's log, in order.
@@ -109,7 +109,9 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         self, asset_key: AssetKey, before_cursor: int | None = None, after_cursor: int | None = None
     ) -> set[str]:
         """Return the partitions that were materialized."""
-        facts = self._store.partitions(asset_key, kind="asset_materialized", after=after_cursor, before=before_cursor)
+        facts = self._store.partitions(
+            asset_key, PartitionSearch(kind="asset_materialized", after=after_cursor, before=before_cursor)
+        )
         return {fact.partition for fact in facts}
 
     def get_latest_storage_id_by_partition(
@@ -120,7 +122,9 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         after_cursor: int | None = None,
     ) -> Mapping[str, int]:
         """Return the id of the last event of a kind about each partition."""
-        facts = self._store.partitions(asset_key, kind=kind_of(event_type), among=partitions, after=after_cursor)
+        facts = self._store.partitions(
+            asset_key, PartitionSearch(kind=kind_of(event_type), among=partitions, after=after_cursor)
+        )
         return {fact.partition: fact.id for fact in facts}
 
     def get_latest_tags_by_partition(  # noqa: PLR0917  # the signature is Dagster's
@@ -135,11 +139,13 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         """Return the tags of the last event of a kind about each partition."""
         facts = self._store.partitions(
             asset_key,
-            kind=kind_of(event_type),
-            among=asset_partitions,
-            after=after_cursor,
-            before=before_cursor,
-            is_with_tags=True,
+            PartitionSearch(
+                kind=kind_of(event_type),
+                among=asset_partitions,
+                after=after_cursor,
+                before=before_cursor,
+                is_with_tags=True,
+            ),
         )
         tags = {fact.partition: {key: fact.tags[key] for key in tag_keys if key in fact.tags} for fact in facts}
         return {partition: found for partition, found in tags.items() if found}
@@ -148,7 +154,7 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         self, asset_key: AssetKey, after_storage_id: int | None = None
     ) -> Mapping[str, tuple[str, int]]:
         """Return run and event of what was planned last of each partition and did not materialize since."""
-        planned = self._store.partitions(asset_key, kind="asset_planned", after=after_storage_id)
+        planned = self._store.partitions(asset_key, PartitionSearch(kind="asset_planned", after=after_storage_id))
         made = self.get_latest_storage_id_by_partition(asset_key, _MATERIALIZATION, after_cursor=after_storage_id)
         return {fact.partition: (fact.run_id, fact.id) for fact in planned if made.get(fact.partition, 0) < fact.id}
 

@@ -25,6 +25,19 @@ _NOTHING = pb.InstanceAnswer()
 _RUNLESS = frozenset({"asset_materialized", "asset_observed", "asset_check_evaluated"})
 
 
+@dataclass(frozen=True, slots=True)
+class PartitionSearch:
+    """Which events of an asset's partitions are asked for."""
+
+    kind: str
+    #: These partitions; None for all.
+    among: Iterable[str] | None = None
+    #: Exclusive ids of events.
+    after: int | None = None
+    before: int | None = None
+    is_with_tags: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class EventSearch:
     """Events of one type over all runs, as Dagster's filters ask for them."""
@@ -93,28 +106,18 @@ class StoreQuery:
         answer = self._ask(pb.InstanceQuery(asset_keys=pb.AssetKeysQuery()), what="the keys of all assets")
         return [key_of(path) for path in answer.asset_keys.keys]
 
-    def partitions(
-        self,
-        key: AssetKey,
-        *,
-        kind: str,
-        among: Iterable[str] | None = None,
-        after: int | None = None,
-        before: int | None = None,
-        is_with_tags: bool = False,
-    ) -> Sequence[pb.PartitionFact]:
+    def partitions(self, key: AssetKey, search: PartitionSearch) -> Sequence[pb.PartitionFact]:
         """Return the newest event of a kind about each partition."""
-        if among is not None:
-            among = list(among)
-            if not among:
-                return ()
+        among = None if search.among is None else list(search.among)
+        if among is not None and not among:
+            return ()
         query = pb.PartitionsQuery(
             asset=path_of(key),
-            kind=kind,
+            kind=search.kind,
             partitions=among or (),
-            after_id=max(after or 0, 0),
-            before_id=max(before or 0, 0),
-            is_with_tags=is_with_tags,
+            after_id=max(search.after or 0, 0),
+            before_id=max(search.before or 0, 0),
+            is_with_tags=search.is_with_tags,
         )
         what = f"the partitions of {key.to_user_string()!r}"
         return self._ask(pb.InstanceQuery(partitions=query), what=what).partitions.facts

@@ -28,8 +28,17 @@ def own_run(job: "JobDefinition", **facts: Any) -> DagsterRun:
         facts: What else the run is made of, as Dagster's class takes it.
     """
     snapshot = _Snapshot(job)
-    # Dagster writes a run down by the name of its class, and reads its own class from it.
-    members = {"job_snapshot_id": property(lambda _: snapshot.id), "__module__": DagsterRun.__module__}
+    members = {
+        "job_snapshot_id": property(lambda _: snapshot.id),
+        # Dagster writes a run down by the name of its class, and reads its own class from it.
+        "__module__": DagsterRun.__module__,
+        "__reduce_ex__": lambda run, protocol: _plain(run, snapshot_id=snapshot.id).__reduce_ex__(protocol),
+    }
     made: Any = type(DagsterRun.__name__, (DagsterRun,), members)
     run: DagsterRun = made(job_name=job.name, **facts)
     return run
+
+
+def _plain(run: Any, *, snapshot_id: str) -> DagsterRun:
+    """Return the run as Dagster's own class has it: what a step launcher sends to where nothing is known of ours."""
+    return DagsterRun(**run._asdict() | {"job_snapshot_id": snapshot_id})

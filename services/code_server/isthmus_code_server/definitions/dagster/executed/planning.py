@@ -38,23 +38,35 @@ def _events_of(properties: Any, *, request: "ResolvedRequest", instance: "Dagste
             event.asset_planned.partition = partition
             yield event
     elif check is not None:
-        event = pb.Event(occurred_at=now())
-        event.asset_check_planned.asset.CopyFrom(asset_key(check.asset_key))
-        event.asset_check_planned.check_name = check.name
-        event.asset_check_planned.partition = request.tags.get(_PARTITION_TAG, "")
-        yield event
+        for partition in _partitions(check, request=request, instance=instance):
+            event = pb.Event(occurred_at=now())
+            event.asset_check_planned.asset.CopyFrom(asset_key(check.asset_key))
+            event.asset_check_planned.check_name = check.name
+            event.asset_check_planned.partition = partition
+            yield event
 
 
 def _partitions(key: Any, *, request: "ResolvedRequest", instance: "DagsterInstance") -> list[str]:
-    """Return the partitions of an asset that the run is to make; an empty one where there are none."""
+    """Return the partitions of an asset, or of a check, that the run is to make; an empty one where there are none."""
     tags: Mapping[str, str] = request.tags
-    if _RANGE_START_TAG not in tags or _RANGE_END_TAG not in tags:
-        return [tags.get(_PARTITION_TAG, "")]
-    graph: Any = request.job.asset_layer.asset_graph
-    partitions = graph.get(key).partitions_def if graph.has(key) else None
+    partitions = _partitions_of(key, request=request)
     if partitions is None:
         return [""]
+    if _RANGE_START_TAG not in tags or _RANGE_END_TAG not in tags:
+        return [tags.get(_PARTITION_TAG, "")]
     return _keys_in_range(partitions, start=tags[_RANGE_START_TAG], end=tags[_RANGE_END_TAG], instance=instance)
+
+
+def _partitions_of(key: Any, *, request: "ResolvedRequest") -> Any:
+    """Return what a run's partitions are told by: as in Dagster, those of time are the whole run's, others each one's own."""
+    from dagster import TimeWindowPartitionsDefinition
+
+    whole: Any = request.job.partitions_def
+    if isinstance(whole, TimeWindowPartitionsDefinition):
+        return whole
+    graph: Any = request.job.asset_layer.asset_graph
+    # The checks of older Dagsters have no partitions.
+    return getattr(graph.get(key), "partitions_def", None) if graph.has(key) else None
 
 
 def _keys_in_range(partitions: Any, *, start: str, end: str, instance: "DagsterInstance") -> list[str]:

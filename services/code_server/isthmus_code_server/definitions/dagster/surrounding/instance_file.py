@@ -12,6 +12,10 @@ NAME = "dagster.yaml"
 
 _RETRIES = "retries are the control plane's: `isthmus dev` takes them over from here, everywhere else `isthmus queue set` gives them"
 _LIMITS = "limits are the control plane's: `isthmus dev` takes them over from here, everywhere else `isthmus queue set` gives them"
+_MONITORING = (
+    "every run is watched over, by leases; times are the control plane's: `isthmus dev` takes them over from here, "
+    "everywhere else `isthmus queue set` gives them"
+)
 #: Sections that say how Dagster's own services work, and who does that here.
 _ELSEWHERE: Mapping[str, str] = {
     "storage": "runs and events are kept by the control plane",
@@ -23,7 +27,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "run_coordinator": _LIMITS,
     "run_queue": _LIMITS,
     "concurrency": _LIMITS,
-    "run_monitoring": "every run is watched over, by leases",
+    "run_monitoring": _MONITORING,
     "run_retries": _RETRIES,
     "retention": "the control plane removes what is old, by its own settings",
     "scheduler": "schedules are evaluated for the control plane",
