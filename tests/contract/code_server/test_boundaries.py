@@ -194,6 +194,8 @@ def one() -> None: ...
 @dg.sensor(target=[one])
 def endless(context):
     time.sleep(3600)
+
+defs = dg.Definitions(assets=[one], sensors=[endless])
 """
 
 
@@ -201,7 +203,7 @@ async def test_a_question_whose_caller_gave_up_is_not_pursued(tmp_path: Path) ->
     (tmp_path / "endless.py").write_text(ENDLESS)
     async with supervising(tmp_path, python_file=tmp_path / "endless.py") as supervisor, asyncio.TaskGroup() as tasks:
         request = pb.EvaluateSensorRequest(sensor_name="endless")
-        asking = tasks.create_task(supervisor.ask(FrameKind.SENSOR, request, question="wait"))
+        asking = tasks.create_task(supervisor.evaluations.ask(FrameKind.SENSOR, request, question="wait"))
         # Dagster is imported first, which takes long where nothing is compiled.
         await eventually(lambda: _children(supervisor), within=30)
         asking.cancel()
