@@ -71,6 +71,8 @@ DECLARED = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
+    # What came later than its agent may have held its name.
+    grpc.StatusCode.UNAVAILABLE,
 }
 #: What gRPC says on the caller's side when a call ends while it is still written to, as when a newer one takes its place.
 _CUT = "Internal error from Core"
