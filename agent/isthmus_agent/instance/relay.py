@@ -13,7 +13,7 @@ from isthmus_broker.errors import BrokerError
 from isthmus_broker.instructions import Recipient
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswers, QueryPublisher
-from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.boundary import Boundary, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.number import clamped
 
@@ -103,6 +103,7 @@ class InstanceRelay:
                 finally:
                     # gRPC goes on waiting for the next request of a call that the server has ended.
                     said.put_nowait(None)
+            heed_cancellation()
             await asyncio.sleep(_CALL_AGAIN_S)
 
     def _take(self, query: instance.InstanceQuery, *, location: str, tell: _Tell) -> None:

@@ -67,6 +67,7 @@ class Boundary:
                 result = await step()
             if fate.error is None:
                 return result
+            heed_cancellation()
             await asyncio.sleep(backoff.next_wait_s())
 
 
@@ -85,7 +86,18 @@ async def keep_going_until(stopping: asyncio.Event, *, step: Callable[[], Awaita
     while not stopping.is_set():  # pauses: the step waits for what it has to do
         with boundary.guard() as fate:
             await step()
+        heed_cancellation()
         if fate.error is None:
             backoff.reset()
         else:
             await wait_for(stopping, at_most_s=backoff.next_wait_s())
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError where this task was cancelled, and what it awaited has made another error of that.
+
+    Libraries do so at times, as when a connection breaks at the same moment; a loop that went on would never end then.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -84,3 +84,20 @@ async def test_what_must_come_about_is_tried_again() -> None:
 
     assert await boundary.persist(end, server="a") == "gone"
     assert boundary.caught == 2
+
+
+async def test_a_loop_ends_though_a_library_made_another_error_of_its_cancellation() -> None:
+    began = asyncio.Event()
+
+    async def step() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError from None
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(keep_going(step, name="upkeep"))
+        await began.wait()
+        loop.cancel()
+    assert loop.cancelled()

@@ -1,6 +1,6 @@
 """The run that this process executes, as user code sees it."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterRun
@@ -32,13 +32,13 @@ def own_run(job: "JobDefinition", **facts: Any) -> DagsterRun:
         "job_snapshot_id": property(lambda _: snapshot.id),
         # Dagster writes a run down by the name of its class, and reads its own class from it.
         "__module__": DagsterRun.__module__,
-        "__reduce_ex__": lambda run, protocol: _plain(run, snapshot_id=snapshot.id).__reduce_ex__(protocol),
+        "__reduce_ex__": lambda run, _: (_plain(run, snapshot_id=snapshot.id), ()),
     }
     made: Any = type(DagsterRun.__name__, (DagsterRun,), members)
     run: DagsterRun = made(job_name=job.name, **facts)
     return run
 
 
-def _plain(run: Any, *, snapshot_id: str) -> DagsterRun:
-    """Return the run as Dagster's own class has it: what a step launcher sends to where nothing is known of ours."""
-    return DagsterRun(**run._asdict() | {"job_snapshot_id": snapshot_id})
+def _plain(run: Any, *, snapshot_id: str) -> "partial[DagsterRun]":
+    """Return what makes the run as Dagster's own class has it: a step launcher sends it where nothing is known of ours."""
+    return partial(DagsterRun, **run._asdict() | {"job_snapshot_id": snapshot_id})
