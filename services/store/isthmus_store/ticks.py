@@ -55,8 +55,8 @@ async def try_again(tx: WriteTransaction, ids: Collection[int]) -> None:
 async def end(tx: WriteTransaction, tick: Tick, end: TickEnd, *, at: datetime) -> bool:
     """End a tick, and leave with its instigator what it is to remember; False, and nothing is written, if it has ended."""
     table = TICKS
-    values = asdict(end) | {"ended_at": at, "cursor": end.cursor or ""}
-    del values["last_run_key"]
+    values = asdict(end) | {"ended_at": at, "cursor": (end.cursor or "") if end.is_cursor_kept else ""}
+    del values["last_run_key"], values["is_cursor_kept"]
     is_started = (table.c.id == tick.id, table.c.status == TickStatus.STARTED)
     if (await tx.execute(update(table).where(*is_started).values(values))).rowcount != 1:
         return False
