@@ -11,7 +11,7 @@ from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import dynamic_partitions, run_keys, runs, ticks
+from isthmus_store import dynamic_partitions, events, run_keys, runs, ticks
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.automation import Tick, TickEnd
 from isthmus_store.state import TickStatus
@@ -195,7 +195,7 @@ async def _change(tx: WriteTransaction, effects: Effects, *, location: LocationK
         run = await runs.get(tx, run_id)
         # A run that was deleted meanwhile has no history to write into.
         if run is not None and run.deployment == deployment:
-            await history.append(tx, run.ref, news=[history.note(run.ref, text=text, at=at)], at=at)
+            await history.append(tx, run.ref, news=[events.note(run.ref, text=text, at=at)], at=at)
 
 
 def _end_of(effects: Effects) -> TickEnd:

@@ -40,14 +40,6 @@ class Waiting:
 Lines = dict[int, dict[LocationKey, dict[str, Waiting]]]
 
 
-def grouped(lines: Iterable[Waiting]) -> Lines:
-    """Return lines as `choose` takes them."""
-    found: Lines = {}
-    for line in lines:
-        found.setdefault(line.needs.priority, {}).setdefault(line.needs.location, {})[line.line] = line
-    return found
-
-
 @dataclass(slots=True)
 class Choice:
     """The runs that leave, in their order, each with its line."""

@@ -11,10 +11,9 @@ from functools import lru_cache
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.control_plane_pb2 import QueueSettings
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Event, RunRef
+from isthmus.v1.telemetry_pb2 import RunRef
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from sqlalchemy import func, select, update
@@ -23,7 +22,6 @@ from isthmus_store import events, outbox, queue_settings, run_search, runs
 from isthmus_store.deferral import deferred_line
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.queue_line import LineName, line_name, needs_of
-from isthmus_store.record.event import NewEvent
 from isthmus_store.record.location import LocationKey
 from isthmus_store.record.run import NewRun, Run
 from isthmus_store.retry import policy, reexecution
@@ -169,7 +167,7 @@ async def _write(tx: WriteTransaction, run: Run, *, again: _Again, at: datetime)
     new = _new_run(run, again=again, at=at)
     inserted = await runs.insert(tx, new)
     if inserted.is_new:
-        queued = _event(new.run_id, attempt=1, at=at)
+        queued = events.own(inserted.run.ref, at=at)
         queued.run_queued.requested_by = REQUESTED_BY
         queued.run_queued.retry_of_run_id, queued.run_queued.retry_number = run.run_id, again.retry.number
         await events.append(tx, new.run_id, attempt=1, events=[events.new_event(queued)], stored_at=at)
@@ -177,7 +175,7 @@ async def _write(tx: WriteTransaction, run: Run, *, again: _Again, at: datetime)
     await run_search.add_tags(tx, run.run_id, {WILL_RETRY_TAG: "true", RETRIED_BY_TAG: new.run_id})
     wait = f", {new.message}" if new.message else ""
     text = f"Retry {again.retry.number} of {again.retry.most} is run {new.run_id}{wait}."
-    await events.append(tx, run.run_id, attempt=run.attempt, events=[_note(run, text, at=at)], stored_at=at)
+    await _tell(tx, run, text=text, at=at)
     if run.reason in BELIEVED and run.agent:
         # Nobody saw its end. Should it still live where nobody hears it, it is not to go on beside its successor.
         command = terminate(run.deployment, run.agent, attempt=run.ref, grace_s=0.0, at=at)
@@ -209,18 +207,9 @@ async def _tell_no(tx: WriteTransaction, run: Run, *, why: str, at: datetime) ->
     """Say why a run is not retried for which somebody asked for retries."""
     await run_search.add_tags(tx, run.run_id, {WILL_RETRY_TAG: "false"})
     if why:
-        text = f"Not retried: {why}."
-        await events.append(tx, run.run_id, attempt=run.attempt, events=[_note(run, text, at=at)], stored_at=at)
+        await _tell(tx, run, text=f"Not retried: {why}.", at=at)
 
 
-def _note(run: Run, text: str, *, at: datetime) -> NewEvent:
-    event = _event(run.run_id, attempt=run.attempt, at=at)
-    event.message = text
-    event.engine_event.SetInParent()
-    return events.new_event(event)
-
-
-def _event(run_id: str, *, attempt: int, at: datetime) -> Event:
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return Event(run=RunRef(run_id=run_id, attempt=attempt), occurred_at=stamp)
+async def _tell(tx: WriteTransaction, run: Run, *, text: str, at: datetime) -> None:
+    news = [events.note(run.ref, text=text, at=at)]
+    await events.append(tx, run.run_id, attempt=run.attempt, events=news, stored_at=at)
