@@ -129,7 +129,10 @@ async def ingest(database: Database) -> Ingest:
     desk = AlertDesk(database, webhooks=(), clock=lambda: NOW)
     vigil = Vigil(database, patience=Patience(), alert_desk=desk, clocks=Clocks(lambda: NOW))
     return Ingest(
-        database, own_account="isthmus", outlets=Outlets(ear=vigil, alert_desk=desk, notices=Board()), clock=lambda: NOW
+        database,
+        own_account="isthmus",
+        outlets=Outlets(ear=vigil, alert_desk=desk, notices=Board()),
+        clock=lambda: NOW,
     )
 
 

@@ -92,6 +92,8 @@ class Dequeuer:
         self._needs = needs or NeedsMemory()
         self._board = Board(self._needs)
         self._sorter = Sorter(core)
+        #: Whether the last look found runs that wait.
+        self._has_waiting = True
         #: Runs that were let go by this process.
         self.pulse = QueuePulse()
         self._lines = Boundary("queued line", passes=(TransientStoreError,))
@@ -105,8 +107,7 @@ class Dequeuer:
     async def look(self) -> bool:
         """Let some runs leave, fairly; returns whether there may be more. Costs what leaves, however many wait."""
         at, before = clock.now(), self.pulse.total
-        async with self._core.database.read() as tx:
-            found = await self._look(tx, at=at)
+        found = await self._find(at=at)
         if found.stale and found.seen is not None:
             return await self._sorter.sort(found.stale, rules=found.rules, world=found.seen) > 0
         # Until it is known who left.
@@ -118,13 +119,20 @@ class Dequeuer:
             self._note_rest(line, found=found)
         return found.is_open or self.pulse.total > before
 
+    async def _find(self, *, at: datetime) -> _Look:
+        if not self._has_waiting:
+            # Each run that ends rings: while nobody waits, it is not to cost a transaction.
+            async with self._core.database.look() as tx:
+                if await run_queue.is_empty(tx):
+                    return self._none()
+        async with self._core.database.read() as tx:
+            return await self._look(tx, at=at)
+
     async def _look(self, tx: Transaction, *, at: datetime) -> _Look:
         names = await run_queue.names(tx, limit=LINES_AT_ONCE)
+        self._has_waiting = bool(names)
         if not names:
-            self._board.clear()
-            self._note(Findings())
-            self._core.hub.heeds_acceptance = False
-            return _Look()
+            return self._none()
         # Whatever is accepted from here on may let runs leave that this look leaves.
         self._core.hub.heeds_acceptance = True
         seen = await world.read(tx, memory=self._memory, at=at)
@@ -143,6 +151,13 @@ class Dequeuer:
         self._note(Findings(self._board.needs, view))
         self._core.hub.heeds_acceptance = any(has_full_way(location, view) for location in view.on_the_way)
         return found
+
+    def _none(self) -> _Look:
+        """Note that nobody waits."""
+        self._board.clear()
+        self._note(Findings())
+        self._core.hub.heeds_acceptance = False
+        return _Look()
 
     async def _round(self, tx: Transaction, names: list[str], *, is_all: bool, facts: _Facts, found: _Look) -> bool:
         """Look at lines; returns whether somebody leaves, or the lines are to be sorted first."""
