@@ -36,7 +36,7 @@ _FOLDER_PAUSE_MIN_S, _FOLDER_PAUSE_MAX_S = 0.2, 5.0
 _FOLDER_PATIENCE_S = 300.0
 
 
-class InstructionDesk:
+class InstructionDispatcher:
     """Handles deliveries: effect first, then the result, and only then the settlement.
 
     What may have to wait is taken down instead, and its delivery settled at once: the queue behind it goes on. Its effect and
