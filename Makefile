@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install dist demo bare-demo test checked prepared lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench chaos soak images up down protos release-contract lock servers clean
+.PHONY: help install dist demo bare-demo test checked prepared together alone lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench chaos soak images up down protos release-contract lock servers clean
 
 # What is imported is compiled once, not by each of the many processes that a test or a measurement starts.
 export PYTHONDONTWRITEBYTECODE :=
@@ -33,7 +33,7 @@ bare-demo: ## make demo in a root of Debian that has python3, make and ca-certif
 	@scripts/bare-demo $(RELEASE)
 
 test: .venv/.ready servers ## every check and every test, on real servers
-	@scripts/engine run scripts/beside '$(MAKE) prepared' '$(MAKE) checked pytest oldest newest'
+	@scripts/engine run sh -c "scripts/beside '$(MAKE) prepared oldest newest' '$(MAKE) checked together' && $(MAKE) alone"
 
 checked: lint types layers tree generated docs
 
@@ -73,12 +73,18 @@ docs: .venv/.ready ## build the documentation as a site into build/site, and che
 	@echo "· documentation: build/site/index.html"
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
 
-pytest: .venv/.ready servers ## all tests, side by side, save those that take all processors (STRESS=1: beside busy loops)
-	@echo "· pytest"
-	@scripts/engine run $(if $(STRESS),scripts/stressed) sh -c '.venv-uv/bin/python scripts/images \
-	  && .venv/bin/pytest -q -m "not alone" $(side_by_side) $(suites) \
-	  && .venv/bin/pytest -q -m alone tests/integration \
-	  && ISTHMUS_TEST_BROKER=container .venv/bin/pytest -q $(side_by_side) $(on_both_brokers)'
+pytest: .venv/.ready .venv-uv/installed servers ## all tests on this machine's Python and the newest Dagster (STRESS=1: beside busy loops)
+	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images && $(MAKE) together alone'
+
+together: .venv/.ready servers
+	@echo "· pytest, side by side"
+	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q -m "not alone" $(side_by_side) $(suites)
+	@echo "· pytest, on the newest RabbitMQ"
+	@ISTHMUS_TEST_BROKER=container $(if $(STRESS),scripts/stressed) .venv/bin/pytest -q $(side_by_side) $(on_both_brokers)
+
+alone: .venv/.ready servers
+	@echo "· pytest, one by one"
+	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q -m alone tests/integration
 
 fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
@@ -92,8 +98,8 @@ unit: .venv/.ready ## the tests that need no server
 
 oldest: .venv-dagster-oldest/.ready .venv/.ready servers ## the code server's contract tests, and ticks beside Dagster's daemon, on the oldest Dagster
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
-	@.venv-dagster-oldest/bin/python -m pytest -q $(side_by_side) --confcutdir=tests/contract tests/contract/code_server
-	@CONFORMANCE_PYTHON=$(CURDIR)/.venv-dagster-oldest/bin/python .venv/bin/pytest -q tests/conformance/test_ticks.py
+	@.venv-dagster-oldest/bin/python -m pytest -q --numprocesses 2 --dist loadfile --confcutdir=tests/contract tests/contract/code_server
+	@CONFORMANCE_PYTHON=$(CURDIR)/.venv-dagster-oldest/bin/python .venv/bin/pytest -q --numprocesses 2 tests/conformance/test_ticks.py
 
 newest: ## the unit and contract tests on the newest Python
 	@$(MAKE) pythons VERSIONS=$(NEWEST)
