@@ -87,6 +87,11 @@ async def names(tx: Transaction, *, limit: int, before: str = DEFERRED) -> list[
     return str(found).split(_BETWEEN) if found is not None else []
 
 
+async def is_empty(tx: Transaction) -> bool:
+    """Tell whether nobody waits, but for moments; costs a step along the index."""
+    return (await tx.execute(_ANYBODY)).first() is None
+
+
 async def head(tx: Transaction, line: str) -> Head | None:
     """Return the first of a line's runs; None when nobody waits in it."""
     found = await tx.all(Head, HEAD, {"b_line": line})
@@ -180,6 +185,13 @@ async def _write(
 
 
 IS_WAITING: Final = RUNS.c.state == literal_column("'QUEUED'")
+_ANYBODY: Final = (
+    select(RUNS.c.run_id)
+    .where(IS_WAITING, RUNS.c.line < literal_column(f"'{DEFERRED}'"))
+    # In the index's order: otherwise PostgreSQL may look through all runs for one.
+    .order_by(RUNS.c.line, RUNS.c.queued_at, RUNS.c.run_id)
+    .limit(1)
+)
 IS_HOLDING: Final = (RUNS.c.dispatched_at.is_not(None), RUNS.c.ended_at.is_(None))
 OLDEST: Final = (
     select(RUNS)
