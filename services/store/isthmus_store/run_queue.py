@@ -89,7 +89,7 @@ async def held(tx: Transaction) -> list[Held]:
 
 
 async def on_the_way(tx: Transaction, deployments: Collection[str]) -> list[OnTheWay]:
-    """Return how many runs of each location were dispatched, and not accepted by their agents yet."""
+    """Return how many runs of each location were dispatched to each agent, and not accepted there yet."""
     return await tx.all(OnTheWay, ON_THE_WAY, {"b_deployments": sorted(deployments)})
 
 
@@ -173,12 +173,12 @@ HELD: Final = (
     .group_by(RUNS.c.line)
 )
 ON_THE_WAY: Final = (
-    select(RUNS.c.deployment, RUNS.c.location, func.count().label("runs"))
+    select(RUNS.c.deployment, RUNS.c.location, RUNS.c.agent, func.count().label("runs"))
     .where(
         RUNS.c.state == literal_column("'DISPATCHED'"),
         RUNS.c.deployment.in_(bindparam("b_deployments", expanding=True)),
     )
-    .group_by(RUNS.c.deployment, RUNS.c.location)
+    .group_by(RUNS.c.deployment, RUNS.c.location, RUNS.c.agent)
 )
 DEPTHS: Final = (
     select(RUNS.c.line, func.count().label("waiting"), func.min(RUNS.c.queued_at).label("queued_at"))
