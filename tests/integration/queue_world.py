@@ -18,7 +18,6 @@ from isthmus_broker.queries import ReceivedQuery
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
-from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.world import SyncMemory
@@ -28,6 +27,7 @@ from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import pauses, queue_settings, runs, slot_claims
 from isthmus_store.database import Database
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.queue import Pause, PauseKind, SlotClaim
 from isthmus_store.record.run import NewRun

@@ -34,6 +34,7 @@ from isthmus_control_plane.dispatching.acceptance import Acceptor
 from isthmus_control_plane.dispatching.deferrals import Deferrals
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
+from isthmus_control_plane.dispatching.relocation import Relocation
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
@@ -58,6 +59,7 @@ class Parts:
     deferrals: Deferrals
     expirer: Expirer
     inheritance: Inheritance
+    relocation: Relocation
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
@@ -109,6 +111,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         deferrals=Deferrals(core),
         expirer=Expirer(core, publisher=publisher),
         inheritance=Inheritance(core),
+        relocation=Relocation(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
         queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),

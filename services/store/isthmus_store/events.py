@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from isthmus.v1.telemetry_pb2 import Event
+from isthmus.v1.telemetry_pb2 import Event, RunRef
 from sqlalchemy import bindparam, func, select, update
 
 from isthmus_store import event_index
@@ -16,7 +16,7 @@ from isthmus_store.record.run import Attempt, AttemptRef
 from isthmus_store.table.event import EVENTS
 from isthmus_store.table.run import RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
-from isthmus_store.wire import moment, storable
+from isthmus_store.wire import moment, stamp, storable
 
 #: Events that are read at once have no more bytes, unless one alone has: memory of whoever reads, and of each watcher.
 MAX_PAGE_BYTES = 4 * 1024**2
@@ -181,6 +181,18 @@ def fitting(sizes: Sequence[int]) -> int:
 async def count(tx: Transaction, run_id: str) -> int:
     """Return how many events the run has."""
     return int((await tx.execute(select(func.count()).where(EVENTS.c.run_id == run_id))).scalar_one())
+
+
+def own(ref: AttemptRef, *, at: datetime, message: str = "") -> Event:
+    """Begin an event of an attempt that this side tells. Without a seq: that counts what the attempt's code server says."""
+    return Event(run=RunRef(run_id=ref.run_id, attempt=ref.attempt), occurred_at=stamp(at), message=message)
+
+
+def note(ref: AttemptRef, *, text: str, at: datetime) -> NewEvent:
+    """Tell of something that the run's course does not depend on, as of a sensor that acted on it."""
+    event = own(ref, at=at, message=text)
+    event.engine_event.SetInParent()
+    return new_event(event)
 
 
 def new_event(event: Event) -> NewEvent:

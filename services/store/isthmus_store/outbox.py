@@ -22,7 +22,7 @@ async def add_many(tx: WriteTransaction, instructions: Iterable[NewInstruction])
     """Write commands, in their order; see `add`."""
     rows = [asdict(instruction) for instruction in instructions]
     if rows:
-        await tx.execute(tx.insert(INSTRUCTIONS).on_conflict_do_nothing(index_elements=["id"]), rows)
+        await tx.execute(tx.insert_new(INSTRUCTIONS, "id"), rows)
 
 
 async def get(tx: Transaction, instruction_id: str) -> OutboxInstruction | None:

@@ -13,7 +13,6 @@ from isthmus_store import (
     outbox,
     placements,
     queue_count,
-    run_queue,
     runs,
     site,
 )
@@ -251,7 +250,5 @@ async def test_each_agent_of_a_location_is_sent_so_many_launches_at_a_time(datab
     assert (await dispatch(database, now)).must_wait
     assert not (await dispatch(database, now, agent="edge")).must_wait
     async with database.read() as tx:
-        way = await run_queue.on_the_way(tx, ["prod"])
         counted = (await queue_count.read(tx, ["prod"])).on_the_way
-    assert {(it.location, it.agent): it.runs for it in way} == {("etl", "lab"): MOST_ON_THE_WAY, ("etl", "edge"): 1}
-    assert sorted(counted, key=repr) == sorted(way, key=repr)
+    assert {(it.location, it.agent): it.runs for it in counted} == {("etl", "lab"): MOST_ON_THE_WAY, ("etl", "edge"): 1}

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
-from isthmus_store import agent_load, agents, locations, outbox, pauses, placements, site
+from isthmus_store import agent_load, agents, fleet_rows, outbox, pauses, placements, site
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement
@@ -88,12 +88,12 @@ class _Rows:
 
 async def read(tx: Transaction, *, memory: SyncMemory, at: datetime, deployment: str | None = None) -> World:
     """Read one deployment, or all. Which agents are paused is not told: see `read_to_place`."""
-    read_at, placed = time.monotonic(), await placements.all_of(tx, deployment=deployment)
-    has_choice = len({(it.deployment, it.location) for it in placed}) < len(placed)
+    read_at, found = time.monotonic(), await fleet_rows.read(tx, deployment=deployment)
+    has_choice = len({(it.deployment, it.location) for it in found.placements}) < len(found.placements)
     rows = _Rows(
-        await agents.all_of(tx, deployment=deployment),
-        await locations.all_of(tx, deployment=deployment),
-        placed,
+        found.agents,
+        found.locations,
+        found.placements,
         {AgentKey(*key): runs for key, runs in (await agent_load.under_way(tx)).items()} if has_choice else {},
         read_at,
     )
