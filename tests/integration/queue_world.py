@@ -21,7 +21,7 @@ from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.world import SyncMemory
-from isthmus_control_plane.instance.slots import SlotDesk
+from isthmus_control_plane.instance.slots import SlotGranter
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
@@ -78,7 +78,7 @@ class Plane:
         publisher = Publisher(core.broker)
         dispatcher = OutboxDispatcher(core, publisher=publisher)
         self.queue = Dequeuer(core, memory=SyncMemory(), dispatcher=dispatcher, waits=Waits())
-        self.slots = SlotDesk(core, notices=NoticePublisher(publisher))
+        self.slots = SlotGranter(core, notices=NoticePublisher(publisher))
 
 
 class QueueWorld:

@@ -136,8 +136,7 @@ class Dequeuer:
     async def look(self) -> bool:
         """Let some runs leave, fairly; returns whether there may be more. Costs what leaves, however many wait."""
         at, before = clock.now(), self.pulse.total
-        async with self._core.database.read() as tx:
-            found = await self._look(tx, at=at)
+        found = await self._find(at=at)
         if found.stale and found.seen is not None:
             return await self._sorter.sort(found.stale, rules=found.rules, world=found.seen) > 0
         # Until it is known who left.
@@ -148,6 +147,15 @@ class Dequeuer:
         for line in found.read.values():
             self._note_rest(line, found=found)
         return found.is_open or self.pulse.total > before
+
+    async def _find(self, *, at: datetime) -> _Look:
+        if not self._board.lines:
+            # Each run that ends rings: while nobody waits, it is not to cost a transaction.
+            async with self._core.database.look() as tx:
+                if await run_queue.is_empty(tx):
+                    return self._nobody()
+        async with self._core.database.read() as tx:
+            return await self._look(tx, at=at)
 
     async def _look(self, tx: Transaction, *, at: datetime) -> _Look:
         walk = await self._walk(tx) if not self._board.lines else None
@@ -181,6 +189,7 @@ class Dequeuer:
         return _Walk.of(await run_queue.names(tx, limit=limit), limit=limit)
 
     def _nobody(self) -> _Look:
+        """Note that nobody waits."""
         self._board.clear()
         self._note(Findings())
         self._core.hub.heeds_acceptance = False
