@@ -22,6 +22,7 @@ from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
+from isthmus_control_plane.desk.generations import GenerationDesk
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -86,9 +87,11 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    locations = LocationDesk(core, memory=memory)
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=notices),
-        locations=LocationDesk(core, memory=memory),
+        locations=locations,
+        generations=GenerationDesk(core, locations=locations),
         runs=RunDesk(core, acceptor=acceptor, waits=waits),
         watch=WatchDesk(core, waits=waits),
         reloads=ReloadGate(core),
