@@ -214,6 +214,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
                 )
+        self.ListAssetEvaluations = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAssetEvaluations',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -499,6 +504,13 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAssetEvaluations(self, request, context):
+        """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -696,6 +708,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.ListAssetPartitions,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.SerializeToString,
+            ),
+            'ListAssetEvaluations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssetEvaluations,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1371,5 +1388,22 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetPartitions',
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAssetEvaluations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetEvaluations',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -40,7 +40,7 @@ from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
-from isthmus_control_plane.instance.slots import SlotDesk
+from isthmus_control_plane.instance.slots import SlotGranter
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
@@ -117,7 +117,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         relocation=Relocation(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
-        queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
+        queries=QueryAnswerer(core, publisher=publisher, slots=SlotGranter(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
         applier=applier,

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks
 from isthmus_control_plane.dispatching.choice import Candidate, Choice, Lines, Round, Waiting, choose
-from isthmus_control_plane.dispatching.line import LineName, Needs, line_name, needs_of, priority_of
 from isthmus_control_plane.dispatching.rules import HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
 from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_store.launch import MOST_ON_THE_WAY
+from isthmus_store.queue_line import LineName, Needs, line_name, needs_of, priority_of
 from isthmus_store.record.queue import Pause, PauseKind
 from isthmus_store.state import AgentState
 

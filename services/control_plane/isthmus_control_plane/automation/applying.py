@@ -1,7 +1,7 @@
 """Writes what ticks come to: each in one piece, many of them in one transaction, and all of them under the leader's lease."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,16 +11,18 @@ from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import dynamic_partitions, events, run_keys, runs, ticks
+from isthmus_store import dynamic_partitions, evaluations, events, run_keys, runs, ticks
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.automation import Tick, TickEnd
 from isthmus_store.state import TickStatus
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import change, clock, history
+from isthmus_control_plane.automation import decisions
+from isthmus_control_plane.automation.decisions import DecidedAt
 from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, failed
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Written
+from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Launch, Written
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.leadership.leader import Leadership
@@ -106,15 +108,19 @@ class Applier:
     async def _write(self, some: Sequence[_Finished]) -> list[Written]:
         """Write ticks as one, which asks the database for the least; when one of them cannot be written, each by itself."""
         with self._in_one.guard(ticks=[it.tick.id for it in some]), suppress(ControlPlaneError):
-            return await self._write_all(some, write=self._carry_out)
-        return await self._write_all(some, write=self._write_one)
+            return await self._write_together(some)
+        return await self._write_one_by_one(some)
 
-    async def _write_all(self, some: Sequence[_Finished], *, write: "_Write") -> list[Written]:
+    async def _write_together(self, some: Sequence[_Finished]) -> list[Written]:
+        async with self._leadership.write() as tx:
+            return await self._carry_out(_Batch(tx, clock.now(), Known()), some)
+
+    async def _write_one_by_one(self, some: Sequence[_Finished]) -> list[Written]:
         written: list[Written] = []
         async with self._leadership.write() as tx:
             batch = _Batch(tx, clock.now(), Known())
             for it in some:
-                written += await write(batch, it)
+                written += await self._write_one(batch, it)
         return written
 
     async def _write_one(self, batch: "_Batch", it: _Finished) -> list[Written]:
@@ -124,7 +130,7 @@ class Applier:
         try:
             with self._boundary.guard(tick=it.tick.id) as fate:
                 async with batch.tx.part():
-                    written = await self._carry_out(alone, it)
+                    written = await self._carry_out(alone, [it])
             problem = _UNFORESEEN if fate.error is not None else ""
         except ControlPlaneError as error:
             problem = str(error)
@@ -135,16 +141,19 @@ class Applier:
         await ticks.end(batch.tx, it.tick, _end(end, evaluation=it.effects.evaluation), at=batch.at)
         return []
 
-    async def _carry_out(self, batch: "_Batch", it: _Finished) -> list[Written]:
+    async def _carry_out(self, batch: "_Batch", some: Sequence[_Finished]) -> list[Written]:
         tx, at = batch.tx, batch.at
-        effects = await _without_used_keys(tx, it.effects, at=at)
-        run_ids = tuple(launch.request.run.run_id for launch in effects.launches)
-        if not await ticks.end(tx, it.tick, _end(effects, run_ids=run_ids, evaluation=effects.evaluation), at=at):
-            return []
-        await _change(tx, effects, location=it.location, at=at)
-        for launch in effects.launches:
+        wanted = [(it, await _without_used_keys(tx, it.effects, at=at)) for it in some]
+        ended = await ticks.end_many(tx, [(it.tick, _end_of(effects)) for it, effects in wanted], at=at)
+        launches: list[Launch] = []
+        for it, effects in wanted:
+            if it.tick.id in ended:
+                await _change(tx, effects, location=it.location, at=at)
+                await _keep_decisions(tx, effects, it=it)
+                launches += effects.launches
+        for launch in launches:
             refuse(rules.launch_run(launch.as_call()))
-        return [await self._acceptor.write(tx, launch, at=at, known=batch.known) for launch in effects.launches]
+        return await self._acceptor.write_all(tx, launches, at=at, known=batch.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +163,6 @@ class _Batch:
     tx: WriteTransaction
     at: datetime
     known: Known
-
-
-_Write = Callable[[_Batch, _Finished], Awaitable[list[Written]]]
 
 
 async def _without_used_keys(tx: WriteTransaction, effects: Effects, *, at: datetime) -> Effects:
@@ -195,6 +201,22 @@ async def _change(tx: WriteTransaction, effects: Effects, *, location: LocationK
             await history.append(tx, run.ref, news=[events.note(run.ref, text=text, at=at)], at=at)
 
 
+def _end_of(effects: Effects) -> TickEnd:
+    run_ids = tuple(launch.request.run.run_id for launch in effects.launches)
+    return _end(effects, run_ids=run_ids, evaluation=effects.evaluation)
+
+
+async def _keep_decisions(tx: WriteTransaction, effects: Effects, *, it: _Finished) -> None:
+    """Write down what conditions came to, for who asks why something was executed, or was not."""
+    if not effects.decided.decisions or effects.keys_of is None:
+        return
+    place, sensor = it.location, effects.keys_of.sensor
+    by = DecidedAt(
+        deployment=place.deployment, location=place.name, sensor=sensor, tick_id=it.tick.id, at=it.tick.began_at
+    )
+    await evaluations.add(tx, decisions.rows(effects.decided, by=by), trees=effects.decided.trees)
+
+
 def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) -> TickEnd:
     return TickEnd(
         status=effects.status,
@@ -203,5 +225,6 @@ def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) 
         failure=effects.failure,
         evaluation=evaluation,
         cursor=effects.cursor,
+        is_cursor_kept=not effects.is_cursor_opaque,
         last_run_key=effects.last_run_key,
     )

@@ -61,7 +61,10 @@ class Sensing(TickLoop):
 
     def _after(self, asked: Asked, effects: Effects) -> None:
         """Go on at once with a sensor that moved on: it looks at a few events of many at each tick."""
-        if not isinstance(asked, SensorAsked) or effects.cursor is None:
+        if not isinstance(asked, SensorAsked):
+            return
+        self._list.took(asked.instigator.id, effects.took_s)
+        if effects.cursor is None:
             return
         if effects.cursor != asked.instigator.cursor:
             self._list.moved(asked.instigator.id, cursor=effects.cursor)

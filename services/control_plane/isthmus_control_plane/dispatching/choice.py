@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
+from isthmus_store.queue_line import Needs
+
 from isthmus_control_plane.dispatching.block import View, is_free, take
-from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.key import LocationKey
 
 _T = TypeVar("_T")

@@ -56,7 +56,8 @@ class Timekeeper:
 
     async def step(self) -> float:
         """End what is due; returns how long nothing else is, seconds."""
-        async with self._core.database.read() as tx:
+        # Not one state of both: what is due is looked at again before it is ended.
+        async with self._core.database.look() as tx:
             rules = {it.deployment: TimeRules.parse(it.body) for it in await queue_settings.all_of(tx)}
             known = await timeouts.under_way(tx)
         for deadline, run in deadlines(known, rules=rules):

@@ -5,7 +5,7 @@ who reads the failure has to guess whether it is the last word.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -21,6 +21,8 @@ from sqlalchemy import func, select, update
 from isthmus_store import events, outbox, queue_settings, run_search, runs
 from isthmus_store.deferral import deferred_line
 from isthmus_store.errors import TransientStoreError
+from isthmus_store.queue_line import LineName, line_name, needs_of
+from isthmus_store.record.location import LocationKey
 from isthmus_store.record.run import NewRun, Run
 from isthmus_store.retry import policy, reexecution
 from isthmus_store.retry.course import read_course
@@ -42,9 +44,6 @@ REQUESTED_BY: Final = "run retries"
 _NOTHING_LEFT: Final = "every step of it had succeeded: nothing is left to do again"
 _UNFORESEEN: Final = "its retry could not be written; the log has the details under the run's id"
 
-#: What decides about a run's line besides what is limited.
-_PRIORITY_TAG: Final = "dagster/priority"
-
 _boundary = Boundary("retry of a run", passes=(TransientStoreError,))
 
 
@@ -57,6 +56,20 @@ class _Again:
     retry: Retry
     #: Where it waits in the queue; empty where the queue is to say that.
     line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Deployment:
+    """What a deployment's settings say of retries, and which tags limits ask for."""
+
+    retries: RetryRules = field(default_factory=RetryRules)
+    keys: frozenset[str] = frozenset()
+
+    @classmethod
+    @lru_cache(maxsize=100)
+    def parse(cls, body: bytes) -> "_Deployment":
+        """Read a stored QueueSettings message."""
+        return cls(RetryRules.parse(body), frozenset(it.key for it in QueueSettings.FromString(body).tags))
 
 
 async def follow_up(tx: WriteTransaction, ended: Sequence[Run], *, at: datetime) -> list[Run]:
@@ -72,31 +85,22 @@ async def follow_up(tx: WriteTransaction, ended: Sequence[Run], *, at: datetime)
         return []
     tags = await runs.tags(tx, [run.run_id for run in failed])
     stored = await queue_settings.all_of(tx, deployments={run.deployment for run in failed})
-    rules = {it.deployment: RetryRules.parse(it.body) for it in stored}
-    limited = {it.deployment for it in stored if _limits_tags(it.body)}
+    known = {it.deployment: _Deployment.parse(it.body) for it in stored}
     retried: list[Run] = []
     for run in failed:
-        own, of_deployment = tags.get(run.run_id, {}), rules.get(run.deployment, RetryRules())
-        if not policy.may_be_retried(own, rules=of_deployment):
+        own, of_deployment = tags.get(run.run_id, {}), known.get(run.deployment, _Deployment())
+        if not policy.may_be_retried(own, rules=of_deployment.retries):
             continue
         with _boundary.guard(run=run.run_id) as fate:
             async with tx.part():
-                # Its tags may have changed since: where they matter, the queue names the line anew.
-                line = "" if run.deployment in limited or _PRIORITY_TAG in own else run.line
-                retried += await _decide(tx, replace(run, line=line), tags=own, rules=of_deployment, at=at)
+                retried += await _decide(tx, run, tags=own, by=of_deployment, at=at)
         if fate.error is not None:
             await _tell_no(tx, run, why=_UNFORESEEN, at=at)
     return retried
 
 
-@lru_cache(maxsize=100)
-def _limits_tags(settings: bytes) -> bool:
-    """Tell whether a deployment limits runs by their tags."""
-    return bool(QueueSettings.FromString(settings).tags)
-
-
 async def _decide(
-    tx: WriteTransaction, run: Run, *, tags: Mapping[str, str], rules: RetryRules, at: datetime
+    tx: WriteTransaction, run: Run, *, tags: Mapping[str, str], by: _Deployment, at: datetime
 ) -> list[Run]:
     request = RunRequest.FromString(run.request)
     course = await read_course(tx, run)
@@ -106,10 +110,11 @@ async def _decide(
         tags=tags,
         group_size=await _group_size(tx, request.root_run_id or run.run_id),
     )
-    decision = policy.decide(failure, rules=rules)
+    decision = policy.decide(failure, rules=by.retries)
     if isinstance(decision, Retry):
         again = _again(run, request=request, course=course, tags=tags, retry=decision)
         if again is not None:
+            again = replace(again, line=_line(run, tags=again.tags, keys=by.keys))
             return [await _write(tx, run, again=again, at=at)]
         decision = NoRetry(_NOTHING_LEFT)
     await _tell_no(tx, run, why=decision.why, at=at)
@@ -141,7 +146,16 @@ def _again(run: Run, *, request: RunRequest, course: Course, tags: Mapping[str, 
         past=reexecution.past_runs(course, parent=request),
     )
     # Those of its job and its partition, too: what the location defines is not at hand, and need not be.
-    return _Again(asked, {**reexecution.inherited_tags(tags), **asked.tags}, retry, run.line)
+    return _Again(asked, {**reexecution.inherited_tags(tags), **asked.tags}, retry)
+
+
+def _line(run: Run, *, tags: Mapping[str, str], keys: frozenset[str]) -> str:
+    """Name the line of the run that follows one: by its own tags, which may have changed since, and the same pools."""
+    name = LineName.parse(run.line)
+    if name is None:
+        return ""
+    needs = needs_of(LocationKey(run.deployment, run.location), tags=tags, pools=run.pools, keys=keys)
+    return line_name(needs, keys=keys, is_complete=name.is_complete)
 
 
 def retry_id(run_id: str) -> str:
