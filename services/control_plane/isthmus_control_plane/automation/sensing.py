@@ -16,7 +16,7 @@ from isthmus_control_plane.automation.applying import Applier
 from isthmus_control_plane.automation.asked import Asked, SensorAsked
 from isthmus_control_plane.automation.effects import Effects
 from isthmus_control_plane.automation.evaluating import Evaluator
-from isthmus_control_plane.automation.tick_loop import TickLoop
+from isthmus_control_plane.automation.tick_loop import UNREAD, TickLoop
 from isthmus_control_plane.automation.watchlist import Entry, Watchlist, events_of, position
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.fleet import world
@@ -70,7 +70,7 @@ class Sensing(TickLoop):
             self._list.moved(asked.instigator.id, cursor=effects.cursor)
 
     def _left(self) -> None:
-        self._read_at = 0.0
+        self._read_for = UNREAD
 
     async def _begin_due(self) -> None:
         due = await self._due()
