@@ -125,6 +125,8 @@ def _location_change(wanted: LocationSettings, known: LocationSettings | None) -
 def _settled(settings: LocationSettings) -> dict[str, Any]:
     document = to_document(settings)
     document["pool"] = document["pool"] or "default"
+    # Said or not, one is one.
+    document["replicas"] = max(document["replicas"], 1)
     return document
 
 
