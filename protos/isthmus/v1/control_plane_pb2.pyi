@@ -440,6 +440,7 @@ class LocationSettings(google.protobuf.message.Message):
     ISOLATION_FIELD_NUMBER: builtins.int
     STANDBY_FIELD_NUMBER: builtins.int
     IDLE_TTL_S_FIELD_NUMBER: builtins.int
+    REPLICAS_FIELD_NUMBER: builtins.int
     name: builtins.str
     pool: builtins.str
     """Agents of this pool may serve it; empty for "default"."""
@@ -447,6 +448,8 @@ class LocationSettings(google.protobuf.message.Message):
     isolation: isthmus.v1.instruction_pb2.Isolation.ValueType
     standby: builtins.int
     idle_ttl_s: builtins.float
+    replicas: builtins.int
+    """On how many agents of the pool it is to be, 100 at most; 0 for one. It is on fewer where fewer are online."""
     @property
     def source(self) -> isthmus.v1.instruction_pb2.CodeSource: ...
     @property
@@ -465,9 +468,10 @@ class LocationSettings(google.protobuf.message.Message):
         isolation: isthmus.v1.instruction_pb2.Isolation.ValueType = ...,
         standby: builtins.int = ...,
         idle_ttl_s: builtins.float = ...,
+        replicas: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["container", b"container", "source", b"source"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["container", b"container", "env", b"env", "idle_ttl_s", b"idle_ttl_s", "isolation", b"isolation", "load_timeout_s", b"load_timeout_s", "name", b"name", "pool", b"pool", "source", b"source", "standby", b"standby"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["container", b"container", "env", b"env", "idle_ttl_s", b"idle_ttl_s", "isolation", b"isolation", "load_timeout_s", b"load_timeout_s", "name", b"name", "pool", b"pool", "replicas", b"replicas", "source", b"source", "standby", b"standby"]) -> None: ...
 
 global___LocationSettings = LocationSettings
 
@@ -488,7 +492,7 @@ class Location(google.protobuf.message.Message):
     deployment: builtins.str
     generation: builtins.int
     phase: isthmus.v1.telemetry_pb2.LocationPhase.ValueType
-    """Worst phase of the wanted generation over all placements: PENDING without any."""
+    """Worst phase of the wanted generation over the agents that are online, or over all where none is: PENDING without any."""
     is_removed: builtins.bool
     snapshot_hash: builtins.str
     """Of what the serving generation defines: its name in GetSnapshot, and how large it is. Empty and 0 in lists."""
@@ -555,7 +559,9 @@ class LocationPlacement(google.protobuf.message.Message):
     REPORT_FIELD_NUMBER: builtins.int
     REPORTED_AT_FIELD_NUMBER: builtins.int
     STANDBY_FIELD_NUMBER: builtins.int
+    AGENT_STATE_FIELD_NUMBER: builtins.int
     agent: builtins.str
+    agent_state: global___AgentState.ValueType
     @property
     def report(self) -> isthmus.v1.telemetry_pb2.LocationReport: ...
     @property
@@ -571,9 +577,10 @@ class LocationPlacement(google.protobuf.message.Message):
         report: isthmus.v1.telemetry_pb2.LocationReport | None = ...,
         reported_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         standby: global___Standby | None = ...,
+        agent_state: global___AgentState.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "agent_state", b"agent_state", "report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> None: ...
 
 global___LocationPlacement = LocationPlacement
 
@@ -606,22 +613,173 @@ class ApplyLocationRequest(google.protobuf.message.Message):
     DEPLOYMENT_FIELD_NUMBER: builtins.int
     SETTINGS_FIELD_NUMBER: builtins.int
     RELOAD_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    CODE_VERSION_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     reload: builtins.bool
     """Make a new generation even of an equal spec, so that changed code is imported."""
+    requested_by: builtins.str
+    """Who asks: for people, kept in the location's history."""
+    validate_only: builtins.bool
+    """Only say whether this would be refused: nothing changes, and the answer has no more than the settings."""
     @property
     def settings(self) -> global___LocationSettings: ...
+    @property
+    def code_version(self) -> global___CodeVersion:
+        """Of which version the code is, kept there, too. Another commit than before is a new generation, also of an equal spec."""
+
     def __init__(
         self,
         *,
         deployment: builtins.str = ...,
         settings: global___LocationSettings | None = ...,
         reload: builtins.bool = ...,
+        requested_by: builtins.str = ...,
+        code_version: global___CodeVersion | None = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["settings", b"settings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "reload", b"reload", "settings", b"settings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["code_version", b"code_version", "settings", b"settings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["code_version", b"code_version", "deployment", b"deployment", "reload", b"reload", "requested_by", b"requested_by", "settings", b"settings", "validate_only", b"validate_only"]) -> None: ...
 
 global___ApplyLocationRequest = ApplyLocationRequest
+
+@typing.final
+class CodeVersion(google.protobuf.message.Message):
+    """Where code comes from, as whoever deploys it knows."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: builtins.int
+    BRANCH_FIELD_NUMBER: builtins.int
+    URL_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    commit: builtins.str
+    branch: builtins.str
+    url: builtins.str
+    """A page about it, as of the commit or the pull request: http or https."""
+    message: builtins.str
+    """What it brings, as the first line of the commit's message."""
+    def __init__(
+        self,
+        *,
+        commit: builtins.str = ...,
+        branch: builtins.str = ...,
+        url: builtins.str = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branch", b"branch", "commit", b"commit", "message", b"message", "url", b"url"]) -> None: ...
+
+global___CodeVersion = CodeVersion
+
+@typing.final
+class ListGenerationsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    BEFORE_GENERATION_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    """The location."""
+    page_size: builtins.int
+    """At most 200; 0 for 20."""
+    before_generation: builtins.int
+    """Older ones than this; 0 for the newest."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        page_size: builtins.int = ...,
+        before_generation: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["before_generation", b"before_generation", "deployment", b"deployment", "name", b"name", "page_size", b"page_size"]) -> None: ...
+
+global___ListGenerationsRequest = ListGenerationsRequest
+
+@typing.final
+class ListGenerationsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GENERATIONS_FIELD_NUMBER: builtins.int
+    HAS_MORE_FIELD_NUMBER: builtins.int
+    has_more: builtins.bool
+    @property
+    def generations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LocationGeneration]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        generations: collections.abc.Iterable[global___LocationGeneration] | None = ...,
+        has_more: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["generations", b"generations", "has_more", b"has_more"]) -> None: ...
+
+global___ListGenerationsPage = ListGenerationsPage
+
+@typing.final
+class LocationGeneration(google.protobuf.message.Message):
+    """What a location was to be from a moment on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
+    APPLIED_AT_FIELD_NUMBER: builtins.int
+    APPLIED_BY_FIELD_NUMBER: builtins.int
+    CODE_VERSION_FIELD_NUMBER: builtins.int
+    generation: builtins.int
+    applied_by: builtins.str
+    @property
+    def settings(self) -> global___LocationSettings: ...
+    @property
+    def applied_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def code_version(self) -> global___CodeVersion:
+        """Left out where nobody said."""
+
+    def __init__(
+        self,
+        *,
+        generation: builtins.int = ...,
+        settings: global___LocationSettings | None = ...,
+        applied_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        applied_by: builtins.str = ...,
+        code_version: global___CodeVersion | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["applied_at", b"applied_at", "code_version", b"code_version", "settings", b"settings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["applied_at", b"applied_at", "applied_by", b"applied_by", "code_version", b"code_version", "generation", b"generation", "settings", b"settings"]) -> None: ...
+
+global___LocationGeneration = LocationGeneration
+
+@typing.final
+class RollbackLocationRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    """The location."""
+    generation: builtins.int
+    """Whose settings are to be the wanted ones again; 0 for the newest before the wanted one that has others."""
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        generation: builtins.int = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "generation", b"generation", "name", b"name", "requested_by", b"requested_by"]) -> None: ...
+
+global___RollbackLocationRequest = RollbackLocationRequest
 
 @typing.final
 class ListLocationsRequest(google.protobuf.message.Message):
