@@ -82,12 +82,14 @@ def _news(event: Event, now: datetime) -> News:
         return Unusable("no_seq")
     signal_of = _SIGNALS.get(kind) if kind is not None else None
     signal = None if signal_of is None else signal_of(event)
-    return RunEvent(AttemptRef(_line(run.run_id), run.attempt), new_event(event), signal, _tags(event))
+    # Hardly one of very many events is a start: the others are not looked into.
+    tags = _tags(event) if kind == "run_started" else ()
+    return RunEvent(AttemptRef(_line(run.run_id), run.attempt), new_event(event), signal, tags)
 
 
 def _tags(event: Event) -> tuple[tuple[str, str], ...]:
     """Return the tags that a run's start tells; one that nobody could have launched it with is left out."""
-    told = sorted(event.run_started.tags.items()) if event.HasField("run_started") else ()
+    told = sorted(event.run_started.tags.items())
     return tuple(
         (wire.storable(key), wire.storable(value))
         for key, value in told[:MAX_TAGS]
