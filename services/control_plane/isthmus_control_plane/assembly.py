@@ -7,6 +7,7 @@ from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
+from isthmus_control_plane.alerting.watcher import Watcher
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
 from isthmus_control_plane.automation.applying import Applier
 from isthmus_control_plane.automation.evaluating import Evaluator
@@ -18,6 +19,7 @@ from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
@@ -67,6 +69,7 @@ class Parts:
     scheduler: Scheduler
     sensing: Sensing
     timekeeper: Timekeeper
+    watcher: Watcher
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -84,6 +87,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
     notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
+    assets = AssetDesk(core, memory=memory)
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=notices),
         locations=LocationDesk(core, memory=memory),
@@ -95,7 +99,8 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
         automations=AutomationDesk(core, evaluator=evaluator, memory=memory, notices=notices),
-        assets=AssetDesk(core, memory=memory),
+        assets=assets,
+        alerts=AlertDesk(core),
         queue=QueueDesk(core, memory=memory, needs=needs, pulse=dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=memory, needs=needs),
     )
@@ -118,6 +123,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
         timekeeper=Timekeeper(core, leadership=leadership),
+        watcher=Watcher(core, leadership=leadership, assets=AssetDesk(core, memory=memory)),
         is_declared=asyncio.Event(),
     )
 
