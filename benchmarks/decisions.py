@@ -20,7 +20,6 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
-from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.world import SyncMemory
@@ -29,6 +28,7 @@ from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import queue_settings, run_search, runs
 from isthmus_store.database import Database
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.run import NewRun
 from isthmus_store.retry.follow import follow_up
@@ -124,7 +124,10 @@ async def _freed(stand: _Stand) -> float:
         await runs.signal(tx, running[0].run_id, Succeeded(attempt=1), at=datetime.now(UTC))
     began = time.perf_counter()
     assert await stand.dequeuer.look(), "a slot was free, and nobody took it"
-    return (time.perf_counter() - began) * 1e3
+    took_s = time.perf_counter() - began
+    # As in production: it looks until nobody leaves.
+    await stand.dequeuer.step()
+    return took_s * 1e3
 
 
 async def _retried(stand: _Stand) -> float:

@@ -53,12 +53,12 @@ def control_plane() -> None:
 
 def agent() -> None:
     from isthmus_agent.code_server.client import CodeServerClient
-    from isthmus_agent.instructions.dispatch import InstructionDesk
+    from isthmus_agent.instructions.dispatch import InstructionDispatcher
 
-    handle, start_run = InstructionDesk.handle, CodeServerClient.start_run
+    handle, start_run = InstructionDispatcher.handle, CodeServerClient.start_run
 
     @functools.wraps(handle)
-    async def noted_handle(self: InstructionDesk, message: Any) -> Any:
+    async def noted_handle(self: InstructionDispatcher, message: Any) -> Any:
         note([message.launch_run.request.run.run_id], "consumed by the agent")
         return await handle(self, message)
 
@@ -69,7 +69,7 @@ def agent() -> None:
         note([request.run.run_id], "StartRun answered")
         return response
 
-    _replace(InstructionDesk, handle=noted_handle)
+    _replace(InstructionDispatcher, handle=noted_handle)
     _replace(CodeServerClient, start_run=noted_start)
 
 

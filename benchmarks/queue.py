@@ -15,7 +15,6 @@ from isthmus_broker.publisher import Publisher
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.dequeue import ROOM, Dequeuer
-from isthmus_control_plane.dispatching.line import Needs, line_name
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.key import LocationKey
@@ -23,6 +22,7 @@ from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import agents, locations, placements, runs
 from isthmus_store.database import Database
+from isthmus_store.queue_line import Needs, line_name
 from isthmus_store.record.agent import AgentHeard, NewAgent
 from isthmus_store.record.location import PlacementReport, WantedLocation
 from isthmus_store.record.run import NewRun

@@ -13,7 +13,7 @@ from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.heartbeat import Bell, LifeSigns
 from isthmus_agent.instance.relay import InstanceRelay
-from isthmus_agent.instructions.dispatch import InstructionDesk
+from isthmus_agent.instructions.dispatch import InstructionDispatcher
 from isthmus_agent.instructions.routes import routes
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.instructions.tools import RunTools
@@ -39,7 +39,7 @@ class Parts:
     #: For what code servers ask, and the agent itself.
     relay: InstanceRelay
     intake: IntakeJournal
-    instructions: InstructionDesk
+    instructions: InstructionDispatcher
     consumer: InstructionConsumer
 
     def signs(self, means: Means) -> LifeSigns:
@@ -78,7 +78,7 @@ def parts_of(means: Means, *, tasks: asyncio.TaskGroup) -> Parts:
     )
     tools = _tools(means, registry=registry, drain=DrainSwitch(bell.ring))
     intake = IntakeJournal(means.folder / "intake")
-    instructions = InstructionDesk(
+    instructions = InstructionDispatcher(
         routes(tools), publisher=means.publisher, tasks=tasks, intake=intake, waiting=tools.waiting
     )
     return Parts(
@@ -94,7 +94,7 @@ def parts_of(means: Means, *, tasks: asyncio.TaskGroup) -> Parts:
     )
 
 
-def _consumer(means: Means, instructions: InstructionDesk, *, relay: InstanceRelay) -> InstructionConsumer:
+def _consumer(means: Means, instructions: InstructionDispatcher, *, relay: InstanceRelay) -> InstructionConsumer:
     return InstructionConsumer(
         means.broker,
         _recipient(means),

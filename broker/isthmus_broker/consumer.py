@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused
-from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.boundary import Boundary, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.delivery import Delivery, delivery_of
@@ -22,8 +22,6 @@ log = get_logger(__name__)
 
 #: How RabbitMQ says that a queue has an exclusive consumer; without these words the account may not read it.
 _EXCLUSIVE_USE = "exclusive use"
-#: A queue that has brought nothing for so long is consumed anew, where that harms nothing, seconds.
-QUIET_S: Final = 10.0
 
 _Cancel = Callable[[], Awaitable[object]]
 
@@ -57,9 +55,15 @@ class QueueLook:
 class Attachment:
     """A queue that is consumed, over a channel of its own."""
 
-    def __init__(self, intake: Intake, *, channel: AbstractChannel, on_loss: Callable[[], None] | None = None) -> None:
-        """Consume `intake` on a channel of its own; `on_loss` is called when it ends by another hand than ours."""
+    def __init__(
+        self, intake: Intake, *, channel: AbstractChannel, quiet_s: float, on_loss: Callable[[], None] | None = None
+    ) -> None:
+        """Consume `intake` on a channel of its own; `on_loss` is called when it ends by another hand than ours.
+
+        It is quiet when it has brought nothing for `quiet_s` seconds.
+        """
         self.intake = intake
+        self._quiet_s = quiet_s
         # aio-pika closes a channel that nobody refers to.
         self.channel = channel
         self.loss = LossWatch(on_loss)
@@ -75,7 +79,7 @@ class Attachment:
     def is_quiet(self) -> bool:
         """Whether it has brought nothing for a while, and nothing that it brought is in hand."""
         silence_s = asyncio.get_running_loop().time() - self.heard_at
-        return self.intake.is_idle is not None and silence_s >= QUIET_S and self.intake.is_idle()
+        return self.intake.is_idle is not None and silence_s >= self._quiet_s and self.intake.is_idle()
 
     async def prepare(self, connection: AbstractConnection) -> None:
         """Prepare the channel. Raises what the broker refuses it with."""
@@ -207,7 +211,7 @@ class Consumer:
     async def _renew_quiet(self, connection: AbstractConnection, *, session: LossWatch) -> NoReturn:
         """Consume quiet queues anew, until cancelled."""
         while True:
-            await asyncio.sleep(QUIET_S / 2)
+            await asyncio.sleep(self._settings.quiet_s / 2)
             for attachment in [one for one in self._opened.values() if one.is_quiet]:
                 try:
                     with naming_losses():
@@ -215,6 +219,9 @@ class Consumer:
                 except LINK_ERRORS as error:
                     log.debug("queue_not_renewed", queue=attachment.intake.queue, error=str(error))
                     session.lose()
+                # aiormq makes a loss of a cancellation where the channel is being closed, and one that was not heeded here
+                # would keep the session, and with it the whole process, from ending.
+                heed_cancellation()
 
     async def _renew(self, attachment: Attachment, *, connection: AbstractConnection, session: LossWatch) -> None:
         if self._is_stopped.is_set():
@@ -241,7 +248,7 @@ class Consumer:
         on_loss: Callable[[], None] | None = None,
     ) -> Attachment:
         channel = await connection.channel(publisher_confirms=False)
-        attachment = Attachment(intake, channel=channel, on_loss=on_loss)
+        attachment = Attachment(intake, channel=channel, quiet_s=self._settings.quiet_s, on_loss=on_loss)
         await attachment.prepare(connection)
         if not self._is_stopped.is_set():
             attachment.cancel = await self._consume(attachment, session=session)

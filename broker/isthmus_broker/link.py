@@ -14,7 +14,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
 from isthmus_lifecycle.backoff import Backoff
-from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.boundary import Boundary, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 from yarl import URL
 
@@ -69,13 +69,6 @@ async def _wait_listening(host: str, port: int) -> None:
             continue
         writer.close()
         return
-
-
-def _heed_cancellation() -> None:
-    """End a task that was cancelled and was not told: aiormq closes a dying connection and swallows what comes meanwhile."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 class LossWatch:
@@ -150,7 +143,8 @@ class Link:
                         isinstance(error.__cause__, ConnectionRefusedError) and self._settings.is_on_this_machine
                     )
                     self._complain(error, now=clock())
-            _heed_cancellation()
+            # aiormq closes a dying connection and swallows what comes meanwhile.
+            heed_cancellation()
             wait_s = self._backoff.next_wait_s()
             await asyncio.sleep(min(wait_s, _LOCAL_WAIT_S) if is_refused else wait_s)
 

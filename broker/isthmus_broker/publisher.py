@@ -11,6 +11,7 @@ from typing import Final, Self
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from aiormq.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
+from isthmus_lifecycle.boundary import heed_cancellation
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.number import clamped
 
@@ -122,6 +123,8 @@ class Publisher:
         except DeliveryError as error:
             raise QueueFullError(routing_key=key) from error
         except LINK_ERRORS as error:
+            # Whoever insists on a publish would try again for ever, after a cancellation that came out as a loss.
+            heed_cancellation()
             self._learn(error)
             # What else was in flight on the channel was lost with it, and is sent again.
             self._check_size(message)

@@ -34,6 +34,8 @@ class BrokerSettings:
     retry_min_s: float = 0.1
     #: Longest pause before an instruction is delivered again, seconds.
     retry_max_s: float = 15.0
+    #: A queue that has brought nothing for so long is consumed anew, where that harms nothing, seconds.
+    quiet_s: float = 10.0
     #: A connection missing for longer than this is logged as an error, again and again, seconds.
     watchdog_s: float = 30.0
 

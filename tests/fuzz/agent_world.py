@@ -19,7 +19,7 @@ from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.identity import Holder
 from isthmus_agent.instance.relay import InstanceRelay
-from isthmus_agent.instructions.dispatch import InstructionDesk
+from isthmus_agent.instructions.dispatch import InstructionDispatcher
 from isthmus_agent.instructions.routes import routes
 from isthmus_agent.instructions.run_locks import RunLocks
 from isthmus_agent.instructions.tools import RunTools
@@ -99,7 +99,7 @@ class World:
 
     registry: LocationRegistry
     tools: RunTools
-    instructions: InstructionDesk
+    instructions: InstructionDispatcher
     intake: IntakeJournal
     relay: InstanceRelay
     mailbox: Mailbox
@@ -127,7 +127,7 @@ async def agent_world(folder: Path, *, hostile: Hostile) -> AsyncIterator[World]
             tools = _tools(folder, registry=registry, holder=holder)
             source = telemetry.Source(deployment="test", agent="edge", incarnation="life")
             intake = IntakeJournal(folder / "intake")
-            instructions = InstructionDesk(
+            instructions = InstructionDispatcher(
                 routes(tools),
                 publisher=TelemetryPublisher(mailbox, source=source),
                 tasks=tasks,

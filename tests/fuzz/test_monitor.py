@@ -11,7 +11,7 @@ from isthmus.v1.telemetry_pb2 import Event, RunRef, Source, TelemetryBatch
 from isthmus_broker.errors import MalformedMessageError
 from isthmus_broker.notices import Notice
 from isthmus_broker.telemetry import decode_batch
-from isthmus_monitor.delivery import AlertDesk
+from isthmus_monitor.delivery import AlertSender
 from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.news import read
@@ -126,10 +126,13 @@ async def ingest(database: Database) -> Ingest:
                 attempt=1,
             ),
         )
-    desk = AlertDesk(database, webhooks=(), clock=lambda: NOW)
-    vigil = Vigil(database, patience=Patience(), alert_desk=desk, clocks=Clocks(lambda: NOW))
+    desk = AlertSender(database, webhooks=(), clock=lambda: NOW)
+    vigil = Vigil(database, patience=Patience(), alert_sender=desk, clocks=Clocks(lambda: NOW))
     return Ingest(
-        database, own_account="isthmus", outlets=Outlets(ear=vigil, alert_desk=desk, notices=Board()), clock=lambda: NOW
+        database,
+        own_account="isthmus",
+        outlets=Outlets(ear=vigil, alert_sender=desk, notices=Board()),
+        clock=lambda: NOW,
     )
 
 

@@ -122,6 +122,7 @@ async def declared(broker_url: str) -> BrokerSettings:
         retry_min_s=0.005,
         retry_max_s=0.05,
         publish_timeout_s=3,
+        quiet_s=1,
     )
     await declare(settings, monitor_shards=1)
     await declare_agent(settings, deployment="default", agent="a")

@@ -18,16 +18,16 @@ from isthmus_broker.queries import ReceivedQuery
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
-from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.world import SyncMemory
-from isthmus_control_plane.instance.slots import SlotDesk
+from isthmus_control_plane.instance.slots import SlotGranter
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import pauses, queue_settings, runs, slot_claims
 from isthmus_store.database import Database
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.queue import Pause, PauseKind, SlotClaim
 from isthmus_store.record.run import NewRun
@@ -78,7 +78,7 @@ class Plane:
         publisher = Publisher(core.broker)
         dispatcher = OutboxDispatcher(core, publisher=publisher)
         self.queue = Dequeuer(core, memory=SyncMemory(), dispatcher=dispatcher, waits=Waits())
-        self.slots = SlotDesk(core, notices=NoticePublisher(publisher))
+        self.slots = SlotGranter(core, notices=NoticePublisher(publisher))
 
 
 class QueueWorld:

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from integration.alert_world import Sink
 from integration.control_plane_stand import Stand, control_plane
-from integration.test_alert_policies import Sink
-from isthmus_monitor.delivery import AlertDesk
+from isthmus_monitor.delivery import AlertSender
 from isthmus_store.state import LocationPhase
 from support.eventually import eventually
 
@@ -46,7 +46,7 @@ async def test_a_file_is_kept_tried_out_and_served(
 ) -> None:
     monkeypatch.setenv("ISTHMUS_ALERT_SECRET", "s3cret")
     async with Sink().serving() as sink, control_plane(broker_url, database_url) as stand, asyncio.TaskGroup() as tasks:
-        monitor = tasks.create_task(AlertDesk(stand.database, webhooks=()).run())
+        monitor = tasks.create_task(AlertSender(stand.database, webhooks=()).run())
         alert = command(stand, tmp_path)
         (tmp_path / "alerts.yaml").write_text(FILE % f"http://127.0.0.1:{sink.port}/very/secret")
         assert await alert("sync", "alerts.yaml", "--dry-run") == (0, "+ nightly added (not done: --dry-run)\n", "")

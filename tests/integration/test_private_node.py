@@ -54,6 +54,9 @@ async def _leave_message(url: str, queue: str, *, data_dir: Path) -> None:
 @pytest.mark.timeout(120)
 async def test_node_keeps_confirmed_messages_over_a_kill_and_over_a_new_start(tmp_path: Path) -> None:
     async with PrivateNode.start(tmp_path / "node") as node:
+        applications = {path.name.rpartition("-")[0] for path in NodeLayout.at(tmp_path / "node").plugins.iterdir()}
+        assert {"rabbit", "rabbitmq_consistent_hash_exchange"} <= applications, "it does not read what it does not need"
+        assert "rabbitmq_management" not in applications
         await _leave_message(node.url, "kept", data_dir=tmp_path / "node")
         await node.kill()
         assert node.pid == 0

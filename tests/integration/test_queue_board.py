@@ -1,8 +1,8 @@
 """What a control plane keeps of the queue between its looks, while another one works on the same rows."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -15,7 +15,6 @@ from isthmus_broker.publisher import Publisher
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
-from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.world import SyncMemory
@@ -24,6 +23,7 @@ from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import agents, locations, placements, queue_settings, runs
 from isthmus_store.database import Database
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.agent import AgentHeard, NewAgent
 from isthmus_store.record.location import PlacementReport, WantedLocation
@@ -32,7 +32,7 @@ from isthmus_store.signal import CancelRequested, Succeeded
 from isthmus_store.state import AgentState, LocationPhase, RunState
 from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import WriteTransaction
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 
 NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
 SLOTS = 6
@@ -83,6 +83,11 @@ class House:
             for run in await runs.active(tx):
                 if self.random.random() < share:
                     await runs.signal(tx, run.run_id, Succeeded(attempt=1), at=NOW)
+
+    async def end_one(self) -> None:
+        async with self.database.write() as tx:
+            run = (await runs.active(tx))[0]
+            await runs.signal(tx, run.run_id, Succeeded(attempt=1), at=NOW)
 
     async def cancel(self, count: int) -> None:
         """End some that wait, the first of their lines among them."""
@@ -186,3 +191,42 @@ async def test_two_that_look_at_once_let_no_more_leave_than_there_is_room_for(
                 for queue in it.queues:
                     looking.create_task(queue.look())
             assert len(await it.rows(RunState.DISPATCHED)) <= SLOTS
+
+
+#: What a look asks the database of which nobody leaves: the lines, the fleet, and what is limited, paused and taken.
+LOOK = 3
+#: The same, and the runs at the head of the line of which one leaves.
+CHOICE = LOOK + 1
+#: What lets runs leave: the lock, what is limited and taken now, the runs, their states, attempts, events with their index,
+#: and commands.
+DEPARTURE = 8
+
+
+async def test_a_look_asks_no_more_than_it_must(database_url: str, broker_url: str) -> None:
+    async with house(database_url, broker_url=broker_url, seed=5) as it:
+        await it.launch(40)
+        queue = it.queues[0]
+        await queue.step()
+        with counted() as statements:
+            assert not await queue.look()
+        assert len(statements) <= LOOK, statements
+        await it.end_one()
+        with counted() as statements:
+            assert await queue.look()
+        assert len(statements) <= CHOICE + DEPARTURE, statements
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Note what any database is asked, but for what begins and ends transactions."""
+    statements: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *others: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)

@@ -29,12 +29,12 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.dispatching import ledger, slots
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
-from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.fleet.facts import Fleet
 from isthmus_control_plane.key import LocationKey
 from isthmus_store import queue_settings, runs, slot_claims
 from isthmus_store.database import Database
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.run import NewRun
 from isthmus_store.signal import Failed, Succeeded

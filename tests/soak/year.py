@@ -28,7 +28,7 @@ from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.retention.pace import Pace
 from isthmus_control_plane.retention.sweeper import Sweeper
 from isthmus_control_plane.wake import WakeHub
-from isthmus_monitor.delivery import AlertDesk
+from isthmus_monitor.delivery import AlertSender
 from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.vigil import Clocks, Vigil
@@ -98,15 +98,15 @@ class Year:
         )
         self.locations = LocationDesk(self.core, memory=memory)
         self._fleet = FleetReconciler(self.core, memory=memory)
-        alert_desk = AlertDesk(database, webhooks=(), clock=self.now)
+        alert_sender = AlertSender(database, webhooks=(), clock=self.now)
         patience = Patience(lease_ttl_s=30, agent_lost_after_s=30, agent_gone_after_s=900)
         self._vigil = Vigil(
-            database, patience=patience, alert_desk=alert_desk, clocks=Clocks(self.now, self._monotonic)
+            database, patience=patience, alert_sender=alert_sender, clocks=Clocks(self.now, self._monotonic)
         )
         self._ingest = Ingest(
             database,
             own_account=self._account,
-            outlets=Outlets(ear=self._vigil, alert_desk=alert_desk, notices=_Nobody()),
+            outlets=Outlets(ear=self._vigil, alert_sender=alert_sender, notices=_Nobody()),
             clock=self.now,
         )
         self.leadership = Leadership(database, name=LEASE, duration_s=3600)

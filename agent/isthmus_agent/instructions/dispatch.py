@@ -26,7 +26,7 @@ from isthmus_agent.instructions.outcome import (
 from isthmus_agent.instructions.results import ResultPublisher
 from isthmus_agent.instructions.routes import Route
 from isthmus_agent.instructions.waiting import WaitingLaunches
-from isthmus_agent.intake.journal import Entry, IntakeJournal
+from isthmus_agent.intake.journal import IntakeJournal
 
 log = get_logger(__name__)
 
@@ -36,7 +36,7 @@ _FOLDER_PAUSE_MIN_S, _FOLDER_PAUSE_MAX_S = 0.2, 5.0
 _FOLDER_PATIENCE_S = 300.0
 
 
-class InstructionDesk:
+class InstructionDispatcher:
     """Handles deliveries: effect first, then the result, and only then the settlement.
 
     What may have to wait is taken down instead, and its delivery settled at once: the queue behind it goes on. Its effect and
@@ -132,10 +132,11 @@ class InstructionDesk:
             log.error("intake_not_synced", instruction_id=message.id, error=str(error))  # noqa: TRY400 (the message says it all)
         return True
 
-    async def _work_off(self, entry: Entry) -> None:
+    async def _work_off(self, taken: Taken) -> None:
         """Carry out what was taken down, tell the outcome, and forget it. Cancelling leaves it to the next agent."""
+        entry = taken.entry
         try:
-            message = self._intake.read(entry)
+            message = taken.message or self._intake.read(entry)
         except (OSError, DecodeError) as error:
             # The control plane ends it at its deadline.
             log.error("taken_instruction_lost", instruction_id=entry.instruction_id, error=str(error))  # noqa: TRY400 (the message says it all)

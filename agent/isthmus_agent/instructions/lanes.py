@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus_lifecycle.boundary import Boundary, keep_going
@@ -23,21 +23,23 @@ _ENDS = ""
 
 @dataclass(frozen=True)
 class Taken:
-    """An instruction on its way through a lane; its body is read when its turn comes."""
+    """An instruction on its way through a lane."""
 
     entry: Entry
     lane: str
     key: RunKey | None
     envelope: Envelope
+    #: The whole of it, while its turn has come at once. Of one that waits it is read from the file when its turn comes.
+    message: instruction.Instruction | None = None
 
     @classmethod
     def of(cls, entry: Entry, message: instruction.Instruction) -> "Taken":
         """Find out where an instruction belongs."""
         envelope = Envelope.of(message)
         if message.WhichOneof("body") != "launch_run":
-            return cls(entry, "terminations", None, envelope)
+            return cls(entry, "terminations", None, envelope, message)
         request = message.launch_run.request
-        return cls(entry, f"launches {request.location}", RunKey.of(request.run), envelope)
+        return cls(entry, f"launches {request.location}", RunKey.of(request.run), envelope, message)
 
 
 @dataclass
@@ -50,9 +52,9 @@ class Lanes:
     """The instructions that were taken down and are not answered, by what they wait for."""
 
     def __init__(
-        self, work: Callable[[Entry], Awaitable[None]], *, tasks: asyncio.TaskGroup, most_in_hand: int = MOST_IN_HAND
+        self, work: Callable[[Taken], Awaitable[None]], *, tasks: asyncio.TaskGroup, most_in_hand: int = MOST_IN_HAND
     ) -> None:
-        """Do `work` for each entry, in `tasks`, for `most_in_hand` of a lane at once."""
+        """Do `work` for each instruction, in `tasks`, for `most_in_hand` of a lane at once."""
         self._most_in_hand = most_in_hand
         self._work = work
         self._tasks = tasks
@@ -63,7 +65,10 @@ class Lanes:
 
     def add(self, taken: Taken) -> None:
         """Put an instruction behind those of its lane."""
-        self._lane(taken.lane).waiting.append(taken)
+        lane = self._lane(taken.lane)
+        if lane.waiting or lane.in_hand >= self._most_in_hand or not self._is_open:
+            taken = replace(taken, message=None)
+        lane.waiting.append(taken)
         self._fill(taken.lane)
 
     def end(self, key: RunKey) -> None:
@@ -109,7 +114,7 @@ class Lanes:
     async def _take(self, taken: Taken, name: str) -> None:
         try:
             with self._boundary.guard(instruction_id=taken.entry.instruction_id, lane=name):
-                await self._work(taken.entry)
+                await self._work(taken)
         finally:
             self._lanes[name].in_hand -= 1
         # Not where it was cancelled: the agent is ending then, and what waits is the next one's.

@@ -36,11 +36,12 @@ from isthmus_control_plane.dispatching.acceptance import Acceptor
 from isthmus_control_plane.dispatching.deferrals import Deferrals
 from isthmus_control_plane.dispatching.dequeue import Dequeuer
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
+from isthmus_control_plane.dispatching.relocation import Relocation
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.fleet.reconcile import FleetReconciler
 from isthmus_control_plane.fleet.world import SyncMemory
 from isthmus_control_plane.instance.answerer import QueryAnswerer
-from isthmus_control_plane.instance.slots import SlotDesk
+from isthmus_control_plane.instance.slots import SlotGranter
 from isthmus_control_plane.leadership.leader import LEASE, Leadership
 from isthmus_control_plane.questions import Questions
 from isthmus_control_plane.retention.sweeper import Sweeper
@@ -60,6 +61,7 @@ class Parts:
     deferrals: Deferrals
     expirer: Expirer
     inheritance: Inheritance
+    relocation: Relocation
     dead_letters: DeadLetterReader
     notices: NoticeListener
     queries: QueryAnswerer
@@ -76,18 +78,15 @@ class Parts:
 
 def assemble(core: Core, *, publisher: Publisher) -> Parts:
     """Build the parts of a control plane that publishes over `publisher`; nothing of them runs yet."""
-    instructions = InstructionPublisher(publisher)
+    instructions, dispatcher = InstructionPublisher(publisher), OutboxDispatcher(core, publisher=publisher)
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
-    dispatcher = OutboxDispatcher(core, publisher=publisher)
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
-    leadership = _leadership(core)
+    leadership, notices = _leadership(core), NoticePublisher(publisher)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
-    notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
-    assets = AssetDesk(core, memory=memory)
     desks = Desks(
         agents=AgentDesk(core, memory=memory, notices=notices),
         locations=LocationDesk(core, memory=memory),
@@ -99,7 +98,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         reexecution=ReexecutionDesk(core, acceptor=acceptor),
         deletion=DeletionDesk(core),
         automations=AutomationDesk(core, evaluator=evaluator, memory=memory, notices=notices),
-        assets=assets,
+        assets=AssetDesk(core, memory=memory),
         alerts=AlertDesk(core),
         queue=QueueDesk(core, memory=memory, needs=needs, pulse=dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=memory, needs=needs),
@@ -114,9 +113,10 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         deferrals=Deferrals(core),
         expirer=Expirer(core, publisher=publisher),
         inheritance=Inheritance(core),
+        relocation=Relocation(core),
         dead_letters=DeadLetterReader(core, publisher=instructions),
         notices=NoticeListener(core.broker.named("isthmus control plane notices"), on_notice=core.hub.on_notice),
-        queries=QueryAnswerer(core, publisher=publisher, slots=SlotDesk(core, notices=notices)),
+        queries=QueryAnswerer(core, publisher=publisher, slots=SlotGranter(core, notices=notices)),
         leadership=leadership,
         sweeper=Sweeper(core, leadership=leadership),
         applier=applier,

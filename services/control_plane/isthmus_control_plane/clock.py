@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus_store import wire
 
 
 def _time_of_day() -> datetime:
@@ -32,9 +33,7 @@ def set_to(source: Callable[[], datetime]) -> Iterator[None]:
 
 def stamp(at: datetime) -> Timestamp:
     """Return a time as the contract has it."""
-    message = Timestamp()
-    message.FromDatetime(at)
-    return message
+    return wire.stamp(at)
 
 
 def optional_stamp(at: datetime | None) -> Timestamp | None:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from isthmus.v1.telemetry_pb2 import LocationSnapshot
 from isthmus_broker.settings import BrokerSettings
@@ -20,6 +20,8 @@ from isthmus_control_plane.wake import WakeHub
 MAX_CACHED_BYTES: Final = 32 * 1024 * 1024
 #: Larger ones are read off the event loop, bytes.
 _LARGE_BYTES: Final = 256 * 1024
+
+_T = TypeVar("_T")
 
 
 class DefinitionCache:
@@ -43,7 +45,7 @@ class DefinitionCache:
         body = await snapshots.get(tx, snapshot_hash) if snapshot_hash else None
         if body is None:
             return None
-        found = _index(body) if len(body) <= _LARGE_BYTES else await asyncio.to_thread(_index, body)
+        found = await read_snapshot(body, of=_index)
         self._keep(snapshot_hash, found, size=len(body))
         return found
 
@@ -53,6 +55,11 @@ class DefinitionCache:
         while self.size > self._max_bytes and len(self._by_hash) > 1:
             oldest, _ = self._by_hash.popitem(last=False)
             del self._sizes[oldest]
+
+
+async def read_snapshot(body: bytes, *, of: Callable[[bytes], _T]) -> _T:
+    """Return what a function makes of a snapshot's bytes; of many bytes, off the event loop."""
+    return of(body) if len(body) <= _LARGE_BYTES else await asyncio.to_thread(of, body)
 
 
 def _index(body: bytes) -> Definitions:

@@ -10,19 +10,17 @@ from isthmus_store.retry.follow import follow_up
 from isthmus_store.state import RunState
 from isthmus_store.transaction import WriteTransaction
 
-from isthmus_control_plane import clock
-
 
 def queued(run: AttemptRef, *, requested_by: str, at: datetime) -> NewEvent:
     """Tell that the run was accepted."""
-    event = _event(run, at=at)
+    event = events.own(run, at=at)
     event.run_queued.requested_by = requested_by
     return events.new_event(event)
 
 
 def dispatched(run: AttemptRef, *, agent: str, instruction_id: str, at: datetime) -> NewEvent:
     """Tell that the attempt was given to an agent."""
-    event = _event(run, at=at)
+    event = events.own(run, at=at)
     event.run_dispatched.agent = agent
     event.run_dispatched.instruction_id = instruction_id
     return events.new_event(event)
@@ -30,29 +28,22 @@ def dispatched(run: AttemptRef, *, agent: str, instruction_id: str, at: datetime
 
 def cancel_requested(run: AttemptRef, *, requested_by: str, at: datetime) -> NewEvent:
     """Tell that somebody wants the run to end."""
-    event = _event(run, at=at)
+    event = events.own(run, at=at)
     event.run_cancel_requested.requested_by = requested_by
     return events.new_event(event)
 
 
 def canceled(run: Run, *, at: datetime) -> NewEvent:
     """Tell that the run ended before anything of it was started."""
-    event = _event(run.ref, at=at, message=run.message)
+    event = events.own(run.ref, at=at, message=run.message)
     event.run_canceled.reason = _reason(run)
     return events.new_event(event)
 
 
 def failed(run: Run, *, at: datetime) -> NewEvent:
     """Tell that the run was given up on this side."""
-    event = _event(run.ref, at=at, message=run.message)
+    event = events.own(run.ref, at=at, message=run.message)
     event.run_failed.reason = _reason(run)
-    return events.new_event(event)
-
-
-def note(run: AttemptRef, *, text: str, at: datetime) -> NewEvent:
-    """Tell of something that the run's course does not depend on, as of a sensor that acted on it."""
-    event = _event(run, at=at, message=text)
-    event.engine_event.SetInParent()
     return events.new_event(event)
 
 
@@ -67,12 +58,6 @@ async def append(tx: WriteTransaction, run: AttemptRef, *, news: list[NewEvent],
     """Write events into the run's history and return where it ends now."""
     positions = await events.append(tx, run.run_id, attempt=run.attempt, events=news, stored_at=at)
     return positions[-1]
-
-
-def _event(run: AttemptRef, *, at: datetime, message: str = "") -> telemetry_pb2.Event:
-    # Without a seq: that counts what the attempt's code server says.
-    ref = telemetry_pb2.RunRef(run_id=run.run_id, attempt=run.attempt)
-    return telemetry_pb2.Event(run=ref, occurred_at=clock.stamp(at), message=message)
 
 
 def _reason(run: Run) -> telemetry_pb2.RunReason.ValueType:

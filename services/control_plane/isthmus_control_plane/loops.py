@@ -16,7 +16,6 @@ from isthmus_store.errors import TransientStoreError
 
 from isthmus_control_plane.assembly import Parts
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.dispatching.relocation import Relocation
 from isthmus_control_plane.wake import Wake
 
 log = get_logger(__name__)
@@ -34,9 +33,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         "queue": partial(_turn, parts.core, step=parts.dequeuer.step, wake=hub.queue, name="queue"),
         "slots": partial(_turn, parts.core, step=parts.queries.slots.step, wake=hub.slots, name="slots"),
         "takeover": partial(_turn, parts.core, step=parts.inheritance.step, wake=hub.takeover, name="takeover"),
-        "relocation": partial(
-            _turn, parts.core, step=Relocation(parts.core).step, wake=hub.relocation, name="relocation"
-        ),
+        "relocation": partial(_turn, parts.core, step=parts.relocation.step, wake=hub.relocation, name="relocation"),
         "expiry": partial(_turn, parts.core, step=parts.expirer.step, wake=hub.expiry, name="expiry"),
     }
     async with asyncio.TaskGroup() as tasks:

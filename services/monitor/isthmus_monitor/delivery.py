@@ -50,7 +50,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class AlertDesk:
+class AlertSender:
     """Knows the receivers, and delivers what is due to them."""
 
     def __init__(

@@ -3,8 +3,7 @@
 from datetime import datetime
 from typing import cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
-from isthmus.v1.telemetry_pb2 import Event, Failure, RunFailed, RunReason, RunRef
+from isthmus.v1.telemetry_pb2 import Event, Failure, RunFailed, RunReason
 from isthmus_store import events, wire
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.run import Run
@@ -13,7 +12,7 @@ from isthmus_store.state import RunState
 
 def starting(run: Run, *, server: str, at: datetime) -> NewEvent:
     """Tell that a code server took the attempt."""
-    event = _event(run, at=at)
+    event = events.own(run.ref, at=at)
     event.run_starting.agent = run.agent
     event.run_starting.server = server
     return events.new_event(event)
@@ -21,8 +20,7 @@ def starting(run: Run, *, server: str, at: datetime) -> NewEvent:
 
 def ended(run: Run, *, at: datetime) -> NewEvent:
     """Tell the end of a run whose attempt did not say it itself."""
-    event = _event(run, at=at)
-    event.message = run.message
+    event = events.own(run.ref, at=at, message=run.message)
     reason = cast("RunReason.ValueType", wire.RUN_REASONS.to_wire(run.reason))
     if run.state is RunState.CANCELED:
         event.run_canceled.reason = reason
@@ -42,10 +40,3 @@ def timed_out(run: Run, said: NewEvent) -> NewEvent:
     event.message = run.message
     event.run_failed.CopyFrom(RunFailed(reason=reason, exit=exit_, ended_processes=left))
     return events.new_event(event)
-
-
-def _event(run: Run, *, at: datetime) -> Event:
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    # Without a seq: that counts what the attempt's code server says.
-    return Event(run=RunRef(run_id=run.run_id, attempt=run.attempt), occurred_at=stamp)

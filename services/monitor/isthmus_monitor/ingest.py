@@ -38,7 +38,7 @@ from isthmus_store.state import AgentState
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_monitor import alert
-from isthmus_monitor.delivery import AlertDesk, utc_now
+from isthmus_monitor.delivery import AlertSender, utc_now
 from isthmus_monitor.news import Bulletin, read
 from isthmus_monitor.plan import Known, PlacementKey, Plan, Planner, Wanted
 
@@ -102,7 +102,7 @@ class Outlets:
     """Who is told of what was stored."""
 
     ear: Ear
-    alert_desk: AlertDesk
+    alert_sender: AlertSender
     notices: NoticeBoard
 
 
@@ -120,7 +120,7 @@ class Ingest:
         self._database = database
         self._own_account = own_account
         self._ear = outlets.ear
-        self._alert_desk = outlets.alert_desk
+        self._alert_sender = outlets.alert_sender
         self._notices = outlets.notices
         self._clock = clock
         # No telemetry is to blame for a database that nobody can use: better no monitor than one that throws everything away.
@@ -203,7 +203,7 @@ class Ingest:
         with self._hearing.guard(batches=len(items)):
             self._ear.on_stored(plan, runs=known.runs)
         if plan.alerts or plan.failed:
-            self._alert_desk.wake()
+            self._alert_sender.wake()
         return _notice(plan)
 
     async def _carry_out(self, tx: WriteTransaction, plan: Plan, *, now: datetime) -> None:
@@ -230,7 +230,7 @@ class Ingest:
         retried = {run.run_id: run for run in await follow_up(tx, plan.failed, at=now)}
         failures = [alert.run_failed(retried.get(run.run_id, run), at=now) for run in plan.failed]
         for news in (*failures, *plan.alerts):
-            await alerts.add(tx, news, endpoints=self._alert_desk.endpoints_for(news.kind))
+            await alerts.add(tx, news, endpoints=self._alert_sender.endpoints_for(news.kind))
 
     def _count(self, plan: Plan, bulletins: Sequence[Bulletin]) -> None:
         if not plan.tally:

@@ -14,7 +14,7 @@ from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError, UnusableDatabaseError
 
 from isthmus_monitor.announcement import Announcer
-from isthmus_monitor.delivery import AlertDesk
+from isthmus_monitor.delivery import AlertSender
 from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.news import AgentKey
 from isthmus_monitor.roster import Roster
@@ -77,7 +77,7 @@ def _start(
     publisher: Publisher,
     started: asyncio.Event | None,
 ) -> None:
-    alert_desk = AlertDesk(database, webhooks=settings.webhooks)
+    alert_sender = AlertSender(database, webhooks=settings.webhooks)
     readers: list[_Reader] = []
 
     async def is_behind(agent: AgentKey) -> bool:
@@ -87,12 +87,12 @@ def _start(
         return False
 
     vigil = Vigil(
-        database, patience=settings.patience, alert_desk=alert_desk, hearing=Hearing(settings.shards, is_behind)
+        database, patience=settings.patience, alert_sender=alert_sender, hearing=Hearing(settings.shards, is_behind)
     )
     announcer = Announcer(NoticePublisher(publisher))
     ingest = Ingest(
         database,
-        Outlets(ear=vigil, alert_desk=alert_desk, notices=announcer),
+        Outlets(ear=vigil, alert_sender=alert_sender, notices=announcer),
         own_account=settings.broker.user,
     )
     readers += [
@@ -106,7 +106,7 @@ def _start(
     group.create_task(_listen(settings, readers), name="new agents")
     group.create_task(vigil.run(ingest.announce), name="vigil")
     group.create_task(announcer.run(), name="notices")
-    group.create_task(alert_desk.run(), name="alerts")
+    group.create_task(alert_sender.run(), name="alerts")
     group.create_task(_tell_started([reader.consumer for reader in readers], started), name="readiness")
 
 

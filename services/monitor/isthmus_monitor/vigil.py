@@ -21,7 +21,7 @@ from isthmus_store.state import AgentState, RunState
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_monitor import alert, history
-from isthmus_monitor.delivery import AlertDesk, utc_now
+from isthmus_monitor.delivery import AlertSender, utc_now
 from isthmus_monitor.lease import Expiry, LeaseTable, Patience, Verdict
 from isthmus_monitor.news import AgentKey
 from isthmus_monitor.plan import Plan
@@ -79,13 +79,13 @@ class Vigil:
         database: Database,
         *,
         patience: Patience,
-        alert_desk: AlertDesk,
+        alert_sender: AlertSender,
         hearing: Hearing = _HEARING,
         clocks: Clocks = _CLOCKS,
     ) -> None:
         self._database = database
         self._patience = patience
-        self._alert_desk = alert_desk
+        self._alert_sender = alert_sender
         self._is_behind = hearing.is_behind
         self._monotonic = clocks.monotonic
         self._clock = clocks.wall
@@ -185,7 +185,7 @@ class Vigil:
         ended = {expiry: run_id for expiry, run_id in expired.items() if run_id}
         lost = [agent for agent in self._leases.silent(now=now) if await self._end_waiting(agent)]
         if ended or lost:
-            self._alert_desk.wake()
+            self._alert_sender.wake()
         return Notice(
             runs=frozenset(ended.values()),
             agents=frozenset("/".join(agent) for agent in lost),
@@ -261,7 +261,7 @@ class Vigil:
         if run.state is RunState.FAILED:
             retried = await follow_up(tx, [run], at=at)
             news = alert.run_failed(retried[0] if retried else run, at=at)
-            await alerts.add(tx, news, endpoints=self._alert_desk.endpoints_for(news.kind))
+            await alerts.add(tx, news, endpoints=self._alert_sender.endpoints_for(news.kind))
 
     async def _call_lost(self, key: AgentKey) -> bool:
         if key in self._lost:
@@ -281,7 +281,7 @@ class Vigil:
             is_news = await agents.set_state(tx, deployment=deployment, name=name, state=AgentState.LOST)
             if is_news:
                 news = alert.agent_lost(agent, at=at)
-                await alerts.add(tx, news, endpoints=self._alert_desk.endpoints_for(news.kind))
+                await alerts.add(tx, news, endpoints=self._alert_sender.endpoints_for(news.kind))
         self._lost.add(key)
         if is_news:
             _log.warning("agent_lost", deployment=deployment, agent=name)

@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import and_, case, func, select
 
 from isthmus_store.fact import CHECK_EVALUATED, CHECK_PLANNED
+from isthmus_store.record.event import Fact
 from isthmus_store.table.asset import ASSET_CHECKS, ASSET_PARTITIONS
 from isthmus_store.table.event import EVENT_INDEX
 from isthmus_store.transaction import WriteTransaction
@@ -32,14 +33,17 @@ _STATES: Final = (
 )
 
 
-async def keep(tx: WriteTransaction, *, after_id: int, run_ids: Collection[str]) -> None:
+async def keep(tx: WriteTransaction, facts: Collection[Fact], *, after_id: int, run_ids: Collection[str]) -> None:
     """Take what was indexed since an id into the rows of its assets, partitions and checks.
 
     Others may have committed rows behind that id meanwhile; of theirs, only those of the same runs are seen, and taking
     them in again changes nothing. In one order, so that two writers wait for each other and never both.
     """
     chosen = and_(EVENT_INDEX.c.id > after_id, EVENT_INDEX.c.run_id.in_(sorted(run_ids)))
+    has_checks = {bool(fact.check_name) for fact in facts}
     for table, about, is_about, kinds in _STATES:
+        if (table is ASSET_CHECKS) not in has_checks:
+            continue
         subject = (EVENT_INDEX.c.deployment, EVENT_INDEX.c.asset, EVENT_INDEX.c[about])
         newest_of = [
             func.max(case((EVENT_INDEX.c.kind == kind, EVENT_INDEX.c.id), else_=0)).label(name)

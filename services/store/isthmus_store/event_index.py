@@ -105,16 +105,17 @@ async def add(tx: WriteTransaction, events: Sequence[Indexed]) -> None:
     if not events:
         return
     rows = [_row(*it) for it in events]
-    is_about_assets = any(fact.asset for _, _, _, fact in events)
-    before_id = await newest_id(tx) if is_about_assets else 0
+    about_assets = [(run_id, fact) for run_id, _, _, fact in events if fact.asset]
+    before_id = await newest_id(tx) if about_assets else 0
     # Below SQLAlchemy's compiler, as the events themselves.
     if tx.is_postgresql:
         columns = tuple(list(values) for values in zip(*rows, strict=True))
         await tx.connection.exec_driver_sql(_POSTGRESQL_INSERT, columns)
     else:
         await tx.connection.exec_driver_sql(_SQLITE_INSERT, rows)
-    if is_about_assets:
-        await asset_rows.keep(tx, after_id=before_id, run_ids={run_id for run_id, _, _, fact in events if fact.asset})
+    if about_assets:
+        run_ids, facts = {run_id for run_id, _ in about_assets}, [fact for _, fact in about_assets]
+        await asset_rows.keep(tx, facts, after_id=before_id, run_ids=run_ids)
 
 
 async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at: datetime) -> bool:
@@ -138,7 +139,7 @@ async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at
     }
     before_id = await newest_id(tx)
     await tx.execute(EVENT_INDEX.insert(), [row])
-    await asset_rows.keep(tx, after_id=before_id, run_ids={""})
+    await asset_rows.keep(tx, [fact], after_id=before_id, run_ids={""})
     return True
 
 

@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from isthmus.v1.telemetry_pb2 import Event
-from sqlalchemy import bindparam, func, select, update
+from isthmus.v1.telemetry_pb2 import Event, RunRef
+from sqlalchemy import Executable, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from isthmus_store import event_index
 from isthmus_store.column import to_microseconds
@@ -16,7 +17,7 @@ from isthmus_store.record.run import Attempt, AttemptRef
 from isthmus_store.table.event import EVENTS
 from isthmus_store.table.run import RUN_ATTEMPTS, RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
-from isthmus_store.wire import moment, storable
+from isthmus_store.wire import moment, stamp, storable
 
 #: Events that are read at once have no more bytes, unless one alone has: memory of whoever reads, and of each watcher.
 MAX_PAGE_BYTES = 4 * 1024**2
@@ -108,18 +109,15 @@ async def attempts(tx: Transaction, run_ids: Collection[str]) -> dict[AttemptRef
 async def save_attempts(tx: WriteTransaction, changed: Iterable[Attempt]) -> None:
     """Write the last stored seq of attempts of runs that this transaction locked; new attempts are added."""
     rows = [{"run_id": it.run_id, "attempt": it.attempt, "agent": it.agent, "last_seq": it.last_seq} for it in changed]
-    if not rows:
-        return
-    insert = tx.insert(RUN_ATTEMPTS)
-    statement = insert.on_conflict_do_update(
-        index_elements=["run_id", "attempt"], set_={"last_seq": insert.excluded.last_seq}
-    )
-    await tx.execute(statement, rows)
+    if rows:
+        await tx.execute(_SAVE_ATTEMPTS[tx.is_postgresql], rows)
 
 
 async def after(tx: Transaction, run_id: str, *, position: int, limit: int = 500) -> list[StoredEvent]:
     """Return the run's events after the position, in order: up to a number, and up to `MAX_PAGE_BYTES`, but one at least."""
     there = {"b_run_id": run_id, "b_position": position}
+    if tx.is_postgresql:
+        return await tx.all(StoredEvent, _PAGE_AFTER, {**there, "b_limit": limit})
     sizes = list((await tx.execute(_SIZES_AFTER, {**there, "b_limit": limit})).scalars())
     if not sizes:
         return []
@@ -183,6 +181,18 @@ async def count(tx: Transaction, run_id: str) -> int:
     return int((await tx.execute(select(func.count()).where(EVENTS.c.run_id == run_id))).scalar_one())
 
 
+def own(ref: AttemptRef, *, at: datetime, message: str = "") -> Event:
+    """Begin an event of an attempt that this side tells. Without a seq: that counts what the attempt's code server says."""
+    return Event(run=RunRef(run_id=ref.run_id, attempt=ref.attempt), occurred_at=stamp(at), message=message)
+
+
+def note(ref: AttemptRef, *, text: str, at: datetime) -> NewEvent:
+    """Tell of something that the run's course does not depend on, as of a sensor that acted on it."""
+    event = own(ref, at=at, message=text)
+    event.engine_event.SetInParent()
+    return new_event(event)
+
+
 def new_event(event: Event) -> NewEvent:
     """Return what is stored of an event, bytes and all. A time that no calendar knows becomes 1970."""
     return NewEvent(
@@ -210,6 +220,30 @@ _SIZES_AFTER = (
     select(func.length(EVENTS.c.body)).where(*_IS_AFTER).order_by(EVENTS.c.position).limit(bindparam("b_limit"))
 )
 _AFTER = select(EVENTS).where(*_IS_AFTER).order_by(EVENTS.c.position).limit(bindparam("b_limit"))
+# In one round trip. SQLite, where that costs little, would copy all the bodies in order to add up their sizes.
+_SOME_AFTER = select(EVENTS).where(*_IS_AFTER).order_by(EVENTS.c.position).limit(bindparam("b_limit")).subquery("some")
+_MEASURED = select(
+    _SOME_AFTER,
+    func.sum(func.length(_SOME_AFTER.c.body)).over(order_by=_SOME_AFTER.c.position).label("size_so_far"),
+    func.row_number().over(order_by=_SOME_AFTER.c.position).label("number"),
+).subquery("measured")
+_PAGE_AFTER = (
+    select(*(_MEASURED.c[column.name] for column in EVENTS.c))
+    .where((_MEASURED.c.size_so_far <= MAX_PAGE_BYTES) | (_MEASURED.c.number == 1))
+    .order_by(_MEASURED.c.position)
+)
+
+
+def _save_attempts(insert: postgresql.Insert | sqlite.Insert) -> Executable:
+    return insert.on_conflict_do_update(
+        index_elements=["run_id", "attempt"], set_={"last_seq": insert.excluded.last_seq}
+    )
+
+
+_SAVE_ATTEMPTS = {
+    True: _save_attempts(postgresql.insert(RUN_ATTEMPTS)),
+    False: _save_attempts(sqlite.insert(RUN_ATTEMPTS)),
+}
 _ATTEMPTS = select(RUN_ATTEMPTS).where(RUN_ATTEMPTS.c.run_id.in_(bindparam("b_run_ids", expanding=True)))
 _SAVE_POSITION = (
     update(RUNS).where(RUNS.c.run_id == bindparam("b_run_id")).values(last_position=bindparam("b_last_position"))

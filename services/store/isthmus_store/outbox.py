@@ -22,7 +22,7 @@ async def add_many(tx: WriteTransaction, instructions: Iterable[NewInstruction])
     """Write commands, in their order; see `add`."""
     rows = [asdict(instruction) for instruction in instructions]
     if rows:
-        await tx.execute(tx.insert(INSTRUCTIONS).on_conflict_do_nothing(index_elements=["id"]), rows)
+        await tx.execute(tx.insert_new(INSTRUCTIONS, "id"), rows)
 
 
 async def get(tx: Transaction, instruction_id: str) -> OutboxInstruction | None:
@@ -57,8 +57,7 @@ async def unsent(tx: Transaction, lane: Lane, *, limit: int) -> list[OutboxInstr
 
 async def mark_sent(tx: WriteTransaction, ids: Collection[str], *, at: datetime) -> None:
     """Record that the broker has the commands."""
-    table = INSTRUCTIONS
-    await tx.execute(update(table).where(table.c.id.in_(ids), table.c.sent_at.is_(None)).values(sent_at=at))
+    await tx.execute(_MARK_SENT, {"b_ids": list(ids), "b_at": at})
 
 
 async def settle(
@@ -202,6 +201,11 @@ LANES = text(
     """
 )
 _GET_MANY = select(INSTRUCTIONS).where(INSTRUCTIONS.c.id.in_(bindparam("b_ids", expanding=True)))
+_MARK_SENT = (
+    update(INSTRUCTIONS)
+    .where(INSTRUCTIONS.c.id.in_(bindparam("b_ids", expanding=True)), INSTRUCTIONS.c.sent_at.is_(None))
+    .values(sent_at=bindparam("b_at"))
+)
 _SETTLE = (
     update(INSTRUCTIONS)
     .where(INSTRUCTIONS.c.id == bindparam("b_id"), INSTRUCTIONS.c.settled_at.is_(None))

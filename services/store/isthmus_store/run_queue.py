@@ -11,14 +11,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Integer, Select, String, TextClause, bindparam, func, literal_column, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    Integer,
+    Select,
+    String,
+    TextClause,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from isthmus_store import outbox, runs
 from isthmus_store.column import Instant, Words
 from isthmus_store.events import PlacedEvent, insert_many
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
-from isthmus_store.record.queue import Depth, Head, Held, OnTheWay, Unsorted
+from isthmus_store.record.queue import Depth, Head, Held, Unsorted
 from isthmus_store.record.run import Run
 from isthmus_store.signal import Dispatched
 from isthmus_store.table.run import RUNS
@@ -56,15 +68,27 @@ async def heads(tx: Transaction, *, limit: int, after: str = "") -> list[Head]:
         limit: How many lines at most.
         after: The line to go on after; empty for the first.
     """
-    return await tx.all(Head, HEADS[tx.is_postgresql], {"b_beginning": _beginning(after), "b_limit": limit})
+    parameters = {"b_beginning": _beginning(after), "b_end": DEFERRED, "b_limit": limit}
+    return await tx.all(Head, HEADS[tx.is_postgresql], parameters)
 
 
-async def names(tx: Transaction, *, limit: int, after: str = "") -> list[str]:
-    """Return the names of the lines of runs that wait, in their order; see `heads`, which costs several times as much."""
-    parameters = {"b_beginning": _beginning(after), "b_limit": limit}
+async def names(tx: Transaction, *, limit: int, before: str = DEFERRED) -> list[str]:
+    """Return the names of the lines of runs that wait, in their order; see `heads`, which costs several times as much.
+
+    Args:
+        tx: Any transaction.
+        limit: How many names at most.
+        before: What follows all of them in the order of names.
+    """
+    parameters = {"b_beginning": "", "b_end": before, "b_limit": limit}
     # As one value: a row for each would take longer to take apart than the database needs to find it.
     found = (await tx.execute(NAMES[tx.is_postgresql], parameters)).scalar_one()
     return str(found).split(_BETWEEN) if found is not None else []
+
+
+async def is_empty(tx: Transaction) -> bool:
+    """Tell whether nobody waits, but for moments; costs a step along the index."""
+    return (await tx.execute(_ANYBODY)).first() is None
 
 
 async def head(tx: Transaction, line: str) -> Head | None:
@@ -80,17 +104,12 @@ def _beginning(after: str) -> str:
 
 async def oldest(tx: Transaction, line: str, *, limit: int) -> list[Run]:
     """Return the runs at the head of a line, in their order."""
-    return await tx.all(Run, OLDEST.limit(limit), {"b_line": line})
+    return await tx.all(Run, OLDEST, {"b_line": line, "b_limit": limit})
 
 
 async def held(tx: Transaction) -> list[Held]:
     """Return how many runs of each line hold slots: they were dispatched, and have not ended."""
     return await tx.all(Held, HELD)
-
-
-async def on_the_way(tx: Transaction, deployments: Collection[str]) -> list[OnTheWay]:
-    """Return how many runs of each location were dispatched, and not accepted by their agents yet."""
-    return await tx.all(OnTheWay, ON_THE_WAY, {"b_deployments": sorted(deployments)})
 
 
 async def holders(tx: Transaction, lines: Collection[str], *, limit: int) -> list[Run]:
@@ -163,9 +182,19 @@ async def _write(
 
 
 IS_WAITING: Final = RUNS.c.state == literal_column("'QUEUED'")
+_ANYBODY: Final = (
+    select(RUNS.c.run_id)
+    .where(IS_WAITING, RUNS.c.line < literal_column(f"'{DEFERRED}'"))
+    # In the index's order: otherwise PostgreSQL may look through all runs for one.
+    .order_by(RUNS.c.line, RUNS.c.queued_at, RUNS.c.run_id)
+    .limit(1)
+)
 IS_HOLDING: Final = (RUNS.c.dispatched_at.is_not(None), RUNS.c.ended_at.is_(None))
 OLDEST: Final = (
-    select(RUNS).where(IS_WAITING, RUNS.c.line == bindparam("b_line")).order_by(RUNS.c.queued_at, RUNS.c.run_id)
+    select(RUNS)
+    .where(IS_WAITING, RUNS.c.line == bindparam("b_line"))
+    .order_by(RUNS.c.queued_at, RUNS.c.run_id)
+    .limit(bindparam("b_limit", type_=Integer()))
 )
 HELD: Final = (
     select(RUNS.c.line, func.count().label("held"), func.min(RUNS.c.run_id).label("run_id"))
@@ -203,19 +232,19 @@ HEAD: Final = (
 # finds the line; SQLite, which cannot hand on more than one value of a step, looks three times, and is quick about it.
 _WALK_OF_SQLITE: Final = """
     WITH RECURSIVE among (line) AS (
-      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < '~'
+      SELECT min(line) FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < :b_end
       UNION ALL
-      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line AND runs.line < '~')
+      SELECT (SELECT min(runs.line) FROM runs WHERE state = 'QUEUED' AND runs.line > among.line AND runs.line < :b_end)
       FROM among WHERE among.line IS NOT NULL
     )
     """
 _WALK_OF_POSTGRESQL: Final = """
     WITH RECURSIVE among (line, run_id, queued_at) AS (
-      (SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < '~'
+      (SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line >= :b_beginning AND line < :b_end
        ORDER BY line, queued_at, run_id LIMIT 1)
       UNION ALL
       SELECT next.line, next.run_id, next.queued_at FROM among, LATERAL (
-        SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line > among.line AND line < '~'
+        SELECT line, run_id, queued_at FROM runs WHERE state = 'QUEUED' AND line > among.line AND line < :b_end
         ORDER BY line, queued_at, run_id LIMIT 1
       ) AS next
     )
@@ -225,7 +254,11 @@ _WALK_OF_POSTGRESQL: Final = """
 def _walk(sqlite: str, postgresql: str) -> dict[bool, TextClause]:
     """Return a statement over the lines for each database, by whether it is PostgreSQL."""
     both = {False: _WALK_OF_SQLITE + sqlite, True: _WALK_OF_POSTGRESQL + postgresql}
-    parameters = (bindparam("b_beginning", type_=String()), bindparam("b_limit", type_=Integer()))
+    parameters: list[BindParameter[Any]] = [
+        bindparam("b_beginning", type_=String()),
+        bindparam("b_end", type_=String()),
+        bindparam("b_limit", type_=Integer()),
+    ]
     return {is_postgresql: text(statement).bindparams(*parameters) for is_postgresql, statement in both.items()}
 
 

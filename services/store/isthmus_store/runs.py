@@ -145,8 +145,7 @@ def as_queued(run: NewRun) -> Run:
 
 async def _insert(tx: WriteTransaction, run: Run, *, tags: Mapping[str, str]) -> Inserted:
     values = {column.name: getattr(run, column.name) for column in RUNS.c}
-    statement = tx.insert(RUNS).on_conflict_do_nothing(index_elements=["run_id"])
-    is_new = (await tx.execute(statement, values)).rowcount == 1
+    is_new = (await tx.execute(tx.insert_new(RUNS, "run_id"), values)).rowcount == 1
     if not is_new:
         return Inserted(run=await existing(tx, run.run_id), is_new=False)
     await _insert_tags(tx, run.run_id, tags)
@@ -224,7 +223,7 @@ async def open_attempts(tx: WriteTransaction, dispatched: Iterable[Run]) -> None
     """Record who has the attempts of runs. Idempotent."""
     rows = [{"run_id": run.run_id, "attempt": run.attempt, "agent": run.agent, "last_seq": 0} for run in dispatched]
     if rows:
-        await tx.execute(tx.insert(RUN_ATTEMPTS).on_conflict_do_nothing(), rows)
+        await tx.execute(tx.insert_new(RUN_ATTEMPTS), rows)
 
 
 async def save(tx: WriteTransaction, runs: Iterable[Run]) -> None:

@@ -53,7 +53,7 @@ async def mark(tx: WriteTransaction, run_ids: Iterable[str]) -> None:
     """Note that the steps of runs claim slots themselves."""
     rows = [{"run_id": run_id} for run_id in sorted(run_ids)]
     if rows:
-        await tx.execute(tx.insert(CLAIMING_RUNS).on_conflict_do_nothing(), rows)
+        await tx.execute(tx.insert_new(CLAIMING_RUNS), rows)
 
 
 async def want(tx: WriteTransaction, claims: Collection[SlotClaim]) -> None:
@@ -113,10 +113,11 @@ async def sweep(tx: WriteTransaction) -> None:
 _CLAIM: Final = SLOT_CLAIMS.c
 _OF_ATTEMPT: Final = (_CLAIM.run_id == bindparam("b_run_id"), _CLAIM.attempt == bindparam("b_attempt"))
 _COUNTS: Final = and_(RUNS.c.run_id == _CLAIM.run_id, RUNS.c.attempt == _CLAIM.attempt, RUNS.c.ended_at.is_(None))
+#: Asked of each claim: of a join SQLite may begin with all runs.
+_IS_LIVE: Final = select(RUNS.c.run_id).where(_COUNTS).exists()
 _LIVE: Final = (
     select(SLOT_CLAIMS)
-    .join(RUNS, _COUNTS)
-    .where(_CLAIM.deployment == bindparam("b_deployment"))
+    .where(_CLAIM.deployment == bindparam("b_deployment"), _IS_LIVE)
     .order_by(_CLAIM.wanted_at, _CLAIM.run_id, _CLAIM.step_key)
 )
 _OF_RUN: Final = select(SLOT_CLAIMS).where(*_OF_ATTEMPT)
@@ -132,7 +133,7 @@ USES: Final = (
         func.count(_CLAIM.granted_at).label("granted"),
         func.sum(case((_CLAIM.granted_at.is_(None), 1), else_=0)).label("waiting"),
     )
-    .join(RUNS, _COUNTS)
+    .where(_IS_LIVE)
     .group_by(_CLAIM.deployment, _CLAIM.pool)
 )
 _POOLS: Final = cast(RUNS.c.pools, Text)

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.instruction_pb2 import Instruction
 
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import AttemptRef
+from isthmus_store.wire import stamp
 
 #: A wish to end a run outlives an agent's outage; it harms nothing when the run has ended.
 LIFETIME: Final = timedelta(hours=24)
@@ -18,7 +18,7 @@ def terminate(deployment: str, agent: str, *, attempt: AttemptRef, grace_s: floa
     """Tell an agent to end a run's attempt; goes ahead of waiting launches. A grace of 0 is the agent's own."""
     not_after = at + LIFETIME
     instruction = Instruction(
-        id=str(uuid4()), deployment=deployment, agent=agent, issued_at=_stamp(at), not_after=_stamp(not_after)
+        id=str(uuid4()), deployment=deployment, agent=agent, issued_at=stamp(at), not_after=stamp(not_after)
     )
     instruction.terminate_run.run.run_id = attempt.run_id
     instruction.terminate_run.run.attempt = attempt.attempt
@@ -35,9 +35,3 @@ def terminate(deployment: str, agent: str, *, attempt: AttemptRef, grace_s: floa
         run_id=attempt.run_id,
         attempt=attempt.attempt,
     )
-
-
-def _stamp(at: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

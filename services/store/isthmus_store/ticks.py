@@ -1,10 +1,12 @@
 """Ticks: begun once for a time, and ended once."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
+from functools import cache
+from typing import Final
 
-from sqlalchemy import bindparam, delete, literal_column, or_, select, update
+from sqlalchemy import Executable, bindparam, delete, literal_column, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from isthmus_store.record.automation import Tick, TickEnd
 from isthmus_store.state import InstigatorKind, TickStatus
@@ -17,24 +19,20 @@ async def begin(tx: WriteTransaction, times: Mapping[int, datetime], *, at: date
 
     Returns the ticks that are to be evaluated: not those that were begun already, whoever did that.
     """
-    rows = [
-        {
-            "instigator_id": instigator_id,
-            "at": time,
-            "status": TickStatus.STARTED,
-            "attempts": 1,
-            "began_at": at,
-            "failure": b"",
-            "evaluation": b"",
-        }
-        for instigator_id, time in sorted(times.items())
-    ]
-    if not rows:
-        return []
-    insertion = tx.insert(TICKS).on_conflict_do_nothing(index_elements=["instigator_id", "at"]).returning(TICKS)
-    begun = [Tick(**row) for row in (await tx.execute(insertion, rows)).mappings()]
-    await tx.execute(_REMEMBER, [{"b_id": row["instigator_id"], "b_at": row["at"]} for row in rows])
-    return begun
+    begun: list[Tick] = []
+    for time, ids in _by_time(times).items():
+        about = {"b_ids": ids, "b_time": time}
+        begun += await tx.all(Tick, _beginning(is_postgresql=tx.is_postgresql), {**about, "b_at": at})
+        await tx.execute(_REMEMBER, about)
+    return sorted(begun, key=lambda it: it.instigator_id)
+
+
+def _by_time(times: Mapping[int, datetime]) -> dict[datetime, list[int]]:
+    """Group instigators by the time that they are due for: as a rule it is the same for all that begin together."""
+    grouped: dict[datetime, list[int]] = {}
+    for instigator_id, time in sorted(times.items()):
+        grouped.setdefault(time, []).append(instigator_id)
+    return grouped
 
 
 async def started(tx: Transaction, kind: InstigatorKind) -> list[Tick]:
@@ -53,18 +51,28 @@ async def try_again(tx: WriteTransaction, ids: Collection[int]) -> None:
 
 
 async def end(tx: WriteTransaction, tick: Tick, end: TickEnd, *, at: datetime) -> bool:
-    """End a tick, and leave with its instigator what it is to remember; False, and nothing is written, if it has ended."""
-    table = TICKS
-    values = asdict(end) | {"ended_at": at, "cursor": end.cursor or ""}
-    del values["last_run_key"]
-    is_started = (table.c.id == tick.id, table.c.status == TickStatus.STARTED)
-    if (await tx.execute(update(table).where(*is_started).values(values))).rowcount != 1:
-        return False
-    kept = {"cursor": end.cursor} if end.cursor is not None else {}
-    kept |= {"last_run_key": end.last_run_key} if end.last_run_key else {}
-    if kept:
-        await tx.execute(update(INSTIGATORS).where(INSTIGATORS.c.id == tick.instigator_id).values(kept))
-    return True
+    """End a tick; see `end_many`. False, and nothing is written, if it has ended."""
+    return tick.id in await end_many(tx, [(tick, end)], at=at)
+
+
+async def end_many(tx: WriteTransaction, ends: Sequence[tuple[Tick, TickEnd]], *, at: datetime) -> set[int]:
+    """End ticks, and leave with their instigators what these are to remember.
+
+    Returns the ids of those that this call ended: of the others, which had ended before, nothing is written.
+    """
+    open_ids = set((await tx.execute(_OPEN, {"b_ids": sorted(tick.id for tick, _ in ends)})).scalars())
+    rows, cursors, keys = [], [], []
+    for tick, it in ends:
+        if tick.id not in open_ids:
+            continue
+        rows.append({"b_id": tick.id, "b_ended_at": at, **{f"b_{name}": getattr(it, name) for name in _ENDING}})
+        rows[-1]["b_cursor"] = it.cursor or ""
+        cursors += [{"b_id": tick.instigator_id, "b_cursor": it.cursor}] if it.cursor is not None else []
+        keys += [{"b_id": tick.instigator_id, "b_key": it.last_run_key}] if it.last_run_key else []
+    for statement, parameters in ((_END, rows), (_MOVE_CURSOR, cursors), (_KEEP_KEY, keys)):
+        if parameters:
+            await tx.execute(statement, parameters)
+    return open_ids
 
 
 async def get(tx: Transaction, tick_id: int) -> Tick | None:
@@ -122,11 +130,44 @@ async def remove(tx: WriteTransaction, ids: Collection[int]) -> None:
     await tx.execute(delete(TICKS).where(TICKS.c.id.in_(sorted(ids))))
 
 
-_REMEMBER = (
+@cache
+def _beginning(*, is_postgresql: bool) -> Executable:
+    """Build the statement that begins ticks for one time; for instigators that there are."""
+    values = {
+        "instigator_id": INSTIGATORS.c.id,
+        "at": bindparam("b_time", type_=TICKS.c.at.type),
+        "status": literal_column("'STARTED'"),
+        "attempts": literal_column("1"),
+        "began_at": bindparam("b_at", type_=TICKS.c.began_at.type),
+        "failure": bindparam("b_nothing", value=b"", type_=TICKS.c.failure.type),
+        "evaluation": bindparam("b_nothing", value=b"", type_=TICKS.c.evaluation.type),
+    }
+    rows = select(*values.values()).where(_AMONG).order_by(INSTIGATORS.c.id)
+    insertion = (postgresql.insert if is_postgresql else sqlite.insert)(TICKS).from_select(list(values), rows)
+    return insertion.on_conflict_do_nothing(index_elements=["instigator_id", "at"]).returning(TICKS)
+
+
+_AMONG: Final = INSTIGATORS.c.id.in_(bindparam("b_ids", expanding=True))
+_LATER: Final = bindparam("b_time", type_=INSTIGATORS.c.last_tick_at.type)
+_REMEMBER: Final = (
     update(INSTIGATORS)
-    .where(
-        INSTIGATORS.c.id == bindparam("b_id"),
-        or_(INSTIGATORS.c.last_tick_at.is_(None), INSTIGATORS.c.last_tick_at < bindparam("b_at")),
-    )
-    .values(last_tick_at=bindparam("b_at"))
+    .where(_AMONG, or_(INSTIGATORS.c.last_tick_at.is_(None), INSTIGATORS.c.last_tick_at < _LATER))
+    .values(last_tick_at=_LATER)
 )
+#: What an end writes, besides when it was.
+_ENDING: Final = ("status", "run_ids", "skip_reason", "failure", "evaluation", "cursor")
+_OPEN: Final = (
+    select(TICKS.c.id)
+    .where(TICKS.c.id.in_(bindparam("b_ids", expanding=True)), TICKS.c.status == literal_column("'STARTED'"))
+    # In one order, so that two who end the same ticks never wait for each other in a circle.
+    .order_by(TICKS.c.id)
+    .with_for_update()
+)
+_END: Final = (
+    update(TICKS)
+    .where(TICKS.c.id == bindparam("b_id"))
+    .values({name: bindparam(f"b_{name}") for name in (*_ENDING, "ended_at")})
+)
+_IS_ITS: Final = INSTIGATORS.c.id == bindparam("b_id")
+_MOVE_CURSOR: Final = update(INSTIGATORS).where(_IS_ITS).values(cursor=bindparam("b_cursor"))
+_KEEP_KEY: Final = update(INSTIGATORS).where(_IS_ITS).values(last_run_key=bindparam("b_key"))

@@ -51,10 +51,10 @@ class UnderWay:
 
 async def under_way(tx: Transaction) -> list[UnderWay]:
     """Return the runs that were dispatched and have not ended."""
-    said: dict[str, dict[str, str]] = {}
-    for row in await tx.execute(_TAGS):
-        said.setdefault(row.run_id, {})[row.key] = row.value
     rows = (await tx.execute(_UNDER_WAY)).mappings().all()
+    said: dict[str, dict[str, str]] = {}
+    for row in await tx.execute(_TAGS) if rows else ():
+        said.setdefault(row.run_id, {})[row.key] = row.value
     return [UnderWay(**row, max_runtime=_first(said.get(row["run_id"], {}))) for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import CursorResult, Executable, Table, text
@@ -9,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _T = TypeVar("_T")
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 class Transaction:
@@ -44,6 +46,10 @@ class WriteTransaction(Transaction):
         """Return an INSERT of this database that knows ON CONFLICT."""
         return postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
 
+    def insert_new(self, table: Table, *key: str) -> postgresql.Insert | sqlite.Insert:
+        """Return an INSERT that passes over rows whose key is taken; without a key, whatever key of theirs is."""
+        return _insert_new(table, key, is_postgresql=self.is_postgresql)
+
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:
         """Do something that may fail by itself: what the block wrote is undone when it raises, and nothing else."""
@@ -56,4 +62,11 @@ class WriteTransaction(Transaction):
         Two that take several names must take them in the same order. SQLite's writer is alone anyway.
         """
         if self.is_postgresql:
-            await self.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+            await self.execute(_LOCK, {"name": name})
+
+
+@cache
+def _insert_new(table: Table, key: tuple[str, ...], *, is_postgresql: bool) -> postgresql.Insert | sqlite.Insert:
+    # Built once: a statement that is built for each call costs more than the databases take to answer it.
+    insertion = (postgresql.insert if is_postgresql else sqlite.insert)(table)
+    return insertion.on_conflict_do_nothing(index_elements=key or None)

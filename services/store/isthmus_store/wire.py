@@ -71,6 +71,13 @@ def moment(stamp: Timestamp) -> datetime:
     return from_microseconds(0)
 
 
+def stamp(at: datetime) -> Timestamp:
+    """Return a time as the contract has it."""
+    message = Timestamp()
+    message.FromDatetime(at)
+    return message
+
+
 def storable(text: str) -> str:
     """Return the text without NUL, which PostgreSQL's text cannot hold."""
     return text.replace("\x00", "\ufffd") if "\x00" in text else text

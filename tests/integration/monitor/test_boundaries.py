@@ -11,7 +11,7 @@ from integration.monitor.test_webhook import Receiver
 from integration.monitor.world import SECRET
 from isthmus.v1.telemetry_pb2 import AgentHeartbeat, Event, Source, TelemetryBatch
 from isthmus_broker.notices import Notice
-from isthmus_monitor.delivery import AlertDesk
+from isthmus_monitor.delivery import AlertSender
 from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.plan import Plan
@@ -89,8 +89,8 @@ class Board:
 
 async def test_telemetry_that_is_stored_is_no_poison_though_somebody_cannot_hear_of_it(database: Database) -> None:
     ear = BrokenEar()
-    desk = AlertDesk(database, webhooks=())
-    ingest = Ingest(database, own_account="isthmus", outlets=Outlets(ear=ear, alert_desk=desk, notices=Board()))
+    desk = AlertSender(database, webhooks=())
+    ingest = Ingest(database, own_account="isthmus", outlets=Outlets(ear=ear, alert_sender=desk, notices=Board()))
     beat = TelemetryBatch(
         source=Source(deployment="prod", agent="lab", incarnation="life-1"),
         events=[Event(agent_heartbeat=AgentHeartbeat(version="9"))],
@@ -116,7 +116,7 @@ def odd_alert(alert_id: str) -> NewAlert:
 async def test_an_alert_that_cannot_even_be_sent_ends_alone(database: Database) -> None:
     async with Receiver().serving() as receiver:
         webhook = Webhook.model_validate({"url": receiver.url, "secret": SECRET, "kinds": ["run.failed"]})
-        desk = AlertDesk(database, webhooks=[webhook], clock=lambda: NOW)
+        desk = AlertSender(database, webhooks=[webhook], clock=lambda: NOW)
         async with database.write() as tx:
             # No header may hold the end of a line.
             for alert_id in ("odd\r\nid", "good"):
@@ -158,7 +158,7 @@ async def test_a_lease_that_cannot_be_ended_keeps_no_other_from_its_end(database
     vigil = Vigil(
         database,
         patience=Patience(),
-        alert_desk=AlertDesk(database, webhooks=()),
+        alert_sender=AlertSender(database, webhooks=()),
         clocks=Clocks(lambda: NOW + timedelta(seconds=elapsed_s), lambda: elapsed_s),
     )
     await vigil.load()

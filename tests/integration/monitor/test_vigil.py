@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from isthmus_broker.notices import Notice
-from isthmus_monitor.delivery import AlertDesk
+from isthmus_monitor.delivery import AlertSender
 from isthmus_monitor.lease import Patience
 from isthmus_monitor.plan import Plan
 from isthmus_monitor.vigil import Clocks, Hearing, Vigil
@@ -101,7 +101,7 @@ async def watch(database_url: str) -> AsyncIterator[Watch]:
     time = Time()
     async with Database.open(database_url) as database:
         await database.migrate()
-        desk = AlertDesk(database, webhooks=(), clock=time.now)
+        desk = AlertSender(database, webhooks=(), clock=time.now)
         behind: set[tuple[str, str]] = set()
 
         async def is_behind(agent: tuple[str, str]) -> bool:
@@ -110,7 +110,7 @@ async def watch(database_url: str) -> AsyncIterator[Watch]:
         vigil = Vigil(
             database,
             patience=Patience(),
-            alert_desk=desk,
+            alert_sender=desk,
             hearing=Hearing(is_behind=is_behind),
             clocks=Clocks(time.now, time.monotonic),
         )
@@ -238,7 +238,7 @@ async def test_a_run_that_is_vouched_for_at_another_monitor_is_not_given_up(watc
     hearing = Vigil(
         watch.database,
         patience=Patience(),
-        alert_desk=AlertDesk(watch.database, webhooks=()),
+        alert_sender=AlertSender(watch.database, webhooks=()),
         clocks=Clocks(watch.time.now, watch.time.monotonic),
     )
     for vigil in (hearing, watch.vigil):

@@ -57,6 +57,17 @@ async def test_migrating_twice_keeps_what_is_there(database: Database, now: date
     assert (kept.received_at, kept.body, kept.reason) == (now, b"\x00\xff", "poison")
 
 
+async def test_postgresql_compiles_no_statement_whoever_begins(database: Database) -> None:
+    if not database.is_postgresql:
+        return
+    for begin in (database.read, database.look, database.write, database.write_at_once):
+        async with begin() as tx:
+            assert (await tx.execute(text("SHOW jit"))).scalar_one() == "off"
+            # What comes next must find it so, too.
+            await tx.connection.rollback()
+            await tx.connection.begin()
+
+
 async def test_processes_that_start_at_once_migrate_once(database_url: str) -> None:
     program = (
         "import asyncio, sys\n"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from isthmus_store import agents, locations, placements, snapshot_pieces, snapshots
+from isthmus_store import agents, fleet_rows, locations, placements, snapshot_pieces, snapshots
 from isthmus_store.database import Database
 from isthmus_store.record.agent import Agent, AgentHeard, NewAgent, Standby
 from isthmus_store.record.location import PlacementReport, WantedLocation
@@ -340,3 +340,23 @@ async def test_what_was_half_sent_is_bounded_in_number_and_age(database: Databas
     late = piece(b"x", index=0, count=2, of=b"late", agent="barn")
     await take(database, late, at=now + timedelta(days=2))
     assert await waiting(database) == {("barn", sha256(b"late").hexdigest())}
+
+
+async def test_the_fleet_in_one_statement_is_what_its_tables_hold(database: Database, now: datetime) -> None:
+    for deployment in ("prod", "staging"):
+        await lab(database, now, deployment=deployment)
+        async with database.write() as tx:
+            for name in ("etl", "gone", "ml"):
+                wanted = WantedLocation(deployment=deployment, name=name, pool="default", settings=b"settings")
+                await locations.apply(tx, wanted, at=now)
+            await locations.remove(tx, deployment=deployment, name="gone", at=now)
+            await placements.place(tx, deployment=deployment, location="etl", agent="lab", at=now)
+    async with database.write() as tx:
+        await agents.heard(tx, [heard(now, standbys=(Standby("etl", ready=1, wanted=2, memory_bytes=3),))])
+    async with database.read() as tx:
+        for asked, count in ((None, 2), ("prod", 1), ("nowhere", 0)):
+            found = await fleet_rows.read(tx, deployment=asked)
+            assert len(found.agents) == count
+            assert list(found.agents) == await agents.all_of(tx, deployment=asked)
+            assert list(found.locations) == await locations.all_of(tx, deployment=asked)
+            assert list(found.placements) == await placements.all_of(tx, deployment=asked)

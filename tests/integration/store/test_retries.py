@@ -11,19 +11,22 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event, RunRef
 from isthmus_store import deferral, events, outbox, queue_settings, run_queue, runs
 from isthmus_store.database import Database
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.queue_settings import NewSettings
+from isthmus_store.record.location import LocationKey
 from isthmus_store.record.run import NewRun, Run
 from isthmus_store.retry.follow import follow_up
 from isthmus_store.signal import Accepted, Canceled, Dispatched, Failed, LeaseExpired, RunSignal, Started, Succeeded
 from isthmus_store.state import RunReason, RunState
 from isthmus_store.transition import Verdict
 
-LINE = "2147483648/prod/etl/-/-"
+PLACE = LocationKey("prod", "etl")
+LINE = line_name(needs_of(PLACE, tags={}, pools=("db",), keys=()), keys=())
 ONCE = {"dagster/max_retries": "1"}
 KILLED = Failed(attempt=1, reason=RunReason.PROCESS_KILLED)
 
 
-async def started(database: Database, now: datetime, tags: Mapping[str, str] = ONCE) -> Run:
+async def started(database: Database, now: datetime, tags: Mapping[str, str] = ONCE, *, line: str = LINE) -> Run:
     """A run of three steps, the first of which is done."""
     run_id = str(uuid4())
     request = RunRequest(run=RunRef(run_id=run_id, attempt=1), location="etl", job_name="nightly", tags={"own": "x"})
@@ -36,7 +39,7 @@ async def started(database: Database, now: datetime, tags: Mapping[str, str] = O
         queued_at=now,
         tags={"own": "x", "team": "of the job", **tags},
         pools=("db",),
-        line=LINE,
+        line=line,
     )
     said = [
         Event(run_started=wire.RunStarted(step_keys=["a", "b", "c"])),
@@ -218,12 +221,20 @@ async def test_a_request_that_cannot_be_read_fails_and_nothing_more(database: Da
     assert "could not be written" in (await texts(database, ended))[0]
 
 
-async def test_where_tags_matter_the_queue_names_the_line_of_a_retry(database: Database, now: datetime) -> None:
-    urgent = await started(database, now, ONCE | {"dagster/priority": "3"})
-    assert (await follower(database, await end(database, urgent, KILLED, at=now))).line == ""
+async def test_a_retry_waits_in_the_line_of_its_own_tags(database: Database, now: datetime) -> None:
+    tags = ONCE | {"dagster/priority": "3", "team": "a"}
+    again = await follower(database, await end(database, await started(database, now, tags), KILLED, at=now))
+    assert again.line == line_name(needs_of(PLACE, tags=tags, pools=("db",), keys=()), keys=())
     settings = QueueSettings(tags=[TagLimit(key="team", limit=1)])
     async with database.write() as tx:
         new = NewSettings(body=settings.SerializeToString(), is_limiting=True, changed_by="ann", changed_at=now)
         await queue_settings.save(tx, "prod", new)
-    failed = await end(database, await started(database, now), KILLED, at=now)
+    unsure = line_name(needs_of(PLACE, tags={}, pools=(), keys=()), keys=(), is_complete=False)
+    failed = await end(database, await started(database, now, tags, line=unsure), KILLED, at=now)
+    limited = needs_of(PLACE, tags=tags, pools=("db",), keys={"team"})
+    assert (await follower(database, failed)).line == line_name(limited, keys={"team"}, is_complete=False)
+
+
+async def test_where_no_line_was_told_the_queue_names_that_of_a_retry(database: Database, now: datetime) -> None:
+    failed = await end(database, await started(database, now, line=""), KILLED, at=now)
     assert (await follower(database, failed)).line == ""

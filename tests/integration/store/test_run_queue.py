@@ -96,7 +96,7 @@ async def test_lines_are_listed_once_and_read_from_their_heads(database: Databas
         assert await run_queue.heads(tx, limit=9, after="etl") == heads[1:]
         assert await run_queue.names(tx, limit=9) == ["etl", "reports"]
         assert await run_queue.names(tx, limit=1) == ["etl"]
-        assert await run_queue.names(tx, limit=9, after="etl") == ["reports"]
+        assert await run_queue.names(tx, limit=9, before="reports") == ["etl"]
         assert [await run_queue.head(tx, line) for line in ("etl", "reports", "ended")] == [*heads, None]
         assert [run.run_id for run in await run_queue.oldest(tx, ETL, limit=3)] == [
             first_of_alpha,
@@ -169,9 +169,9 @@ async def test_a_repeated_launch_finds_its_run_though_others_wait(database: Data
 async def test_reading_the_queue_costs_its_lines_and_what_is_asked_for(database: Database, now: datetime) -> None:
     async def cost() -> int:
         async with database.read() as tx:
-            lines = await work(tx, run_queue.HEADS[tx.is_postgresql], b_beginning="", b_limit=100)
-            lines += await work(tx, run_queue.NAMES[tx.is_postgresql], b_beginning="", b_limit=100)
-            return lines + await work(tx, run_queue.OLDEST.limit(5), b_line="l003")
+            lines = await work(tx, run_queue.HEADS[tx.is_postgresql], b_beginning="", b_end="~", b_limit=100)
+            lines += await work(tx, run_queue.NAMES[tx.is_postgresql], b_beginning="", b_end="~", b_limit=100)
+            return lines + await work(tx, run_queue.OLDEST, b_line="l003", b_limit=5)
 
     await crowd(database, now, locations=10, runs_each=20)
     few = await cost()

@@ -70,6 +70,36 @@ async def test_tick_ends_once_and_leaves_what_is_to_be_remembered(database: Data
     assert (known.cursor, known.last_run_key) == ("7", "b")
 
 
+async def test_those_that_have_ended_are_told_apart_from_those_that_end_now(database: Database, now: datetime) -> None:
+    it = await define(database, at=now)
+    (first,) = await begin(database, it, at=now)
+    (second,) = await begin(database, it, at=now + HOUR)
+    async with database.write() as tx:
+        await ticks.end(tx, first, TickEnd(status=TickStatus.SKIPPED, skip_reason="-"), at=now)
+        late = TickEnd(status=TickStatus.SUCCESS, cursor="8")
+        assert await ticks.end_many(tx, [(first, late), (second, late)], at=now) == {second.id}
+        assert await ticks.end_many(tx, [], at=now) == set()
+        kept, known = await ticks.get(tx, first.id), await instigators.get(tx, KEY)
+    assert kept is not None
+    assert known is not None
+    assert (kept.status, kept.skip_reason, kept.cursor) == (TickStatus.SKIPPED, "-", "")
+    assert known.cursor == "8"
+
+
+async def test_several_begin_each_for_its_own_time(database: Database, now: datetime) -> None:
+    async with database.write() as tx:
+        keys = [KEY._replace(name=f"schedule_{number}") for number in range(3)]
+        await instigators.define(
+            tx, [Defined(key=key, definition="-", is_running_by_default=True) for key in keys], at=now
+        )
+        ids = [it.id for it in await instigators.all_of(tx)]
+        times = dict(zip(ids, (now + HOUR, now, now + HOUR), strict=True))
+        begun = await ticks.begin(tx, times, at=now)
+    assert [(tick.instigator_id, tick.at) for tick in begun] == sorted(times.items())
+    async with database.read() as tx:
+        assert {it.id: it.last_tick_at for it in await instigators.all_of(tx)} == times
+
+
 async def test_tick_without_a_word_on_the_cursor_leaves_it(database: Database, now: datetime) -> None:
     it = await define(database, at=now)
     for number, end in enumerate(

@@ -16,13 +16,17 @@ class Work:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        #: Whether each came with its body.
+        self.whole: dict[str, bool] = {}
         self.gates: dict[str, asyncio.Event] = {}
 
-    async def do(self, entry: Entry) -> None:
-        self.begun.append(entry.instruction_id)
-        if entry.instruction_id.startswith("broken"):
-            raise ValueError(entry.instruction_id)
-        await self.gates.setdefault(entry.instruction_id, asyncio.Event()).wait()
+    async def do(self, taken: Taken) -> None:
+        name = taken.entry.instruction_id
+        self.begun.append(name)
+        self.whole[name] = taken.message is not None
+        if name.startswith("broken"):
+            raise ValueError(name)
+        await self.gates.setdefault(name, asyncio.Event()).wait()
 
     def open(self, *names: str) -> None:
         for name in names:
@@ -59,6 +63,15 @@ async def test_a_lane_keeps_its_order_and_delays_no_other() -> None:
         await eventually(lambda: work.begun == ["a", "other"], within=5)
         work.open("a")
         await eventually(lambda: work.begun == ["a", "other", "b"], within=5)
+
+
+async def test_what_waits_is_not_held_in_memory_and_what_begins_at_once_is_not_read_again() -> None:
+    work = Work()
+    async with working(work) as it:
+        it.add(taken(1, "a"))
+        it.add(taken(2, "b"))
+        work.open("a")
+        await eventually(lambda: work.whole == {"a": True, "b": False}, within=5)
 
 
 async def test_what_breaks_ends_and_the_next_has_its_turn() -> None:

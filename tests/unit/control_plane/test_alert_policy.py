@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1 import control_plane_pb2 as api
-from isthmus_control_plane.alerting import kind as kinds
 from isthmus_control_plane.alerting.fact import Fact
-from isthmus_control_plane.alerting.grouping import MOST_SUBJECTS, TOGETHER, Desk
+from isthmus_control_plane.alerting.grouping import MOST_SUBJECTS, TOGETHER, Gathered
 from isthmus_control_plane.alerting.policy import Policy
 from isthmus_control_plane.alerting.trail import Trail
+from isthmus_control_plane.validation import alert_kind as kinds
 from isthmus_control_plane.validation import alerts as rules
 from isthmus_store.record.alert import AlertGroup, AlertPolicyRow
 
@@ -104,7 +104,7 @@ def sent(facts: list[tuple[float, str]], *, said: dict[str, Any] | None = None) 
         while waiting and waiting[0][0] <= second:
             _, subject = waiting.pop(0)
             lately = [(it, at) for it, at in told if at > now - pace.every]
-            place = Desk(gathered=gathered, told=lately, pace=pace, now=now).place(subject)
+            place = Gathered(gathered=gathered, told=lately, pace=pace, now=now).place(subject)
             before = gathered.get((place.dedup, 0))
             gathered[place.dedup, 0] = AlertGroup(
                 deployment="prod", policy="p", dedup=place.dedup, is_over=0, kind="run.failed", subject="", samples="[]",

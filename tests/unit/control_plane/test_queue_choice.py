@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks
-from isthmus_control_plane.dispatching.choice import Candidate, Choice, Round, Waiting, choose, grouped
-from isthmus_control_plane.dispatching.line import LineName, Needs, line_name, needs_of, priority_of
+from isthmus_control_plane.dispatching.choice import Candidate, Choice, Lines, Round, Waiting, choose
 from isthmus_control_plane.dispatching.rules import HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
 from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_store.launch import MOST_ON_THE_WAY
+from isthmus_store.queue_line import LineName, Needs, line_name, needs_of, priority_of
 from isthmus_store.record.queue import Pause, PauseKind
 from isthmus_store.state import AgentState
 
@@ -59,6 +59,13 @@ def waiting(of: Needs, *ages_s: float, has_more: bool = False, name: str = "") -
     line = name or repr(of)
     runs = [Candidate(NOON - timedelta(seconds=age), f"{of.location.name}-{age:g}") for age in ages_s]
     return Waiting(line, of, runs, has_more=has_more)
+
+
+def grouped(lines: Iterable[Waiting]) -> Lines:
+    found: Lines = {}
+    for line in lines:
+        found.setdefault(line.needs.priority, {}).setdefault(line.needs.location, {})[line.line] = line
+    return found
 
 
 def choice_of(*lines: Waiting, seen: View, room: int = 25, start: int = 0) -> Choice:

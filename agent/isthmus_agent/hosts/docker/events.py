@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 from isthmus_lifecycle.backoff import Backoff
-from isthmus_lifecycle.boundary import Boundary
+from isthmus_lifecycle.boundary import Boundary, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import AgentError
@@ -58,6 +58,7 @@ class EventStream:
                     backoff.reset()
                 except AgentError as error:
                     cause = str(error)
+            heed_cancellation()
             wait_s = backoff.next_wait_s()
             log.warning("engine_events_lost", cause=str(fate.error or cause), retry_in_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)

@@ -35,6 +35,8 @@ async def wait_for_standstill(pid: int, *, journal: Path, still_s: float) -> Non
         still_s: How long it must have stood still, seconds.
     """
     since = 0
+    # Not at once: a run that begins does not stand still, and a look would keep a processor from it.
+    await asyncio.sleep(still_s / _LOOKS)
     before = await asyncio.to_thread(_look, pid, journal)
     while since < _LOOKS:
         await asyncio.sleep(still_s / _LOOKS)

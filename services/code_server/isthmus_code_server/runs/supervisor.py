@@ -195,7 +195,6 @@ class Supervisor:
             verdict = pb.StartRunResponse(accepted=pb.RunAccepted(pid=attempt.pid))
         if verdict.HasField("rejected"):
             await child.ended()
-            child.close()
         return verdict
 
     def _withdraw(self, attempt: LiveAttempt) -> None:

@@ -7,11 +7,11 @@ from isthmus_store import alert_book
 from isthmus_store.record.alert import AlertGroup, AlertIncident
 from isthmus_store.transaction import WriteTransaction
 
-from isthmus_control_plane.alerting import kind as kinds
 from isthmus_control_plane.alerting import message
 from isthmus_control_plane.alerting.fact import Fact, digest
-from isthmus_control_plane.alerting.grouping import TOGETHER, Desk
+from isthmus_control_plane.alerting.grouping import TOGETHER, Gathered
 from isthmus_control_plane.alerting.policy import Policy
+from isthmus_control_plane.validation import alert_kind as kinds
 
 _IncidentKey = tuple[str, str, str]
 
@@ -108,8 +108,8 @@ class Books:
 
     async def _gather(self, policy: Policy, fact: Fact, *, is_over: bool = False) -> None:
         gathered = self._groups.setdefault((policy.deployment, policy.name), {})
-        desk = Desk(gathered=gathered, told=await self._told_by(policy), pace=policy.pace, now=self._now)
-        place = desk.place(policy.dedup(fact.kind, fact.subject), is_over=is_over)
+        lately = Gathered(gathered=gathered, told=await self._told_by(policy), pace=policy.pace, now=self._now)
+        place = lately.place(policy.dedup(fact.kind, fact.subject), is_over=is_over)
         before = gathered.get((place.dedup, is_over))
         group = AlertGroup(
             deployment=policy.deployment,

@@ -27,7 +27,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Desk:
+class Gathered:
     """What a policy has gathered and told lately."""
 
     #: What is gathered, by what it is about and whether it tells an end.

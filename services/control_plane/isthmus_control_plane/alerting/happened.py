@@ -11,8 +11,8 @@ from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.alerting import kind as kinds
 from isthmus_control_plane.alerting.fact import Fact
+from isthmus_control_plane.validation import alert_kind as kinds
 
 #: Which events show which kinds.
 SHOWN_BY: Final[Mapping[str, frozenset[str]]] = {

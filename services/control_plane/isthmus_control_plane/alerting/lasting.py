@@ -16,7 +16,6 @@ from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState, InstigatorKind, LocationPhase, TickStatus
 from isthmus_store.transaction import Transaction
 
-from isthmus_control_plane.alerting import kind as kinds
 from isthmus_control_plane.alerting.fact import Fact
 from isthmus_control_plane.alerting.policy import Policy
 from isthmus_control_plane.catalog.freshness import FreshnessState
@@ -24,6 +23,7 @@ from isthmus_control_plane.catalog.status import Health
 from isthmus_control_plane.desk.assets import AssetView
 from isthmus_control_plane.desk.queue import deployment_of_line
 from isthmus_control_plane.settings import ControlPlaneSettings
+from isthmus_control_plane.validation import alert_kind as kinds
 
 #: How much older than it may be the oldest run is before that is told.
 _BEHIND: Final = timedelta(days=1)

@@ -72,36 +72,6 @@ def told(group: AlertGroup, *, at: datetime, is_muted: bool = False) -> NewAlert
     )
 
 
-def example(policy: str, *, deployment: str, by: str, key: str, at: datetime) -> NewAlert:
-    """Make a message that says of itself that it is an example."""
-    title = f"[Test] Example of alert policy {policy}"
-    text = f"Nothing has happened. {by or 'Somebody'} tries out whether alerts of policy {policy} arrive."
-    payload = {
-        "type": "test",
-        "timestamp": at.isoformat(),
-        "policy": policy,
-        "action": "trigger",
-        "dedup": key,
-        "title": title,
-        "text": text,
-        "count": 1,
-        "facts": [],
-        "data": {"deployment": deployment, "requested_by": by},
-        "test": True,
-    }
-    return NewAlert(
-        id=key,
-        kind="test",
-        deployment=deployment,
-        subject=policy,
-        payload=json.dumps(payload, ensure_ascii=False),
-        created_at=at,
-        policy=policy,
-        # Kept apart from what is counted as told of the policy's subjects.
-        dedup=key,
-    )
-
-
 def _title(group: AlertGroup, facts: list[Mapping[str, Any]]) -> str:
     if group.dedup == TOGETHER:
         what = "things are over" if group.is_over else "more things happened"

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from isthmus.v1.control_plane_pb2 import AlertPolicy, QuietHours
+from isthmus.v1.control_plane_pb2 import AlertPolicy
 from isthmus_store.alert_receiver import endpoint_of
 from isthmus_store.record.alert import AlertPolicyRow
 
-from isthmus_control_plane.alerting import kind as kinds
 from isthmus_control_plane.alerting.fact import Fact, dedup_of
-from isthmus_control_plane.alerting.quiet import DAYS, Quiet, parse_time
-from isthmus_control_plane.automation.cron import times
+from isthmus_control_plane.validation import alert_kind as kinds
 from isthmus_control_plane.validation.asset_query import Paths
+from isthmus_control_plane.validation.quiet import Quiet, quiet_of
 
 #: How long what belongs together is gathered before it is told, seconds.
 WAIT_S: Final = 5.0
@@ -128,21 +127,6 @@ def _pace(said: AlertPolicy) -> Pace:
         wait=timedelta(seconds=said.wait_s if said.HasField("wait_s") else WAIT_S),
         every=timedelta(seconds=said.every_s if said.HasField("every_s") else EVERY_S),
         quiet=quiet_of(said.quiet) if said.HasField("quiet") else None,
-    )
-
-
-def quiet_of(said: QuietHours) -> Quiet:
-    """Read hours.
-
-    Raises:
-        ValueError: A time, or a day, is none.
-        UnknownZoneError: There is no such zone.
-    """
-    return Quiet(
-        begins=parse_time(getattr(said, "from")),
-        ends=parse_time(said.until),
-        zone=times.zone(said.timezone),
-        days=frozenset(DAYS.index(day) for day in said.days) or frozenset(range(7)),
     )
 
 

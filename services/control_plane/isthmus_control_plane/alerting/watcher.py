@@ -14,7 +14,6 @@ from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.alerting import happened, lasting, message
-from isthmus_control_plane.alerting import kind as kinds
 from isthmus_control_plane.alerting.books import Books
 from isthmus_control_plane.alerting.fact import Fact
 from isthmus_control_plane.alerting.policy import Policy
@@ -22,6 +21,7 @@ from isthmus_control_plane.alerting.trail import Trail
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.validation import alert_kind as kinds
 from isthmus_control_plane.validation.asset_query import Paths
 
 log = get_logger(__name__)

@@ -29,7 +29,7 @@ from isthmus_control_plane.desk.queue import QueueDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
 from isthmus_control_plane.desk.runs import RunDesk
-from isthmus_control_plane.desk.watch import WatchDesk
+from isthmus_control_plane.desk.watch import Standing, WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Accepted
 from isthmus_control_plane.key import DEFAULT, LocationKey
 
@@ -136,7 +136,10 @@ class ControlPlaneService(AutomationService, CatalogService, AlertService):
     async def WatchRun(self, request: api.WatchRunRequest, context: _Context) -> AsyncIterator[api.RunUpdate]:
         async with aclosing(self._desks.watch.watch(request)) as told:
             async for news in told:
-                yield api.RunUpdate(run=await self._described(news)) if isinstance(news, Run) else message.update(news)
+                if isinstance(news, Standing):
+                    yield api.RunUpdate(run=message.run(news.run, tags=news.tags))
+                else:
+                    yield message.update(news)
 
     async def TerminateRun(self, request: api.TerminateRunRequest, context: _Context) -> api.Run:
         return await self._described(await self._desks.runs.terminate(request))

@@ -1,7 +1,7 @@
 """Writes what ticks come to: each in one piece, many of them in one transaction, and all of them under the leader's lease."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import dynamic_partitions, run_keys, runs, ticks
+from isthmus_store import dynamic_partitions, events, run_keys, runs, ticks
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.automation import Tick, TickEnd
 from isthmus_store.state import TickStatus
@@ -20,7 +20,7 @@ from isthmus_store.transaction import WriteTransaction
 from isthmus_control_plane import change, clock, history
 from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, failed
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Written
+from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Launch, Written
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.leadership.leader import Leadership
@@ -106,15 +106,19 @@ class Applier:
     async def _write(self, some: Sequence[_Finished]) -> list[Written]:
         """Write ticks as one, which asks the database for the least; when one of them cannot be written, each by itself."""
         with self._in_one.guard(ticks=[it.tick.id for it in some]), suppress(ControlPlaneError):
-            return await self._write_all(some, write=self._carry_out)
-        return await self._write_all(some, write=self._write_one)
+            return await self._write_together(some)
+        return await self._write_one_by_one(some)
 
-    async def _write_all(self, some: Sequence[_Finished], *, write: "_Write") -> list[Written]:
+    async def _write_together(self, some: Sequence[_Finished]) -> list[Written]:
+        async with self._leadership.write() as tx:
+            return await self._carry_out(_Batch(tx, clock.now(), Known()), some)
+
+    async def _write_one_by_one(self, some: Sequence[_Finished]) -> list[Written]:
         written: list[Written] = []
         async with self._leadership.write() as tx:
             batch = _Batch(tx, clock.now(), Known())
             for it in some:
-                written += await write(batch, it)
+                written += await self._write_one(batch, it)
         return written
 
     async def _write_one(self, batch: "_Batch", it: _Finished) -> list[Written]:
@@ -124,7 +128,7 @@ class Applier:
         try:
             with self._boundary.guard(tick=it.tick.id) as fate:
                 async with batch.tx.part():
-                    written = await self._carry_out(alone, it)
+                    written = await self._carry_out(alone, [it])
             problem = _UNFORESEEN if fate.error is not None else ""
         except ControlPlaneError as error:
             problem = str(error)
@@ -135,16 +139,18 @@ class Applier:
         await ticks.end(batch.tx, it.tick, _end(end, evaluation=it.effects.evaluation), at=batch.at)
         return []
 
-    async def _carry_out(self, batch: "_Batch", it: _Finished) -> list[Written]:
+    async def _carry_out(self, batch: "_Batch", some: Sequence[_Finished]) -> list[Written]:
         tx, at = batch.tx, batch.at
-        effects = await _without_used_keys(tx, it.effects, at=at)
-        run_ids = tuple(launch.request.run.run_id for launch in effects.launches)
-        if not await ticks.end(tx, it.tick, _end(effects, run_ids=run_ids, evaluation=effects.evaluation), at=at):
-            return []
-        await _change(tx, effects, location=it.location, at=at)
-        for launch in effects.launches:
+        wanted = [(it, await _without_used_keys(tx, it.effects, at=at)) for it in some]
+        ended = await ticks.end_many(tx, [(it.tick, _end_of(effects)) for it, effects in wanted], at=at)
+        launches: list[Launch] = []
+        for it, effects in wanted:
+            if it.tick.id in ended:
+                await _change(tx, effects, location=it.location, at=at)
+                launches += effects.launches
+        for launch in launches:
             refuse(rules.launch_run(launch.as_call()))
-        return [await self._acceptor.write(tx, launch, at=at, known=batch.known) for launch in effects.launches]
+        return await self._acceptor.write_all(tx, launches, at=at, known=batch.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +160,6 @@ class _Batch:
     tx: WriteTransaction
     at: datetime
     known: Known
-
-
-_Write = Callable[[_Batch, _Finished], Awaitable[list[Written]]]
 
 
 async def _without_used_keys(tx: WriteTransaction, effects: Effects, *, at: datetime) -> Effects:
@@ -192,7 +195,12 @@ async def _change(tx: WriteTransaction, effects: Effects, *, location: LocationK
         run = await runs.get(tx, run_id)
         # A run that was deleted meanwhile has no history to write into.
         if run is not None and run.deployment == deployment:
-            await history.append(tx, run.ref, news=[history.note(run.ref, text=text, at=at)], at=at)
+            await history.append(tx, run.ref, news=[events.note(run.ref, text=text, at=at)], at=at)
+
+
+def _end_of(effects: Effects) -> TickEnd:
+    run_ids = tuple(launch.request.run.run_id for launch in effects.launches)
+    return _end(effects, run_ids=run_ids, evaluation=effects.evaluation)
 
 
 def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) -> TickEnd:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from isthmus_store.fact import asset_text
+
 from isthmus_control_plane.validation.definition import Asset, AssetPath, Definitions
 
 
@@ -11,6 +13,8 @@ class CatalogAsset:
     """An asset, whichever locations know it."""
 
     path: AssetPath
+    #: The path as the store names it: pages are in the order of these.
+    key: str
     #: Whose definition counts.
     location: str
     asset: Asset
@@ -21,7 +25,7 @@ class CatalogAsset:
 
 
 def merge(locations: Mapping[str, Definitions]) -> dict[AssetPath, CatalogAsset]:
-    """Return all assets by their paths, in the order of the paths.
+    """Return all assets by their paths, in the order of their keys.
 
     Of several locations that have one of the same key, the one that can materialize it owns it, else one that observes it,
     else one that knows more than its name; ties go by the locations' names.
@@ -35,12 +39,13 @@ def merge(locations: Mapping[str, Definitions]) -> dict[AssetPath, CatalogAsset]
     return {
         path: CatalogAsset(
             path=path,
+            key=asset_text(path),
             location=location,
             asset=asset,
             other_locations=tuple(name for name, _ in holders[path] if name != location),
             children=tuple(sorted(children.get(path, ()))),
         )
-        for path, (location, asset) in sorted(owned.items())
+        for path, (location, asset) in sorted(owned.items(), key=lambda it: asset_text(it[0]))
     }
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from isthmus_store.asset_state import AssetSummary, CheckState, EventPlace
@@ -108,11 +107,6 @@ def ids_of(summaries: Iterable[AssetSummary], *, checks: Iterable[CheckState]) -
     """Return the ids of all events that rows name."""
     found = {number for it in summaries for number in (it.materialized_id, it.observed_id, it.failed_id)}
     return found | {it.evaluated_id for it in checks}
-
-
-def age_of(place: EventPlace | None) -> datetime | None:
-    """Return when an event happened."""
-    return place.occurred_at if place is not None else None
 
 
 def _check_health(check: Check) -> Health:

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.instruction_pb2 import Instruction, LocationSpec, RunRequest
-from isthmus_store import termination
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.location import Location
 from isthmus_store.record.run import AttemptRef
@@ -34,11 +33,6 @@ def launch(agent: AgentKey, *, request: RunRequest, at: datetime, lifetime: time
     instruction = _instruction(agent, at=at, lifetime=lifetime)
     instruction.launch_run.request.CopyFrom(request)
     return _row(instruction, about=AttemptRef(request.run.run_id, request.run.attempt))
-
-
-def terminate(agent: AgentKey, *, attempt: AttemptRef, grace_s: float, at: datetime) -> NewInstruction:
-    """Tell an agent to end a run's attempt; goes ahead of waiting launches."""
-    return termination.terminate(agent.deployment, agent.name, attempt=attempt, grace_s=grace_s, at=at)
 
 
 def drain(agent: AgentKey, *, at: datetime) -> NewInstruction:

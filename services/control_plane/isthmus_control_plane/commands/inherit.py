@@ -10,13 +10,14 @@ from isthmus_store import agents, outbox, placements, runs
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.instruction import OutboxInstruction
-from isthmus_store.signal import Dispatched, LaunchRefused
+from isthmus_store.signal import LaunchRefused
 from isthmus_store.state import InstructionOutcome, RunReason
 from isthmus_store.transaction import WriteTransaction
 
-from isthmus_control_plane import clock, history
-from isthmus_control_plane.commands import command, settlement
+from isthmus_control_plane import clock
+from isthmus_control_plane.commands import settlement
 from isthmus_control_plane.commands.settlement import Loss
+from isthmus_control_plane.commands.succession import Successor, succeed
 from isthmus_control_plane.commands.takeover import Fate, is_due, judge
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.key import AgentKey
@@ -87,14 +88,11 @@ async def _replace(tx: WriteTransaction, row: OutboxInstruction, *, at: datetime
     """Launch the next attempt of a run. Its location has to be where it was: elsewhere nobody would fence the earlier one."""
     request = Instruction.FromString(row.body).launch_run.request
     placed = await placements.get(tx, deployment=row.deployment, location=request.location, agent=row.agent)
-    if placed is None or await outbox.settle(tx, row.id, outcome=InstructionOutcome.EXPIRED, at=at) is None:
+    if placed is None:
         return
-    request.run.attempt = row.attempt + 1
-    again = command.launch(
-        AgentKey(row.deployment, row.agent), request=request, at=at, lifetime=row.not_after - row.created_at
-    )
-    signaled = await runs.signal(tx, row.run_id, Dispatched(attempt=row.attempt + 1, agent=row.agent), at=at)
-    news = history.dispatched(signaled.run.ref, agent=row.agent, instruction_id=again.id, at=at)
-    await history.append(tx, signaled.run.ref, news=[news], at=at)
-    await outbox.add(tx, again)
-    log.warning("launch_handed_on", run=row.run_id, attempt=signaled.run.attempt, agent=row.agent)
+    by = Successor(request, AgentKey(row.deployment, row.agent), lifetime=row.not_after - row.created_at)
+    succession = await succeed(tx, row, by=by, at=at)
+    if succession is None:
+        return
+    await outbox.add(tx, succession.launch)
+    log.warning("launch_handed_on", run=row.run_id, attempt=succession.run.attempt, agent=row.agent)

@@ -15,8 +15,8 @@ from isthmus_store.record.alert import AlertDelivery, AlertPolicyRow, NewAlert
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.alerting import message
 from isthmus_control_plane.core import Core
+from isthmus_control_plane.desk.alert_example import example
 from isthmus_control_plane.errors import NotFoundError
 from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.validation import alerts as rules
@@ -115,7 +115,7 @@ class AlertDesk:
         async with self._core.database.write() as tx:
             row = await _existing(tx, deployment, request.name)
             names = _names([row])
-            news = message.example(
+            news = example(
                 row.name, deployment=deployment, by=request.requested_by, key=str(uuid.uuid4()), at=clock.now()
             )
             await alerts.add(tx, news, endpoints=names)

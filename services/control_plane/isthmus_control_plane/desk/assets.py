@@ -1,8 +1,9 @@
 """The catalog of assets, for people: over all locations, with how each fares."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
@@ -16,7 +17,7 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.catalog import freshness, status
 from isthmus_control_plane.catalog.merged import CatalogAsset, merge
 from isthmus_control_plane.catalog.status import AssetStatus, Check
-from isthmus_control_plane.core import Core
+from isthmus_control_plane.core import Core, read_snapshot
 from isthmus_control_plane.errors import InvalidRequestError, NotFoundError, Violation
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
@@ -29,7 +30,13 @@ from isthmus_control_plane.validation.suggestion import meant
 
 _DEFAULT_PAGE: Final = 100
 
-_Catalog = Mapping[AssetPath, CatalogAsset]
+
+@dataclass(frozen=True, slots=True)
+class _Catalog:
+    """All assets of a deployment, and the snapshots that they are of, by location."""
+
+    hashes: Mapping[str, str]
+    assets: Mapping[AssetPath, CatalogAsset]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +82,8 @@ class AssetDesk:
     def __init__(self, core: Core, *, memory: world.SyncMemory) -> None:
         self._core = core
         self._memory = memory
-        #: The newest merged catalog of each deployment, and the snapshots of which it was made.
-        self._merged: dict[str, tuple[Mapping[str, str], _Catalog]] = {}
+        #: The newest merged catalog of each deployment.
+        self._merged: dict[str, _Catalog] = {}
 
     async def page(self, request: api.ListAssetsRequest) -> AssetPage:
         """Return one page of the assets that a request asks for.
@@ -90,13 +97,12 @@ class AssetDesk:
         async with self._core.database.read() as tx:
             if request.location:
                 await _check_location(tx, LocationKey(deployment, request.location))
-            catalog = await self._catalog(tx, deployment)
-            chosen = _chosen(request, catalog=catalog)
+            chosen = _chosen(request, assets=(await self._catalog(tx, deployment)).assets)
             size = request.page_size or _DEFAULT_PAGE
-            behind = [it for it in chosen if asset_text(it.path) > request.page_token]
+            behind = [it for it in chosen if it.key > request.page_token]
             shown = behind[:size]
             views = await _views(tx, deployment, shown)
-        token = asset_text(shown[-1].path) if len(behind) > size else ""
+        token = shown[-1].key if len(behind) > size else ""
         return AssetPage(views, token, total=len(chosen))
 
     async def get(self, request: api.GetAssetRequest) -> AssetWhole:
@@ -108,13 +114,15 @@ class AssetDesk:
         refuse(rules.of_asset(deployment=request.deployment, key=request.key))
         deployment = request.deployment or DEFAULT
         async with self._core.database.read() as tx:
-            found = await self._existing(tx, deployment, request.key)
+            catalog = await self._catalog(tx, deployment)
+            found = _existing(catalog, deployment, request.key)
             view = (await _views(tx, deployment, [found]))[0]
             places = (view.status.materialization, view.status.observation)
             events = await asset_state.bodies(tx, [it.id for it in places if it is not None])
-            body = await snapshots.get(tx, self._merged[deployment][0][found.location]) or b""
+            body = await snapshots.get(tx, catalog.hashes[found.location]) or b""
         told = [Event.FromString(events[it.id]) if it is not None and it.id in events else None for it in places]
-        return AssetWhole(view, _definition(body, found.path), *told)
+        definition = await read_snapshot(body, of=partial(_definition, path=found.path))
+        return AssetWhole(view, definition, *told)
 
     async def partitions(self, request: api.ListAssetPartitionsRequest) -> PartitionPage:
         """Return some partitions of an asset of which anything was told.
@@ -126,7 +134,7 @@ class AssetDesk:
         deployment, size = request.deployment or DEFAULT, request.page_size or rules.MAX_PARTITIONS
         asset = asset_text(request.key.path)
         async with self._core.database.read() as tx:
-            await self._existing(tx, deployment, request.key)
+            _existing(await self._catalog(tx, deployment), deployment, request.key)
             found = await asset_state.partitions(
                 tx,
                 asset_state.PartitionsOf(
@@ -153,29 +161,29 @@ class AssetDesk:
         """Return how all assets of a deployment fare."""
         return await _views(tx, deployment, list((await self._catalog(tx, deployment)).values()))
 
-    async def _existing(self, tx: Transaction, deployment: str, key: AssetKey) -> CatalogAsset:
-        catalog = await self._catalog(tx, deployment)
-        found = catalog.get(tuple(key.path))
-        if found is None:
-            raise NotFoundError(
-                "asset",
-                name="/".join(key.path),
-                deployment=deployment,
-                hint=meant("/".join(key.path), known=("/".join(path) for path in catalog)),
-                remedy="All assets: isthmus asset list",
-            )
-        return found
-
     async def _catalog(self, tx: Transaction, deployment: str) -> _Catalog:
         """Return the deployment's assets; of a location that does not serve now, as it did last."""
         seen = await world.read(tx, memory=self._memory, at=clock.now(), deployment=deployment)
         hashes = {key.name: held.snapshot_hash for key, held in seen.placements.items() if held.snapshot_hash}
         known = self._merged.get(deployment)
-        if known is None or known[0] != hashes:
+        if known is None or known.hashes != hashes:
             defined = {name: await self._core.definitions.get(tx, found) for name, found in hashes.items()}
-            known = (hashes, merge({name: it for name, it in defined.items() if it is not None}))
+            known = _Catalog(hashes, merge({name: it for name, it in defined.items() if it is not None}))
             self._merged[deployment] = known
-        return known[1]
+        return known
+
+
+def _existing(catalog: _Catalog, deployment: str, key: AssetKey) -> CatalogAsset:
+    found = catalog.assets.get(tuple(key.path))
+    if found is None:
+        raise NotFoundError(
+            "asset",
+            name="/".join(key.path),
+            deployment=deployment,
+            hint=meant("/".join(key.path), known=("/".join(path) for path in catalog.assets)),
+            remedy="All assets: isthmus asset list",
+        )
+    return found
 
 
 async def _check_location(tx: Transaction, key: LocationKey) -> None:
@@ -183,27 +191,26 @@ async def _check_location(tx: Transaction, key: LocationKey) -> None:
         raise await no_such_location(tx, key)
 
 
-def _chosen(request: api.ListAssetsRequest, *, catalog: _Catalog) -> list[CatalogAsset]:
-    """Return what a request asks for, in the order of pages."""
-    paths = frozenset(catalog)
+def _chosen(request: api.ListAssetsRequest, *, assets: Mapping[AssetPath, CatalogAsset]) -> list[CatalogAsset]:
+    """Return what a request asks for, in the order of pages, which is that of the catalog."""
+    paths: Collection[AssetPath] = assets.keys()
     if request.selection:
         try:
-            paths = select(request.selection, assets={path: it.asset for path, it in catalog.items()}, is_to_look=True)
+            paths = select(request.selection, assets={path: it.asset for path, it in assets.items()}, is_to_look=True)
         except AssetQueryError as error:
-            near = meant(error.missing, known=("/".join(path) for path in catalog)) if error.missing else ""
+            near = meant(error.missing, known=("/".join(path) for path in assets)) if error.missing else ""
             raise InvalidRequestError([Violation("selection", "; ".join(filter(None, (error.why, near))))]) from error
     part = request.search.casefold()
-    found = [
-        catalog[path]
-        for path in paths
-        if part in "/".join(path).casefold() and request.location in {"", catalog[path].location}
+    return [
+        it
+        for path, it in assets.items()
+        if path in paths and part in "/".join(path).casefold() and request.location in {"", it.location}
     ]
-    return sorted(found, key=lambda it: asset_text(it.path))
 
 
 async def _views(tx: Transaction, deployment: str, assets: Sequence[CatalogAsset]) -> list[AssetView]:
     """Read how assets fare: in a few statements, however many they are."""
-    names = {asset_text(it.path): it for it in assets}
+    names = {it.key: it for it in assets}
     summaries = await asset_state.summaries(tx, deployment=deployment, assets=names)
     rows = await asset_state.checks(tx, deployment=deployment, assets=names)
     places = await asset_state.places(tx, status.ids_of(summaries.values(), checks=rows))

@@ -8,6 +8,7 @@ from typing import Final
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_store import run_queue
 from isthmus_store.deferral import deferred_until
+from isthmus_store.queue_line import Needs
 from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
@@ -21,7 +22,6 @@ from isthmus_control_plane.desk.step_waits import step_reasons
 from isthmus_control_plane.dispatching import ledger, queue
 from isthmus_control_plane.dispatching.block import Block, Cause, blocks
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory
-from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.dispatching.rules import NO_RULES
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.key import DEFAULT, LocationKey

@@ -9,6 +9,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, pauses, queue_settings, run_queue
 from isthmus_store.deferral import deferred_until, deployment_of
+from isthmus_store.queue_line import LineName, Needs
 from isthmus_store.queue_settings import NewSettings
 from isthmus_store.record.queue import Depth, Pause, PauseKind, PoolUse, QueueSettings
 from isthmus_store.transaction import Transaction
@@ -18,7 +19,6 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import ledger, queue
 from isthmus_control_plane.dispatching.block import View, first_block
 from isthmus_control_plane.dispatching.ledger import NeedsMemory
-from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
 from isthmus_control_plane.dispatching.rules import Rules, Slot, configured, pool_limits
 from isthmus_control_plane.errors import NotFoundError

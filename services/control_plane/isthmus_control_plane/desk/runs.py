@@ -13,15 +13,15 @@ from isthmus_store.record.run import Run
 from isthmus_store.run_page import RunCursor, RunPage, RunQuery
 from isthmus_store.signal import CancelRequested
 from isthmus_store.state import RunState
+from isthmus_store.termination import terminate
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock, history
-from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.run_names import find_named, no_such_run
 from isthmus_control_plane.dispatching.acceptance import Accepted, Acceptor, Launch
 from isthmus_control_plane.dispatching.waits import Waits
-from isthmus_control_plane.key import DEFAULT, AgentKey
+from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -106,8 +106,7 @@ class RunDesk:
                 await history.append(tx, run.ref, news=news, at=at)
             if run.state is RunState.CANCELING:
                 # Also when it was asked for before: the grace may be shorter now, and the first one may have expired.
-                agent = AgentKey(deployment, run.agent)
-                await outbox.add(tx, command.terminate(agent, attempt=run.ref, grace_s=request.grace_s, at=at))
+                await outbox.add(tx, terminate(deployment, run.agent, attempt=run.ref, grace_s=request.grace_s, at=at))
             run = await runs.existing(tx, run_id)
         log.info("run_termination_requested", run=run_id, state=run.state.value)
         self._core.hub.outbox.ring()

@@ -1,11 +1,11 @@
 """A run's history, told as it happens."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
-from isthmus_store import events
+from isthmus_store import events, runs
 from isthmus_store.record.event import StoredEvent
 from isthmus_store.record.run import Run
 
@@ -24,9 +24,19 @@ _POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run stands at a moment."""
+
+    run: Run
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     run: Run
     events: list[StoredEvent]
+    #: None where nothing of the run itself is to be told.
+    tags: Mapping[str, str] | None
 
 
 class WatchDesk:
@@ -36,7 +46,7 @@ class WatchDesk:
         self._core = core
         self._waits = waits
 
-    async def watch(self, request: api.WatchRunRequest) -> AsyncGenerator[Run | StoredEvent, None]:
+    async def watch(self, request: api.WatchRunRequest) -> AsyncGenerator[Standing | StoredEvent, None]:
         """Yield the run, its events after the position, and the run again whenever it changed.
 
         Ends, with the run, when it has ended and all its events were told.
@@ -49,12 +59,12 @@ class WatchDesk:
         with ExitStack() as listening:
             wake = listening.enter_context(self._core.hub.run(request.run_id.lower()))
             while not self._core.hub.is_closed:  # pauses: the store is asked for the next page
-                look = await self._look(request, position=position)
+                look = await self._look(request, position=position, told=told)
                 if told is None:
                     refuse(_position_violations(request, run=look.run))
                     line = LocationKey(look.run.deployment, look.run.location)
                     listening.enter_context(self._core.hub.line(line, wake=wake))
-                    yield look.run
+                    yield Standing(look.run, look.tags or {})
                     told = look.run
                 for event in look.events:
                     yield event
@@ -62,7 +72,7 @@ class WatchDesk:
                 is_over = look.run.state.is_terminal and position >= look.run.last_position
                 is_first_also_last = look.run is told and not look.events
                 if (is_over and not is_first_also_last) or _is_news(look.run, told=told):
-                    yield look.run
+                    yield Standing(look.run, look.tags or {})
                     told = look.run
                 if is_over:
                     return
@@ -70,14 +80,17 @@ class WatchDesk:
                     await wake.wait(at_most_s=_POLL_S)
         raise StoppingError
 
-    async def _look(self, request: api.WatchRunRequest, *, position: int) -> _Look:
+    async def _look(self, request: api.WatchRunRequest, *, position: int, told: Run | None) -> _Look:
         run_id = request.run_id.lower()
         # Not one state of both: the events may go further than the run, as it stands here, knows of.
         async with self._core.database.look() as tx:
             run = await find(tx, deployment=request.deployment or DEFAULT, run_id=run_id)
             has_more = position < run.last_position
             found = await events.after(tx, run_id, position=position, limit=_PAGE) if has_more else []
-            return _Look(self._waits.explained(run), found)
+            run = self._waits.explained(run)
+            may_be_told = told is None or run.state.is_terminal or _is_news(run, told=told)
+            tags = (await runs.tags(tx, [run_id])).get(run_id, {}) if may_be_told else None
+            return _Look(run, found, tags)
 
 
 def _is_news(run: Run, *, told: Run) -> bool:

@@ -1,15 +1,18 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import runs
+from isthmus_store import run_intake, runs
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.run import AttemptRef, NewRun, Run
+from isthmus_store.run_intake import Intake
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction, WriteTransaction
 
@@ -20,7 +23,6 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.ledger import read_rules
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
-from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.partition_keys import unknown_keys
 from isthmus_control_plane.dispatching.pools import pools_of
 from isthmus_control_plane.dispatching.queue import Dispatch, Wait
@@ -36,6 +38,10 @@ from isthmus_control_plane.validation.refusal import refuse
 log = get_logger(__name__)
 
 _PARTITION_TAG = "dagster/partition"
+#: So many launches at once are queued together, and none of them dispatched at once.
+_CROWD: Final = 8
+#: Runs that are queued together wait one behind the other.
+_APART: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,15 @@ class Acceptor:
         """
         return await self._write(tx, await self._plan(tx, launch, at=at, known=known), at=at, known=known)
 
+    async def write_all(
+        self, tx: WriteTransaction, launches: Sequence[Launch], *, at: datetime, known: Known
+    ) -> list[Written]:
+        """Write many: see `write`. A crowd is queued as one, which costs little; a look lets it leave in portions."""
+        if len(launches) < _CROWD:
+            return [await self.write(tx, launch, at=at, known=known) for launch in launches]
+        plans = [await self._plan(tx, launch, at=at, known=known) for launch in launches]
+        return await _queue_all(tx, plans, at=at, known=known)
+
     def tell(self, written: Written) -> None:
         """Send on its way what was written, once its transaction is committed."""
         run = written.run
@@ -211,14 +226,11 @@ class Acceptor:
     async def _write(self, tx: WriteTransaction, plan: _Plan, *, at: datetime, known: Known) -> Written:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
         place = LocationKey(plan.deployment, plan.request.location)
-        if isinstance(plan.verdict, Wait):
-            new = replace(_new_run(plan, at=at), message=plan.verdict.reason)
-        else:
-            has_turn = place not in known.waited_for
-            if has_turn and (written := await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)) is not None:
+        if isinstance(plan.verdict, Dispatch) and place not in known.waited_for:
+            written = await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)
+            if written is not None:
                 return written
-            new = replace(_new_run(plan, at=at), message=queue.in_line(place))
-        return await _queue(tx, new, plan=plan, known=known)
+        return await _queue(tx, _waiting(plan, at=at), plan=plan, known=known)
 
 
 async def _dispatch(tx: WriteTransaction, plan: _Plan, *, agent: AgentKey, at: datetime) -> Written | None:
@@ -238,11 +250,34 @@ async def _dispatch(tx: WriteTransaction, plan: _Plan, *, agent: AgentKey, at: d
     return Written(inserted.run, is_new=inserted.is_new, instructions=(instruction,) if inserted.is_new else ())
 
 
+async def _queue_all(tx: WriteTransaction, plans: Sequence[_Plan], *, at: datetime, known: Known) -> list[Written]:
+    """Queue runs, in their order."""
+    intakes = []
+    for index, plan in enumerate(plans):
+        new = _waiting(plan, at=at + index * _APART)
+        line = _line(new, plan=plan, rules=await _rules(tx, new.deployment, known=known))
+        news = [history.queued(_ref(new), requested_by=new.requested_by, at=at)]
+        intakes.append(Intake(replace(new, line=line), news))
+        known.waited_for.add(_place(new))
+    return [Written(it.run, is_new=it.is_new) for it in await run_intake.queue(tx, intakes, at=at)]
+
+
+def _waiting(plan: _Plan, *, at: datetime) -> NewRun:
+    """Return a run that waits: because of its location, or because others go first."""
+    place = LocationKey(plan.deployment, plan.request.location)
+    reason = plan.verdict.reason if isinstance(plan.verdict, Wait) else queue.in_line(place)
+    return replace(_new_run(plan, at=at), message=reason)
+
+
+async def _rules(tx: Transaction, deployment: str, *, known: Known) -> Rules:
+    if deployment not in known.rules:
+        found = await read_rules(tx, deployments=[deployment])
+        known.rules[deployment] = found.get(deployment, NO_RULES)
+    return known.rules[deployment]
+
+
 async def _queue(tx: WriteTransaction, new: NewRun, *, plan: _Plan, known: Known) -> Written:
-    if new.deployment not in known.rules:
-        found = await read_rules(tx, deployments=[new.deployment])
-        known.rules[new.deployment] = found.get(new.deployment, NO_RULES)
-    line = _line(new, plan=plan, rules=known.rules[new.deployment])
+    line = _line(new, plan=plan, rules=await _rules(tx, new.deployment, known=known))
     news = [history.queued(_ref(new), requested_by=new.requested_by, at=new.queued_at)]
     inserted = await runs.insert(tx, replace(new, line=line), history=news)
     if inserted.is_new:

@@ -8,10 +8,10 @@ from itertools import chain
 from typing import NamedTuple
 
 from isthmus_store.launch import MOST_ON_THE_WAY
+from isthmus_store.queue_line import Needs
 from isthmus_store.record.queue import Pause, PauseKind
 
 from isthmus_control_plane.dispatching import queue
-from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.dispatching.queue import Wait
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, Slot
 from isthmus_control_plane.fleet.facts import Fleet
@@ -73,6 +73,11 @@ class View:
         if known is None:
             known = self._standing[location] = tuple(_standing(location, self))
         return known
+
+    def again(self) -> "View":
+        """Return the same view, for another decision that counts slots on; what keeps locations is found out once."""
+        taken, on_the_way = Counter(self.taken), Counter(self.on_the_way)
+        return View(self.fleet, self.rules, self.pauses, taken, on_the_way, self._standing)
 
     def rules_of(self, location: LocationKey) -> Rules:
         """Return the limits of a location's deployment."""

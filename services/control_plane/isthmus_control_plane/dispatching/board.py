@@ -6,17 +6,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from isthmus_store import run_queue
+from isthmus_store.queue_line import NO_SORTING, LineName, Needs
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.dispatching.choice import Candidate, Lines, Waiting
 from isthmus_control_plane.dispatching.ledger import NeedsMemory, stale_lines
-from isthmus_control_plane.dispatching.line import NO_SORTING, LineName, Needs
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.fleet.world import World
 
 #: How long heads are believed, seconds: a run that comes into a line before its head (one that is queued again) is seen
-#: by then; all others are seen at once.
+#: by the first look after that of which nobody leaves; all others are seen at once.
 _BELIEVED_S: Final = 5.0
+#: The same, however many leave: to read all heads takes longer than a run that has a slot is to wait.
+_BELIEVED_AT_MOST_S: Final = 30.0
 #: More new lines than that are read with all others, in one statement.
 _ONE_BY_ONE: Final = 8
 
@@ -50,19 +52,19 @@ class Board:
         """What the runs of each line need."""
         return {name: line.needs for name, line in self._lines.items()}
 
-    async def refresh(self, tx: Transaction, names: Sequence[str], *, is_all: bool, rules: Mapping[str, Rules]) -> None:
+    async def refresh(self, tx: Transaction, names: Sequence[str], *, until: str, rules: Mapping[str, Rules]) -> None:
         """Learn of the lines that there are now.
 
         Args:
             tx: The transaction that read the names.
             names: The first names, in their order.
-            is_all: Whether there are no others.
+            until: There are no others before it.
             rules: The limits by which they are named.
         """
-        if self._monotonic() - self._read_at > _BELIEVED_S:
+        if self._age_s > _BELIEVED_AT_MOST_S:
             self.clear()
         present, known = set(names), self._known
-        gone = {name for name in known - present if is_all or name <= names[-1]}
+        gone = {name for name in known - present if name < until}
         if gone & self._unsure:
             # Their runs were put into lines that may have been here before, perhaps before those that waited there.
             self.clear()
@@ -79,6 +81,15 @@ class Board:
         if all(sorting == sortings.get(deployment, NO_SORTING) for deployment, sorting in self._sortings):
             return stale_lines(self._unsure, rules=rules, world=world)
         return stale_lines(self._known, rules=rules, world=world)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the heads are to be read anew, as soon as nobody waits for that."""
+        return self._age_s > _BELIEVED_S
+
+    @property
+    def _age_s(self) -> float:
+        return self._monotonic() - self._read_at
 
     @property
     def _known(self) -> set[str]:
@@ -104,6 +115,11 @@ class Board:
         self._lines, self._by_place, self._unsure = {}, {}, set()
         self._sortings.clear()
         self._read_at = self._monotonic()
+
+    def clear_if_old(self) -> None:
+        """The same, if they are to be read anew."""
+        if self.is_old:
+            self.clear()
 
     def forget(self, names: Iterable[str]) -> None:
         """Have lines read anew by the next look that finds them."""

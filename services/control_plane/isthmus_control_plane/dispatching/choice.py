@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
+from isthmus_store.queue_line import Needs
+
 from isthmus_control_plane.dispatching.block import View, is_free, take
-from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.key import LocationKey
 
 _T = TypeVar("_T")
@@ -37,14 +38,6 @@ class Waiting:
 
 #: Lines by name, of each location, by priority.
 Lines = dict[int, dict[LocationKey, dict[str, Waiting]]]
-
-
-def grouped(lines: Iterable[Waiting]) -> Lines:
-    """Return lines as `choose` takes them."""
-    found: Lines = {}
-    for line in lines:
-        found.setdefault(line.needs.priority, {}).setdefault(line.needs.location, {})[line.line] = line
-    return found
 
 
 @dataclass(slots=True)

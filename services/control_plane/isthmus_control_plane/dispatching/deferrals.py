@@ -42,7 +42,7 @@ class Deferrals:
 
     async def step(self) -> float:
         """Let go what is due; returns how long nothing else is, seconds."""
-        async with self._core.database.read() as tx:
+        async with self._core.database.look() as tx:
             due_at = await deferral.next_due(tx)
         if due_at is None:
             return float("inf")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest
 from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus_store.queue_line import Needs
 from isthmus_store.record.run import Run
 from isthmus_store.run_queue import Departure
 from isthmus_store.transaction import Transaction
@@ -14,7 +15,6 @@ from isthmus_control_plane import history
 from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
-from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.fleet.world import World
 from isthmus_control_plane.key import LocationKey

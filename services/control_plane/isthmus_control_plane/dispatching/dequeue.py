@@ -9,8 +9,9 @@ from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import run_queue, runs, slot_claims
 from isthmus_store.errors import TransientStoreError
+from isthmus_store.queue_line import LineName, Needs, behind
 from isthmus_store.record.run import AttemptRef, Run
-from isthmus_store.run_queue import Departure
+from isthmus_store.run_queue import DEFERRED, Departure
 from isthmus_store.signal import LaunchRefused
 from isthmus_store.state import RunReason
 from isthmus_store.transaction import Transaction, WriteTransaction
@@ -24,7 +25,6 @@ from isthmus_control_plane.dispatching.board import Board
 from isthmus_control_plane.dispatching.choice import LINES_AT_ONCE, MOST_LINES, Candidate, Round, Waiting, choose
 from isthmus_control_plane.dispatching.departure import Moment, claims_slots, departure
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory, stale_lines
-from isthmus_control_plane.dispatching.line import LineName, Needs
 from isthmus_control_plane.dispatching.pulse import QueuePulse
 from isthmus_control_plane.dispatching.rules import Rules
 from isthmus_control_plane.dispatching.sorter import Sorter
@@ -65,9 +65,39 @@ class _Facts:
 
     seen: World
     books: Ledger
+    #: Nothing is counted on in it.
+    at_first: View
+
+    @classmethod
+    def of(cls, seen: World, books: Ledger) -> "_Facts":
+        return cls(seen, books, books.view(seen.fleet))
 
     def view(self) -> View:
-        return self.books.view(self.seen.fleet)
+        return self.at_first.again()
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The first lines of the queue."""
+
+    names: list[str]
+    #: What all lines before it are known by.
+    until: str
+    #: Of smaller priorities not all lines are known.
+    least: int | None = None
+
+    @classmethod
+    def of(cls, names: list[str], *, limit: int) -> "_Walk":
+        """Take it that there are no others, unless there are as many as were asked for."""
+        if len(names) < limit:
+            return cls(names, DEFERRED)
+        last = LineName.parse(names[-1])
+        # Of the last priority, all locations are to have their turns.
+        return cls(names, f"{names[-1]} ", last.priority + 1 if last is not None else None)
+
+    @property
+    def is_all(self) -> bool:
+        return self.until == DEFERRED
 
 
 class Dequeuer:
@@ -105,8 +135,7 @@ class Dequeuer:
     async def look(self) -> bool:
         """Let some runs leave, fairly; returns whether there may be more. Costs what leaves, however many wait."""
         at, before = clock.now(), self.pulse.total
-        async with self._core.database.read() as tx:
-            found = await self._look(tx, at=at)
+        found = await self._find(at=at)
         if found.stale and found.seen is not None:
             return await self._sorter.sort(found.stale, rules=found.rules, world=found.seen) > 0
         # Until it is known who left.
@@ -118,46 +147,75 @@ class Dequeuer:
             self._note_rest(line, found=found)
         return found.is_open or self.pulse.total > before
 
+    async def _find(self, *, at: datetime) -> _Look:
+        if not self._board.lines:
+            # Each run that ends rings: while nobody waits, it is not to cost a transaction.
+            async with self._core.database.look() as tx:
+                if await run_queue.is_empty(tx):
+                    return self._nobody()
+        async with self._core.database.read() as tx:
+            return await self._look(tx, at=at)
+
     async def _look(self, tx: Transaction, *, at: datetime) -> _Look:
-        names = await run_queue.names(tx, limit=LINES_AT_ONCE)
-        if not names:
-            self._board.clear()
-            self._note(Findings())
-            self._core.hub.heeds_acceptance = False
-            return _Look()
+        walk = await self._walk(tx) if not self._board.lines else None
+        if walk is not None and not walk.names:
+            return self._nobody()
         # Whatever is accepted from here on may let runs leave that this look leaves.
         self._core.hub.heeds_acceptance = True
         seen = await world.read(tx, memory=self._memory, at=at)
-        facts = _Facts(seen, await ledger.read(tx, self._needs, deployments=_deployments(seen)))
+        facts = _Facts.of(seen, await ledger.read(tx, self._needs, deployments=_deployments(seen)))
         found = _Look(seen=seen, rules=facts.books.rules)
-        is_all = len(names) < LINES_AT_ONCE
-        if await self._round(tx, names, is_all=is_all, facts=facts, found=found):
+        if walk is None and await self._first(tx, facts=facts, found=found):
             # Why the others wait is told by the look that follows: whoever leaves is not to wait for that.
             return found
-        if not is_all:
-            # Nobody of these may leave: whoever waits behind them still may.
-            names = await run_queue.names(tx, limit=MOST_LINES)
-            if await self._round(tx, names, is_all=True, facts=facts, found=found):
+        walk = walk or await self._walk(tx)
+        if not walk.names:
+            return self._nobody()
+        if await self._round(tx, walk, facts=facts, found=found):
+            return found
+        if not walk.is_all or self._board.is_old:
+            # Nobody of these may leave: whoever waits behind them still may, and so may one that came before a head.
+            walk = walk if walk.is_all else await self._walk(tx, limit=MOST_LINES)
+            self._board.clear_if_old()
+            if await self._round(tx, replace(walk, until=DEFERRED, least=None), facts=facts, found=found):
                 return found
         view = facts.view()
         self._note(Findings(self._board.needs, view))
         self._core.hub.heeds_acceptance = any(has_full_way(location, view) for location in view.on_the_way)
         return found
 
-    async def _round(self, tx: Transaction, names: list[str], *, is_all: bool, facts: _Facts, found: _Look) -> bool:
+    async def _walk(self, tx: Transaction, *, limit: int = LINES_AT_ONCE) -> _Walk:
+        return _Walk.of(await run_queue.names(tx, limit=limit), limit=limit)
+
+    def _nobody(self) -> _Look:
+        """Note that nobody waits."""
+        self._board.clear()
+        self._note(Findings())
+        self._core.hub.heeds_acceptance = False
+        return _Look()
+
+    async def _first(self, tx: Transaction, *, facts: _Facts, found: _Look) -> bool:
+        """Look at the lines that may go before those of which somebody leaves by what is known: as a rule these are few."""
+        guess = choose(self._board.lines, facts.view(), of=Round(ROOM, start=self.pulse.total, is_guess=True))
+        if not guess.picks:
+            return False
+        least = min(line.needs.priority for _, line in guess.picks)
+        names = await run_queue.names(tx, limit=LINES_AT_ONCE, before=behind(least))
+        if len(names) == LINES_AT_ONCE:
+            return False
+        return await self._round(tx, _Walk(names, behind(least), least), facts=facts, found=found)
+
+    async def _round(self, tx: Transaction, walk: _Walk, *, facts: _Facts, found: _Look) -> bool:
         """Look at lines; returns whether somebody leaves, or the lines are to be sorted first."""
         rules, seen = facts.books.rules, facts.seen
-        await self._board.refresh(tx, names, is_all=is_all, rules=rules)
+        await self._board.refresh(tx, walk.names, until=walk.until, rules=rules)
         held = stale_lines((it.line for it in facts.books.held), rules=rules, world=seen)
         found.stale = held | self._board.stale(rules=rules, world=seen)
         if found.stale:
             # What is sorted comes into lines that may be known here, before what waits there.
             self._board.clear()
             return True
-        last = None if is_all else LineName.parse(names[-1])
-        # Not all lines of the last priority are known: all of its locations are to have their turns.
-        of = Round(ROOM, start=self.pulse.total, least=last.priority + 1 if last is not None else None)
-        return await self._choose(tx, of, facts=facts, found=found)
+        return await self._choose(tx, Round(ROOM, start=self.pulse.total, least=walk.least), facts=facts, found=found)
 
     async def _choose(self, tx: Transaction, of: Round, *, facts: _Facts, found: _Look) -> bool:
         """Choose what leaves: the heads tell whose lines are read, and what is read tells who leaves."""

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus_store import pauses, queue_count, queue_settings, run_queue, runs
+from isthmus_store import queue_count, queue_settings, runs
+from isthmus_store.queue_line import NO_SORTING, LineName, Needs, needs_of
 from isthmus_store.record.queue import Held, OnTheWay, Pause, PoolUse
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.dispatching.block import PauseKey, View
-from isthmus_control_plane.dispatching.line import NO_SORTING, LineName, Needs, needs_of
 from isthmus_control_plane.dispatching.rules import NO_RULES, HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Fleet
 from isthmus_control_plane.fleet.world import World
@@ -101,12 +101,12 @@ async def read_rules(tx: Transaction, *, deployments: Iterable[str] | None = Non
 
 async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[str]) -> Ledger:
     """Read what the queue stands at now; of the launches that are on their way, those of these deployments are counted."""
-    rules = await read_rules(tx)
-    paused = {PauseKey(it.deployment, it.kind, it.name): it for it in await pauses.all_of(tx)}
-    if not any(it.is_limiting for it in rules.values()):
-        # Without limits nobody counts what is taken.
-        return Ledger(rules, paused, (), {}, _by_place(await run_queue.on_the_way(tx, deployments)), {}, ())
     count = await queue_count.read(tx, deployments)
+    rules = {deployment: Rules.parse(body) for deployment, body in count.settings.items()}
+    paused = {PauseKey(it.deployment, it.kind, it.name): it for it in count.pauses}
+    if not any(it.is_limiting for it in rules.values()):
+        # Without limits nobody asks what is taken.
+        return Ledger(rules, paused, (), {}, _by_place(count.on_the_way), {}, ())
     needs = await memory.of(tx, {it.line: it.run_id for it in count.held}, rules=rules)
     claiming = {it.line: it.claiming for it in count.claiming}
     return Ledger(rules, paused, count.held, needs, _by_place(count.on_the_way), claiming, count.uses)

@@ -18,12 +18,12 @@ from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.record.run import Run
-from isthmus_store.signal import Dispatched
-from isthmus_store.state import AgentState, InstructionOutcome, RunState
+from isthmus_store.state import AgentState, RunState
+from isthmus_store.termination import terminate
 from isthmus_store.transaction import WriteTransaction
 
-from isthmus_control_plane import clock, history
-from isthmus_control_plane.commands import command
+from isthmus_control_plane import clock
+from isthmus_control_plane.commands.succession import Successor, succeed
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.block import PauseKey, View
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
@@ -111,20 +111,17 @@ class Relocation:
         run = (await runs.lock(tx, [row.run_id])).get(row.run_id)
         if run is None or not is_movable(run, attempt=row.attempt):
             return []
-        if await outbox.settle(tx, row.id, outcome=InstructionOutcome.EXPIRED, at=at) is None:
-            return []
         earlier, home = run.ref, AgentKey(agent.deployment, agent.name)
-        request.run.attempt = row.attempt + 1
         # At the least as long as it was given before: that counts what its location's import may take.
         least_s = max(self._core.settings.launch_timeout_s, (row.not_after - row.created_at).total_seconds())
         lifetime = launch_lifetime(None, agent=agent, launch_timeout_s=least_s)
-        launch = command.launch(home, request=request, at=at, lifetime=lifetime)
-        signaled = await runs.signal(tx, row.run_id, Dispatched(attempt=row.attempt + 1, agent=agent.name), at=at)
-        news = history.dispatched(signaled.run.ref, agent=agent.name, instruction_id=launch.id, at=at)
-        await history.append(tx, signaled.run.ref, news=[news], at=at)
-        await outbox.add_many(tx, [command.terminate(_agent(row), attempt=earlier, grace_s=0.0, at=at), launch])
-        log.warning("launch_placed_elsewhere", run=row.run_id, attempt=row.attempt + 1, agent=agent.name)
-        return [signaled.run]
+        succession = await succeed(tx, row, by=Successor(request, home, lifetime), at=at)
+        if succession is None:
+            return []
+        fence = terminate(row.deployment, row.agent, attempt=earlier, grace_s=0.0, at=at)
+        await outbox.add_many(tx, [fence, succession.launch])
+        log.warning("launch_placed_elsewhere", run=row.run_id, attempt=succession.run.attempt, agent=agent.name)
+        return [succession.run]
 
 
 def is_movable(run: Run, *, attempt: int) -> bool:

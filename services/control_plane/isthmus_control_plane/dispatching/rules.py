@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings
-
-from isthmus_control_plane.dispatching.line import Needs, sorting_of
+from isthmus_store.queue_line import Needs, sorting_of
 
 
 class Slot(NamedTuple):

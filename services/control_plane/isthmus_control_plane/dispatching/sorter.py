@@ -8,12 +8,12 @@ from google.protobuf.message import DecodeError
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import run_queue, runs
+from isthmus_store.queue_line import line_name, needs_of
 from isthmus_store.record.queue import Unsorted
 from isthmus_store.run_queue import Sorted
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.dispatching.line import line_name, needs_of
 from isthmus_control_plane.dispatching.pools import pools_of
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.fleet.world import World

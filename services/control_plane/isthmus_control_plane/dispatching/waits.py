@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from isthmus_store.queue_line import Needs
 from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 
 from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.block import View, first_block
-from isthmus_control_plane.dispatching.line import Needs
 from isthmus_control_plane.key import LocationKey
 
 

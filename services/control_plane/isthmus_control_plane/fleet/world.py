@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
-from isthmus_store import agents, locations, outbox, pauses, placements, site
+from isthmus_store import agents, fleet_rows, outbox, pauses, placements, site
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement
@@ -59,10 +59,11 @@ class SyncMemory:
 
 async def read(tx: Transaction, *, memory: SyncMemory, at: datetime, deployment: str | None = None) -> World:
     """Read one deployment, or all. Which agents are paused is not told: see `read_to_place`."""
+    found = await fleet_rows.read(tx, deployment=deployment)
     return _world(
-        await agents.all_of(tx, deployment=deployment),
-        location_list=await locations.all_of(tx, deployment=deployment),
-        placement_list=await placements.all_of(tx, deployment=deployment),
+        found.agents,
+        location_list=found.locations,
+        placement_list=found.placements,
         is_underway=lambda agent: memory.is_underway(agent, at=at),
     )
 

@@ -27,7 +27,7 @@ from isthmus_control_plane.instance import lookup
 from isthmus_control_plane.instance.namespace import name_repositories
 from isthmus_control_plane.instance.sender import ForeignError, check_sender
 from isthmus_control_plane.instance.shares import Shares
-from isthmus_control_plane.instance.slots import SlotDesk
+from isthmus_control_plane.instance.slots import SlotGranter
 from isthmus_control_plane.validation.bounds import violations
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -82,7 +82,7 @@ class _BehindError(Exception):
 class QueryAnswerer:
     """Answers queries while `run` goes on."""
 
-    def __init__(self, core: Core, *, publisher: Publisher, slots: SlotDesk) -> None:
+    def __init__(self, core: Core, *, publisher: Publisher, slots: SlotGranter) -> None:
         self._core = core
         #: Where steps wait for slots of pools.
         self.slots = slots

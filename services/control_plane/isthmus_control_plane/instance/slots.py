@@ -49,7 +49,7 @@ class _Waiter:
     is_over: bool = False
 
 
-class SlotDesk:
+class SlotGranter:
     """Takes claims, grants slots, and lets questions wait for them."""
 
     def __init__(self, core: Core, *, notices: NoticePublisher) -> None:

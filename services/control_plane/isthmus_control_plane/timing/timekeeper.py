@@ -6,7 +6,7 @@ from typing import Final
 from isthmus_lifecycle.boundary import Boundary, keep_going_until
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.waiting import wait_for
-from isthmus_store import outbox, queue_settings, runs, timeouts
+from isthmus_store import events, outbox, queue_settings, runs, timeouts
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.run import Run
 from isthmus_store.signal import TimedOut
@@ -56,7 +56,8 @@ class Timekeeper:
 
     async def step(self) -> float:
         """End what is due; returns how long nothing else is, seconds."""
-        async with self._core.database.read() as tx:
+        # Not one state of both: what is due is looked at again before it is ended.
+        async with self._core.database.look() as tx:
             rules = {it.deployment: TimeRules.parse(it.body) for it in await queue_settings.all_of(tx)}
             known = await timeouts.under_way(tx)
         for deadline, run in deadlines(known, rules=rules):
@@ -104,5 +105,5 @@ async def _end_harder(tx: WriteTransaction, run: Run, *, deadline: Deadline, at:
 
 
 async def _ask(tx: WriteTransaction, run: Run, *, text: str, grace_s: float, at: datetime) -> None:
-    await history.append(tx, run.ref, news=[history.note(run.ref, text=text, at=at)], at=at)
+    await history.append(tx, run.ref, news=[events.note(run.ref, text=text, at=at)], at=at)
     await outbox.add(tx, terminate(run.deployment, run.agent, attempt=run.ref, grace_s=grace_s, at=at))

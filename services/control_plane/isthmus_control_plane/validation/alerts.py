@@ -10,12 +10,10 @@ from urllib.parse import urlsplit
 
 from isthmus.v1 import control_plane_pb2 as api
 
-from isthmus_control_plane.alerting.kind import KINDS, RESERVED
-from isthmus_control_plane.alerting.policy import quiet_of
-from isthmus_control_plane.alerting.quiet import DAYS, parse_time
-from isthmus_control_plane.automation.cron.errors import UnknownZoneError
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
+from isthmus_control_plane.validation.alert_kind import KINDS, RESERVED
+from isthmus_control_plane.validation.quiet import DAYS, parse_time, zone
 from isthmus_control_plane.validation.request import MAX_PAGE, MAX_QUERY, MAX_TEXT
 from isthmus_control_plane.validation.suggestion import unknown
 
@@ -158,9 +156,11 @@ def _quiet(it: api.AlertPolicy, *, at: str) -> Iterator[Violation]:
             faults.append(Violation(f"{at}.quiet.days[{index}]", f"must be one of {', '.join(DAYS)}; got {day!r}"))
     if not faults:
         try:
-            quiet_of(it.quiet)
-        except UnknownZoneError as error:
-            faults.append(Violation(f"{at}.quiet.timezone", str(error)))
+            zone(it.quiet.timezone)
+        except ValueError:
+            faults.append(
+                Violation(f"{at}.quiet.timezone", f"must be a zone, as in Europe/Berlin; got {it.quiet.timezone!r}")
+            )
     yield from faults
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import SystemRandom
 
+from isthmus_dev.rabbitmq import plugin
 from isthmus_dev.rabbitmq.errors import NodeNotInstalledError
 from isthmus_dev.rabbitmq.process import ProcessIdentity
 
@@ -22,7 +23,6 @@ _PORTS = range(21_000, 32_000)
 _OUTPUT_BYTES = 1024 * 1024
 _CRASH_DUMP_BYTES = 10 * 1024 * 1024
 _PROGRAM_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/sbin", "/usr/sbin")
-_PLUGINS = "[rabbitmq_consistent_hash_exchange]."
 #: With less free space a node takes no message.
 DISK_LIMIT_BYTES = 50_000_000
 _CONFIGURATION = """\
@@ -48,6 +48,11 @@ class Installation:
     server: Path
     ctl: Path
     epmd: Path
+
+    @property
+    def plugins(self) -> Path:
+        """Where the applications lie that it is made of, and those that may be enabled."""
+        return self.server.resolve().parent.parent / "plugins"
 
 
 def find_installation() -> Installation:
@@ -185,12 +190,18 @@ class NodeLayout:
         _write_private(scratch, json.dumps(asdict(record), indent=1))
         scratch.replace(self.record)
 
-    def prepare(self, record: NodeRecord, *, account: "Account") -> None:
+    @property
+    def plugins(self) -> Path:
+        """The applications that the node needs, as links."""
+        return self.data_dir / "plugins"
+
+    def prepare(self, record: NodeRecord, *, account: "Account", installation: Installation) -> None:
         """Make the folders and the configuration for one start."""
         for folder in (self.home, self.log_dir, self.data_dir / "mnesia", self.data_dir / "etc"):
             folder.mkdir(parents=True, exist_ok=True)
         _write_private(self.home / ".erlang.cookie", record.cookie, mode=0o400)
-        _write_private(self.data_dir / "etc/enabled_plugins", _PLUGINS)
+        _write_private(self.data_dir / "etc/enabled_plugins", f"[{','.join(plugin.ENABLED)}].")
+        plugin.link_applications(self.plugins, plugin.needed_applications(installation.plugins))
         configuration = _CONFIGURATION.format(
             amqp_port=record.amqp_port, user=record.user, password=record.password, disk_limit=DISK_LIMIT_BYTES
         )
@@ -208,7 +219,9 @@ class NodeLayout:
     def environment(self, record: NodeRecord) -> dict[str, str]:
         """Make the environment of the node's processes; nothing is inherited but PATH, for RABBITMQ_* would leak in."""
         etc = self.data_dir / "etc"
+        few = {"RABBITMQ_PLUGINS_DIR": str(self.plugins)} if any(self.plugins.glob("*")) else {}
         return {
+            **few,
             "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
@@ -226,6 +239,8 @@ class NodeLayout:
             "RABBITMQ_ALLOW_INPUT": "1",
             # One scheduler that does not spin: the node shares the machine with the work it carries messages for.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+            # Else its one scheduler keeps to the first processor, as those of all other nodes here do.
+            "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
             # Ours runs already; Erlang's own attempts would only leave orphans to whoever reaps here.
             "ERL_FLAGS": "-start_epmd false",
             "ERL_EPMD_PORT": str(record.epmd_port),

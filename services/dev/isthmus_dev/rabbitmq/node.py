@@ -199,7 +199,7 @@ class PrivateNode:
         return output
 
     def _launch(self) -> None:
-        self._layout.prepare(self._record, account=self._account)
+        self._layout.prepare(self._record, account=self._account, installation=self._installation)
         epmd = self._spawn([str(self._installation.epmd)], die_with_parent=signal.SIGKILL)
         server = self._spawn([str(self._installation.server), "-noinput"], die_with_parent=signal.SIGTERM)
         self._record = replace(self._record, server=server, epmd=epmd, owner_pid=os.getpid())

@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from isthmus_store.state import LocationPhase
+
+
+class LocationKey(NamedTuple):
+    """A location, anywhere."""
+
+    deployment: str
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,16 +5,15 @@ who reads the failure has to guess whether it is the last word.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.control_plane_pb2 import QueueSettings
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Event, RunRef
+from isthmus.v1.telemetry_pb2 import RunRef
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from sqlalchemy import func, select, update
@@ -22,7 +21,8 @@ from sqlalchemy import func, select, update
 from isthmus_store import events, outbox, queue_settings, run_search, runs
 from isthmus_store.deferral import deferred_line
 from isthmus_store.errors import TransientStoreError
-from isthmus_store.record.event import NewEvent
+from isthmus_store.queue_line import LineName, line_name, needs_of
+from isthmus_store.record.location import LocationKey
 from isthmus_store.record.run import NewRun, Run
 from isthmus_store.retry import policy, reexecution
 from isthmus_store.retry.course import read_course
@@ -44,9 +44,6 @@ REQUESTED_BY: Final = "run retries"
 _NOTHING_LEFT: Final = "every step of it had succeeded: nothing is left to do again"
 _UNFORESEEN: Final = "its retry could not be written; the log has the details under the run's id"
 
-#: What decides about a run's line besides what is limited.
-_PRIORITY_TAG: Final = "dagster/priority"
-
 _boundary = Boundary("retry of a run", passes=(TransientStoreError,))
 
 
@@ -59,6 +56,20 @@ class _Again:
     retry: Retry
     #: Where it waits in the queue; empty where the queue is to say that.
     line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Deployment:
+    """What a deployment's settings say of retries, and which tags limits ask for."""
+
+    retries: RetryRules = field(default_factory=RetryRules)
+    keys: frozenset[str] = frozenset()
+
+    @classmethod
+    @lru_cache(maxsize=100)
+    def parse(cls, body: bytes) -> "_Deployment":
+        """Read a stored QueueSettings message."""
+        return cls(RetryRules.parse(body), frozenset(it.key for it in QueueSettings.FromString(body).tags))
 
 
 async def follow_up(tx: WriteTransaction, ended: Sequence[Run], *, at: datetime) -> list[Run]:
@@ -74,31 +85,22 @@ async def follow_up(tx: WriteTransaction, ended: Sequence[Run], *, at: datetime)
         return []
     tags = await runs.tags(tx, [run.run_id for run in failed])
     stored = await queue_settings.all_of(tx, deployments={run.deployment for run in failed})
-    rules = {it.deployment: RetryRules.parse(it.body) for it in stored}
-    limited = {it.deployment for it in stored if _limits_tags(it.body)}
+    known = {it.deployment: _Deployment.parse(it.body) for it in stored}
     retried: list[Run] = []
     for run in failed:
-        own, of_deployment = tags.get(run.run_id, {}), rules.get(run.deployment, RetryRules())
-        if not policy.may_be_retried(own, rules=of_deployment):
+        own, of_deployment = tags.get(run.run_id, {}), known.get(run.deployment, _Deployment())
+        if not policy.may_be_retried(own, rules=of_deployment.retries):
             continue
         with _boundary.guard(run=run.run_id) as fate:
             async with tx.part():
-                # Its tags may have changed since: where they matter, the queue names the line anew.
-                line = "" if run.deployment in limited or _PRIORITY_TAG in own else run.line
-                retried += await _decide(tx, replace(run, line=line), tags=own, rules=of_deployment, at=at)
+                retried += await _decide(tx, run, tags=own, by=of_deployment, at=at)
         if fate.error is not None:
             await _tell_no(tx, run, why=_UNFORESEEN, at=at)
     return retried
 
 
-@lru_cache(maxsize=100)
-def _limits_tags(settings: bytes) -> bool:
-    """Tell whether a deployment limits runs by their tags."""
-    return bool(QueueSettings.FromString(settings).tags)
-
-
 async def _decide(
-    tx: WriteTransaction, run: Run, *, tags: Mapping[str, str], rules: RetryRules, at: datetime
+    tx: WriteTransaction, run: Run, *, tags: Mapping[str, str], by: _Deployment, at: datetime
 ) -> list[Run]:
     request = RunRequest.FromString(run.request)
     course = await read_course(tx, run)
@@ -108,10 +110,11 @@ async def _decide(
         tags=tags,
         group_size=await _group_size(tx, request.root_run_id or run.run_id),
     )
-    decision = policy.decide(failure, rules=rules)
+    decision = policy.decide(failure, rules=by.retries)
     if isinstance(decision, Retry):
         again = _again(run, request=request, course=course, tags=tags, retry=decision)
         if again is not None:
+            again = replace(again, line=_line(run, tags=again.tags, keys=by.keys))
             return [await _write(tx, run, again=again, at=at)]
         decision = NoRetry(_NOTHING_LEFT)
     await _tell_no(tx, run, why=decision.why, at=at)
@@ -143,7 +146,16 @@ def _again(run: Run, *, request: RunRequest, course: Course, tags: Mapping[str, 
         past=reexecution.past_runs(course, parent=request),
     )
     # Those of its job and its partition, too: what the location defines is not at hand, and need not be.
-    return _Again(asked, {**reexecution.inherited_tags(tags), **asked.tags}, retry, run.line)
+    return _Again(asked, {**reexecution.inherited_tags(tags), **asked.tags}, retry)
+
+
+def _line(run: Run, *, tags: Mapping[str, str], keys: frozenset[str]) -> str:
+    """Name the line of the run that follows one: by its own tags, which may have changed since, and the same pools."""
+    name = LineName.parse(run.line)
+    if name is None:
+        return ""
+    needs = needs_of(LocationKey(run.deployment, run.location), tags=tags, pools=run.pools, keys=keys)
+    return line_name(needs, keys=keys, is_complete=name.is_complete)
 
 
 def retry_id(run_id: str) -> str:
@@ -155,7 +167,7 @@ async def _write(tx: WriteTransaction, run: Run, *, again: _Again, at: datetime)
     new = _new_run(run, again=again, at=at)
     inserted = await runs.insert(tx, new)
     if inserted.is_new:
-        queued = _event(new.run_id, attempt=1, at=at)
+        queued = events.own(inserted.run.ref, at=at)
         queued.run_queued.requested_by = REQUESTED_BY
         queued.run_queued.retry_of_run_id, queued.run_queued.retry_number = run.run_id, again.retry.number
         await events.append(tx, new.run_id, attempt=1, events=[events.new_event(queued)], stored_at=at)
@@ -163,7 +175,7 @@ async def _write(tx: WriteTransaction, run: Run, *, again: _Again, at: datetime)
     await run_search.add_tags(tx, run.run_id, {WILL_RETRY_TAG: "true", RETRIED_BY_TAG: new.run_id})
     wait = f", {new.message}" if new.message else ""
     text = f"Retry {again.retry.number} of {again.retry.most} is run {new.run_id}{wait}."
-    await events.append(tx, run.run_id, attempt=run.attempt, events=[_note(run, text, at=at)], stored_at=at)
+    await _tell(tx, run, text=text, at=at)
     if run.reason in BELIEVED and run.agent:
         # Nobody saw its end. Should it still live where nobody hears it, it is not to go on beside its successor.
         command = terminate(run.deployment, run.agent, attempt=run.ref, grace_s=0.0, at=at)
@@ -195,18 +207,9 @@ async def _tell_no(tx: WriteTransaction, run: Run, *, why: str, at: datetime) ->
     """Say why a run is not retried for which somebody asked for retries."""
     await run_search.add_tags(tx, run.run_id, {WILL_RETRY_TAG: "false"})
     if why:
-        text = f"Not retried: {why}."
-        await events.append(tx, run.run_id, attempt=run.attempt, events=[_note(run, text, at=at)], stored_at=at)
+        await _tell(tx, run, text=f"Not retried: {why}.", at=at)
 
 
-def _note(run: Run, text: str, *, at: datetime) -> NewEvent:
-    event = _event(run.run_id, attempt=run.attempt, at=at)
-    event.message = text
-    event.engine_event.SetInParent()
-    return events.new_event(event)
-
-
-def _event(run_id: str, *, attempt: int, at: datetime) -> Event:
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return Event(run=RunRef(run_id=run_id, attempt=attempt), occurred_at=stamp)
+async def _tell(tx: WriteTransaction, run: Run, *, text: str, at: datetime) -> None:
+    news = [events.note(run.ref, text=text, at=at)]
+    await events.append(tx, run.run_id, attempt=run.attempt, events=news, stored_at=at)

@@ -5,6 +5,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from isthmus.v1.control_plane_pb2 import QuietHours
+
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -43,3 +45,29 @@ def parse_time(text: str) -> time:
     if not colon or not (hours.isascii() and hours.isdigit() and minutes.isascii() and minutes.isdigit()):
         raise ValueError(text)
     return time(0) if (int(hours), int(minutes)) == (24, 0) else time(int(hours), int(minutes))
+
+
+def quiet_of(said: QuietHours) -> Quiet:
+    """Read hours.
+
+    Raises:
+        ValueError: A time, a day or the zone is none.
+    """
+    return Quiet(
+        begins=parse_time(getattr(said, "from")),
+        ends=parse_time(said.until),
+        zone=zone(said.timezone),
+        days=frozenset(DAYS.index(day) for day in said.days) or frozenset(range(7)),
+    )
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone; an empty name is UTC.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    try:
+        return ZoneInfo(name or "UTC")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(name) from error

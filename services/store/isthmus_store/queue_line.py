@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from isthmus_control_plane.key import LocationKey
+from isthmus_store.record.location import LocationKey
 
 PRIORITY_TAG: Final = "dagster/priority"
 #: Priorities beyond it count as it.
@@ -78,6 +78,11 @@ class LineName:
     def plain_needs(self) -> Needs:
         """The needs of runs without tags and pools that matter."""
         return Needs(self.location, self.priority)
+
+
+def behind(priority: int) -> str:
+    """Return what follows the names of all lines of a priority and of larger ones, and stands before all others."""
+    return f"{_MOST - priority + 1:010d}"
 
 
 def priority_of(tags: Mapping[str, str]) -> int:
