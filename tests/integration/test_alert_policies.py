@@ -2,18 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
+from integration.alert_world import World, opened, policy, texts
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_control_plane import clock
 from isthmus_store import alerts
 from isthmus_store.state import AgentState
-
-NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
-
-
-from integration.alert_world import World, opened, policy, texts
 
 
 @pytest.fixture

@@ -2,19 +2,15 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email import message_from_bytes
 
 import pytest
+from integration.alert_world import MailServer, Sink, World, all_done, delivering, opened, policy
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_control_plane import clock
 from isthmus_store import alerts
 from support.eventually import eventually, patiently
-
-NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
-
-
-from integration.alert_world import MailServer, Sink, World, all_done, delivering, opened, policy
 
 
 @pytest.fixture
