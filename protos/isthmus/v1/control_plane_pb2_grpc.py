@@ -525,7 +525,8 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetAlertPolicy(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The same of one policy.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -545,7 +546,8 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UnmuteAlertPolicy(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """What is told from now on is sent again.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -270,6 +270,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.AlertPolicyRef,
         isthmus.v1.control_plane_pb2.AlertPolicyState,
     ]
+    """The same of one policy."""
 
     TestAlertPolicy: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.TestAlertPolicyRequest,
@@ -287,6 +288,7 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.AlertPolicyRef,
         isthmus.v1.control_plane_pb2.AlertPolicyState,
     ]
+    """What is told from now on is sent again."""
 
     ListAlerts: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListAlertsRequest,
@@ -545,6 +547,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.AlertPolicyRef,
         isthmus.v1.control_plane_pb2.AlertPolicyState,
     ]
+    """The same of one policy."""
 
     TestAlertPolicy: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.TestAlertPolicyRequest,
@@ -562,6 +565,7 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.AlertPolicyRef,
         isthmus.v1.control_plane_pb2.AlertPolicyState,
     ]
+    """What is told from now on is sent again."""
 
     ListAlerts: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListAlertsRequest,
@@ -899,7 +903,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.AlertPolicyRef,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.AlertPolicyState, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AlertPolicyState]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.AlertPolicyState, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AlertPolicyState]]:
+        """The same of one policy."""
 
     @abc.abstractmethod
     def TestAlertPolicy(
@@ -922,7 +927,8 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         self,
         request: isthmus.v1.control_plane_pb2.AlertPolicyRef,
         context: _ServicerContext,
-    ) -> typing.Union[isthmus.v1.control_plane_pb2.AlertPolicyState, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AlertPolicyState]]: ...
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.AlertPolicyState, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AlertPolicyState]]:
+        """What is told from now on is sent again."""
 
     @abc.abstractmethod
     def ListAlerts(
