@@ -22,6 +22,13 @@ policies:
     wait: 0s
     to:
       - webhook: {url: "%s", secret: "${ISTHMUS_ALERT_SECRET}"}
+  - name: assets
+    on: [asset.failed, asset.degraded, freshness.failed, queue.deep, schedule.failed, disk.low]
+    assets: raw+
+    deeper_than: 9
+    below_percent: 0.001
+    to:
+      - apprise: "json://${ISTHMUS_ALERT_SECRET}"
 """
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -49,9 +56,13 @@ async def test_a_file_is_kept_tried_out_and_served(
         monitor = tasks.create_task(AlertSender(stand.database, webhooks=()).run())
         alert = command(stand, tmp_path)
         (tmp_path / "alerts.yaml").write_text(FILE % f"http://127.0.0.1:{sink.port}/very/secret")
-        assert await alert("sync", "alerts.yaml", "--dry-run") == (0, "+ nightly added (not done: --dry-run)\n", "")
+        assert await alert("sync", "alerts.yaml", "--dry-run") == (
+            0,
+            "+ assets added (not done: --dry-run)\n+ nightly added (not done: --dry-run)\n",
+            "",
+        )
         assert (await alert("list"))[2].startswith("There are no alert policies")
-        assert await alert("sync", "alerts.yaml") == (0, "+ nightly added\n", "")
+        assert await alert("sync", "alerts.yaml") == (0, "+ assets added\n+ nightly added\n", "")
         assert (await alert("sync", "alerts.yaml", "--prune"))[1].startswith("Nothing changes")
         code, tried, complaint = await alert("test", "nightly")
         assert (code, complaint) == (0, "")

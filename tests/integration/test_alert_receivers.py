@@ -47,7 +47,7 @@ async def test_one_failure_reaches_a_webhook_a_mail_server_and_apprise(
     assert request.headers["x-key"] == "s3cret"
     assert request.headers["webhook-signature"].startswith("v1,")
     (letter,) = mail.letters
-    assert message_from_bytes(letter.content or b"")["subject"] == 'Job say "hi" of etl failed'
+    assert message_from_bytes(bytes(letter.original_content or b""))["subject"] == 'Job say "hi" of etl failed'
     ((pushed, told),) = sink.received
     assert pushed.path == "/s3cret"
     assert json.loads(told)["title"] == 'Job say "hi" of etl failed'

@@ -31,8 +31,8 @@ def fact(kind: str = kinds.RUN_FAILED, **said: Any) -> Fact:
     return Fact(**{"kind": kind, "deployment": "prod", "subject": "s", "topic": "t", "at": NOW, **said})
 
 
-RUN = {"job": "nightly", "location": "etl", "tags": {"team": "data"}}
-ASSET = {"asset": ("raw", "orders"), "location": "etl"}
+RUN: dict[str, Any] = {"job": "nightly", "location": "etl", "tags": {"team": "data"}}
+ASSET: dict[str, Any] = {"asset": ("raw", "orders"), "location": "etl"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from isthmus_store.event_index import EventQuery, IndexedEvent, News
 from isthmus_store.record.run import Run
 from isthmus_store.state import RunState
 from isthmus_store.transaction import Transaction
+from isthmus_store.wire import storable
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.alerting.fact import Fact
@@ -72,7 +73,7 @@ def fact_of(event: IndexedEvent, *, deployment: str, run: Run | None, tags: Mapp
         return _of_check(body, event=event, deployment=deployment, location=location)
     said = body.asset_materialized if event.kind == "asset_materialized" else body.asset_failed
     is_made = event.kind == "asset_materialized"
-    name = "/".join(said.asset.path)
+    name = storable("/".join(said.asset.path))
     data = {"asset": name, "partition": said.partition, **_run_data(event), "location": location}
     return Fact(
         kind=kinds.ASSET_MATERIALIZED if is_made else kinds.ASSET_FAILED,
@@ -119,14 +120,14 @@ def _of_run(kind: str, body: Event, *, run: Run, tags: Mapping[str, str]) -> Fac
 
 def _of_check(body: Event, *, event: IndexedEvent, deployment: str, location: str) -> Fact:
     said = body.asset_check_evaluated
-    asset = "/".join(said.asset.path)
+    asset = storable("/".join(said.asset.path))
     is_warning = said.severity == CheckSeverity.CHECK_SEVERITY_WARN
     failed = kinds.CHECK_WARNED if is_warning else kinds.CHECK_FAILED
     data = {"asset": asset, "check": said.check_name, "partition": said.partition, **_run_data(event)}
     return Fact(
         kind=kinds.CHECK_PASSED if said.is_passed else failed,
         deployment=deployment,
-        subject=f"{asset} {said.check_name}",
+        subject=storable(f"{asset} {said.check_name}"),
         occasion=str(event.id),
         topic=f"Check {said.check_name} of asset {asset} {'passed' if said.is_passed else 'did not pass'}",
         text=_where(event, partition=said.partition),

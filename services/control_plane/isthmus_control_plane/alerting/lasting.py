@@ -15,6 +15,7 @@ from isthmus_store.address import parse_address
 from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState, InstigatorKind, LocationPhase, TickStatus
 from isthmus_store.transaction import Transaction
+from isthmus_store.wire import storable
 
 from isthmus_control_plane.alerting.fact import Fact
 from isthmus_control_plane.alerting.policy import Policy
@@ -256,7 +257,7 @@ def of_assets(views: Iterable[AssetView], *, now: datetime) -> dict[str, list[Fa
 
 
 def _of_asset(view: AssetView, kind: str, what: str, *, now: datetime) -> Fact:
-    name, made = "/".join(view.asset.path), view.status.materialization
+    name, made = storable("/".join(view.asset.path)), view.status.materialization
     at = made.occurred_at.isoformat() if made is not None else None
     return Fact(
         kind=kind,

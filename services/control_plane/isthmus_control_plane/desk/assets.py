@@ -151,15 +151,15 @@ class AssetDesk:
 
     async def selected(self, tx: Transaction, deployment: str, selection: str) -> Paths:
         """Return the assets that a selection has now; none where nothing of it is there."""
-        catalog = await self._catalog(tx, deployment)
+        assets = (await self._catalog(tx, deployment)).assets
         try:
-            return select(selection, assets={path: it.asset for path, it in catalog.items()}, is_to_look=True)
+            return select(selection, assets={path: it.asset for path, it in assets.items()}, is_to_look=True)
         except AssetQueryError:
             return frozenset()
 
     async def fares(self, tx: Transaction, deployment: str) -> list[AssetView]:
         """Return how all assets of a deployment fare."""
-        return await _views(tx, deployment, list((await self._catalog(tx, deployment)).values()))
+        return await _views(tx, deployment, list((await self._catalog(tx, deployment)).assets.values()))
 
     async def _catalog(self, tx: Transaction, deployment: str) -> _Catalog:
         """Return the deployment's assets; of a location that does not serve now, as it did last."""

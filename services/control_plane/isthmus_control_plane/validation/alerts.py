@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from isthmus.v1 import control_plane_pb2 as api
 
+from isthmus_control_plane import clock
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
 from isthmus_control_plane.validation.alert_kind import KINDS, RESERVED
@@ -89,6 +90,10 @@ def history(request: api.ListAlertsRequest) -> list[Violation]:
     """List the faults of a ListAlerts request."""
     violations = field.optional_name(request.deployment, field="deployment")
     violations += field.optional_name(request.policy, field="policy")
+    try:
+        clock.moment(request.before)
+    except (ValueError, OverflowError):
+        violations.append(Violation("before", "is no time that a calendar has"))
     if request.page_size > MAX_PAGE:
         violations.append(Violation("page_size", f"must be 1 to {MAX_PAGE}; got {request.page_size:,}"))
     return violations
