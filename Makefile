@@ -2,16 +2,20 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install dist demo bare-demo test lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench chaos soak images up down protos release-contract lock servers clean
+.PHONY: help install dist demo bare-demo test checked prepared together alone lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench chaos soak images up down protos release-contract lock servers clean
 
 # What is imported is compiled once, not by each of the many processes that a test or a measurement starts.
 export PYTHONDONTWRITEBYTECODE :=
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
-suites := tests/conformance tests/contract tests/docs tests/fuzz tests/integration tests/projects tests/unit tests/e2e
+# Those whose files take longest come first: a worker that begins one of them last would go on alone for minutes.
+suites := $(addprefix tests/,conformance projects e2e docs contract fuzz integration unit)
+# Tests wait as often as they compute: there is one more worker than processors. A file's tests stay together.
+side_by_side := --numprocesses $(shell expr 1 + $$(nproc)) --dist loadfile --no-loadscope-reorder
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
   monitor/test_accounts.py monitor/test_ingest.py monitor/test_shares.py)
+NEWEST := 3.14
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
 
 help: ## list the targets
@@ -28,7 +32,16 @@ demo: .venv/.ready ## start everything, run a job of the example on it, show the
 bare-demo: ## make demo in a root of Debian that has python3, make and ca-certificates alone (RELEASE=bookworm)
 	@scripts/bare-demo $(RELEASE)
 
-test: lint types layers tree generated docs pytest oldest newest ## every check and every test, on real servers
+test: .venv/.ready servers ## every check and every test, on real servers
+	@scripts/engine run sh -c "scripts/beside '$(MAKE) prepared oldest newest' '$(MAKE) checked together' && $(MAKE) alone"
+
+checked: lint types layers tree generated docs
+
+# What only some tests need, and takes minutes of waiting for indexes and mirrors on a machine that has nothing yet.
+prepared: .venv-uv/installed
+	@.venv-uv/bin/python scripts/images
+	@.venv/bin/python scripts/pythons --list $(NEWEST)
+	@$(MAKE) .venv-dagster-oldest/.ready
 
 lint: .venv/.ready ## ruff: rules and format
 	@echo "· ruff"
@@ -41,14 +54,8 @@ format: .venv/.ready ## let ruff format the tree and mend what it can
 types: .venv/.ready ## mypy, strict, over packages and tests
 	@echo "· mypy"
 	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share scripts/docs_hook.py scripts/docs_pages
-	@.venv/bin/mypy --no-error-summary scripts/check-tree
-	@.venv/bin/mypy --no-error-summary scripts/demo
-	@.venv/bin/mypy --no-error-summary scripts/images
-	@.venv/bin/mypy --no-error-summary scripts/record-tutorial
-	@.venv/bin/mypy --no-error-summary scripts/release-contract
-	@.venv/bin/mypy --no-error-summary scripts/pythons
-	@.venv/bin/mypy --no-error-summary scripts/stack
-	@.venv/bin/mypy --no-error-summary scripts/with-index
+	@.venv/bin/mypy --no-error-summary --scripts-are-modules $(addprefix scripts/,check-tree demo images record-tutorial \
+	  release-contract pythons stack with-index)
 
 layers: .venv/.ready ## import-linter: who may know whom
 	@echo "· import-linter"
@@ -66,13 +73,18 @@ docs: .venv/.ready ## build the documentation as a site into build/site, and che
 	@echo "· documentation: build/site/index.html"
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
 
-pytest: .venv/.ready servers ## all tests: those of the whole system by themselves, the others side by side (STRESS=1: beside busy loops)
-	@echo "· pytest"
-	@scripts/engine run $(if $(STRESS),scripts/stressed) sh -c '.venv-uv/bin/python scripts/images \
-	  && .venv/bin/pytest -q -m "not alone" --numprocesses 2 --dist loadfile $(filter-out tests/e2e,$(suites)) \
-	  && .venv/bin/pytest -q -m alone tests/integration \
-  && ISTHMUS_TEST_BROKER=container .venv/bin/pytest -q --numprocesses 2 --dist loadfile $(on_both_brokers) \
-	  && .venv/bin/pytest -q tests/e2e'
+pytest: .venv/.ready .venv-uv/installed servers ## all tests on this machine's Python and the newest Dagster (STRESS=1: beside busy loops)
+	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images && $(MAKE) together alone'
+
+together: .venv/.ready servers
+	@echo "· pytest, side by side"
+	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q -m "not alone" $(side_by_side) $(suites)
+	@echo "· pytest, on the newest RabbitMQ"
+	@ISTHMUS_TEST_BROKER=container $(if $(STRESS),scripts/stressed) .venv/bin/pytest -q $(side_by_side) $(on_both_brokers)
+
+alone: .venv/.ready servers
+	@echo "· pytest, one by one"
+	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q -m alone tests/integration
 
 fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
@@ -86,11 +98,11 @@ unit: .venv/.ready ## the tests that need no server
 
 oldest: .venv-dagster-oldest/.ready .venv/.ready servers ## the code server's contract tests, and ticks beside Dagster's daemon, on the oldest Dagster
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
-	@.venv-dagster-oldest/bin/python -m pytest -q --confcutdir=tests/contract tests/contract/code_server
-	@CONFORMANCE_PYTHON=$(CURDIR)/.venv-dagster-oldest/bin/python .venv/bin/pytest -q tests/conformance/test_ticks.py
+	@.venv-dagster-oldest/bin/python -m pytest -q --numprocesses 2 --dist loadfile --confcutdir=tests/contract tests/contract/code_server
+	@CONFORMANCE_PYTHON=$(CURDIR)/.venv-dagster-oldest/bin/python .venv/bin/pytest -q --numprocesses 2 tests/conformance/test_ticks.py
 
 newest: ## the unit and contract tests on the newest Python
-	@$(MAKE) pythons VERSIONS=3.14
+	@$(MAKE) pythons VERSIONS=$(NEWEST)
 
 pythons: .venv/.ready servers ## the unit and contract tests on every other Python that is supported and can be had (VERSIONS="3.14")
 	@scripts/engine run .venv/bin/python scripts/pythons $(VERSIONS)

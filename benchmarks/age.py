@@ -2,13 +2,20 @@
 
 import asyncio
 import logging
+import os
 import statistics
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 
 import structlog
+from isthmus_agent.locations.pieces import PIECE_BYTES
 from isthmus_control_plane.retention.pace import LIMIT_S, POSTGRESQL_S, SQLITE_S, Pace
+from isthmus_monitor.delivery import utc_now
+from isthmus_store import snapshot_pieces
 from isthmus_store.database import Database
+from isthmus_store.snapshot_pieces import Piece
 from soak.page import measured
 from soak.plan import Plan
 from soak.year import Year
@@ -22,6 +29,9 @@ _DAYS = 10
 _RUNS_A_DAY = 400
 #: The days of which runs are kept when the others are removed.
 _KEPT_DAYS = 2
+#: A location of some 6,500 assets has such a snapshot, bytes.
+_SNAPSHOT_BYTES = 20 * 1024**2
+_SNAPSHOTS = 5
 
 
 class _Watched(Pace):
@@ -43,6 +53,8 @@ def measure(servers: Servers, options: Options) -> Result:
     for name, is_sqlite in (("SQLite", True), ("PostgreSQL", False)):
         with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
             figures += asyncio.run(_figures(at, name, options))
+    with place(servers, is_sqlite=True) as at, machine.watched(at.loads, system="Isthmus"):
+        figures.append(asyncio.run(_snapshot_figure(at)))
     notes = (
         f"{_DAYS} days of {options.scaled(_RUNS_A_DAY)} runs, of which {_DAYS - _KEPT_DAYS} days are removed at full speed.",
         "A part's time is that from the beginning of its transaction to the end of its commit: others wait so long at the most.",
@@ -98,3 +110,39 @@ async def _figures(at: Place, name: str, options: Options) -> list[Figure]:
             for when, pages in (("before", before), ("after", after))
         ),
     ]
+
+
+async def _snapshot_figure(at: Place) -> Figure:
+    """Store large snapshots as the monitor does, and note how long each transaction holds SQLite's write lock."""
+    held_ms: list[float] = []
+    async with Database.open(at.database_url) as database:
+        await database.migrate()
+        for _ in range(_SNAPSHOTS):
+            # No two are the same: a snapshot is stored once.
+            for piece in _pieces(os.urandom(_SNAPSHOT_BYTES)):
+                now = utc_now()
+                async with database.write() as tx:
+                    began = time.perf_counter()
+                    await snapshot_pieces.keep(tx, piece, at=now)
+                held_ms.append(1000 * (time.perf_counter() - began))
+                await snapshot_pieces.complete(database, piece, at=now)
+    return Figure(
+        name="a piece of a snapshot of 20 MB stored, SQLite",
+        unit="ms",
+        better=Better.LOWER,
+        isthmus=Measure.of(held_ms),
+        budget=1000 * LIMIT_S,
+    )
+
+
+def _pieces(body: bytes) -> Iterator[Piece]:
+    digest, starts = sha256(body).hexdigest(), range(0, len(body), PIECE_BYTES)
+    for index, start in enumerate(starts):
+        yield Piece(
+            deployment="default",
+            agent="lab",
+            snapshot_hash=digest,
+            index=index,
+            count=len(starts),
+            body=body[start : start + PIECE_BYTES],
+        )

@@ -27,6 +27,10 @@ VARIABLES = {
         "a run's process (set it in the location's `env`)",
         "seconds that threads of a run or step may take to end once its work is done; 30 without it",
     ),
+    "ISTHMUS_OPTIONAL_ANSWER_S": (
+        "a run's process (set it in the location's `env`)",
+        "seconds that a step waits to be told which versions of its inputs there are, at the most 10; 1 without it",
+    ),
     "ISTHMUS_INSTANCE_SOCKET": ("a run's process; set by its code server", "where questions to the instance are asked"),
     "ISTHMUS_LENT_PATH": ("set by the agent", "where an interpreter that has no code server finds one"),
     "ISTHMUS_SERVER_TAG": ("set by the agent", "marks a code server's processes, so that a restarted agent finds them"),

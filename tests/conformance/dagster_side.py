@@ -7,8 +7,10 @@ by side.
 """
 
 import json
+import multiprocessing
 import os
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,15 @@ class Side:
         )
 
 
+def _share_forkserver(module: str) -> None:
+    """Start what steps' processes are forked from once for all runs: each would start one, which imports Dagster anew."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["dagster", module])
+    forkserver.ensure_running()
+    shared: Any = forkserver._forkserver
+    # A run asks whether it lives, which its parent alone may.
+    shared.ensure_running = lambda: None
+
+
 def _empty_job() -> JobDefinition:
     @op
     def empty_op() -> None:
@@ -244,7 +255,10 @@ def main() -> None:
     module, attribute, home, lanes = sys.argv[1:]
     sys.path.insert(0, str(Path.cwd()))
     side = Side(module, attribute, Path(home))
-    cases: dict[str, list[dict[str, Any]]] = json.load(sys.stdin)
+    text = sys.stdin.read()
+    cases: dict[str, list[dict[str, Any]]] = json.loads(text)
+    if '"forkserver"' in text:
+        _share_forkserver(module)
     told = side.told(_execute(side, list(cases.values()), lanes=int(lanes), folder=Path(home)))
     answer = {name: [told[launch["run_id"]] for launch in launches] for name, launches in cases.items()}
     print()  # noqa: T201  # what the project printed ends here

@@ -45,10 +45,10 @@ def in_project(code: str, **environment: str) -> str:
     return done.stdout
 
 
-HISTORY: list[dict[str, Any]] = json.loads(in_project("import facts, json; print(json.dumps(facts.HISTORY))"))
-QUESTIONS: list[str] = json.loads(
-    in_project("import inquiry, json; print(json.dumps([it.__name__ for it in inquiry.QUESTIONS]))")
-)
+_TELLS = "import facts, inquiry, json; print(json.dumps([facts.HISTORY, [it.__name__ for it in inquiry.QUESTIONS]]))"
+_TOLD = json.loads(in_project(_TELLS))
+HISTORY: list[dict[str, Any]] = _TOLD[0]
+QUESTIONS: list[str] = _TOLD[1]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from integration.control_plane_stand import Stand, control_plane
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2 as pb
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING
+from isthmus_agent.locations.pieces import PIECE_BYTES
 from isthmus_agent.locations.reporter import LocationReporter
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.telemetry import TelemetryPublisher
@@ -21,7 +22,6 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_monitor.service import run_monitor
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_store.signal import Succeeded
-from isthmus_store.snapshot_pieces import MAX_PIECE_BYTES
 from support.write_lock import watched_writes
 
 pytestmark = pytest.mark.timeout(180)
@@ -160,11 +160,11 @@ async def test_launches_wait_for_no_more_than_a_piece_of_a_large_snapshot(broker
                 await report(stand, snapshot)
         for task in (launching, monitoring):
             task.cancel()
-    pieces = [hold for hold in lock.holds if hold.size > MAX_PIECE_BYTES // 2]
+    pieces = [hold for hold in lock.holds if hold.size > PIECE_BYTES // 2]
     longest_ms = 1000 * max(hold.took_s for hold in pieces)
     log.info("snapshot_stored", pieces=len(pieces), launches_beside=accepted_beside, longest_hold_ms=round(longest_ms))
-    assert len(pieces) >= size // MAX_PIECE_BYTES
-    assert max(hold.size for hold in lock.holds) < MAX_PIECE_BYTES + 64 * 1024
+    assert len(pieces) >= size // PIECE_BYTES
+    assert max(hold.size for hold in lock.holds) < PIECE_BYTES + 64 * 1024
     assert accepted_beside > 0
 
 

@@ -197,9 +197,10 @@ async def test_two_that_look_at_once_let_no_more_leave_than_there_is_room_for(
 LOOK = 3
 #: The same, and the runs at the head of the line of which one leaves.
 CHOICE = LOOK + 1
-#: What lets runs leave: the lock, what is limited and taken now, the runs, their states, attempts, events with their index,
-#: and commands.
-DEPARTURE = 8
+#: What lets runs leave: the lock, what is limited and taken now, the runs, their states, and all else of them in one.
+DEPARTURE = 5
+#: On SQLite, where nothing lies between, there is no lock, but a statement for attempts, events, their index and commands.
+DEPARTURE_ON_SQLITE = 7
 
 
 async def test_a_look_asks_no_more_than_it_must(database_url: str, broker_url: str) -> None:
@@ -213,7 +214,7 @@ async def test_a_look_asks_no_more_than_it_must(database_url: str, broker_url: s
         await it.end_one()
         with counted() as statements:
             assert await queue.look()
-        assert len(statements) <= CHOICE + DEPARTURE, statements
+        assert len(statements) <= CHOICE + (DEPARTURE if it.database.is_postgresql else DEPARTURE_ON_SQLITE), statements
 
 
 @contextmanager

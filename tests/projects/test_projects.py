@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from isthmus.v1.control_plane_pb2 import RUN_STATE_FAILED, RUN_STATE_SUCCEEDED
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING
+from isthmus_code_server.definitions.instance_client import OPTIONAL_TIMEOUT_VARIABLE
 from isthmus_dev.python.find import find_python
 from isthmus_dev.target import TargetOptions, resolve_targets
 from projects.environments import python_of
@@ -107,7 +108,8 @@ async def _apply(operator: Operator, project: Project, folder: Path, *, python: 
     warnings: list[str] = []
     names = []
     for name, source in _sources(project, folder, python=python):
-        location = await operator.apply(name, source, env=project.env)
+        # On a busy machine a version may come later than steps wait for it, who can do without.
+        location = await operator.apply(name, source, env={**project.env, OPTIONAL_TIMEOUT_VARIABLE: "10"})
         assert location.phase == LOCATION_PHASE_SERVING, location
         _assert_kept(project, location.snapshot)
         warnings += location.snapshot.warnings

@@ -15,11 +15,13 @@ from isthmus.v1.control_plane_pb2 import (
     Agent,
     AgentState,
     AssetDetail,
+    AssetEvaluation,
     AssetPartition,
     Automation,
     CatalogAsset,
     DeleteRunResponse,
     ListAgentsResponse,
+    ListAssetEvaluationsPage,
     ListAssetPartitionsPage,
     ListAssetsPage,
     ListAutomationsResponse,
@@ -86,6 +88,7 @@ class CannedControlPlane(ControlPlaneServicer):
     assets: list[CatalogAsset] = field(default_factory=list)
     asset: AssetDetail = field(default_factory=AssetDetail)
     partitions: list[AssetPartition] = field(default_factory=list)
+    evaluations: list[AssetEvaluation] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     tested: TestedTick = field(default_factory=TestedTick)
     queue: Queue = field(default_factory=Queue)
@@ -282,6 +285,10 @@ class CannedControlPlane(ControlPlaneServicer):
     async def ListAssetPartitions(self, request: Any, context: Context) -> ListAssetPartitionsPage:
         await self._take(request, context)
         return ListAssetPartitionsPage(partitions=self.partitions)
+
+    async def ListAssetEvaluations(self, request: Any, context: Context) -> ListAssetEvaluationsPage:
+        await self._take(request, context)
+        return ListAssetEvaluationsPage(evaluations=self.evaluations)
 
     async def ListTicks(self, request: Any, context: Context) -> ListTicksPage:
         await self._take(request, context)

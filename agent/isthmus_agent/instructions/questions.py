@@ -69,6 +69,7 @@ class QuestionHandler:
             last_run_key=body.last_run_key,
             last_tick_at=body.last_tick_at if body.HasField("last_tick_at") else None,
             last_started_at=body.last_started_at if body.HasField("last_started_at") else None,
+            automation=body.automation if body.HasField("automation") else None,
         )
 
         async def call(client: CodeServerClient, timeout_s: float) -> Outcome:

@@ -8,10 +8,10 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 
 #: A snapshot up to this size travels within its report, bytes: so control planes that know of no pieces have it, too.
 WHOLE_SNAPSHOT_BYTES: Final = 4 * 1024**2
-#: A piece of a larger one, bytes: what the monitor takes at the most.
-PIECE_BYTES: Final = 2 * 1024**2
+#: A piece of a larger one, bytes: the monitor stores it while SQLite's other writers wait.
+PIECE_BYTES: Final = 512 * 1024
 #: The most pieces that the monitor takes.
-MAX_PIECES: Final = 128
+MAX_PIECES: Final = 512
 
 
 def in_pieces(event: telemetry.Event) -> Iterator[telemetry.Event]:

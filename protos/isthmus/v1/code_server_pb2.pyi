@@ -449,6 +449,7 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
     LAST_TICK_AT_FIELD_NUMBER: builtins.int
     LOCATION_FIELD_NUMBER: builtins.int
     LAST_STARTED_AT_FIELD_NUMBER: builtins.int
+    AUTOMATION_FIELD_NUMBER: builtins.int
     sensor_name: builtins.str
     cursor: builtins.str
     last_run_key: builtins.str
@@ -458,6 +459,8 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
     def last_tick_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
     def last_started_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def automation(self) -> isthmus.v1.instruction_pb2.AutomationSurroundings: ...
     def __init__(
         self,
         *,
@@ -467,9 +470,10 @@ class EvaluateSensorRequest(google.protobuf.message.Message):
         last_tick_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         location: builtins.str = ...,
         last_started_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        automation: isthmus.v1.instruction_pb2.AutomationSurroundings | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["automation", b"automation", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["automation", b"automation", "cursor", b"cursor", "last_run_key", b"last_run_key", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
 
 global___EvaluateSensorRequest = EvaluateSensorRequest
 

@@ -3336,3 +3336,130 @@ class AlertDelivery(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["delivered_at", b"delivered_at", "gave_up_at", b"gave_up_at", "last_error", b"last_error", "next_attempt_at", b"next_attempt_at", "receiver", b"receiver", "tries", b"tries"]) -> None: ...
 
 global___AlertDelivery = AlertDelivery
+
+@typing.final
+class ListAssetEvaluationsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    CHECK_NAME_FIELD_NUMBER: builtins.int
+    IS_REQUESTING_ONLY_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    BEFORE_ID_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    check_name: builtins.str
+    """Empty for the asset itself."""
+    is_requesting_only: builtins.bool
+    """Those that asked for something, and nothing else."""
+    page_size: builtins.int
+    """1 to 500; 0 for 50."""
+    before_id: builtins.int
+    """Only those before this one; 0 for the newest."""
+    @property
+    def key(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        key: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        check_name: builtins.str = ...,
+        is_requesting_only: builtins.bool = ...,
+        page_size: builtins.int = ...,
+        before_id: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["before_id", b"before_id", "check_name", b"check_name", "deployment", b"deployment", "is_requesting_only", b"is_requesting_only", "key", b"key", "page_size", b"page_size"]) -> None: ...
+
+global___ListAssetEvaluationsRequest = ListAssetEvaluationsRequest
+
+@typing.final
+class AssetEvaluation(google.protobuf.message.Message):
+    """What was decided at one tick. What did not change since the tick before is not told again."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    SENSOR_FIELD_NUMBER: builtins.int
+    TICK_ID_FIELD_NUMBER: builtins.int
+    REQUESTED_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    NODES_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    location: builtins.str
+    sensor: builtins.str
+    tick_id: builtins.int
+    reason: builtins.str
+    """Why, in words."""
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def requested(self) -> isthmus.v1.telemetry_pb2.PartitionPart:
+        """What is to be executed; a count of 0 for nothing."""
+
+    @property
+    def nodes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___EvaluatedNode]:
+        """The condition with all that it is made of: each node before its children."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.int = ...,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        location: builtins.str = ...,
+        sensor: builtins.str = ...,
+        tick_id: builtins.int = ...,
+        requested: isthmus.v1.telemetry_pb2.PartitionPart | None = ...,
+        reason: builtins.str = ...,
+        nodes: collections.abc.Iterable[global___EvaluatedNode] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at", b"at", "requested", b"requested"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "id", b"id", "location", b"location", "nodes", b"nodes", "reason", b"reason", "requested", b"requested", "sensor", b"sensor", "tick_id", b"tick_id"]) -> None: ...
+
+global___AssetEvaluation = AssetEvaluation
+
+@typing.final
+class EvaluatedNode(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPTH_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    depth: builtins.int
+    """How far below the whole condition it is."""
+    @property
+    def condition(self) -> isthmus.v1.telemetry_pb2.ConditionNode: ...
+    @property
+    def decision(self) -> isthmus.v1.telemetry_pb2.NodeDecision: ...
+    def __init__(
+        self,
+        *,
+        depth: builtins.int = ...,
+        condition: isthmus.v1.telemetry_pb2.ConditionNode | None = ...,
+        decision: isthmus.v1.telemetry_pb2.NodeDecision | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["condition", b"condition", "decision", b"decision"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "decision", b"decision", "depth", b"depth"]) -> None: ...
+
+global___EvaluatedNode = EvaluatedNode
+
+@typing.final
+class ListAssetEvaluationsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVALUATIONS_FIELD_NUMBER: builtins.int
+    HAS_MORE_FIELD_NUMBER: builtins.int
+    has_more: builtins.bool
+    @property
+    def evaluations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetEvaluation]: ...
+    def __init__(
+        self,
+        *,
+        evaluations: collections.abc.Iterable[global___AssetEvaluation] | None = ...,
+        has_more: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["evaluations", b"evaluations", "has_more", b"has_more"]) -> None: ...
+
+global___ListAssetEvaluationsPage = ListAssetEvaluationsPage

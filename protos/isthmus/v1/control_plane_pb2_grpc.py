@@ -239,6 +239,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsPage.FromString,
                 )
+        self.ListAssetEvaluations = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAssetEvaluations',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -559,6 +564,13 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAssetEvaluations(self, request, context):
+        """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -781,6 +793,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.ListAlerts,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsPage.SerializeToString,
+            ),
+            'ListAssetEvaluations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssetEvaluations,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1541,5 +1558,22 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAlerts',
             isthmus_dot_v1_dot_control__plane__pb2.ListAlertsRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ListAlertsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAssetEvaluations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetEvaluations',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

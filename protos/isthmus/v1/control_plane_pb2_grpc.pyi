@@ -296,6 +296,12 @@ class ControlPlaneStub:
     ]
     """What was told, newest first, and what came of each receiver."""
 
+    ListAssetEvaluations: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetEvaluationsRequest,
+        isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage,
+    ]
+    """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason."""
+
 class ControlPlaneAsyncStub:
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
     is NOT_FOUND with google.rpc.ResourceInfo. Health and reflection answer beside it.
@@ -572,6 +578,12 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListAlertsPage,
     ]
     """What was told, newest first, and what came of each receiver."""
+
+    ListAssetEvaluations: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetEvaluationsRequest,
+        isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage,
+    ]
+    """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason."""
 
 class ControlPlaneServicer(metaclass=abc.ABCMeta):
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
@@ -937,5 +949,13 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAlertsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAlertsPage]]:
         """What was told, newest first, and what came of each receiver."""
+
+    @abc.abstractmethod
+    def ListAssetEvaluations(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListAssetEvaluationsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage]]:
+        """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason."""
 
 def add_ControlPlaneServicer_to_server(servicer: ControlPlaneServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

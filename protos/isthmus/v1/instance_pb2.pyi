@@ -75,6 +75,7 @@ class InstanceQuery(google.protobuf.message.Message):
     RUNS_FIELD_NUMBER: builtins.int
     RUN_EVENTS_FIELD_NUMBER: builtins.int
     RUN_TAGS_FIELD_NUMBER: builtins.int
+    ASSET_FACTS_FIELD_NUMBER: builtins.int
     CHANGE_DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
     ADD_RUN_TAGS_FIELD_NUMBER: builtins.int
     REPORT_ASSET_EVENT_FIELD_NUMBER: builtins.int
@@ -110,6 +111,8 @@ class InstanceQuery(google.protobuf.message.Message):
     @property
     def run_tags(self) -> global___RunTagsQuery: ...
     @property
+    def asset_facts(self) -> global___AssetFactsQuery: ...
+    @property
     def change_dynamic_partitions(self) -> global___ChangeDynamicPartitions: ...
     @property
     def add_run_tags(self) -> global___AddRunTags: ...
@@ -136,15 +139,16 @@ class InstanceQuery(google.protobuf.message.Message):
         runs: global___RunsQuery | None = ...,
         run_events: global___RunEventsQuery | None = ...,
         run_tags: global___RunTagsQuery | None = ...,
+        asset_facts: global___AssetFactsQuery | None = ...,
         change_dynamic_partitions: global___ChangeDynamicPartitions | None = ...,
         add_run_tags: global___AddRunTags | None = ...,
         report_asset_event: global___ReportAssetEvent | None = ...,
         claim_slots: global___ClaimSlots | None = ...,
         free_slots: global___FreeSlots | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "change_dynamic_partitions", "add_run_tags", "report_asset_event", "claim_slots", "free_slots"] | None: ...
+    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "asset_facts", "change_dynamic_partitions", "add_run_tags", "report_asset_event", "claim_slots", "free_slots"] | None: ...
 
 global___InstanceQuery = InstanceQuery
 
@@ -162,6 +166,7 @@ class InstanceAnswer(google.protobuf.message.Message):
     RUNS_FIELD_NUMBER: builtins.int
     RUN_TAGS_FIELD_NUMBER: builtins.int
     SLOTS_FIELD_NUMBER: builtins.int
+    ASSET_FACTS_FIELD_NUMBER: builtins.int
     CHANGED_FIELD_NUMBER: builtins.int
     query_id: builtins.str
     @property
@@ -183,6 +188,8 @@ class InstanceAnswer(google.protobuf.message.Message):
     @property
     def slots(self) -> global___GrantedSlots: ...
     @property
+    def asset_facts(self) -> global___AssetFacts: ...
+    @property
     def changed(self) -> global___Changed: ...
     def __init__(
         self,
@@ -197,11 +204,12 @@ class InstanceAnswer(google.protobuf.message.Message):
         runs: global___FoundRuns | None = ...,
         run_tags: global___FoundRunTags | None = ...,
         slots: global___GrantedSlots | None = ...,
+        asset_facts: global___AssetFacts | None = ...,
         changed: global___Changed | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "slots", "changed"] | None: ...
+    def HasField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "slots", "asset_facts", "changed"] | None: ...
 
 global___InstanceAnswer = InstanceAnswer
 
@@ -629,6 +637,40 @@ class RunTagsQuery(google.protobuf.message.Message):
 global___RunTagsQuery = RunTagsQuery
 
 @typing.final
+class AssetFactsQuery(google.protobuf.message.Message):
+    """What is known of assets and checks at one moment, for who decides what is to be executed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: builtins.int
+    PARTITIONED_FIELD_NUMBER: builtins.int
+    CHECKS_FIELD_NUMBER: builtins.int
+    DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
+    @property
+    def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]: ...
+    @property
+    def partitioned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]:
+        """Those of the assets whose partitions are wanted as well."""
+
+    @property
+    def checks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.instruction_pb2.AssetCheckRef]: ...
+    @property
+    def dynamic_partitions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of dynamic partitions whose keys are wanted."""
+
+    def __init__(
+        self,
+        *,
+        assets: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+        partitioned: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+        checks: collections.abc.Iterable[isthmus.v1.instruction_pb2.AssetCheckRef] | None = ...,
+        dynamic_partitions: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "checks", b"checks", "dynamic_partitions", b"dynamic_partitions", "partitioned", b"partitioned"]) -> None: ...
+
+global___AssetFactsQuery = AssetFactsQuery
+
+@typing.final
 class AddRunTags(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1020,6 +1062,172 @@ class FoundRun(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["repository_name", b"repository_name", "run", b"run", "tags", b"tags", "updated_at", b"updated_at"]) -> None: ...
 
 global___FoundRun = FoundRun
+
+@typing.final
+class AssetFacts(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NEWEST_ID_FIELD_NUMBER: builtins.int
+    ASSETS_FIELD_NUMBER: builtins.int
+    CHECKS_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
+    newest_id: builtins.int
+    """Every event that is stored later has a larger id."""
+    @property
+    def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetFact]:
+        """Those that were asked about and of which anything was told."""
+
+    @property
+    def checks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CheckExecution]:
+        """The newest execution of each check and, where that is only planned, the newest that came to its end."""
+
+    @property
+    def runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FoundRun]:
+        """Runs that plans belong to: as many as one answer carries."""
+
+    @property
+    def dynamic_partitions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___DynamicPartitionsFact]: ...
+    def __init__(
+        self,
+        *,
+        newest_id: builtins.int = ...,
+        assets: collections.abc.Iterable[global___AssetFact] | None = ...,
+        checks: collections.abc.Iterable[global___CheckExecution] | None = ...,
+        runs: collections.abc.Iterable[global___FoundRun] | None = ...,
+        dynamic_partitions: collections.abc.Iterable[global___DynamicPartitionsFact] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "checks", b"checks", "dynamic_partitions", b"dynamic_partitions", "newest_id", b"newest_id", "runs", b"runs"]) -> None: ...
+
+global___AssetFacts = AssetFacts
+
+@typing.final
+class AssetFact(google.protobuf.message.Message):
+    """The newest events about an asset, whatever their partitions. What they tell besides partition and tags is left out."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: builtins.int
+    MATERIALIZED_FIELD_NUMBER: builtins.int
+    OBSERVED_FIELD_NUMBER: builtins.int
+    PLAN_FIELD_NUMBER: builtins.int
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    @property
+    def asset(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    @property
+    def materialized(self) -> global___StoredEvent: ...
+    @property
+    def observed(self) -> global___StoredEvent: ...
+    @property
+    def plan(self) -> global___PlanFact:
+        """The newest plan, also of a run that waits yet; absent where nothing depends on it any more."""
+
+    @property
+    def partitions(self) -> global___PartitionColumns:
+        """Absent where it was not asked for, or where there are more partitions than one answer carries."""
+
+    def __init__(
+        self,
+        *,
+        asset: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        materialized: global___StoredEvent | None = ...,
+        observed: global___StoredEvent | None = ...,
+        plan: global___PlanFact | None = ...,
+        partitions: global___PartitionColumns | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset", "materialized", b"materialized", "observed", b"observed", "partitions", b"partitions", "plan", b"plan"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "materialized", b"materialized", "observed", b"observed", "partitions", b"partitions", "plan", b"plan"]) -> None: ...
+
+global___AssetFact = AssetFact
+
+@typing.final
+class PlanFact(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    RUN_ID_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    run_id: builtins.str
+    def __init__(
+        self,
+        *,
+        id: builtins.int = ...,
+        run_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "run_id", b"run_id"]) -> None: ...
+
+global___PlanFact = PlanFact
+
+@typing.final
+class PartitionColumns(google.protobuf.message.Message):
+    """What is known of each partition, column by column: a number per key, and 0 for none."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: builtins.int
+    MATERIALIZED_IDS_FIELD_NUMBER: builtins.int
+    OBSERVED_IDS_FIELD_NUMBER: builtins.int
+    PLANS_FIELD_NUMBER: builtins.int
+    @property
+    def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def materialized_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def observed_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def plans(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PartitionPlan]:
+        """Of those that were planned and not made since."""
+
+    def __init__(
+        self,
+        *,
+        keys: collections.abc.Iterable[builtins.str] | None = ...,
+        materialized_ids: collections.abc.Iterable[builtins.int] | None = ...,
+        observed_ids: collections.abc.Iterable[builtins.int] | None = ...,
+        plans: collections.abc.Iterable[global___PartitionPlan] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["keys", b"keys", "materialized_ids", b"materialized_ids", "observed_ids", b"observed_ids", "plans", b"plans"]) -> None: ...
+
+global___PartitionColumns = PartitionColumns
+
+@typing.final
+class PartitionPlan(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARTITION_FIELD_NUMBER: builtins.int
+    PLAN_FIELD_NUMBER: builtins.int
+    partition: builtins.str
+    @property
+    def plan(self) -> global___PlanFact: ...
+    def __init__(
+        self,
+        *,
+        partition: builtins.str = ...,
+        plan: global___PlanFact | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["plan", b"plan"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["partition", b"partition", "plan", b"plan"]) -> None: ...
+
+global___PartitionPlan = PartitionPlan
+
+@typing.final
+class DynamicPartitionsFact(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    KEYS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    @property
+    def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        keys: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["keys", b"keys", "name", b"name"]) -> None: ...
+
+global___DynamicPartitionsFact = DynamicPartitionsFact
 
 @typing.final
 class FoundRunTags(google.protobuf.message.Message):

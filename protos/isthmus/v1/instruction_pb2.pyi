@@ -751,6 +751,7 @@ class EvaluateSensor(google.protobuf.message.Message):
     LAST_RUN_KEY_FIELD_NUMBER: builtins.int
     LAST_TICK_AT_FIELD_NUMBER: builtins.int
     LAST_STARTED_AT_FIELD_NUMBER: builtins.int
+    AUTOMATION_FIELD_NUMBER: builtins.int
     location: builtins.str
     sensor_name: builtins.str
     cursor: builtins.str
@@ -763,6 +764,10 @@ class EvaluateSensor(google.protobuf.message.Message):
     def last_started_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the sensor was last started."""
 
+    @property
+    def automation(self) -> global___AutomationSurroundings:
+        """Of a sensor of automation: what its location cannot know."""
+
     def __init__(
         self,
         *,
@@ -772,11 +777,38 @@ class EvaluateSensor(google.protobuf.message.Message):
         last_run_key: builtins.str = ...,
         last_tick_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         last_started_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        automation: global___AutomationSurroundings | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "last_run_key", b"last_run_key", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["automation", b"automation", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["automation", b"automation", "cursor", b"cursor", "last_run_key", b"last_run_key", "last_started_at", b"last_started_at", "last_tick_at", b"last_tick_at", "location", b"location", "sensor_name", b"sensor_name"]) -> None: ...
 
 global___EvaluateSensor = EvaluateSensor
+
+@typing.final
+class AutomationSurroundings(google.protobuf.message.Message):
+    """What other locations define of the graph around the assets that a sensor decides about."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NEIGHBOURS_FIELD_NUMBER: builtins.int
+    OWNED_ELSEWHERE_FIELD_NUMBER: builtins.int
+    @property
+    def neighbours(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetSnapshot]:
+        """Assets that are known to the sensor's location by name alone, as their owners define them."""
+
+    @property
+    def owned_elsewhere(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]:
+        """Assets of the sensor's own location that another one owns: only that one decides about them."""
+
+    def __init__(
+        self,
+        *,
+        neighbours: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetSnapshot] | None = ...,
+        owned_elsewhere: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["neighbours", b"neighbours", "owned_elsewhere", b"owned_elsewhere"]) -> None: ...
+
+global___AutomationSurroundings = AutomationSurroundings
 
 @typing.final
 class DrainAgent(google.protobuf.message.Message):

@@ -2576,8 +2576,11 @@ class SensorAnswer(google.protobuf.message.Message):
     CURSOR_FIELD_NUMBER: builtins.int
     CHANGES_FIELD_NUMBER: builtins.int
     REACTIONS_FIELD_NUMBER: builtins.int
+    DECISIONS_ZLIB_FIELD_NUMBER: builtins.int
     skip_reason: builtins.str
     cursor: builtins.str
+    decisions_zlib: builtins.bytes
+    """Of a sensor of automation: an AutomationDecisions message, compressed by zlib. Empty where nothing changed."""
     @property
     def runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RequestedRun]: ...
     @property
@@ -2594,11 +2597,172 @@ class SensorAnswer(google.protobuf.message.Message):
         cursor: builtins.str = ...,
         changes: global___WantedChanges | None = ...,
         reactions: collections.abc.Iterable[global___RunReaction] | None = ...,
+        decisions_zlib: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["changes", b"changes"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["changes", b"changes", "cursor", b"cursor", "reactions", b"reactions", "runs", b"runs", "skip_reason", b"skip_reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "cursor", b"cursor", "decisions_zlib", b"decisions_zlib", "reactions", b"reactions", "runs", b"runs", "skip_reason", b"skip_reason"]) -> None: ...
 
 global___SensorAnswer = SensorAnswer
+
+@typing.final
+class AutomationDecisions(google.protobuf.message.Message):
+    """What a sensor of automation decided at a tick, about what changed since the tick before, or is to be executed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DECISIONS_FIELD_NUMBER: builtins.int
+    TREES_FIELD_NUMBER: builtins.int
+    @property
+    def decisions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AutomationDecision]: ...
+    @property
+    def trees(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ConditionTree]:
+        """Each once, whatever number of decisions refer to it."""
+
+    def __init__(
+        self,
+        *,
+        decisions: collections.abc.Iterable[global___AutomationDecision] | None = ...,
+        trees: collections.abc.Iterable[global___ConditionTree] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["decisions", b"decisions", "trees", b"trees"]) -> None: ...
+
+global___AutomationDecisions = AutomationDecisions
+
+@typing.final
+class AutomationDecision(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: builtins.int
+    CHECK_NAME_FIELD_NUMBER: builtins.int
+    TREE_SHA256_FIELD_NUMBER: builtins.int
+    NODES_FIELD_NUMBER: builtins.int
+    REQUESTED_FIELD_NUMBER: builtins.int
+    check_name: builtins.str
+    """Empty for the asset itself."""
+    tree_sha256: builtins.str
+    """SHA-256 of the tree's deterministic bytes."""
+    @property
+    def asset(self) -> global___AssetKey: ...
+    @property
+    def nodes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___NodeDecision]:
+        """In the order of the tree's nodes."""
+
+    @property
+    def requested(self) -> global___PartitionPart:
+        """What is to be executed."""
+
+    def __init__(
+        self,
+        *,
+        asset: global___AssetKey | None = ...,
+        check_name: builtins.str = ...,
+        tree_sha256: builtins.str = ...,
+        nodes: collections.abc.Iterable[global___NodeDecision] | None = ...,
+        requested: global___PartitionPart | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset", "requested", b"requested"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "check_name", b"check_name", "nodes", b"nodes", "requested", b"requested", "tree_sha256", b"tree_sha256"]) -> None: ...
+
+global___AutomationDecision = AutomationDecision
+
+@typing.final
+class NodeDecision(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TRUE_COUNT_FIELD_NUMBER: builtins.int
+    CANDIDATE_COUNT_FIELD_NUMBER: builtins.int
+    TRUE_PART_FIELD_NUMBER: builtins.int
+    true_count: builtins.int
+    """For how many partitions it is true, 1 for an asset without any, and how many were looked at; unset for all."""
+    candidate_count: builtins.int
+    @property
+    def true_part(self) -> global___PartitionPart: ...
+    def __init__(
+        self,
+        *,
+        true_count: builtins.int = ...,
+        candidate_count: builtins.int | None = ...,
+        true_part: global___PartitionPart | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_candidate_count", b"_candidate_count", "candidate_count", b"candidate_count", "true_part", b"true_part"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_candidate_count", b"_candidate_count", "candidate_count", b"candidate_count", "true_count", b"true_count", "true_part", b"true_part"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_candidate_count", b"_candidate_count"]) -> typing.Literal["candidate_count"] | None: ...
+
+global___NodeDecision = NodeDecision
+
+@typing.final
+class PartitionPart(google.protobuf.message.Message):
+    """Some partitions of an asset; an asset without partitions is whole or not at all."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: builtins.int
+    RANGES_FIELD_NUMBER: builtins.int
+    IS_CUT_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    is_cut: builtins.bool
+    """There are more ranges than these."""
+    @property
+    def ranges(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PartitionRange]: ...
+    def __init__(
+        self,
+        *,
+        count: builtins.int = ...,
+        ranges: collections.abc.Iterable[global___PartitionRange] | None = ...,
+        is_cut: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "is_cut", b"is_cut", "ranges", b"ranges"]) -> None: ...
+
+global___PartitionPart = PartitionPart
+
+@typing.final
+class ConditionTree(google.protobuf.message.Message):
+    """A condition with all that it is made of: each node before its children."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NODES_FIELD_NUMBER: builtins.int
+    @property
+    def nodes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ConditionNode]: ...
+    def __init__(
+        self,
+        *,
+        nodes: collections.abc.Iterable[global___ConditionNode] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["nodes", b"nodes"]) -> None: ...
+
+global___ConditionTree = ConditionTree
+
+@typing.final
+class ConditionNode(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHILDREN_FIELD_NUMBER: builtins.int
+    OPERATOR_FIELD_NUMBER: builtins.int
+    LABEL_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    children: builtins.int
+    """How many nodes come directly below it."""
+    operator: builtins.str
+    """"and", "or", "not", "identity" """
+    label: builtins.str
+    """Its author's own name of it; empty for none."""
+    name: builtins.str
+    """Its name, as in "any_deps_updated", and what it says of itself."""
+    description: builtins.str
+    def __init__(
+        self,
+        *,
+        children: builtins.int = ...,
+        operator: builtins.str = ...,
+        label: builtins.str = ...,
+        name: builtins.str = ...,
+        description: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["children", b"children", "description", b"description", "label", b"label", "name", b"name", "operator", b"operator"]) -> None: ...
+
+global___ConditionNode = ConditionNode
 
 @typing.final
 class WantedChanges(google.protobuf.message.Message):
@@ -3337,6 +3501,7 @@ class PartitionsSnapshot(google.protobuf.message.Message):
     KEYS_FIELD_NUMBER: builtins.int
     DYNAMIC_NAME_FIELD_NUMBER: builtins.int
     DIMENSIONS_FIELD_NUMBER: builtins.int
+    END_OFFSET_FIELD_NUMBER: builtins.int
     kind: builtins.str
     """"static", "time_window", "dynamic", "multi"; empty for none."""
     cron_schedule: builtins.str
@@ -3344,6 +3509,8 @@ class PartitionsSnapshot(google.protobuf.message.Message):
     format: builtins.str
     dynamic_name: builtins.str
     """Of dynamic partitions."""
+    end_offset: builtins.int
+    """Of time windows: how many there are beyond the newest that is over, or fewer."""
     @property
     def start(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
@@ -3368,9 +3535,10 @@ class PartitionsSnapshot(google.protobuf.message.Message):
         keys: collections.abc.Iterable[builtins.str] | None = ...,
         dynamic_name: builtins.str = ...,
         dimensions: collections.abc.Mapping[builtins.str, global___PartitionsSnapshot] | None = ...,
+        end_offset: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end", b"end", "start", b"start"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cron_schedule", b"cron_schedule", "dimensions", b"dimensions", "dynamic_name", b"dynamic_name", "end", b"end", "format", b"format", "keys", b"keys", "kind", b"kind", "start", b"start", "timezone", b"timezone"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cron_schedule", b"cron_schedule", "dimensions", b"dimensions", "dynamic_name", b"dynamic_name", "end", b"end", "end_offset", b"end_offset", "format", b"format", "keys", b"keys", "kind", b"kind", "start", b"start", "timezone", b"timezone"]) -> None: ...
 
 global___PartitionsSnapshot = PartitionsSnapshot
 

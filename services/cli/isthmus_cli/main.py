@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
+from isthmus_cli.collector import rest_collector
 from isthmus_cli.command import Group
 from isthmus_cli.options import ServerOptions
 from isthmus_cli.terminal import tolerate_encodings
@@ -50,6 +51,7 @@ def main() -> NoReturn:
     """Run the command line and exit; docs/cli.md states the exit codes."""
     # gRPC's core writes warnings of its own to stderr, as of each refused connection.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    rest_collector()
     tolerate_encodings(sys.stdout, sys.stderr)
     try:
         sys.exit(_run_app())

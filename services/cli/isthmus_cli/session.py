@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus_client.discovery import locate_server
 from isthmus_client.errors import UnavailableError
 
+from isthmus_cli.collector import wake_collector
 from isthmus_cli.reach import check_form, is_refused, unreachable
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ async def connected(options: "ServerOptions") -> AsyncIterator["ControlPlaneClie
     """Open a client for what the command's options say."""
     from isthmus_client.client import ControlPlaneClient
 
+    wake_collector()
     deployment = options.deployment or os.environ.get("ISTHMUS_DEPLOYMENT") or "default"
     server = locate_server(options.server)
     check_form(server)

@@ -20,6 +20,8 @@ from isthmus.v1.control_plane_pb2 import (
     AutomationKind,
     AutomationRef,
     LaunchRunRequest,
+    ListAssetEvaluationsPage,
+    ListAssetEvaluationsRequest,
     ListAssetPartitionsPage,
     ListAssetsPage,
     ListAssetsRequest,
@@ -257,6 +259,10 @@ class BlockingClient(BlockingAlertCalls):
             key, is_failed_only=is_failed_only, page_size=page_size, page_token=page_token
         )
         return self._wait(asked)
+
+    def list_asset_evaluations(self, query: ListAssetEvaluationsRequest) -> ListAssetEvaluationsPage:
+        """Tell what was decided about an asset, newest first, each with its reason."""
+        return self._wait(self._client.list_asset_evaluations(query))
 
     # ---------------------------------------------------------------------------------------------------------- output
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1.control_plane_pb2 import (
     AssetDetail,
     GetAssetRequest,
+    ListAssetEvaluationsPage,
+    ListAssetEvaluationsRequest,
     ListAssetPartitionsPage,
     ListAssetPartitionsRequest,
     ListAssetsPage,
@@ -50,4 +52,12 @@ class CatalogCalls:
             page_token=page_token,
         )
         page: ListAssetPartitionsPage = await self._call(self._stub.ListAssetPartitions, request)
+        return page
+
+    async def list_asset_evaluations(self, query: ListAssetEvaluationsRequest) -> ListAssetEvaluationsPage:
+        """Tell what was decided about an asset, newest first, each with its reason."""
+        request = ListAssetEvaluationsRequest()
+        request.CopyFrom(query)
+        request.deployment = request.deployment or self._deployment
+        page: ListAssetEvaluationsPage = await self._call(self._stub.ListAssetEvaluations, request)
         return page

@@ -87,6 +87,8 @@ class ControlPlaneSettings(BaseSettings):
     keep_skipped_ticks_days: float = Field(default=7.0, ge=0, le=_MOST_DAYS)
     #: Run keys that a sensor has not asked for since: until then each is good for one run.
     keep_run_keys_days: float = Field(default=400.0, ge=0, le=_MOST_DAYS)
+    #: What automation conditions came to.
+    keep_evaluations_days: float = Field(default=30.0, ge=0, le=_MOST_DAYS)
     #: How long the evaluation of a schedule or a sensor may take. One that takes longer is tried again, three times in all.
     tick_deadline_s: float = Field(default=60.0, gt=0, le=3600)
     #: How many evaluations of one location are under way at once.

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+from isthmus_cli.collector import rest_collector, wake_collector
 from isthmus_cli.command import built
 from isthmus_cli.options import Option, Options
 from isthmus_cli.terminal import tolerate_encodings
@@ -129,6 +130,7 @@ def dev(options: DevOptions) -> None:
 def main() -> NoReturn:
     """Run the command line and exit: 0 stopped by a person, 1 failed, 2 wrong options."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    rest_collector()
     # As `dagster dev` says it: integrations then prepare their projects at each load, as dbt's writes its manifest.
     os.environ.setdefault("DAGSTER_IS_DEV_CLI", "1")
     tolerate_encodings(sys.stdout, sys.stderr)
@@ -166,9 +168,9 @@ async def _run_all(settings: "DevSettings", *, screen: "Screen", stop: asyncio.E
         if settings.folder.has_served:
             # The broker starts, the definitions and our own parts are imported: each takes seconds, and none needs another.
             agent = (await _imported("isthmus_dev.agent")).begin_agent(group, settings, broker=broker)
-        stack = (await _imported("isthmus_dev.stack")).Stack(
-            settings=settings, screen=screen, group=group, broker=broker, agent=agent
-        )
+        stack_type = (await _imported("isthmus_dev.stack")).Stack
+        wake_collector()
+        stack = stack_type(settings=settings, screen=screen, group=group, broker=broker, agent=agent)
         await stack.run(stop=stop, ready=ready)
 
 

@@ -16,7 +16,7 @@ from isthmus_store.record.event import NewEvent
 from isthmus_store.record.location import PlacementReport
 from isthmus_store.record.run import AttemptRef, Violation
 from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succeeded
-from isthmus_store.snapshot_pieces import MAX_PIECE_BYTES, MAX_PIECES
+from isthmus_store.snapshot_pieces import is_small_enough
 from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
 
 #: Deployment and name.
@@ -276,7 +276,7 @@ def _reported(event: Event, now: datetime) -> News:
 def _told(event: Event, _now: datetime) -> News:
     body = event.snapshot_piece
     is_whole = _SHA256.fullmatch(body.snapshot_hash) is not None
-    if not is_whole or not body.index < body.count <= MAX_PIECES or not 0 < len(body.data) <= MAX_PIECE_BYTES:
+    if not is_whole or body.index >= body.count or not is_small_enough(len(body.data), count=body.count):
         return Unusable("bad_snapshot_piece")
     return Told(body.snapshot_hash, body.index, body.count, body.data)
 

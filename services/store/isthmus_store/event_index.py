@@ -104,7 +104,7 @@ async def add(tx: WriteTransaction, events: Sequence[Indexed]) -> None:
     """Index events of runs that exist, in their order."""
     if not events:
         return
-    rows = [_row(*it) for it in events]
+    rows = [row_of(*it) for it in events]
     about_assets = [(run_id, fact) for run_id, _, _, fact in events if fact.asset]
     before_id = await newest_id(tx) if about_assets else 0
     # Below SQLAlchemy's compiler, as the events themselves.
@@ -279,7 +279,8 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _row(run_id: str, position: int, event: NewEvent, fact: Fact) -> tuple[str, str, str, str, str, int, int, str]:
+def row_of(run_id: str, position: int, event: NewEvent, fact: Fact) -> tuple[str, str, str, str, str, int, int, str]:
+    """Return an indexed event's columns, as `add` writes them."""
     return (
         event.kind,
         fact.asset,

@@ -65,7 +65,7 @@ async def insert_many(tx: WriteTransaction, events: Sequence[PlacedEvent], *, st
     if not events:
         return
     at = to_microseconds(stored_at)
-    rows = [_row(placed, at) for placed in events]
+    rows = [row_of(placed, at) for placed in events]
     # Below SQLAlchemy's compiler, which would cost more per event than the databases do.
     if tx.is_postgresql:
         # One statement with an array per column, instead of one statement per row.
@@ -78,7 +78,8 @@ async def insert_many(tx: WriteTransaction, events: Sequence[PlacedEvent], *, st
     )
 
 
-def _row(placed: PlacedEvent, stored_at: int) -> tuple[str, int, int, int, str, str, int, int, bytes]:
+def row_of(placed: PlacedEvent, stored_at: int) -> tuple[str, int, int, int, str, str, int, int, bytes]:
+    """Return an event's columns, as `insert_many` writes them."""
     event = placed.event
     return (
         placed.run_id,

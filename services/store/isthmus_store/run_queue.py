@@ -25,9 +25,10 @@ from sqlalchemy import (
     update,
 )
 
-from isthmus_store import outbox, runs
+from isthmus_store import departure_rows, runs
 from isthmus_store.column import Instant, Words
-from isthmus_store.events import PlacedEvent, insert_many
+from isthmus_store.departure_rows import Left
+from isthmus_store.events import PlacedEvent
 from isthmus_store.record.event import NewEvent
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.queue import Depth, Head, Held, Unsorted
@@ -175,10 +176,12 @@ async def _write(
     tx: WriteTransaction, left: Sequence[Run], *, departures: Mapping[str, Departure], at: datetime
 ) -> None:
     await runs.save_moved(tx, left, last_positions={run.run_id: run.last_position for run in left})
-    await runs.open_attempts(tx, left)
-    placed = [PlacedEvent(run.run_id, run.last_position, run.attempt, departures[run.run_id].event) for run in left]
-    await insert_many(tx, placed, stored_at=at)
-    await outbox.add_many(tx, [departures[run.run_id].command for run in left])
+    rows = []
+    for run in left:
+        it = departures[run.run_id]
+        placed = PlacedEvent(run.run_id, run.last_position, run.attempt, it.event)
+        rows.append(Left(run, placed, it.command))
+    await departure_rows.insert(tx, rows, at=at)
 
 
 IS_WAITING: Final = RUNS.c.state == literal_column("'QUEUED'")

@@ -16,10 +16,12 @@ from isthmus_store.database import Database
 from isthmus_store.table.fleet import SNAPSHOT_PIECES, SNAPSHOTS
 from isthmus_store.transaction import Transaction, WriteTransaction
 
-#: A piece is not larger than this, bytes: a message of the broker holds it with room to spare.
+#: A piece is not larger than this, bytes: agents of earlier releases send such, later ones a quarter of that.
 MAX_PIECE_BYTES: Final = 2 * 1024**2
-#: A snapshot has no more pieces: 256 MiB, some 80,000 assets.
-MAX_PIECES: Final = 128
+#: A snapshot is not larger than this, bytes: some 80,000 assets.
+MAX_BYTES: Final = 256 * 1024**2
+#: It has no more pieces.
+MAX_PIECES: Final = 512
 #: An agent has no more snapshots half sent; the oldest gives way.
 MAX_HALF_SENT: Final = 4
 #: What was half sent for this long is removed: its agent would have sent the rest.
@@ -38,6 +40,11 @@ class Piece:
     index: int
     count: int
     body: bytes
+
+
+def is_small_enough(size: int, *, count: int) -> bool:
+    """Tell whether one of so many pieces may have so many bytes."""
+    return 0 < size <= MAX_PIECE_BYTES and count <= MAX_PIECES and size * count <= MAX_BYTES
 
 
 async def keep(tx: WriteTransaction, piece: Piece, *, at: datetime) -> None:

@@ -66,7 +66,7 @@ async def end_many(tx: WriteTransaction, ends: Sequence[tuple[Tick, TickEnd]], *
         if tick.id not in open_ids:
             continue
         rows.append({"b_id": tick.id, "b_ended_at": at, **{f"b_{name}": getattr(it, name) for name in _ENDING}})
-        rows[-1]["b_cursor"] = it.cursor or ""
+        rows[-1]["b_cursor"] = (it.cursor or "") if it.is_cursor_kept else ""
         cursors += [{"b_id": tick.instigator_id, "b_cursor": it.cursor}] if it.cursor is not None else []
         keys += [{"b_id": tick.instigator_id, "b_key": it.last_run_key}] if it.last_run_key else []
     for statement, parameters in ((_END, rows), (_MOVE_CURSOR, cursors), (_KEEP_KEY, keys)):

@@ -99,3 +99,30 @@ async def test_what_selects_several_is_no_name_of_one(canned: CannedServer, isth
     assert "isthmus asset list '*'" in outcome.err
     canned.plane.refusal = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "the request is not valid: there is no asset 'x'")
     assert "there is no asset 'x'" in (await isthmus("asset", "show", "x")).err
+
+
+async def test_why_tells_decisions_with_their_reasons(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.assets = canned.plane.assets[1:]
+    at = ref(hours_ago=3).at
+    one = api.AssetEvaluation(
+        id=9, at=at, location="etl", sensor="automatic", tick_id=812, reason="executed, since “eager”"
+    )
+    one.requested.count = 2
+    one.requested.ranges.add(first="2026-07-01", last="2026-07-02")
+    one.nodes.add(depth=0).condition.label = "eager"
+    one.nodes.add(depth=1).condition.name = "in_progress"
+    one.nodes[0].decision.true_count = 2
+    canned.plane.evaluations = [one]
+    outcome = await isthmus("asset", "why", "shop/orders", "--check", "whole", "--requested", "--limit", "5")
+    assert outcome.code == 0, outcome.err
+    first, second = outcome.out.splitlines()
+    assert first.split("  ")[0:1] == ["3 h ago"]
+    assert first.endswith("executed, since “eager”  2 partitions: 2026-07-01 to 2026-07-02")
+    assert second.split() == ["sensor", "automatic", "of", "etl,", "tick", "812"]
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.ListAssetEvaluationsRequest)
+    assert (asked.check_name, asked.is_requesting_only, asked.page_size) == ("whole", True, 5)
+    whole = await isthmus("asset", "why", "shop/orders", "--whole")
+    assert [line.split() for line in whole.out.splitlines()[2:]] == [["yes", "eager"], ["no", "in_progress"]]
+    canned.plane.evaluations = []
+    assert "No sensor has decided anything" in (await isthmus("asset", "why", "shop/orders")).err

@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from isthmus.v1.code_server_pb2 import AttachRequest
 from isthmus.v1.instance_pb2 import Changed, InstanceAnswer, InstanceQuery, QueryFailure
-from isthmus_code_server.definitions.instance_client import FRAME_HEAD, InstanceClient
+from isthmus_code_server.definitions.instance_client import (
+    FRAME_HEAD,
+    OPTIONAL_TIMEOUT_VARIABLE,
+    InstanceClient,
+)
 from isthmus_code_server.errors import InstanceUnavailableError, QueryRefusedError, UnsupportedInstanceCallError
 from isthmus_code_server.runs.instance_gate import InstanceGate
 from support.eventually import eventually
@@ -37,6 +42,22 @@ async def test_what_the_framework_asks_for_itself_does_not_wait_for_an_agent(gat
         # One that waited would take longer than any test may.
         answer = await gate.ask(InstanceQuery(id="q-1", timeout_s=3600, is_optional=True))
     assert answer.failure.kind == QueryFailure.KIND_UNAVAILABLE
+
+
+@pytest.mark.parametrize(("said", "timeout_s"), [("4", 4.0), ("1000", 10.0), ("-1", 0.0), ("soon", 1.0)])
+async def test_who_can_do_without_an_answer_waits_for_it_as_long_as_the_environment_says(
+    gate: InstanceGate, monkeypatch: pytest.MonkeyPatch, said: str, timeout_s: float
+) -> None:
+    monkeypatch.setenv(OPTIONAL_TIMEOUT_VARIABLE, said)
+    asked: list[InstanceQuery] = []
+    async with gate.listening(), attached(gate, lambda _: InstanceAnswer(changed=Changed()), asked=asked):
+        ask = partial(InstanceClient().ask, InstanceQuery(), what="versions", is_optional=True)
+        if timeout_s:
+            await asyncio.to_thread(ask)
+            assert asked[0].timeout_s == timeout_s
+        else:
+            with pytest.raises(InstanceUnavailableError):
+                await asyncio.to_thread(ask)
 
 
 async def test_a_question_waits_for_an_agent_and_an_answer_ends_the_outage(gate: InstanceGate) -> None:

@@ -47,5 +47,8 @@ def test_a_snapshot_that_nobody_can_store_is_left_out() -> None:
 
 
 def test_the_monitor_takes_what_an_agent_sends() -> None:
-    assert PIECE_BYTES <= snapshot_pieces.MAX_PIECE_BYTES
-    assert MAX_PIECES <= snapshot_pieces.MAX_PIECES
+    assert snapshot_pieces.is_small_enough(PIECE_BYTES, count=MAX_PIECES)
+    # Those of agents of earlier releases.
+    assert snapshot_pieces.is_small_enough(2 * 1024**2, count=128)
+    for size, count in ((0, 1), (PIECE_BYTES + 1, MAX_PIECES), (1, MAX_PIECES + 1), (2 * 1024**2 + 1, 1)):
+        assert not snapshot_pieces.is_small_enough(size, count=count)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from isthmus_control_plane.catalog.freshness import FreshnessState, freshness
-from isthmus_control_plane.catalog.merged import merge
 from isthmus_control_plane.catalog.status import AssetStatus, Check, CheckStatus, Health, check_status
 from isthmus_control_plane.validation.asset_query import AssetQueryError, select
 from isthmus_control_plane.validation.definition import Asset, AssetPath, Definitions, Freshness
+from isthmus_control_plane.validation.merged import merge
 from isthmus_store.asset_state import CheckState, EventPlace
 from isthmus_store.state import RunState
 

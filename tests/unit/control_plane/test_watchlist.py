@@ -82,8 +82,31 @@ def test_a_sensor_that_is_busy_or_rests_is_not_due() -> None:
     assert found.next_at(after(60), busy=(1,)) is None
 
 
-def test_what_decides_by_conditions_is_left_to_others() -> None:
-    assert watchlist((instigator(), sensor("automation"))).get(1) is None
+AROUND = Watch("asset_materialized", frozenset({("orders",), ("raw",)}), more_kinds=("asset_check_evaluated",))
+
+
+@pytest.mark.parametrize("kind", ["asset_materialized", "asset_check_evaluated"])
+def test_what_decides_by_conditions_is_woken_by_what_tells_of_its_assets(kind: str) -> None:
+    found = watchlist((instigator(last_tick_at=NOON), sensor("automation", watch=AROUND)))
+    found.tell([news(kind, '["elsewhere"]')])
+    assert due(found, after(1)) == []
+    found.tell([news(kind, '["raw"]')])
+    assert due(found, after(1)) == [1]
+
+
+@pytest.mark.parametrize(("took_s", "woken_after_s"), [(0.0, 0.0), (0.1, 0.5), (1.0, 5.0), (60.0, 10.0)])
+def test_an_evaluation_that_took_long_rests_before_events_wake_it_again(took_s: float, woken_after_s: float) -> None:
+    found = watchlist((instigator(last_tick_at=NOON), sensor("automation", watch=AROUND)))
+    found.took(1, took_s)
+    found.tell([news("asset_materialized", '["raw"]')])
+    assert found.next_at(after(0.05), busy=()) == after(woken_after_s)
+
+
+def test_other_sensors_do_not_rest() -> None:
+    found = watchlist((instigator(last_tick_at=NOON), sensor("asset", watch=ORDERS)))
+    found.took(1, 60.0)
+    found.tell([news("asset_materialized", '["orders"]')])
+    assert due(found, after(0)) == [1]
 
 
 def test_a_clock_that_was_set_back_puts_nothing_off_by_more_than_the_interval() -> None:

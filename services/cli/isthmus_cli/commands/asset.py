@@ -47,6 +47,16 @@ class PartitionsOptions(ListingOptions, OneOptions):
     limit: Annotated[int, Option(metavar="N", min=1, max=1_000_000, help="So many at the most.")] = 1000
 
 
+@dataclass(frozen=True, kw_only=True)
+class WhyOptions(OneOptions):
+    """`asset why`."""
+
+    check: Annotated[str, Option(metavar="CHECK", help="About this check of it instead.", show_default=False)] = ""
+    requested: Annotated[bool, Option("--requested", help="Only decisions to execute something.")] = False
+    whole: Annotated[bool, Option("--whole", help="With each part of the condition, and what it came to.")] = False
+    limit: Annotated[int, Option(metavar="N", min=1, max=500, help="So many at the most.")] = 20
+
+
 @command(
     app,
     "list",
@@ -143,6 +153,46 @@ async def _partitions(options: PartitionsOptions) -> int:
         note(f"Nothing is known of {'failed ' if options.failed else ''}partitions of {options.asset}.")
     if token:
         note(f"There are more: --limit {options.limit * 10}")
+    return 0
+
+
+@command(
+    app,
+    "why",
+    options=WhyOptions,
+    examples=(
+        "isthmus asset why shop/orders",
+        "isthmus asset why shop/orders --whole       # with each part of the condition",
+        "isthmus asset why shop/orders --check whole --requested",
+    ),
+)
+def why(options: WhyOptions) -> None:
+    """Tell why automation conditions executed an asset, or did not: each decision that changed something, newest first."""
+    run_to_end(_why(options))
+
+
+async def _why(options: WhyOptions) -> int:
+    from isthmus.v1.control_plane_pb2 import ListAssetEvaluationsRequest
+
+    from isthmus_cli.view.evaluation import evaluation_lines
+    from isthmus_cli.view.output import note, print_documents, print_lines
+    from isthmus_cli.view.paint import Paint
+
+    query = ListAssetEvaluationsRequest(
+        check_name=options.check, is_requesting_only=options.requested, page_size=options.limit
+    )
+    async with connected(options) as client:
+        query.key.CopyFrom(await _key_of(client, options.asset))
+        page = await client.list_asset_evaluations(query)
+    if options.is_json:
+        print_documents(page.evaluations)
+        return 0
+    if page.evaluations:
+        print_lines(evaluation_lines(page.evaluations, is_whole=options.whole, paint=Paint.of()))
+    else:
+        note(f"No sensor has decided anything about {options.asset} yet: isthmus sensor list")
+    if page.has_more:
+        note(f"There are more: --limit {min(options.limit * 10, 500)}")
     return 0
 
 

@@ -8,11 +8,13 @@ import socket
 import struct
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from isthmus.v1.instance_pb2 import InstanceAnswer, InstanceQuery, QueryFailure
 from isthmus.v1.telemetry_pb2 import RunRef
+from isthmus_lifecycle.number import clamped
 
 from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
 from isthmus_code_server.errors import InstanceUnavailableError, QueryRefusedError, UnsupportedInstanceCallError
@@ -23,8 +25,9 @@ MAX_FRAME_BYTES: Final = 256 * 1024**2
 
 #: How long user code waits for an answer, seconds.
 ASK_TIMEOUT_S: Final = 10.0
-#: How long the framework waits for what it asks for itself and can do without, seconds.
+#: How long the framework waits for what it asks for itself and can do without, seconds; the variable names another number.
 OPTIONAL_TIMEOUT_S: Final = 1.0
+OPTIONAL_TIMEOUT_VARIABLE: Final = "ISTHMUS_OPTIONAL_ANSWER_S"
 #: How much longer than the deadline the supervisor is waited for, which keeps the deadline itself, seconds.
 MARGIN_S: Final = 1.0
 
@@ -52,7 +55,7 @@ class InstanceClient:
             QueryRefusedError: The control plane does not answer this.
         """
         query.id = uuid.uuid4().hex
-        query.timeout_s = OPTIONAL_TIMEOUT_S if is_optional else ASK_TIMEOUT_S
+        query.timeout_s = _optional_timeout_s() if is_optional else ASK_TIMEOUT_S
         query.is_optional = is_optional
         if self.run is not None:
             query.run.CopyFrom(self.run)
@@ -61,6 +64,13 @@ class InstanceClient:
         if answer.HasField("failure"):
             raise _error(answer.failure, what=what)
         return answer
+
+
+def _optional_timeout_s() -> float:
+    with suppress(ValueError):
+        said = float(os.environ.get(OPTIONAL_TIMEOUT_VARIABLE, OPTIONAL_TIMEOUT_S))
+        return clamped(said, least=0.0, most=ASK_TIMEOUT_S)
+    return OPTIONAL_TIMEOUT_S
 
 
 def _exchange(query: InstanceQuery, *, what: str) -> InstanceAnswer:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from isthmus.v1.instruction_pb2 import RunRequest
+from isthmus.v1.instruction_pb2 import AutomationSurroundings, RunRequest
 from isthmus.v1.telemetry_pb2 import (
     Event,
     LocationSnapshot,
@@ -52,6 +52,8 @@ class SensorTick:
     last_tick_at: datetime | None = None
     #: When the sensor was last started.
     last_started_at: datetime | None = None
+    #: Of a sensor of automation: what other locations define around it.
+    automation: AutomationSurroundings = field(default_factory=AutomationSurroundings)
     place: EvaluationPlace = field(default_factory=EvaluationPlace)
 
 

@@ -36,8 +36,13 @@ class Evaluations:
     """Has children answer questions that change nothing."""
 
     zygote: ZygoteLink
+    #: How many are under way at once; more wait.
+    at_once: int = AT_ONCE
     _idle: list[_Worker] = field(default_factory=list, init=False)
-    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE), init=False)
+    _room: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._room = asyncio.Semaphore(self.at_once)
 
     async def ask(self, kind: FrameKind, request: Message, *, question: str) -> bytes:
         """Have a child answer. A caller that gives up ends its child, and nobody else's.

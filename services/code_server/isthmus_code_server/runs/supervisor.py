@@ -69,6 +69,8 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         self.evaluations = Evaluations(self.zygote)
+        # One at a time, and apart from the others: a large one takes a processor for seconds.
+        self.automations = Evaluations(self.zygote, at_once=1)
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
@@ -264,6 +266,7 @@ class Supervisor:
         """End every run, then give their events a time to reach the broker; the rest waits in the journals."""
         self._is_stopping = True
         self.evaluations.close()
+        self.automations.close()
         reason = RunReason.RUN_REASON_CODE_SERVER_STOPPED
         async with asyncio.TaskGroup() as cancels:
             for attempt in list(self._live.values()):

@@ -106,8 +106,10 @@ class Servicer(CodeServerServicer):
         del context
         self._check_location(request.location)
         request.location = self.location
+        supervisor = self.supervisor
+        pool = supervisor.automations if request.HasField("automation") else supervisor.evaluations
         try:
-            answer = await self.supervisor.evaluations.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
+            answer = await pool.ask(FrameKind.SENSOR, request, question="evaluate the sensor")
         except ChildLostError as error:
             response = pb.EvaluateSensorResponse()
             _describe(response.failure, error)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,6 +32,8 @@ from isthmus_code_server.zygote.wire import LAST_WORD, FrameKind, LoadOrder, Ste
 
 #: Translates an exception of the definitions' framework.
 DescribeFailure = Callable[[BaseException], Failure]
+#: How far an evaluation of automation stands back, as nice does it.
+_AUTOMATION_NICENESS: Final = 10
 
 
 class Child:
@@ -107,6 +110,9 @@ class Child:
 
     def _sensor(self, payload: bytes, definitions: Definitions) -> Message:
         request = pb.EvaluateSensorRequest.FromString(payload)
+        if request.HasField("automation"):
+            # Such a child answers nothing else. Runs go before what decides about the next ones.
+            os.setpriority(os.PRIO_PROCESS, 0, _AUTOMATION_NICENESS)
         log, began_at = EvaluationLog(), time.monotonic()
         try:
             tick = _sensor_tick(request, take_line=log.take)
@@ -183,6 +189,7 @@ def _sensor_tick(request: pb.EvaluateSensorRequest, *, take_line: Callable[[LogL
         last_run_key=request.last_run_key,
         last_tick_at=_moment(request.last_tick_at) if request.HasField("last_tick_at") else None,
         last_started_at=_moment(request.last_started_at) if request.HasField("last_started_at") else None,
+        automation=request.automation,
         place=EvaluationPlace(location=request.location, take_line=take_line),
     )
 

@@ -13,6 +13,7 @@ from isthmus_store.state import InstigatorStatus
 from isthmus_control_plane import clock, message
 from isthmus_control_plane.automation.watchlist import interval
 from isthmus_control_plane.desk.automations import AutomationDesk, AutomationView, Trial
+from isthmus_control_plane.validation.definition import AUTOMATION
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -68,7 +69,8 @@ def _automation(view: AutomationView) -> api.Automation:
         catch_up=view.catch_up,
         problem=view.problem,
         last_tick=message.tick(view.newest) if view.newest is not None else None,
-        cursor=it.cursor,
+        # One that only the framework can read is as large as the definitions.
+        cursor="" if sensor is not None and sensor.kind == AUTOMATION else it.cursor,
         is_gone=it.gone_at is not None,
     )
     if schedule is not None:
@@ -98,5 +100,5 @@ def _tested(trial: Trial) -> api.TestedTick:
         changes=WantedChanges(
             partitions=effects.partitions, asset_events=effects.asset_events, run_tags=effects.run_tags
         ),
-        cursor=effects.cursor or "",
+        cursor="" if effects.is_cursor_opaque else effects.cursor or "",
     )

@@ -6,10 +6,12 @@ from typing import Any
 import grpc
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
-from isthmus.v1.telemetry_pb2 import AssetKey
+from isthmus.v1.telemetry_pb2 import AssetKey, AutomationDecision, ConditionTree
 from isthmus_store.asset_state import EventPlace
+from isthmus_store.evaluations import Evaluation
 
 from isthmus_control_plane import clock
+from isthmus_control_plane.automation import reason
 from isthmus_control_plane.catalog.status import Check
 from isthmus_control_plane.desk.assets import AssetDesk, AssetView
 
@@ -51,6 +53,32 @@ class CatalogService(ControlPlaneServicer):
             for it in page.partitions
         ]
         return api.ListAssetPartitionsPage(partitions=told, next_page_token=page.next_token)
+
+    async def ListAssetEvaluations(
+        self, request: api.ListAssetEvaluationsRequest, context: _Context
+    ) -> api.ListAssetEvaluationsPage:
+        page = await self._assets.evaluations(request)
+        return api.ListAssetEvaluationsPage(
+            evaluations=[_evaluation(it) for it in page.evaluations], has_more=page.has_more
+        )
+
+
+def _evaluation(it: Evaluation) -> api.AssetEvaluation:
+    decision, condition = AutomationDecision.FromString(it.body), ConditionTree.FromString(it.tree)
+    told = api.AssetEvaluation(
+        id=it.id,
+        at=clock.stamp(it.at),
+        location=it.location,
+        sensor=it.sensor,
+        tick_id=it.tick_id,
+        requested=decision.requested,
+    )
+    whole = reason.tree(condition.nodes, decision.nodes)
+    if whole is not None:
+        told.reason = reason.reason(whole)
+        for node in reason.flat(whole):
+            told.nodes.add(depth=node.depth, condition=node.condition, decision=node.decision)
+    return told
 
 
 def _asset(view: AssetView) -> api.CatalogAsset:

@@ -11,13 +11,15 @@ from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import dynamic_partitions, events, run_keys, runs, ticks
+from isthmus_store import dynamic_partitions, evaluations, events, run_keys, runs, ticks
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.automation import Tick, TickEnd
 from isthmus_store.state import TickStatus
 from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane import change, clock, history
+from isthmus_control_plane.automation import decisions
+from isthmus_control_plane.automation.decisions import DecidedAt
 from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, failed
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Launch, Written
@@ -147,6 +149,7 @@ class Applier:
         for it, effects in wanted:
             if it.tick.id in ended:
                 await _change(tx, effects, location=it.location, at=at)
+                await _keep_decisions(tx, effects, it=it)
                 launches += effects.launches
         for launch in launches:
             refuse(rules.launch_run(launch.as_call()))
@@ -203,6 +206,17 @@ def _end_of(effects: Effects) -> TickEnd:
     return _end(effects, run_ids=run_ids, evaluation=effects.evaluation)
 
 
+async def _keep_decisions(tx: WriteTransaction, effects: Effects, *, it: _Finished) -> None:
+    """Write down what conditions came to, for who asks why something was executed, or was not."""
+    if not effects.decided.decisions or effects.keys_of is None:
+        return
+    place, sensor = it.location, effects.keys_of.sensor
+    by = DecidedAt(
+        deployment=place.deployment, location=place.name, sensor=sensor, tick_id=it.tick.id, at=it.tick.began_at
+    )
+    await evaluations.add(tx, decisions.rows(effects.decided, by=by), trees=effects.decided.trees)
+
+
 def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) -> TickEnd:
     return TickEnd(
         status=effects.status,
@@ -211,5 +225,6 @@ def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) 
         failure=effects.failure,
         evaluation=evaluation,
         cursor=effects.cursor,
+        is_cursor_kept=not effects.is_cursor_opaque,
         last_run_key=effects.last_run_key,
     )

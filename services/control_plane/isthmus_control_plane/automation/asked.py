@@ -1,10 +1,10 @@
 """What is asked at a tick, and what is made of the answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from isthmus.v1.instruction_pb2 import Instruction
+from isthmus.v1.instruction_pb2 import AutomationSurroundings, Instruction
 from isthmus.v1.telemetry_pb2 import InstructionResult
 from isthmus_store.record.automation import Instigator, Tick
 
@@ -12,7 +12,7 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.automation import effects
 from isthmus_control_plane.automation.effects import Effects
 from isthmus_control_plane.key import LocationKey
-from isthmus_control_plane.validation.definition import Schedule, Sensor
+from isthmus_control_plane.validation.definition import AUTOMATION, Schedule, Sensor
 
 
 class Asked(Protocol):
@@ -74,6 +74,8 @@ class SensorAsked:
     sensor: Sensor
     #: When the tick before was begun; None for the first.
     last_tick_at: datetime | None
+    #: Of one of automation: what other locations define around it.
+    surroundings: AutomationSurroundings = field(default_factory=AutomationSurroundings)
     what: str = "sensor"
 
     @property
@@ -89,6 +91,8 @@ class SensorAsked:
         question.last_started_at.CopyFrom(clock.stamp(it.since))
         if self.last_tick_at is not None:
             question.last_tick_at.CopyFrom(clock.stamp(self.last_tick_at))
+        if self.sensor.kind == AUTOMATION:
+            question.automation.CopyFrom(self.surroundings)
 
     def effects_of(self, result: InstructionResult) -> Effects:
         """Turn an answer into what the tick comes to."""
@@ -98,5 +102,6 @@ class SensorAsked:
             name=self.sensor.name,
             target=targets[0] if len(targets) == 1 else None,
             tick=self.tick,
+            is_automation=self.sensor.kind == AUTOMATION,
         )
         return effects.of_sensor_result(result, origin=origin)

@@ -1,7 +1,7 @@
 """What a tick comes to: an answer of user code, turned into what is to be written. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Final
 from uuid import uuid4
@@ -20,11 +20,14 @@ from isthmus.v1.telemetry_pb2 import (
     SensorAnswer,
     WantedChanges,
 )
+from isthmus_lifecycle.number import clamped
 from isthmus_store.record.automation import Tick
 from isthmus_store.run_keys import Sensor
 from isthmus_store.state import TickStatus
 from isthmus_store.wire import storable
 
+from isthmus_control_plane.automation import decisions
+from isthmus_control_plane.automation.decisions import Decided
 from isthmus_control_plane.dispatching.acceptance import Launch
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.validation.definition import Target
@@ -34,6 +37,8 @@ _SENSOR_TAG: Final = "dagster/sensor_name"
 _SCHEDULE_TAG: Final = "dagster/schedule_name"
 _TIME_TAG: Final = ".dagster/scheduled_execution_time"
 _TICK_TAG: Final = "dagster/tick"
+#: The longest time that an evaluation is believed to have taken, seconds.
+_MOST_S: Final = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +63,12 @@ class Effects:
     #: None leaves the cursor where it is.
     cursor: str | None = None
     last_run_key: str = ""
+    #: Whether the cursor is the framework's own, and so large that each tick is not to keep it, too.
+    is_cursor_opaque: bool = False
+    #: How long the evaluation took, seconds.
+    took_s: float = 0.0
+    #: What conditions came to.
+    decided: Decided = field(default_factory=Decided)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +82,8 @@ class Origin:
     tags: Mapping[str, str]
     #: What runs that name no job execute; None when each has to name one.
     target: Target | None
+    #: Whether conditions are evaluated, by the framework itself.
+    is_automation: bool = False
 
 
 def of_schedule(location: LocationKey, *, name: str, target: Target, tick: Tick) -> Origin:
@@ -83,10 +96,12 @@ def of_schedule(location: LocationKey, *, name: str, target: Target, tick: Tick)
     return Origin(location=location, requested_by=f"schedule {name}", tags=tags, target=target)
 
 
-def of_sensor(location: LocationKey, *, name: str, target: Target | None, tick: Tick) -> Origin:
+def of_sensor(location: LocationKey, *, name: str, target: Target | None, tick: Tick, is_automation: bool) -> Origin:
     """Describe the origin of the runs of a sensor's tick, with the tags that Dagster gives them."""
     tags = {_SENSOR_TAG: name, _TICK_TAG: str(tick.id)}
-    return Origin(location=location, requested_by=f"sensor {name}", tags=tags, target=target)
+    return Origin(
+        location=location, requested_by=f"sensor {name}", tags=tags, target=target, is_automation=is_automation
+    )
 
 
 def of_sensor_result(result: InstructionResult, *, origin: Origin) -> Effects:
@@ -117,6 +132,9 @@ def of_sensor_result(result: InstructionResult, *, origin: Origin) -> Effects:
         evaluation=evaluation,
         cursor=storable(answer.cursor),
         last_run_key=storable(keys[-1]) if keys else "",
+        is_cursor_opaque=origin.is_automation,
+        decided=decisions.read(answer.decisions_zlib),
+        took_s=clamped(result.evaluation.duration_s, least=0, most=_MOST_S),
     )
 
 

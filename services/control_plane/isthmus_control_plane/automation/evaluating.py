@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from isthmus.v1 import telemetry_pb2 as telemetry
@@ -12,8 +13,8 @@ from isthmus_store.errors import LeaseLostError
 from isthmus_store.record.automation import Tick
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.automation import effects
-from isthmus_control_plane.automation.asked import Asked
+from isthmus_control_plane.automation import effects, surroundings
+from isthmus_control_plane.automation.asked import Asked, SensorAsked
 from isthmus_control_plane.automation.effects import Effects
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching import queue
@@ -22,6 +23,7 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.questions import Questions, Respondent
+from isthmus_control_plane.validation.definition import AUTOMATION
 
 log = get_logger(__name__)
 
@@ -87,6 +89,7 @@ class Evaluator:
             return None
 
         deadline_s = self._core.settings.tick_deadline_s
+        asked = await self._with_surroundings(asked)
         try:
             result = await self._questions.ask(respondent, timeout_s=deadline_s, fill=asked.fill)
         except BrokerAwayError as error:
@@ -98,6 +101,14 @@ class Evaluator:
             log.info("evaluation_postponed", tick=asked.tick.id, problem=result.failure.message)
             return None
         return asked.effects_of(result)
+
+    async def _with_surroundings(self, asked: Asked) -> Asked:
+        """Tell a sensor of automation what other locations define around it now."""
+        if not isinstance(asked, SensorAsked) or asked.sensor.kind != AUTOMATION:
+            return asked
+        async with self._core.database.read() as tx:
+            found = await surroundings.read(tx, asked.sensor, place=asked.location, core=self._core)
+        return replace(asked, surroundings=found)
 
     async def _respondent(self, key: LocationKey) -> Respondent | None:
         now, changes = asyncio.get_running_loop().time(), self._core.hub.schedule_changes

@@ -16,7 +16,7 @@ from isthmus_control_plane.automation.applying import Applier
 from isthmus_control_plane.automation.asked import Asked, SensorAsked
 from isthmus_control_plane.automation.effects import Effects
 from isthmus_control_plane.automation.evaluating import Evaluator
-from isthmus_control_plane.automation.tick_loop import TickLoop
+from isthmus_control_plane.automation.tick_loop import UNREAD, TickLoop
 from isthmus_control_plane.automation.watchlist import Entry, Watchlist, events_of, position
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.fleet import world
@@ -61,13 +61,16 @@ class Sensing(TickLoop):
 
     def _after(self, asked: Asked, effects: Effects) -> None:
         """Go on at once with a sensor that moved on: it looks at a few events of many at each tick."""
-        if not isinstance(asked, SensorAsked) or effects.cursor is None:
+        if not isinstance(asked, SensorAsked):
+            return
+        self._list.took(asked.instigator.id, effects.took_s)
+        if effects.cursor is None:
             return
         if effects.cursor != asked.instigator.cursor:
             self._list.moved(asked.instigator.id, cursor=effects.cursor)
 
     def _left(self) -> None:
-        self._read_at = 0.0
+        self._read_for = UNREAD
 
     async def _begin_due(self) -> None:
         due = await self._due()

@@ -25,6 +25,8 @@ log = get_logger(__name__)
 
 #: How often a process that leads looks for changes that nobody told it of, seconds.
 _COMPARE_EVERY_S: Final = 10.0
+#: Of a roll that is to be read before anything is begun.
+UNREAD: Final = (0, -1)
 _UNFORESEEN: Final = "the control plane could not evaluate the tick; its log has the details under the tick's number"
 
 
@@ -52,7 +54,7 @@ class TickLoop(ABC):
         self._tasks: asyncio.TaskGroup | None = None
         self._evaluating: set[asyncio.Task[None]] = set()
         #: Under which lease, after how many changes, and when the roll was read last.
-        self._read_for: tuple[int, int] = (0, -1)
+        self._read_for: tuple[int, int] = UNREAD
         self._read_at = 0.0
         self._ticks = Boundary(f"tick of {self.name}", passes=(LeaseLostError, TransientStoreError))
 
@@ -117,15 +119,26 @@ class TickLoop(ABC):
     async def _look(self) -> float:
         """Begin what is due; returns how long to sleep, seconds."""
         loop = asyncio.get_running_loop()
-        state = (self._leadership.number, self._core.hub.schedule_changes)
-        if state != self._read_for or loop.time() - self._read_at > _COMPARE_EVERY_S:
-            await self._refresh()
-            self._read_for, self._read_at = state, loop.time()
+        if self._state != self._read_for:
+            await self._read_anew()
         await self._begin_due()
+        if loop.time() - self._read_at > _COMPARE_EVERY_S:
+            # After what is due: that is not to wait for what nobody has told of.
+            await self._read_anew()
         next_at = self._next_at()
         # No longer than that, since clocks may be set: how long to sleep is known by another clock.
         longest_s = self._core.settings.sweep_interval_s
         return longest_s if next_at is None else min(longest_s, max(0.0, (next_at - clock.now()).total_seconds()))
+
+    @property
+    def _state(self) -> tuple[int, int]:
+        return self._leadership.number, self._core.hub.schedule_changes
+
+    async def _read_anew(self) -> None:
+        """Read the roll, as of the changes that were told of before."""
+        state = self._state
+        await self._refresh()
+        self._read_for, self._read_at = state, asyncio.get_running_loop().time()
 
     # ------------------------------------------------------------------------------------------------------- evaluating
 

@@ -13,12 +13,13 @@ from isthmus_store.event_index import News
 from isthmus_store.fact import asset_text
 from isthmus_store.record.automation import Instigator
 
-from isthmus_control_plane.validation.definition import Sensor, Watch
+from isthmus_control_plane.validation.definition import AUTOMATION, Sensor, Watch
 
 #: Dagster's own, seconds.
 _DEFAULT_INTERVAL_S: Final = 30.0
-#: What sensors of this kind decide is decided elsewhere: by evaluating conditions.
-AUTOMATION: Final = "automation"
+#: How many times as long as its last evaluation took events may not wake a sensor of automation again: what they change
+#: is seen a moment later, and what evaluates has no more than a share of a processor.
+_REST: Final = 4.0
 
 
 def interval(sensor: Sensor) -> timedelta:
@@ -50,15 +51,25 @@ class Entry:
     looked_at: datetime | None = None
     #: Events that it looks at came since its last tick was begun.
     has_news: bool = False
+    #: How long after its last tick was begun events may wake it.
+    rest: timedelta = timedelta()
 
     def next_at(self, now: datetime) -> datetime:
         """Return when it is due; a moment that is over for one that is due now."""
         it = self.instigator
-        if self.has_news or self._has_to_begin:
+        if self._has_to_begin:
             return min(now, it.since)
+        if self.has_news:
+            return self._woken_at(now)
         last = max((at for at in (it.last_tick_at, self.looked_at) if at is not None), default=None)
         # A clock that was set back must not put it off.
         return min(last, now) + interval(self.sensor) if last is not None else min(now, it.since)
+
+    def _woken_at(self, now: datetime) -> datetime:
+        it = self.instigator
+        if it.last_tick_at is None or not self.rest:
+            return min(now, it.since)
+        return min(it.last_tick_at, now) + min(self.rest, interval(self.sensor))
 
     @property
     def _has_to_begin(self) -> bool:
@@ -89,7 +100,7 @@ class Watchlist:
         self._entries = {
             it.id: replace(before.get(it.id, Entry(it, sensor)), instigator=it, sensor=sensor)
             for it, sensor in known
-            if it.is_running and sensor.kind != AUTOMATION
+            if it.is_running
         }
         self._by_event = {}
         for entry in self._entries.values():
@@ -116,6 +127,13 @@ class Watchlist:
         may_go_on = position(entry.sensor, cursor) is not None
         self._entries[instigator_id] = replace(entry, instigator=it, has_news=entry.has_news or may_go_on)
 
+    def took(self, instigator_id: int, duration_s: float) -> None:
+        """Take note of how long the evaluation of a sensor of automation took."""
+        entry = self._entries.get(instigator_id)
+        if entry is not None and entry.sensor.kind == AUTOMATION:
+            rest = timedelta(seconds=duration_s * (1 + _REST))
+            self._entries[instigator_id] = replace(entry, rest=rest)
+
     def due(self, now: datetime, *, busy: Collection[int]) -> list[Entry]:
         """Return those whose ticks are to begin now; one that is busy with one waits."""
         return [it for key, it in self._entries.items() if key not in busy and it.next_at(now) <= now]
@@ -138,7 +156,8 @@ class Watchlist:
 
 def events_of(watch: Watch) -> list[tuple[str, str]]:
     """Return the kinds and the indexed assets of the events that are looked at."""
-    return [(watch.kind, asset_text(path)) for path in sorted(watch.assets)] or [(watch.kind, "")]
+    kinds = (watch.kind, *watch.more_kinds)
+    return [(kind, asset_text(path)) for kind in kinds for path in sorted(watch.assets)] or [(watch.kind, "")]
 
 
 def _events(entry: Entry) -> list[tuple[str, str, str]]:

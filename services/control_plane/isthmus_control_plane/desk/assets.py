@@ -8,14 +8,14 @@ from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.telemetry_pb2 import AssetKey, AssetSnapshot, CheckSeverity, Event, LocationSnapshot
-from isthmus_store import asset_state, locations, snapshots
+from isthmus_store import asset_state, evaluations, locations, snapshots
 from isthmus_store.asset_state import CheckState, EventPlace, PartitionState
+from isthmus_store.evaluations import Evaluation
 from isthmus_store.fact import asset_text
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.catalog import freshness, status
-from isthmus_control_plane.catalog.merged import CatalogAsset, merge
 from isthmus_control_plane.catalog.status import AssetStatus, Check
 from isthmus_control_plane.core import Core, read_snapshot
 from isthmus_control_plane.errors import InvalidRequestError, NotFoundError, Violation
@@ -25,10 +25,12 @@ from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import assets as rules
 from isthmus_control_plane.validation.asset_query import AssetQueryError, Paths, select
 from isthmus_control_plane.validation.definition import AssetPath
+from isthmus_control_plane.validation.merged import CatalogAsset, merge
 from isthmus_control_plane.validation.refusal import refuse
 from isthmus_control_plane.validation.suggestion import meant
 
 _DEFAULT_PAGE: Final = 100
+_DEFAULT_EVALUATIONS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,14 @@ class PartitionPage:
     partitions: Sequence[PartitionState]
     places: Mapping[int, EventPlace]
     next_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPage:
+    """Some decisions about an asset, and whether there are older ones."""
+
+    evaluations: Sequence[Evaluation]
+    has_more: bool
 
 
 class AssetDesk:
@@ -160,6 +170,29 @@ class AssetDesk:
     async def fares(self, tx: Transaction, deployment: str) -> list[AssetView]:
         """Return how all assets of a deployment fare."""
         return await _views(tx, deployment, list((await self._catalog(tx, deployment)).assets.values()))
+
+    async def evaluations(self, request: api.ListAssetEvaluationsRequest) -> EvaluationPage:
+        """Return what sensors of automation decided about an asset, newest first.
+
+        Raises:
+            NotFoundError: No location knows the asset.
+        """
+        refuse(rules.list_evaluations(request))
+        deployment, size = request.deployment or DEFAULT, request.page_size or _DEFAULT_EVALUATIONS
+        async with self._core.database.read() as tx:
+            _existing(await self._catalog(tx, deployment), deployment, request.key)
+            found = await evaluations.page(
+                tx,
+                evaluations.EvaluationQuery(
+                    deployment=deployment,
+                    asset=asset_text(request.key.path),
+                    check_name=request.check_name,
+                    is_requesting_only=request.is_requesting_only,
+                    before_id=request.before_id,
+                    limit=size + 1,
+                ),
+            )
+        return EvaluationPage(found[:size], has_more=len(found) > size)
 
     async def _catalog(self, tx: Transaction, deployment: str) -> _Catalog:
         """Return the deployment's assets; of a location that does not serve now, as it did last."""

@@ -22,7 +22,7 @@ from isthmus_control_plane.automation.effects import Effects
 from isthmus_control_plane.automation.evaluating import Evaluator
 from isthmus_control_plane.automation.roll import Roll
 from isthmus_control_plane.automation.timetable import Clockwork, catch_up
-from isthmus_control_plane.automation.watchlist import AUTOMATION, Entry
+from isthmus_control_plane.automation.watchlist import Entry
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import InvalidRequestError, LocationUnavailableError, NotFoundError, Violation
 from isthmus_control_plane.fleet import world
@@ -226,10 +226,8 @@ def _view(it: Instigator, *, found: Roll, newest: Tick | None) -> AutomationView
 def _view_of(it: Instigator, *, found: Roll, newest: Tick | None) -> AutomationView:
     schedule, sensor, now = found.schedules.get(it.key), found.sensors.get(it.key), clock.now()
     if sensor is not None:
-        is_decided = sensor.kind != AUTOMATION
-        problem = "" if is_decided else "it evaluates automation conditions, which this release does not"
-        next_at = Entry(it, sensor).next_at(now) if it.is_running and is_decided else None
-        return AutomationView(it, None, sensor, newest, next_at, problem)
+        next_at = Entry(it, sensor).next_at(now) if it.is_running else None
+        return AutomationView(it, None, sensor, newest, next_at, problem="")
     if schedule is None:
         return AutomationView(it, None, None, newest, None, "no location defines it any more")
     clockwork = Clockwork.of(schedule)
@@ -250,7 +248,7 @@ def _tried_schedule(view: AutomationView, request: api.TestTickRequest) -> Asked
 
 def _tried_sensor(view: AutomationView, request: api.TestTickRequest) -> Asked:
     it, sensor = view.instigator, view.sensor
-    if sensor is None or sensor.kind == AUTOMATION:
+    if sensor is None:
         raise InvalidRequestError([Violation("automation", f"{it.name!r} cannot be tried out: {view.problem}")])
     remembered = replace(it, cursor=request.cursor) if request.HasField("cursor") else it
     return SensorAsked(_no_tick(it, at=clock.now()), remembered, sensor, it.last_tick_at)

@@ -90,7 +90,8 @@ def _may_give(place: LocationKey, lines: Collection[Waiting], view: View) -> boo
 class _Queue:
     """The lines of one location and priority, as one line in the order of launches."""
 
-    def __init__(self, lines: Iterable[Waiting], *, is_guess: bool) -> None:
+    def __init__(self, place: LocationKey, lines: Iterable[Waiting], *, is_guess: bool) -> None:
+        self._least = Needs(place)
         self._heap = [(line.runs[0], line.line, 0, line) for line in lines if line.runs]
         heapq.heapify(self._heap)
         self._is_guess = is_guess
@@ -98,6 +99,9 @@ class _Queue:
 
     def next(self, view: View) -> tuple[str, Waiting] | None:
         """Take the first run that no limit holds back; None when there is none, or it is not known which it is."""
+        if not is_free(self._least, view):
+            # What holds back a run that needs nothing more than the location holds back all of them.
+            return None
         while self._heap and not self.is_cut:
             candidate, name, index, line = self._heap[0]
             if not is_free(line.needs, view):
@@ -123,7 +127,7 @@ class _Turns:
         """Let deployments, and in each of them locations, have their turns."""
         by_deployment: dict[str, list[_Queue]] = {}
         for place in sorted(places):
-            queue = _Queue(places[place].values(), is_guess=self.of.is_guess)
+            queue = _Queue(place, places[place].values(), is_guess=self.of.is_guess)
             by_deployment.setdefault(place.deployment, []).append(queue)
         turns = [_turned(locations, by=self.of.start) for locations in by_deployment.values()]
         turns = _turned(turns, by=self.of.start)

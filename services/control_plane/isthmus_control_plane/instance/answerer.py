@@ -16,6 +16,7 @@ from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import applied_queries, events
+from isthmus_store import asset_facts as fact_rows
 from isthmus_store.errors import StoreError, TransientStoreError
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.transaction import Transaction
@@ -23,7 +24,7 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import change, clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import ControlPlaneError, TransientControlPlaneError
-from isthmus_control_plane.instance import lookup
+from isthmus_control_plane.instance import asset_facts, lookup
 from isthmus_control_plane.instance.namespace import name_repositories
 from isthmus_control_plane.instance.sender import ForeignError, check_sender
 from isthmus_control_plane.instance.shares import Shares
@@ -164,6 +165,8 @@ class QueryAnswerer:
             return await self._look(received, kind=kind, timeout_s=timeout_s)
         if kind in _CHANGES:
             return await self._change(received, kind=kind)
+        if kind == "asset_facts":
+            return await self._facts(received)
         if kind == "claim_slots":
             granted = await self.slots.claim(received, timeout_s=timeout_s)
             return pb.InstanceAnswer(query_id=query.id, slots=granted)
@@ -197,6 +200,16 @@ class QueryAnswerer:
                 if left_s <= 0:
                     raise _BehindError
                 await wake.wait(at_most_s=min(left_s, backoff.next_wait_s()))
+
+    async def _facts(self, received: ReceivedQuery) -> pb.InstanceAnswer:
+        """Read what is known of many assets, all at the same moment."""
+        envelope = received.envelope
+        async with self._shares.place(_asker(received)), self._core.database.read() as tx:
+            await fact_rows.hold_still(tx)
+            await check_sender(tx, received, core=self._core)
+            found = await asset_facts.find(tx, envelope.deployment, envelope.query.asset_facts, core=self._core)
+            await name_repositories(tx, found.runs, core=self._core)
+        return pb.InstanceAnswer(query_id=envelope.query.id, asset_facts=found)
 
     async def _change(self, received: ReceivedQuery, *, kind: str) -> pb.InstanceAnswer:
         query, at = received.envelope.query, clock.now()

@@ -32,7 +32,7 @@ async def latest_events(tx: Transaction, deployment: str, query: pb.LatestEvents
     else:
         assets = [asset_text(key.path) for key in query.assets]
     found = await event_index.newest(tx, deployment=deployment, assets=assets, kinds=INDEXED_KINDS & set(query.kinds))
-    return pb.StoredEvents(events=[_indexed(it) for it in found])
+    return pb.StoredEvents(events=[stored_event(it) for it in found])
 
 
 async def find_events(tx: Transaction, deployment: str, query: pb.EventsQuery) -> pb.StoredEvents:
@@ -55,7 +55,7 @@ async def find_events(tx: Transaction, deployment: str, query: pb.EventsQuery) -
     found = await event_index.find(tx, wanted)
     # An answer is one message at the broker.
     count = events.fitting([len(it.body) for it in found[:limit]])
-    return pb.StoredEvents(events=[_indexed(it) for it in found[:count]], has_more=len(found) > count)
+    return pb.StoredEvents(events=[stored_event(it) for it in found[:count]], has_more=len(found) > count)
 
 
 async def partitions(tx: Transaction, deployment: str, query: pb.PartitionsQuery) -> pb.PartitionFacts:
@@ -176,7 +176,8 @@ def _rows(limit: int) -> int:
     return min(limit or MAX_ROWS, MAX_ROWS)
 
 
-def _indexed(it: IndexedEvent) -> pb.StoredEvent:
+def stored_event(it: IndexedEvent) -> pb.StoredEvent:
+    """Return an indexed event as a message."""
     return pb.StoredEvent(id=it.id, job_name=it.job_name, event=_event(it.body, it.run_id, it.attempt))
 
 

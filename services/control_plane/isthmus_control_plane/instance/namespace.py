@@ -16,12 +16,13 @@ async def name_repositories(tx: Transaction, found: Iterable[FoundRun], *, core:
     for it in found:
         place = (it.run.deployment, it.run.request.location)
         if place not in known:
-            known[place] = await _jobs(tx, *place, core=core)
+            known[place] = await jobs_of(tx, *place, core=core)
         job = known[place].get(it.run.request.job_name)
         it.repository_name = job.repository if job is not None else ""
 
 
-async def _jobs(tx: Transaction, deployment: str, location: str, *, core: Core) -> dict[str, Job]:
+async def jobs_of(tx: Transaction, deployment: str, location: str, *, core: Core) -> dict[str, Job]:
+    """Return the jobs that a location has now, by their names."""
     jobs: dict[str, Job] = {}
     for held in await placements.all_of(tx, deployment=deployment, location=location):
         definitions = await core.definitions.get(tx, held.snapshot_hash)

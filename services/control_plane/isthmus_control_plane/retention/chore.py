@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from isthmus_store import alert_book, instigators, run_keys, ticks
+from isthmus_store import alert_book, evaluations, instigators, run_keys, ticks
 from isthmus_store.retention import others, outliving, runs
 from isthmus_store.snapshot_pieces import KEPT
 
@@ -153,6 +153,17 @@ async def remove_run_keys(work: Work) -> int:
     return await work.clear(find=partial(run_keys.old, asked_before=before), remove=run_keys.remove)
 
 
+async def remove_evaluations(work: Work) -> int:
+    """Remove what conditions came to long ago, and conditions that nothing is known of any more."""
+    before = work.rules.evaluations_made_before
+    if before is None:
+        return 0
+    removed = await work.clear(find=partial(evaluations.old, before=before), remove=evaluations.remove)
+    if removed:
+        await work.clear(find=evaluations.unused_trees, remove=evaluations.remove_trees)
+    return removed
+
+
 #: In this order. Runs first, since most of what grows is theirs.
 CHORES: Final[Mapping[str, Chore]] = {
     "half_removed_runs": finish_runs,
@@ -166,4 +177,5 @@ CHORES: Final[Mapping[str, Chore]] = {
     "snapshot_pieces": remove_pieces,
     "ticks": remove_ticks,
     "sensor_run_keys": remove_run_keys,
+    "asset_evaluations": remove_evaluations,
 }

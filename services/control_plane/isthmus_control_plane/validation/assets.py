@@ -45,5 +45,14 @@ def list_partitions(request: api.ListAssetPartitionsRequest) -> list[Violation]:
     ]
 
 
+def list_evaluations(request: api.ListAssetEvaluationsRequest) -> list[Violation]:
+    """List the faults of a ListAssetEvaluations request."""
+    return [
+        *of_asset(deployment=request.deployment, key=request.key),
+        *field.text(request.check_name, field="check_name", max_chars=MAX_TEXT),
+        *_size(request.page_size, most=MAX_PAGE),
+    ]
+
+
 def _size(number: int, *, most: int) -> list[Violation]:
     return [Violation("page_size", f"must be 1 to {most:,}; got {number:,}")] if number > most else []

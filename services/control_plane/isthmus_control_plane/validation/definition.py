@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
@@ -11,6 +11,9 @@ from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation.suggestion import unknown
 
 AssetPath = tuple[str, ...]
+
+#: The kind of sensors that evaluate automation conditions.
+AUTOMATION: Final = "automation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ class Asset:
     #: Known to the location by name alone: something there depends on it, or checks it.
     is_stub: bool = False
     freshness: Freshness | None = None
+    #: As the location told them.
+    partitions_told: telemetry_pb2.PartitionsSnapshot | None = None
+    blocking_checks: frozenset[str] = frozenset()
 
     @property
     def is_materializable(self) -> bool:
@@ -111,6 +117,8 @@ class Watch:
     assets: frozenset[AssetPath] = frozenset()
     #: Without such an event it has nothing to say, and need not be asked.
     is_all: bool = False
+    #: What else tells of the assets.
+    more_kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,8 @@ class Sensor:
     is_running_by_default: bool
     #: What may wake it before its interval is over.
     watch: Watch | None = None
+    #: Of one of automation: the assets that it decides about.
+    automated: frozenset[AssetPath] = frozenset()
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -167,6 +177,8 @@ class Definitions:
                 pools=frozenset(asset.pools),
                 is_stub=asset.is_stub,
                 freshness=_freshness(asset.freshness),
+                partitions_told=asset.partitions if asset.partitions.kind else None,
+                blocking_checks=frozenset(check.name for check in asset.checks if check.is_blocking),
             )
             for asset in snapshot.assets
         }
@@ -174,7 +186,7 @@ class Definitions:
             jobs=jobs,
             assets=assets,
             schedules={it.name: _schedule(it) for it in snapshot.schedules},
-            sensors={it.name: _sensor(it) for it in snapshot.sensors},
+            sensors={it.name: _sensor(it, assets=assets) for it in snapshot.sensors},
         )
 
     @property
@@ -335,7 +347,7 @@ def _target(target: telemetry_pb2.TargetSnapshot, *, job_name: str = "") -> Targ
     )
 
 
-def _sensor(snapshot: telemetry_pb2.SensorSnapshot) -> Sensor:
+def _sensor(snapshot: telemetry_pb2.SensorSnapshot, *, assets: Mapping[AssetPath, Asset]) -> Sensor:
     return Sensor(
         name=snapshot.name,
         kind=snapshot.kind,
@@ -343,18 +355,33 @@ def _sensor(snapshot: telemetry_pb2.SensorSnapshot) -> Sensor:
         # A code server of an older release tells the names of the jobs alone.
         targets=tuple(_target(it) for it in snapshot.targets) or tuple(Target(name) for name in snapshot.job_names),
         is_running_by_default=snapshot.is_running_by_default,
-        watch=_watch(snapshot),
+        watch=_watch(snapshot, assets=assets),
+        automated=frozenset(tuple(key.path) for key in snapshot.automated_assets),
         description=snapshot.description,
         tags=dict(snapshot.tags),
     )
 
 
-def _watch(snapshot: telemetry_pb2.SensorSnapshot) -> Watch | None:
+def _watch(snapshot: telemetry_pb2.SensorSnapshot, *, assets: Mapping[AssetPath, Asset]) -> Watch | None:
+    if snapshot.kind == AUTOMATION:
+        return _watch_of_automation(snapshot, assets=assets)
     if snapshot.kind == "run_status" and snapshot.run_status.event_kind:
         return Watch(snapshot.run_status.event_kind, is_all=True)
-    assets = frozenset(tuple(key.path) for key in snapshot.monitored_assets)
+    monitored = frozenset(tuple(key.path) for key in snapshot.monitored_assets)
     # The function of a multi-asset sensor is called whether there is news or not, and may look at anything.
-    return Watch("asset_materialized", assets, is_all=snapshot.kind == "asset") if assets else None
+    return Watch("asset_materialized", monitored, is_all=snapshot.kind == "asset") if monitored else None
+
+
+def _watch_of_automation(snapshot: telemetry_pb2.SensorSnapshot, *, assets: Mapping[AssetPath, Asset]) -> Watch | None:
+    """Return what conditions of assets usually look at: the assets themselves, and those right above."""
+    decided = {tuple(key.path) for key in snapshot.automated_assets}
+    decided |= {tuple(it.asset.path) for it in snapshot.automated_checks}
+    above = {parent for path in decided if path in assets for parent in assets[path].parents}
+    if not decided:
+        return None
+    return Watch(
+        "asset_materialized", frozenset(decided | above), more_kinds=("asset_observed", "asset_check_evaluated")
+    )
 
 
 def _schedule(snapshot: telemetry_pb2.ScheduleSnapshot) -> Schedule:

@@ -84,4 +84,6 @@ class TickEnd:
     evaluation: bytes = b""
     #: None leaves the instigator's cursor where it is.
     cursor: str | None = None
+    #: Whether the tick keeps the cursor as well.
+    is_cursor_kept: bool = True
     last_run_key: str = ""

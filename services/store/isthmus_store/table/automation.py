@@ -90,3 +90,36 @@ SENSOR_RUN_KEYS = Table(
     UniqueConstraint("deployment", "location", "sensor", "digest"),
     Index(None, "asked_at"),
 )
+
+# Conditions with all that they are made of, each once: many assets have the same, tick after tick.
+CONDITION_TREES = Table(
+    "condition_trees",
+    METADATA,
+    # Of the body.
+    Column("sha256", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+# What sensors of automation decided about assets and checks.
+ASSET_EVALUATIONS = Table(
+    "asset_evaluations",
+    METADATA,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("deployment", NAME, nullable=False),
+    # As `fact.asset_text` writes it.
+    Column("asset", Text, nullable=False),
+    # Empty for the asset itself.
+    Column("check_name", Text, nullable=False),
+    Column("location", NAME, nullable=False),
+    Column("sensor", Text, nullable=False),
+    Column("tick_id", RowNumber, nullable=False),
+    Column("at", Instant, nullable=False),
+    # How many partitions it asked for; 1 for an asset without any.
+    Column("requested", RowNumber, nullable=False),
+    Column("tree_sha256", String(64), nullable=False),
+    # What each node of the tree came to.
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "deployment", "asset", "check_name", "id"),
+    Index(None, "at"),
+    Index(None, "tree_sha256"),
+)

@@ -10,6 +10,7 @@ from isthmus.v1.telemetry_pb2 import LocationSnapshot, ScheduleAnswer, SensorAns
 from isthmus_code_server.definitions.dagster.asked.instance import build_instance
 from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.definitions.dagster.described.snapshot import location_snapshot
+from isthmus_code_server.definitions.dagster.evaluated.automation import prepare as prepare_automation
 from isthmus_code_server.definitions.dagster.evaluated.evaluation import DagsterEvaluation
 from isthmus_code_server.definitions.dagster.executed.execution import DagsterRunExecution
 from isthmus_code_server.definitions.dagster.executed.own_jobs import OwnJobs
@@ -59,6 +60,7 @@ class DagsterDefinitions:
             # A schema that cannot be built is told when the job is asked for, by its own error.
             with suppress(Exception):
                 _ = job.run_config_schema
+        prepare_automation(self._repository)
         self.warm_up()
 
     @property

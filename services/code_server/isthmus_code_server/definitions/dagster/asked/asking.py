@@ -15,6 +15,8 @@ _OF_CHECK = frozenset({"asset_check_result"})
 #: Dagster's module that looks at the run itself at its end, and its function that looks at it with each change of state.
 _EXECUTOR = frozenset({"api"})
 _ON_EVENT = frozenset({"handle_new_event"})
+#: Dagster's function that brings records of many things at once.
+_LOADERS = frozenset({"_blocking_batch_load"})
 
 
 def is_on_own_account() -> bool:
@@ -28,6 +30,11 @@ def is_on_own_account() -> bool:
 def is_check_asking() -> bool:
     """Tell whether Dagster looks up what a check has checked: an outage must not fail the run, but may hold it up."""
     return _is_asked_by(modules=_OF_CHECK)
+
+
+def is_loader_asking() -> bool:
+    """Tell whether it is Dagster's own loader of records that asks, which reads no metadata."""
+    return _is_asked_by(modules=frozenset(), functions=_LOADERS)
 
 
 def is_executor_asking() -> bool:

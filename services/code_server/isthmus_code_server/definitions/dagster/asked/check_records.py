@@ -14,12 +14,13 @@ from isthmus_code_server.definitions.dagster.asked.rebuild import entry_of
 from isthmus_code_server.definitions.dagster.asked.store_query import StoreQuery
 
 _Status = AssetCheckExecutionRecordStatus
-_STATUSES: Mapping[AssetCheckExecutionRecordStatus, "pb.CheckExecutionsQuery.Status.ValueType"] = {
+#: As the contract has them.
+STATUSES: Mapping[AssetCheckExecutionRecordStatus, "pb.CheckExecutionsQuery.Status.ValueType"] = {
     _Status.PLANNED: pb.CheckExecutionsQuery.STATUS_PLANNED,
     _Status.SUCCEEDED: pb.CheckExecutionsQuery.STATUS_SUCCEEDED,
     _Status.FAILED: pb.CheckExecutionsQuery.STATUS_FAILED,
 }
-_FROM_WIRE = {number: status for status, number in _STATUSES.items()}
+_FROM_WIRE = {number: status for status, number in STATUSES.items()}
 _COMPLETED = frozenset({_Status.SUCCEEDED, _Status.FAILED})
 
 
@@ -39,7 +40,7 @@ class CheckRecords:
         """Return a check's executions, newest first."""
         query = _query([check_key], status=status, partition_filter=partition_filter)
         query.before_id = cursor or 0
-        return [_record(check_key, it) for it in self._store.check_executions(query, limit=limit)]
+        return [check_record(check_key, it) for it in self._store.check_executions(query, limit=limit)]
 
     def get_latest_asset_check_execution_by_key(
         self, check_keys: Sequence[AssetCheckKey], partition_filter: Any = None
@@ -78,14 +79,14 @@ class CheckRecords:
         found: dict[AssetCheckKey, AssetCheckExecutionRecord] = {}
         for it in self._store.latest_check_executions(query):
             key = by_names[tuple(it.check.asset.path), it.check.check_name]
-            found[key] = _record(key, it)
+            found[key] = check_record(key, it)
         return found
 
 
 def _query(
     keys: Sequence[AssetCheckKey], *, status: Iterable[AssetCheckExecutionRecordStatus] | None, partition_filter: Any
 ) -> pb.CheckExecutionsQuery:
-    query = pb.CheckExecutionsQuery(statuses=[_STATUSES[it] for it in status or ()])
+    query = pb.CheckExecutionsQuery(statuses=[STATUSES[it] for it in status or ()])
     for key in keys:
         check = query.checks.add(check_name=key.name)
         check.asset.path.extend(key.asset_key.path)
@@ -94,7 +95,8 @@ def _query(
     return query
 
 
-def _record(key: AssetCheckKey, it: pb.CheckExecution) -> AssetCheckExecutionRecord:
+def check_record(key: AssetCheckKey, it: pb.CheckExecution) -> AssetCheckExecutionRecord:
+    """Return Dagster's record of an execution."""
     event = it.event.event
     body = event.asset_check_evaluated if event.HasField("asset_check_evaluated") else event.asset_check_planned
     make: Any = AssetCheckExecutionRecord

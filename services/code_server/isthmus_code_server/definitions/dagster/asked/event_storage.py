@@ -18,7 +18,6 @@ from dagster._core.storage.event_log.base import AssetEntry, AssetRecord, EventL
 
 from isthmus_code_server.definitions.dagster.asked.check_records import CheckRecords
 from isthmus_code_server.definitions.dagster.asked.rebuild import kind_of
-from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
 from isthmus_code_server.definitions.dagster.asked.store_query import EventSearch, PartitionSearch, StoreQuery
 from isthmus_code_server.errors import UnsupportedInstanceCallError
 
@@ -87,7 +86,7 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         if asset_keys is not None and not asset_keys:
             return []
         found = self._store.latest_events(asset_keys, kinds=("asset_materialized", "asset_observed", "asset_planned"))
-        return [_asset_record(key, records) for key, records in found.items()]
+        return [asset_record(key, records) for key, records in found.items()]
 
     def has_asset_key(self, asset_key: AssetKey) -> bool:
         """Tell whether any run touched the asset."""
@@ -302,7 +301,8 @@ class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
         self._store.change_dynamic_partitions(partitions_def_name, deleted=[partition_key])
 
 
-def _asset_record(key: AssetKey, records: Sequence[EventLogRecord]) -> AssetRecord:
+def asset_record(key: AssetKey, records: Sequence[EventLogRecord]) -> AssetRecord:
+    """Return what Dagster keeps of an asset, given its newest events."""
     by_type = {record.event_log_entry.dagster_event_type: record for record in records}
     latest = max(records, key=lambda record: record.storage_id)
     entry = AssetEntry(
@@ -322,7 +322,3 @@ def _asset_filter(
         return wanted.to_event_records_filter(event_type=kind, cursor=cursor, ascending=is_ascending)
     before, after = EventRecordsFilter.get_cursor_params(cursor, is_ascending)
     return EventRecordsFilter(event_type, wanted, before_cursor=before, after_cursor=after)
-
-
-#: Every abstract method that is not written above refuses, whichever of them this version of Dagster has.
-new_event_storage = refuse_the_rest(AskingEventStorage, of=EventLogStorage)

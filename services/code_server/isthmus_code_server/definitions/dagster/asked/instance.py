@@ -15,7 +15,8 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from isthmus_code_server.definitions.dagster.asked.beside import EntryListener
-from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, EntrySink, new_event_storage
+from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, EntrySink
+from isthmus_code_server.definitions.dagster.asked.known_events import new_event_storage
 from isthmus_code_server.definitions.dagster.asked.reference import instance_ref, with_entries
 from isthmus_code_server.definitions.dagster.asked.run_origin import RunOrigins
 from isthmus_code_server.definitions.dagster.asked.run_storage import AskingRunStorage, new_run_storage
@@ -46,7 +47,7 @@ class RunInstance:
         try:
             yield record
         finally:
-            self.store.record = None
+            self.store.record = self.store.facts = None
 
     def begin(self, run: DagsterRun, *, sink: EntrySink, place: RunPlace) -> None:
         """Take the run that this process is about to execute.

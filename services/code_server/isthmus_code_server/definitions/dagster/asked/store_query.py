@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import instance_pb2 as pb
 
 from isthmus_code_server.definitions.dagster.asked.asking import is_check_asking, is_on_own_account
+from isthmus_code_server.definitions.dagster.asked.asset_facts import AssetFacts
 from isthmus_code_server.definitions.dagster.asked.rebuild import entry_of, kind_of
 from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of
 from isthmus_code_server.definitions.dagster.asked.wanted_changes import ChangeRecord
@@ -89,6 +90,8 @@ class StoreQuery:
     client: InstanceClient
     #: While a schedule or a sensor is evaluated: takes what is wanted changed, in place of the control plane.
     record: ChangeRecord | None = None
+    #: While automation is evaluated: what was told at the beginning.
+    facts: AssetFacts | None = None
 
     def latest_events(
         self, keys: Sequence[AssetKey] | None, *, kinds: Sequence[str]
@@ -98,13 +101,22 @@ class StoreQuery:
         answer = self._ask(pb.InstanceQuery(latest_events=query), what=f"the latest events of {_named(keys)}")
         found: dict[AssetKey, list[EventLogRecord]] = {}
         for stored in answer.events.events:
-            found.setdefault(_asset_of(stored), []).append(_record(stored))
+            found.setdefault(_asset_of(stored), []).append(record_of(stored))
         return found
 
     def asset_keys(self) -> list[AssetKey]:
         """Return every asset that a run touched."""
         answer = self._ask(pb.InstanceQuery(asset_keys=pb.AssetKeysQuery()), what="the keys of all assets")
         return [key_of(path) for path in answer.asset_keys.keys]
+
+    def asset_facts(self, query: pb.AssetFactsQuery) -> AssetFacts:
+        """Return what is known of many assets, all at the same moment."""
+        what = f"what is known of {len(query.assets)} assets"
+        return AssetFacts(self._ask(pb.InstanceQuery(asset_facts=query), what=what).asset_facts, query=query)
+
+    def newest_id(self) -> int:
+        """Return a number that every event that is stored later is above."""
+        return self.asset_facts(pb.AssetFactsQuery()).newest_id
 
     def partitions(self, key: AssetKey, search: PartitionSearch) -> Sequence[pb.PartitionFact]:
         """Return the newest event of a kind about each partition."""
@@ -255,7 +267,7 @@ def _all_pages(
     beyond = 0
     while limit is None or len(found) < limit:
         answer = page(beyond, 0 if limit is None else limit - len(found))
-        records = [_record(stored) for stored in answer.events]
+        records = [record_of(stored) for stored in answer.events]
         found += [record for record in records if is_wanted(record.event_log_entry)]
         if not answer.has_more or not records:
             break
@@ -263,7 +275,8 @@ def _all_pages(
     return found
 
 
-def _record(stored: pb.StoredEvent) -> EventLogRecord:
+def record_of(stored: pb.StoredEvent) -> EventLogRecord:
+    """Return an event as Dagster keeps it."""
     return EventLogRecord(storage_id=stored.id, event_log_entry=entry_of(stored))
 
 

@@ -49,6 +49,7 @@ def _time_windows(partitions: Any) -> pb.PartitionsSnapshot:
         start=timestamp(partitions.start.timestamp()),
         timezone=partitions.timezone,
         format=partitions.fmt,
+        end_offset=partitions.end_offset,
     )
     if partitions.end is not None:
         snapshot.end.CopyFrom(timestamp(partitions.end.timestamp()))

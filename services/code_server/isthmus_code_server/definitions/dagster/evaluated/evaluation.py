@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1 import telemetry_pb2 as pb
 
 from isthmus_code_server.definitions.dagster.asked.run_origin import location_origin
+from isthmus_code_server.definitions.dagster.evaluated.automation import (
+    AutomationEvaluation,
+    is_automation,
+    partitions_known,
+)
+from isthmus_code_server.definitions.dagster.evaluated.decisions import decisions_zlib
 from isthmus_code_server.definitions.dagster.evaluated.requested_run import requested_run
 from isthmus_code_server.definitions.dagster.values.failure import failure_from_error_info
 from isthmus_code_server.definitions.port import EvaluationPlace, SensorTick
 from isthmus_code_server.errors import UnknownDefinitionError
 
 if TYPE_CHECKING:
+    import logging
+
     from dagster import RepositoryDefinition
 
     from isthmus_code_server.definitions.dagster.asked.instance import RunInstance
@@ -76,6 +84,8 @@ class DagsterEvaluation:
             **self._told(sensor),
         }
         with self.run_instance.evaluating(self.place) as record, SensorContext(**told) as context:
+            if is_automation(sensor):
+                return self._decided(sensor, tick=tick, logger=context.log)
             data = sensor.evaluate_tick(context)
             self._keep_changes(data, record)
             runs = self._runs(data.run_requests, job_name=_default_job(sensor))
@@ -86,6 +96,22 @@ class DagsterEvaluation:
             changes=record.wanted,
             reactions=_reactions(data.dagster_run_reactions),
         )
+
+    def _decided(self, sensor: Any, *, tick: SensorTick, logger: "logging.Logger") -> pb.SensorAnswer:
+        """Evaluate the conditions of a sensor of automation."""
+        decided = AutomationEvaluation(
+            sensor=sensor,
+            repository=self.repository,
+            run_instance=self.run_instance,
+            surroundings=tick.automation,
+            logger=logger,
+        ).decide(tick.cursor)
+        with partitions_known(self.run_instance.instance):
+            return pb.SensorAnswer(
+                runs=self._runs(decided.run_requests, job_name=""),
+                cursor=decided.cursor,
+                decisions_zlib=decisions_zlib(decided.evaluations, graph=self.repository.asset_graph),
+            )
 
     def _told(self, definition: Any) -> dict[str, Any]:
         return {

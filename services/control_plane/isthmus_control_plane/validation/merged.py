@@ -34,7 +34,7 @@ def merge(locations: Mapping[str, Definitions]) -> dict[AssetPath, CatalogAsset]
     for name, definitions in sorted(locations.items()):
         for path, asset in definitions.assets.items():
             holders.setdefault(path, []).append((name, asset))
-    owned = {path: min(held, key=_rank) for path, held in holders.items()}
+    owned = {path: min(held, key=rank) for path, held in holders.items()}
     children = _children((path, asset) for path, (_, asset) in owned.items())
     return {
         path: CatalogAsset(
@@ -49,7 +49,8 @@ def merge(locations: Mapping[str, Definitions]) -> dict[AssetPath, CatalogAsset]
     }
 
 
-def _rank(held: tuple[str, Asset]) -> tuple[bool, bool, bool, str]:
+def rank(held: tuple[str, Asset]) -> tuple[bool, bool, bool, str]:
+    """Return by what locations that have an asset of the same key are compared: the least one owns it."""
     location, asset = held
     return not asset.is_materializable, not asset.is_observable, asset.is_stub, location
 
