@@ -21,7 +21,9 @@ _Result = TypeVar("_Result")
 class BlockingAlertCalls:
     """What a client asks of alert policies; each method returns when it is done."""
 
-    _client: "ControlPlaneClient"
+    @property
+    def _client(self) -> "ControlPlaneClient":
+        raise NotImplementedError
 
     def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         raise NotImplementedError
