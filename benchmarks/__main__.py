@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import (
     age,
+    assets,
     decisions,
     dedicated,
     first_day,
@@ -43,6 +44,7 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "decisions": decisions.measure,
     "schedules": schedules.measure,
     "sensors": sensors.measure,
+    "assets": assets.measure,
     "head_of_line": head_of_line.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,

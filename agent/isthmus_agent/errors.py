@@ -46,15 +46,6 @@ class RuntimeFolderError(PermanentAgentError):
         super().__init__(f"Socket folder {path}: {problem}. Set ISTHMUS_AGENT_RUNTIME_DIR to a short path of your own.")
 
 
-class ServerStartError(PermanentAgentError):
-    """A code server's process could not be started."""
-
-    def __init__(self, *, server: str, problem: str) -> None:
-        """Name the server and what the operating system said."""
-        self.server = server
-        super().__init__(f"Code server {server} could not be started: {problem}.")
-
-
 class ServerFaultError(PermanentAgentError):
     """Something that nobody foresaw went wrong with one code server."""
 
@@ -64,55 +55,6 @@ class ServerFaultError(PermanentAgentError):
         super().__init__(
             f"Code server {server} could not be kept: {type(cause).__name__}: {cause}. See the agent's log."
         )
-
-
-class ImageUnavailableError(PermanentAgentError):
-    """The image of a container is not there, or could not be pulled."""
-
-    def __init__(self, *, image: str, problem: str) -> None:
-        """Name the image and what the engine or the registry said."""
-        self.image = image
-        super().__init__(f"Image {image} is not available: {problem}.")
-
-
-class EngineUnavailableError(TransientAgentError):
-    """The container engine does not answer."""
-
-    def __init__(self, *, url: str, cause: str) -> None:
-        """Name the engine's address and what happened."""
-        self.url = url
-        super().__init__(
-            f"The container engine at {url} does not answer as it should: {cause}. Start it, or correct ISTHMUS_AGENT_DOCKER_URL."
-        )
-
-
-class EngineRefusedError(PermanentAgentError):
-    """The container engine answered with an error."""
-
-    def __init__(self, *, call: str, status: int, message: str) -> None:
-        """Name the call and give the engine's words; a status of 0 means that they came in the middle of an answer."""
-        self.call = call
-        self.status = status
-        self.message = message
-        super().__init__(f"The container engine refused to {call}: {message} (status {status}).")
-
-
-class DataFolderUnfitError(PermanentAgentError):
-    """Containers cannot be given what lies in the agent's data folder."""
-
-    def __init__(self, *, path: str, problem: str) -> None:
-        """Name the folder and what is wrong with it."""
-        self.path = path
-        super().__init__(f"Data folder {path}: {problem}.")
-
-
-class RegistryConfigError(PermanentAgentError):
-    """The file with the registries' credentials cannot be read."""
-
-    def __init__(self, *, path: str, problem: str) -> None:
-        """Name the file and what is wrong with it."""
-        self.path = path
-        super().__init__(f"Registry credentials {path}: {problem}. It has the form of Docker's own config.json.")
 
 
 class LocationUnavailableError(AgentError):
@@ -152,70 +94,6 @@ class LocationRefusedError(PermanentAgentError):
         self.location = location
         self.rule = rule
         super().__init__(f"Location {location} is refused by this agent's policy, rule {rule}: {problem}.")
-
-
-class CodeServerError(AgentError):
-    """A call to a code server failed."""
-
-
-class CodeServerUnavailableError(CodeServerError, TransientAgentError):
-    """The code server does not answer, or broke in the middle of the call; what it did is unknown."""
-
-    def __init__(self, *, server: str, call: str, cause: str) -> None:
-        """Name the server and the call."""
-        self.server = server
-        self.call = call
-        super().__init__(f"Code server {server} did not answer {call}: {cause}.")
-
-
-class LoadTimeoutError(CodeServerUnavailableError):
-    """The project was not imported in the time that importing may take."""
-
-    def __init__(self, *, server: str, timeout_s: float) -> None:
-        """Name the server and the time."""
-        cause = (
-            f"the project was not imported within {timeout_s:g} s. If it needs longer, say so: load_timeout_s in the"
-            " location's file (isthmus location apply --load-timeout SECONDS), or ISTHMUS_AGENT_LOAD_TIMEOUT_S for all of the"
-            " agent's locations"
-        )
-        super().__init__(server=server, call="Describe", cause=cause)
-        self.timeout_s = timeout_s
-
-
-class CodeServerNotReadyError(CodeServerError, TransientAgentError):
-    """The code server has not loaded its definitions."""
-
-    def __init__(self, *, server: str, call: str) -> None:
-        """Name the server and the call."""
-        self.server = server
-        super().__init__(f"Code server {server} took no {call}: its definitions are not loaded.")
-
-
-class CodeServerRefusedError(CodeServerError, PermanentAgentError):
-    """The code server answered with an error of its own."""
-
-    def __init__(self, *, server: str, call: str, cause: str) -> None:
-        """Name the server and the call."""
-        self.server = server
-        super().__init__(f"Code server {server} refused {call}: {cause}.")
-
-
-class StaleAttemptError(CodeServerError, PermanentAgentError):
-    """A later attempt of the run was seen already."""
-
-    def __init__(self, *, server: str, cause: str) -> None:
-        """Name the server."""
-        self.server = server
-        super().__init__(f"Code server {server} has seen a later attempt of this run: {cause}.")
-
-
-class DedicatedElsewhereError(CodeServerError, PermanentAgentError):
-    """The code server takes one run, and has taken another: this one is to be started elsewhere."""
-
-    def __init__(self, *, server: str, cause: str) -> None:
-        """Name the server."""
-        self.server = server
-        super().__init__(f"Code server {server} is dedicated to another run: {cause}.")
 
 
 class DedicatedServerLostError(PermanentAgentError):
@@ -279,15 +157,6 @@ class TooManyQuestionsError(TransientAgentError):
 
 class FilesError(TransientAgentError):
     """Files could not be written, for want of room as a rule: it is tried again until there is some, or no time left."""
-
-
-class AttemptFilesError(CodeServerError, FilesError):
-    """A code server could not write the files of an attempt, so that nothing was started."""
-
-    def __init__(self, *, server: str, cause: str) -> None:
-        """Name the server, and give its words."""
-        self.server = server
-        super().__init__(f"Code server {server} did not start the run: {cause}")
 
 
 class AgentFolderError(FilesError):

@@ -13,7 +13,7 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.tombstones import Tombstones
 from isthmus_agent.drain import DrainSwitch
-from isthmus_agent.errors import ServerStartError
+from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import OnStep, Server, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process.host import ProcessHost

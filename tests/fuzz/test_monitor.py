@@ -14,7 +14,7 @@ from isthmus_broker.telemetry import decode_batch
 from isthmus_monitor.delivery import AlertSender
 from isthmus_monitor.ingest import Ingest, Outlets
 from isthmus_monitor.lease import Patience
-from isthmus_monitor.news import read
+from isthmus_monitor.reading import read
 from isthmus_monitor.vigil import Clocks, Vigil
 from isthmus_store import agents, locations, outbox, placements, runs
 from isthmus_store.database import Database

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import CodeSource
+from isthmus.v1.telemetry_pb2 import AssetKey
 from isthmus_client.errors import NotFoundError
 from support.eventually import eventually
 from support.rabbitmq import Rabbit
@@ -69,6 +70,7 @@ def test_sensors_act_on_runs_assets_and_what_they_remember(system: System) -> No
             await _runs_are_answered(operator)
             await _failures_are_reacted_to(operator)
             await _assets_are_answered(operator)
+            await _conditions_are_evaluated(operator)
             await _partitions_are_opened_and_filled(operator)
 
     asyncio.run(acting())
@@ -97,6 +99,20 @@ async def _assets_are_answered(operator: Operator) -> None:
     await operator.launch("watching", "", asset_selection=[{"path": ["orders"]}])
     (answered,) = await tagged(operator, because="orders")
     assert answered.tags["dagster/sensor_name"] == "on_orders"
+
+
+async def _conditions_are_evaluated(operator: Operator) -> None:
+    """What wakes the sensor is that the asset above was made; what it decides is told in words."""
+    name = "default_automation_condition_sensor"
+    await operator.client.start_automation(sensor(name))
+    await ticks(operator, name, api.TICK_STATUS_SKIPPED)
+    await operator.launch("watching", "", asset_selection=[{"path": ["orders"]}])
+    (run,) = await tagged(operator, **{"dagster/sensor_name": name})
+    assert [list(key.path) for key in run.request.asset_selection] == [["reported"]]
+    asked = api.ListAssetEvaluationsRequest(key=AssetKey(path=["reported"]), is_requesting_only=True)
+    (decided,) = (await operator.client.list_asset_evaluations(asked)).evaluations
+    assert (decided.sensor, decided.requested.count) == (name, 1)
+    assert decided.reason.startswith("executed, since “eager” and “Always”"), decided.reason
 
 
 async def _partitions_are_opened_and_filled(operator: Operator) -> None:

@@ -15,7 +15,7 @@ from isthmus_broker.bounds import tame
 from isthmus_spool.fault import FILES_FAULT
 
 from isthmus_agent.code_server.dialling import Opening, open_socket
-from isthmus_agent.errors import (
+from isthmus_agent.code_server.errors import (
     AttemptFilesError,
     CodeServerNotReadyError,
     CodeServerRefusedError,

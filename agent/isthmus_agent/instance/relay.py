@@ -17,7 +17,7 @@ from isthmus_lifecycle.boundary import Boundary, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.number import clamped
 
-from isthmus_agent.errors import CodeServerError
+from isthmus_agent.code_server.errors import CodeServerError
 from isthmus_agent.servers.held import HeldServer
 
 log = get_logger(__name__)

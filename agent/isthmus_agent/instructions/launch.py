@@ -10,10 +10,11 @@ from isthmus_spool.attempt_folder import AttemptFolder
 
 from isthmus_agent.attempts.ledger import Holding
 from isthmus_agent.clock import now
+from isthmus_agent.code_server.errors import DedicatedElsewhereError
 from isthmus_agent.dedicated.placement import Placement
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
-from isthmus_agent.errors import AgentError, DedicatedElsewhereError, FilesError, RunEndedError
+from isthmus_agent.errors import AgentError, FilesError, RunEndedError
 from isthmus_agent.instructions import fence
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch_failure import canceled, draining, failure_of, misplaced, reason_of, rejection

@@ -7,13 +7,12 @@ from isthmus_agent.dedicated.placement import TagFault
 from isthmus_agent.errors import (
     AgentError,
     DedicatedServerLostError,
-    ImageUnavailableError,
     LocationRefusedError,
     LocationUnavailableError,
     RunRefusedError,
-    ServerStartError,
 )
 from isthmus_agent.failure import FailureNote
+from isthmus_agent.hosts.errors import ImageUnavailableError, ServerStartError
 from isthmus_agent.instructions.outcome import Failed, Violation
 from isthmus_agent.policy.verdict import Refused
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from isthmus_agent.errors import AgentError, DedicatedElsewhereError, TransientAgentError
+from isthmus_agent.code_server.errors import DedicatedElsewhereError
+from isthmus_agent.errors import AgentError, TransientAgentError
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0

@@ -10,7 +10,7 @@ from isthmus.v1 import code_server_pb2 as code_server
 from isthmus.v1 import telemetry_pb2 as telemetry
 
 from isthmus_agent.code_server.client import CodeServerClient
-from isthmus_agent.errors import CodeServerError, CodeServerUnavailableError
+from isthmus_agent.code_server.errors import CodeServerError, CodeServerUnavailableError
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.hosts.host import Server, ServerExit, StartStep
 from isthmus_agent.run_key import RunKey

@@ -13,7 +13,8 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.errors import AgentError, CodeServerUnavailableError, ServerFaultError
+from isthmus_agent.code_server.errors import CodeServerUnavailableError
+from isthmus_agent.errors import AgentError, ServerFaultError
 from isthmus_agent.failure import FailureNote
 from isthmus_agent.hosts.host import Host, OnStep, Server, ServerSpec
 from isthmus_agent.servers.held import Description, HeldServer

@@ -440,6 +440,7 @@ class LocationSettings(google.protobuf.message.Message):
     ISOLATION_FIELD_NUMBER: builtins.int
     STANDBY_FIELD_NUMBER: builtins.int
     IDLE_TTL_S_FIELD_NUMBER: builtins.int
+    REPLICAS_FIELD_NUMBER: builtins.int
     name: builtins.str
     pool: builtins.str
     """Agents of this pool may serve it; empty for "default"."""
@@ -447,6 +448,8 @@ class LocationSettings(google.protobuf.message.Message):
     isolation: isthmus.v1.instruction_pb2.Isolation.ValueType
     standby: builtins.int
     idle_ttl_s: builtins.float
+    replicas: builtins.int
+    """On how many agents of the pool it is to be, 100 at most; 0 for one. It is on fewer where fewer are online."""
     @property
     def source(self) -> isthmus.v1.instruction_pb2.CodeSource: ...
     @property
@@ -465,9 +468,10 @@ class LocationSettings(google.protobuf.message.Message):
         isolation: isthmus.v1.instruction_pb2.Isolation.ValueType = ...,
         standby: builtins.int = ...,
         idle_ttl_s: builtins.float = ...,
+        replicas: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["container", b"container", "source", b"source"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["container", b"container", "env", b"env", "idle_ttl_s", b"idle_ttl_s", "isolation", b"isolation", "load_timeout_s", b"load_timeout_s", "name", b"name", "pool", b"pool", "source", b"source", "standby", b"standby"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["container", b"container", "env", b"env", "idle_ttl_s", b"idle_ttl_s", "isolation", b"isolation", "load_timeout_s", b"load_timeout_s", "name", b"name", "pool", b"pool", "replicas", b"replicas", "source", b"source", "standby", b"standby"]) -> None: ...
 
 global___LocationSettings = LocationSettings
 
@@ -488,7 +492,7 @@ class Location(google.protobuf.message.Message):
     deployment: builtins.str
     generation: builtins.int
     phase: isthmus.v1.telemetry_pb2.LocationPhase.ValueType
-    """Worst phase of the wanted generation over all placements: PENDING without any."""
+    """Worst phase of the wanted generation over the agents that are online, or over all where none is: PENDING without any."""
     is_removed: builtins.bool
     snapshot_hash: builtins.str
     """Of what the serving generation defines: its name in GetSnapshot, and how large it is. Empty and 0 in lists."""
@@ -555,7 +559,9 @@ class LocationPlacement(google.protobuf.message.Message):
     REPORT_FIELD_NUMBER: builtins.int
     REPORTED_AT_FIELD_NUMBER: builtins.int
     STANDBY_FIELD_NUMBER: builtins.int
+    AGENT_STATE_FIELD_NUMBER: builtins.int
     agent: builtins.str
+    agent_state: global___AgentState.ValueType
     @property
     def report(self) -> isthmus.v1.telemetry_pb2.LocationReport: ...
     @property
@@ -571,9 +577,10 @@ class LocationPlacement(google.protobuf.message.Message):
         report: isthmus.v1.telemetry_pb2.LocationReport | None = ...,
         reported_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         standby: global___Standby | None = ...,
+        agent_state: global___AgentState.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["agent", b"agent", "report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["agent", b"agent", "agent_state", b"agent_state", "report", b"report", "reported_at", b"reported_at", "standby", b"standby"]) -> None: ...
 
 global___LocationPlacement = LocationPlacement
 

@@ -73,6 +73,8 @@ class LocationEntry(BaseModel):
     isolation: Literal["", "shared", "dedicated"] = ""
     #: How many dedicated code servers are kept loaded and waiting for a run.
     standby: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    #: On how many agents of the pool it is to be.
+    replicas: Annotated[int, Field(ge=1, lt=2**32)] = 1
     #: Seconds after which idle code servers end; 0 for never.
     idle_ttl_s: Annotated[float, Field(ge=0)] = 0.0
 
@@ -111,6 +113,7 @@ class LocationEntry(BaseModel):
             container=self.container.to_spec(),
             isolation=_ISOLATIONS[self.isolation],
             standby=self.standby,
+            replicas=self.replicas,
             idle_ttl_s=self.idle_ttl_s,
         )
 

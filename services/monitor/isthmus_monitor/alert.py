@@ -13,7 +13,7 @@ from isthmus_store.record.alert import NewAlert
 from isthmus_store.record.location import Placement
 from isthmus_store.record.run import Run
 
-from isthmus_monitor.news import summary
+from isthmus_monitor.reading import summary
 
 RUN_FAILED: Final = "run.failed"
 RUN_RECOVERED: Final = "run.recovered"

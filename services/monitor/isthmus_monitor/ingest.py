@@ -39,8 +39,10 @@ from isthmus_store.transaction import WriteTransaction
 
 from isthmus_monitor import alert
 from isthmus_monitor.delivery import AlertSender, utc_now
-from isthmus_monitor.news import Bulletin, read
-from isthmus_monitor.plan import Known, PlacementKey, Plan, Planner, Wanted
+from isthmus_monitor.news import Bulletin
+from isthmus_monitor.plan import Known, PlacementKey, Plan, Wanted
+from isthmus_monitor.planner import Planner
+from isthmus_monitor.reading import read
 
 _log = get_logger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 from isthmus_agent.desired.source import CodeSource, TargetKind
-from isthmus_agent.errors import ServerStartError
+from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from support.eventually import eventually, patiently
 

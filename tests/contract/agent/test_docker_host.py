@@ -13,10 +13,15 @@ import pytest
 from contract.agent.docker_kit import IMPATIENT, DockerKit, docker_kit
 from contract.agent.host_contract import HostContract, next_exit
 from isthmus_agent.desired.container import Limits, Mount, PullPolicy
-from isthmus_agent.errors import DataFolderUnfitError, EngineUnavailableError, ImageUnavailableError, ServerStartError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.options import DEFAULT_URL
 from isthmus_agent.hosts.docker.places import container_in, find_places
+from isthmus_agent.hosts.errors import (
+    DataFolderUnfitError,
+    EngineUnavailableError,
+    ImageUnavailableError,
+    ServerStartError,
+)
 from isthmus_agent.hosts.host import ServerExit, StartStep
 from support.docker import container_ids, docker
 from support.eventually import eventually

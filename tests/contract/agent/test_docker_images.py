@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 import pytest
 from contract.agent.docker_kit import IMPATIENT, DockerKit, docker_kit
 from isthmus_agent.desired.container import PullPolicy
-from isthmus_agent.errors import ImageUnavailableError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.images import Images
 from isthmus_agent.hosts.docker.options import DEFAULT_URL, DockerOptions
 from isthmus_agent.hosts.docker.pulled import PulledImages
+from isthmus_agent.hosts.errors import ImageUnavailableError
 from isthmus_agent.hosts.host import StartStep
 from isthmus_agent.hosts.tasks import OwnTasks
 from support.docker import docker, remove_image

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from contract.agent.docker_kit import IMPATIENT, DockerKit, docker_kit
 from contract.agent.host_contract import next_exit
-from isthmus_agent.errors import AgentError, EngineRefusedError
+from isthmus_agent.errors import AgentError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.host import DockerHost
 from isthmus_agent.hosts.docker.pulled import PulledImages
+from isthmus_agent.hosts.errors import EngineRefusedError
 from isthmus_agent.hosts.host import Server, ServerSpec
 from support.docker import docker, remove_image
 from support.faulty_engine import FaultyEngine

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from contract.agent.host_contract import HostContract, code_source, is_alive, next_exit, read_note
 from isthmus_agent.desired.source import CodeSource, TargetKind
-from isthmus_agent.errors import RuntimeFolderError, ServerStartError
+from isthmus_agent.errors import RuntimeFolderError
+from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import Host, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import procfs, sockets

@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 from isthmus_agent.code_server.client import CodeServerClient
-from isthmus_agent.errors import LoadTimeoutError
+from isthmus_agent.code_server.errors import LoadTimeoutError
 
 
 async def _import_for_ever(request: bytes, context: object) -> bytes:

@@ -13,7 +13,8 @@ import pytest
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1 import telemetry_pb2 as telemetry
 from isthmus.v1.telemetry_pb2 import Event
-from isthmus_code_server.errors import AttemptFilesError, ZygoteLostError
+from isthmus_code_server.attempts.errors import AttemptFilesError
+from isthmus_code_server.errors import ZygoteLostError
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink
 from isthmus_code_server.runs.zygote_process import ZygoteProcess

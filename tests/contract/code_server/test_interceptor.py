@@ -9,7 +9,8 @@ import grpc
 import pytest
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1.code_server_pb2_grpc import CodeServerServicer, CodeServerStub, add_CodeServerServicer_to_server
-from isthmus_code_server.errors import AttemptFencedError, NotLoadedError, ZygoteLostError
+from isthmus_code_server.attempts.errors import AttemptFencedError
+from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
 from isthmus_code_server.service.interceptor import ErrorInterceptor
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from isthmus.v1 import code_server_pb2 as pb
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_code_server.attempts.errors import AttemptFencedError
 from isthmus_code_server.definitions.source import DefinitionsSource
-from isthmus_code_server.errors import AttemptFencedError, NotLoadedError, ZygoteLostError
+from isthmus_code_server.errors import NotLoadedError, ZygoteLostError
 from isthmus_code_server.runs.output import stream_output
 from isthmus_code_server.runs.supervisor import Supervisor
 from isthmus_code_server.runs.zygote_link import ZygoteLink

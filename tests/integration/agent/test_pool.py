@@ -11,7 +11,8 @@ import pytest
 from isthmus_agent.dedicated.pool import DedicatedPool
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.source import CodeSource, TargetKind
-from isthmus_agent.errors import DedicatedServerLostError, LocationUnavailableError, ServerStartError
+from isthmus_agent.errors import DedicatedServerLostError, LocationUnavailableError
+from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import Server, ServerSpec
 from isthmus_agent.hosts.process.host import ProcessHost
 from isthmus_agent.policy.verdict import Allowed

@@ -35,6 +35,17 @@ def answer() -> None:
 def orders() -> None: ...
 
 
+class Always(dg.AutomationCondition):
+    """A condition of the project's own."""
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        return dg.AutomationResult(context, true_subset=context.candidate_subset)
+
+
+@dg.asset(deps=[orders], automation_condition=dg.AutomationCondition.eager() & Always())
+def reported() -> None: ...
+
+
 @dg.asset(partitions_def=regions)
 def regional() -> None: ...
 
@@ -84,7 +95,7 @@ def opening(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
 
 
 defs = dg.Definitions(
-    assets=[orders, regional],
+    assets=[orders, reported, regional],
     jobs=[watched, broken, answer, regional_job],
     sensors=[after_watched, after_failure, on_orders, opening],
 )

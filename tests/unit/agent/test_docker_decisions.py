@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from isthmus_agent.desired.container import ContainerSpec, Limits, Mount
 from isthmus_agent.desired.source import CodeSource, TargetKind
-from isthmus_agent.errors import DataFolderUnfitError, RegistryConfigError
 from isthmus_agent.hosts.docker import labels
 from isthmus_agent.hosts.docker.body import Draft, effective_limits, limits_body, networks_of
 from isthmus_agent.hosts.docker.credentials import auth_header, registry_of
@@ -21,6 +20,7 @@ from isthmus_agent.hosts.docker.places import Places, container_in, mount_of
 from isthmus_agent.hosts.docker.progress import PullProgress
 from isthmus_agent.hosts.docker.replies import ContainerLimits, ContainerMount, Info, PullStep
 from isthmus_agent.hosts.docker.user import Users
+from isthmus_agent.hosts.errors import DataFolderUnfitError, RegistryConfigError
 from isthmus_agent.hosts.host import Server, ServerSpec
 
 SERVER = Server("sales-g1-abc", "sales", 1, "life", "unix:/data/servers/1/io/sock", slot="s1")

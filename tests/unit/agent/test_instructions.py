@@ -5,15 +5,14 @@ import time
 import pytest
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus.v1 import telemetry_pb2 as telemetry
-from isthmus_agent.drain import DrainSwitch
-from isthmus_agent.errors import (
-    AgentError,
+from isthmus_agent.code_server.errors import (
     CodeServerNotReadyError,
     CodeServerRefusedError,
     CodeServerUnavailableError,
-    LocationUnavailableError,
     StaleAttemptError,
 )
+from isthmus_agent.drain import DrainSwitch
+from isthmus_agent.errors import AgentError, LocationUnavailableError
 from isthmus_agent.instructions.envelope import Envelope
 from isthmus_agent.instructions.launch import request_violations
 from isthmus_agent.instructions.outcome import Expired, Failed, Outcome, Succeeded, Unsupported, Violation, result_of

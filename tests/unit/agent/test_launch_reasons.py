@@ -2,17 +2,15 @@
 
 import pytest
 from isthmus.v1 import telemetry_pb2 as telemetry
+from isthmus_agent.code_server.errors import CodeServerUnavailableError, DedicatedElsewhereError
 from isthmus_agent.errors import (
     AgentError,
-    CodeServerUnavailableError,
-    DedicatedElsewhereError,
     DedicatedServerLostError,
-    ImageUnavailableError,
     LocationRefusedError,
     LocationUnavailableError,
     RunRefusedError,
-    ServerStartError,
 )
+from isthmus_agent.hosts.errors import ImageUnavailableError, ServerStartError
 from isthmus_agent.instructions.launch_failure import reason_of
 from isthmus_agent.instructions.retry import GiveUp, Retry, after_failure
 

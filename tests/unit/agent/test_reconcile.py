@@ -184,7 +184,8 @@ def test_carrying_a_plan_out_ends_in_an_empty_one(
         assert wanted is not None
         states = {server.name: server.phase for server in actual}
         assert states[wanted.name] in {READY, LOADING}
-        assert not [name for name in states if name not in {wanted.name, chosen}]
+        # While it loads, one that could serve instead goes on loading, too.
+        assert states[wanted.name] is LOADING or not [name for name in states if name not in {wanted.name, chosen}]
     if wanted is None:
         assert actual == []
 

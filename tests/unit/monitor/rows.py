@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef, Source, TelemetryBatch
-from isthmus_monitor.news import AgentKey, Bulletin, read
-from isthmus_monitor.plan import Known, Plan, Planner
+from isthmus_monitor.news import AgentKey, Bulletin
+from isthmus_monitor.plan import Known, Plan
+from isthmus_monitor.planner import Planner
+from isthmus_monitor.reading import read
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.instruction import OutboxInstruction
 from isthmus_store.record.location import Placement

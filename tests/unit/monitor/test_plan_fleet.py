@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isthmus.v1 import telemetry_pb2 as wire
 from isthmus.v1.telemetry_pb2 import Event, RunRef
-from isthmus_monitor.news import MAX_ATTEMPTS, MAX_LOAD_TIMEOUT_S, Bulletin
-from isthmus_monitor.plan import MAX_FORMER, Known, Wanted
+from isthmus_monitor.news import Bulletin
+from isthmus_monitor.plan import Known, Wanted
+from isthmus_monitor.planner import MAX_FORMER
+from isthmus_monitor.reading import MAX_ATTEMPTS, MAX_LOAD_TIMEOUT_S
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.state import AgentState, InstructionOutcome, LocationPhase, RunState
 from unit.monitor.rows import LAB, NOW, agent, bulletin, instruction, known, placement, planned, run, said, seqs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from isthmus_agent.errors import RegistryConfigError
+from isthmus_agent.hosts.errors import RegistryConfigError
 
 #: Under this name the file has Docker Hub, and images name it by nothing at all.
 _HUB_KEY = "https://index.docker.io/v1/"

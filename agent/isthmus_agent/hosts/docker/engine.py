@@ -12,7 +12,6 @@ import aiohttp
 from aiodocker.types import JSONObject
 from pydantic import BaseModel, TypeAdapter
 
-from isthmus_agent.errors import EngineRefusedError, EngineUnavailableError
 from isthmus_agent.hosts.docker.engine_client import CALL_TIMEOUT_S, Call, EngineClient, open_client
 from isthmus_agent.hosts.docker.replies import (
     Container,
@@ -25,6 +24,7 @@ from isthmus_agent.hosts.docker.replies import (
     PullStep,
     Stats,
 )
+from isthmus_agent.hosts.errors import EngineRefusedError, EngineUnavailableError
 
 #: Longest silence of a pull, seconds; the engine tells of every layer several times a second.
 _PULL_SILENCE_S = 300.0

@@ -15,13 +15,7 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
-from isthmus_agent.errors import (
-    AgentError,
-    DataFolderUnfitError,
-    EngineRefusedError,
-    EngineUnavailableError,
-    ServerStartError,
-)
+from isthmus_agent.errors import AgentError
 from isthmus_agent.hosts.docker.body import effective_limits, limits_body
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.fleet import Fleet
@@ -34,6 +28,12 @@ from isthmus_agent.hosts.docker.places import find_places, own_container
 from isthmus_agent.hosts.docker.pulled import PulledImages
 from isthmus_agent.hosts.docker.replies import ContainerLimits
 from isthmus_agent.hosts.docker.user import Users
+from isthmus_agent.hosts.errors import (
+    DataFolderUnfitError,
+    EngineRefusedError,
+    EngineUnavailableError,
+    ServerStartError,
+)
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_folder import read_tail

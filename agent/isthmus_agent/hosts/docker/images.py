@@ -9,19 +9,19 @@ from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.desired.container import PullPolicy
-from isthmus_agent.errors import (
-    AgentError,
-    EngineRefusedError,
-    EngineUnavailableError,
-    ImageUnavailableError,
-    RegistryConfigError,
-)
+from isthmus_agent.errors import AgentError
 from isthmus_agent.hosts.docker.credentials import auth_header
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.options import DockerOptions
 from isthmus_agent.hosts.docker.progress import PullProgress
 from isthmus_agent.hosts.docker.pulled import PulledImages
 from isthmus_agent.hosts.docker.replies import Image
+from isthmus_agent.hosts.errors import (
+    EngineRefusedError,
+    EngineUnavailableError,
+    ImageUnavailableError,
+    RegistryConfigError,
+)
 
 log = get_logger(__name__)
 

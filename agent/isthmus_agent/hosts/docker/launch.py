@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from isthmus_lifecycle.log import get_logger
 
-from isthmus_agent.errors import AgentError, EngineRefusedError, ServerStartError
+from isthmus_agent.errors import AgentError
 from isthmus_agent.hosts.docker import labels
 from isthmus_agent.hosts.docker.body import Draft, networks_of
 from isthmus_agent.hosts.docker.engine import Engine
@@ -19,6 +19,7 @@ from isthmus_agent.hosts.docker.places import LISTEN, RUNS_DIR, Places
 from isthmus_agent.hosts.docker.replies import Container, Image
 from isthmus_agent.hosts.docker.usable import check_usable
 from isthmus_agent.hosts.docker.user import Users
+from isthmus_agent.hosts.errors import EngineRefusedError, ServerStartError
 from isthmus_agent.hosts.host import OnStep, Server, ServerSpec, StartStep
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.server_config import config_text

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from isthmus_agent.desired.container import Mount
-from isthmus_agent.errors import DataFolderUnfitError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.replies import ContainerMount
+from isthmus_agent.hosts.errors import DataFolderUnfitError
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.server_config import CONFIG_FILE
 

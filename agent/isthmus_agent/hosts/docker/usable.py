@@ -3,9 +3,9 @@
 Where the agent's owner lists them, the policy has judged. Otherwise they say so themselves, by a label.
 """
 
-from isthmus_agent.errors import ServerStartError
 from isthmus_agent.hosts.docker.engine import Engine
 from isthmus_agent.hosts.docker.options import DockerOptions
+from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import ServerSpec
 
 #: What a volume or a network carries that is meant for containers of locations.

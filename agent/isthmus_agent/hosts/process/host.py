@@ -16,7 +16,7 @@ from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.desired.container import Limits
 from isthmus_agent.desired.location import Isolation
-from isthmus_agent.errors import ServerStartError
+from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import OnStep, Server, ServerExit, ServerSpec
 from isthmus_agent.hosts.naming import server_name
 from isthmus_agent.hosts.process import launch, procfs, sockets

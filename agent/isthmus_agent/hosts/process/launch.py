@@ -10,7 +10,7 @@ from pathlib import Path
 
 from isthmus_lifecycle.lent import LENT_PATH_VARIABLE, RUN_WITH_LENT_PATH
 
-from isthmus_agent.errors import ServerStartError
+from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import ServerSpec
 from isthmus_agent.hosts.process.environment import passed_on
 from isthmus_agent.hosts.process.procfs import TAG_VARIABLE

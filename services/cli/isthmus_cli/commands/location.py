@@ -79,6 +79,7 @@ class ApplyOptions(PrintOptions):
         Option(metavar="shared|dedicated", help="Where runs execute, if not the agent's way.", show_default=False),
     ] = ""
     standby: Annotated[int, Option(metavar="N", help="How many containers wait, loaded, for a run.", min=0)] = 0
+    replicas: Annotated[int, Option(metavar="N", help="On how many agents of the pool it is to be.", min=1)] = 1
     memory: Annotated[
         str, Option(metavar="SIZE", help="What a container may use, as in 512MB.", show_default=False)
     ] = ""
@@ -257,6 +258,7 @@ def _described(options: ApplyOptions) -> "LocationSettings":
         load_timeout_s=options.load_timeout,
         isolation=options.isolation,
         standby=options.standby,
+        replicas=options.replicas,
         container=_container_of(options),
     )
 

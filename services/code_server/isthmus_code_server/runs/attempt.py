@@ -26,8 +26,8 @@ from isthmus_code_server.attempts.ending import (
     tell_left,
     terminal_event,
 )
+from isthmus_code_server.attempts.errors import AttemptFailedError
 from isthmus_code_server.attempts.memory import MemoryWatch
-from isthmus_code_server.errors import AttemptFailedError
 from isthmus_code_server.runs.group import signal_group, signal_run
 from isthmus_code_server.runs.standstill import StandstillRule, standstill_event, wait_for_standstill
 from isthmus_code_server.runs.zygote_link import Child

@@ -17,18 +17,16 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_spool.attempt_folder import AttemptFolder, later_attempt
 
 from isthmus_code_server.attempts.ending import UNSEEN_EXIT, usable_grace
-from isthmus_code_server.attempts.memory import MemoryWatch
-from isthmus_code_server.definitions.clock import timestamp
-from isthmus_code_server.errors import (
+from isthmus_code_server.attempts.errors import (
     AttemptFailedError,
     AttemptFencedError,
     AttemptFilesError,
-    ChildLostError,
     DedicatedElsewhereError,
     LateCallError,
-    NotLoadedError,
-    ZygoteLostError,
 )
+from isthmus_code_server.attempts.memory import MemoryWatch
+from isthmus_code_server.definitions.clock import timestamp
+from isthmus_code_server.errors import ChildLostError, NotLoadedError, ZygoteLostError
 from isthmus_code_server.runs.attempt import LiveAttempt, read_answer
 from isthmus_code_server.runs.evaluations import Evaluations
 from isthmus_code_server.runs.standstill import STILL_S, StandstillRule

@@ -10,14 +10,16 @@ from google.protobuf.message import DecodeError
 from isthmus_lifecycle.boundary import Boundary, Fate
 from isthmus_spool.fault import FILES_FAULT
 
-from isthmus_code_server.errors import (
+from isthmus_code_server.attempts.errors import (
     AttemptFailedError,
     AttemptFencedError,
     AttemptFilesError,
-    ChildLostError,
-    CodeServerError,
     DedicatedElsewhereError,
     LateCallError,
+)
+from isthmus_code_server.errors import (
+    ChildLostError,
+    CodeServerError,
     MalformedRequestError,
     NotLoadedError,
     OtherLocationError,

@@ -189,6 +189,8 @@ def _agent(view: AgentView) -> api.Agent:
 
 
 def _location(view: LocationView) -> api.Location:
-    told = message.location(view.location, placements=view.placements, standbys=view.standbys, snapshot=view.snapshot)
+    told = message.location(
+        view.location, placements=view.placements, surroundings=view.surroundings, snapshot=view.snapshot
+    )
     told.snapshot_hash, told.snapshot_bytes = view.snapshot_hash, view.snapshot_bytes
     return told

@@ -197,7 +197,8 @@ class AssetDesk:
     async def _catalog(self, tx: Transaction, deployment: str) -> _Catalog:
         """Return the deployment's assets; of a location that does not serve now, as it did last."""
         seen = await world.read(tx, memory=self._memory, at=clock.now(), deployment=deployment)
-        hashes = {key.name: held.snapshot_hash for key, held in seen.placements.items() if held.snapshot_hash}
+        defining = {key.name: held for key in seen.placements if (held := seen.defining(key)) is not None}
+        hashes = {name: held.snapshot_hash for name, held in defining.items() if held.snapshot_hash}
         known = self._merged.get(deployment)
         if known is None or known.hashes != hashes:
             defined = {name: await self._core.definitions.get(tx, found) for name, found in hashes.items()}
