@@ -44,6 +44,50 @@ async def test_equal_settings_change_nothing_and_other_ones_are_a_new_generation
             assert (await stand.stub.ApplyLocation(request)).generation == 3
 
 
+async def test_a_location_goes_back_to_what_it_was(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales"))
+        assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+        first = await stand.apply(env={"A": "1"})
+        with pytest.raises(grpc.aio.AioRpcError) as only:
+            await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales"))
+        assert "there is no earlier generation of 'sales'" in str(only.value.details())
+        await stand.apply(env={"A": "2"})
+        version = api.CodeVersion(commit="abc", url="https://git.example/abc")
+        request = api.ApplyLocationRequest(settings=first.settings, requested_by="ana", code_version=version)
+        request.settings.env["A"] = "3"
+        await stand.stub.ApplyLocation(request)
+
+        back = await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales", requested_by="bob"))
+        assert (back.generation, dict(back.settings.env)) == (4, {"A": "2"})
+        again = await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales", generation=3))
+        assert (again.generation, dict(again.settings.env)) == (5, {"A": "3"})
+        page = await stand.stub.ListGenerations(api.ListGenerationsRequest(name="sales", page_size=3))
+        told = [(it.generation, it.settings.env["A"], it.applied_by, it.code_version) for it in page.generations]
+        nothing = api.CodeVersion()
+        assert told == [(5, "3", "", version), (4, "2", "bob", nothing), (3, "3", "ana", version)]
+        assert page.has_more
+        with pytest.raises(grpc.aio.AioRpcError) as missing:
+            await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales", generation=77))
+        assert "there is no generation 'sales@77'" in str(missing.value.details())
+
+
+async def test_what_is_only_validated_changes_nothing(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        wanted = await stand.apply()
+        request = api.ApplyLocationRequest(settings=wanted.settings, validate_only=True)
+        request.settings.env["A"] = "1"
+        assert dict((await stand.stub.ApplyLocation(request)).settings.env) == {"A": "1"}
+        request.code_version.url = "javascript:alert(1)"
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stand.stub.ApplyLocation(request)
+        assert "code_version.url: must begin with http:// or https://" in str(refused.value.details())
+        assert (await stand.stub.GetLocation(api.GetLocationRequest(name="sales"))).generation == wanted.generation
+
+
 async def test_a_location_is_watched_from_pending_to_serving_to_removed(broker_url: str, database_url: str) -> None:
     async with control_plane(broker_url, database_url) as stand:
         await stand.create_agent()

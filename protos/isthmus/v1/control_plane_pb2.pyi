@@ -613,22 +613,173 @@ class ApplyLocationRequest(google.protobuf.message.Message):
     DEPLOYMENT_FIELD_NUMBER: builtins.int
     SETTINGS_FIELD_NUMBER: builtins.int
     RELOAD_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    CODE_VERSION_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     reload: builtins.bool
     """Make a new generation even of an equal spec, so that changed code is imported."""
+    requested_by: builtins.str
+    """Who asks: for people, kept in the location's history."""
+    validate_only: builtins.bool
+    """Only say whether this would be refused: nothing changes, and the answer has no more than the settings."""
     @property
     def settings(self) -> global___LocationSettings: ...
+    @property
+    def code_version(self) -> global___CodeVersion:
+        """Of which version the code is, kept there, too. Another commit than before is a new generation, also of an equal spec."""
+
     def __init__(
         self,
         *,
         deployment: builtins.str = ...,
         settings: global___LocationSettings | None = ...,
         reload: builtins.bool = ...,
+        requested_by: builtins.str = ...,
+        code_version: global___CodeVersion | None = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["settings", b"settings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "reload", b"reload", "settings", b"settings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["code_version", b"code_version", "settings", b"settings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["code_version", b"code_version", "deployment", b"deployment", "reload", b"reload", "requested_by", b"requested_by", "settings", b"settings", "validate_only", b"validate_only"]) -> None: ...
 
 global___ApplyLocationRequest = ApplyLocationRequest
+
+@typing.final
+class CodeVersion(google.protobuf.message.Message):
+    """Where code comes from, as whoever deploys it knows."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COMMIT_FIELD_NUMBER: builtins.int
+    BRANCH_FIELD_NUMBER: builtins.int
+    URL_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    commit: builtins.str
+    branch: builtins.str
+    url: builtins.str
+    """A page about it, as of the commit or the pull request: http or https."""
+    message: builtins.str
+    """What it brings, as the first line of the commit's message."""
+    def __init__(
+        self,
+        *,
+        commit: builtins.str = ...,
+        branch: builtins.str = ...,
+        url: builtins.str = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branch", b"branch", "commit", b"commit", "message", b"message", "url", b"url"]) -> None: ...
+
+global___CodeVersion = CodeVersion
+
+@typing.final
+class ListGenerationsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    BEFORE_GENERATION_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    """The location."""
+    page_size: builtins.int
+    """At most 200; 0 for 20."""
+    before_generation: builtins.int
+    """Older ones than this; 0 for the newest."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        page_size: builtins.int = ...,
+        before_generation: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["before_generation", b"before_generation", "deployment", b"deployment", "name", b"name", "page_size", b"page_size"]) -> None: ...
+
+global___ListGenerationsRequest = ListGenerationsRequest
+
+@typing.final
+class ListGenerationsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GENERATIONS_FIELD_NUMBER: builtins.int
+    HAS_MORE_FIELD_NUMBER: builtins.int
+    has_more: builtins.bool
+    @property
+    def generations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LocationGeneration]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        generations: collections.abc.Iterable[global___LocationGeneration] | None = ...,
+        has_more: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["generations", b"generations", "has_more", b"has_more"]) -> None: ...
+
+global___ListGenerationsPage = ListGenerationsPage
+
+@typing.final
+class LocationGeneration(google.protobuf.message.Message):
+    """What a location was to be from a moment on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: builtins.int
+    SETTINGS_FIELD_NUMBER: builtins.int
+    APPLIED_AT_FIELD_NUMBER: builtins.int
+    APPLIED_BY_FIELD_NUMBER: builtins.int
+    CODE_VERSION_FIELD_NUMBER: builtins.int
+    generation: builtins.int
+    applied_by: builtins.str
+    @property
+    def settings(self) -> global___LocationSettings: ...
+    @property
+    def applied_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def code_version(self) -> global___CodeVersion:
+        """Left out where nobody said."""
+
+    def __init__(
+        self,
+        *,
+        generation: builtins.int = ...,
+        settings: global___LocationSettings | None = ...,
+        applied_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        applied_by: builtins.str = ...,
+        code_version: global___CodeVersion | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["applied_at", b"applied_at", "code_version", b"code_version", "settings", b"settings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["applied_at", b"applied_at", "applied_by", b"applied_by", "code_version", b"code_version", "generation", b"generation", "settings", b"settings"]) -> None: ...
+
+global___LocationGeneration = LocationGeneration
+
+@typing.final
+class RollbackLocationRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    """The location."""
+    generation: builtins.int
+    """Whose settings are to be the wanted ones again; 0 for the newest before the wanted one that has others."""
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        generation: builtins.int = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "generation", b"generation", "name", b"name", "requested_by", b"requested_by"]) -> None: ...
+
+global___RollbackLocationRequest = RollbackLocationRequest
 
 @typing.final
 class ListLocationsRequest(google.protobuf.message.Message):

@@ -74,6 +74,16 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.RemoveLocationRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.RemoveLocationResponse.FromString,
                 )
+        self.ListGenerations = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListGenerations',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListGenerationsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListGenerationsPage.FromString,
+                )
+        self.RollbackLocation = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/RollbackLocation',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.RollbackLocationRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Location.FromString,
+                )
         self.LaunchRun = channel.unary_unary(
                 '/isthmus.v1.ControlPlane/LaunchRun',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.LaunchRunRequest.SerializeToString,
@@ -325,6 +335,20 @@ class ControlPlaneServicer(object):
 
     def RemoveLocation(self, request, context):
         """Takes the location off its agents. Runs and their history stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGenerations(self, request, context):
+        """What the location was to be, newest first: by whom, when, and of which version its code was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackLocation(self, request, context):
+        """Makes the settings of an earlier generation the wanted ones, as a new generation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -628,6 +652,16 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.RemoveLocation,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.RemoveLocationRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.RemoveLocationResponse.SerializeToString,
+            ),
+            'ListGenerations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGenerations,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListGenerationsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListGenerationsPage.SerializeToString,
+            ),
+            'RollbackLocation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackLocation,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.RollbackLocationRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Location.SerializeToString,
             ),
             'LaunchRun': grpc.unary_unary_rpc_method_handler(
                     servicer.LaunchRun,
@@ -997,6 +1031,40 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/RemoveLocation',
             isthmus_dot_v1_dot_control__plane__pb2.RemoveLocationRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.RemoveLocationResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListGenerations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListGenerations',
+            isthmus_dot_v1_dot_control__plane__pb2.ListGenerationsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListGenerationsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RollbackLocation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/RollbackLocation',
+            isthmus_dot_v1_dot_control__plane__pb2.RollbackLocationRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Location.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

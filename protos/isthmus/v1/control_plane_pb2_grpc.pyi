@@ -92,6 +92,18 @@ class ControlPlaneStub:
     ]
     """Takes the location off its agents. Runs and their history stay."""
 
+    ListGenerations: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListGenerationsRequest,
+        isthmus.v1.control_plane_pb2.ListGenerationsPage,
+    ]
+    """What the location was to be, newest first: by whom, when, and of which version its code was."""
+
+    RollbackLocation: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.RollbackLocationRequest,
+        isthmus.v1.control_plane_pb2.Location,
+    ]
+    """Makes the settings of an earlier generation the wanted ones, as a new generation."""
+
     LaunchRun: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
         isthmus.v1.control_plane_pb2.Run,
@@ -374,6 +386,18 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.RemoveLocationResponse,
     ]
     """Takes the location off its agents. Runs and their history stay."""
+
+    ListGenerations: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListGenerationsRequest,
+        isthmus.v1.control_plane_pb2.ListGenerationsPage,
+    ]
+    """What the location was to be, newest first: by whom, when, and of which version its code was."""
+
+    RollbackLocation: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.RollbackLocationRequest,
+        isthmus.v1.control_plane_pb2.Location,
+    ]
+    """Makes the settings of an earlier generation the wanted ones, as a new generation."""
 
     LaunchRun: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.LaunchRunRequest,
@@ -679,6 +703,22 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.RemoveLocationResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.RemoveLocationResponse]]:
         """Takes the location off its agents. Runs and their history stay."""
+
+    @abc.abstractmethod
+    def ListGenerations(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListGenerationsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListGenerationsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListGenerationsPage]]:
+        """What the location was to be, newest first: by whom, when, and of which version its code was."""
+
+    @abc.abstractmethod
+    def RollbackLocation(
+        self,
+        request: isthmus.v1.control_plane_pb2.RollbackLocationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Location, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Location]]:
+        """Makes the settings of an earlier generation the wanted ones, as a new generation."""
 
     @abc.abstractmethod
     def LaunchRun(

@@ -28,6 +28,7 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
         "doctor": "isthmus_cli.commands.root:doctor",
         "run": "isthmus_cli.commands.run_group:app",
         "queue": "isthmus_cli.commands.queue:app",
+        "deploy": "isthmus_cli.commands.deploy:deploy",
         "location": "isthmus_cli.commands.location:app",
         "asset": "isthmus_cli.commands.asset:app",
         "schedule": "isthmus_cli.commands.schedule:app",

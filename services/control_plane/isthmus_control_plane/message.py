@@ -10,7 +10,7 @@ from isthmus_store import wire
 from isthmus_store.record.agent import Agent, Standby
 from isthmus_store.record.automation import Tick
 from isthmus_store.record.event import StoredEvent
-from isthmus_store.record.location import Location, Placement
+from isthmus_store.record.location import Location, LocationGeneration, Placement
 from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState, LocationPhase
 
@@ -120,6 +120,18 @@ def location(
     if snapshot is not None:
         message.snapshot.MergeFromString(snapshot)
     return message
+
+
+def generation(it: LocationGeneration) -> api.LocationGeneration:
+    """Describe what a location was to be."""
+    version = api.CodeVersion.FromString(it.code_version) if it.code_version is not None else None
+    return api.LocationGeneration(
+        generation=it.generation,
+        settings=api.LocationSettings.FromString(it.settings),
+        applied_at=clock.stamp(it.applied_at),
+        applied_by=it.applied_by,
+        code_version=version,
+    )
 
 
 def _placement(it: Placement, around: Surroundings | None) -> api.LocationPlacement:

@@ -14,7 +14,22 @@ if TYPE_CHECKING:
 
     from isthmus_cli.location_file import ProjectFile
 
-app = Group("location", help="Add code locations, change them, look at them.")
+#: In the order of the help; a command's module registers it when it is imported.
+_MODULES = {
+    "apply": "location",
+    "reload": "location",
+    "list": "location",
+    "show": "location",
+    "history": "generation",
+    "rollback": "generation",
+    "remove": "location",
+}
+
+app = Group(
+    "location",
+    help="Add code locations, change them, look at them.",
+    places={name: f"isthmus_cli.commands.{module}" for name, module in _MODULES.items()},
+)
 
 LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.", completes="locations")]
 
@@ -108,7 +123,7 @@ def apply(options: ApplyOptions) -> None:
 
 
 async def _apply(options: ApplyOptions) -> int:
-    from isthmus_cli.apply import apply_locations
+    from isthmus_cli.apply import Order, apply_locations
     from isthmus_cli.run_request import person
 
     wanted = _settings_of(options)
@@ -116,13 +131,8 @@ async def _apply(options: ApplyOptions) -> int:
     async with connected(options) as client:
         if wanted.queue is not None:
             await client.set_queue_settings(wanted.queue, requested_by=person())
-        return await apply_locations(
-            client,
-            settings=wanted.locations,
-            is_reload=options.reload,
-            timeout_s=timeout_s,
-            is_json=options.is_json,
-        )
+        order = Order(settings=wanted.locations, is_reload=options.reload, timeout_s=timeout_s)
+        return await apply_locations(client, order, is_json=options.is_json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,17 +153,13 @@ def reload(options: ReloadOptions) -> None:
 
 
 async def _reload(options: ReloadOptions) -> int:
-    from isthmus_cli.apply import apply_locations
+    from isthmus_cli.apply import Order, apply_locations
 
+    timeout_s = options.timeout if options.wait else None
     async with connected(options) as client:
         location = await client.get_location(options.name)
-        return await apply_locations(
-            client,
-            settings=[location.settings],
-            is_reload=True,
-            timeout_s=options.timeout if options.wait else None,
-            is_json=options.is_json,
-        )
+        order = Order(settings=[location.settings], is_reload=True, timeout_s=timeout_s)
+        return await apply_locations(client, order, is_json=options.is_json)
 
 
 @command(app, "list", options=ListingOptions)

@@ -22,6 +22,7 @@ from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
+from isthmus_control_plane.desk.generations import GenerationDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -42,6 +43,7 @@ class Desks:
 
     agents: AgentDesk
     locations: LocationDesk
+    generations: GenerationDesk
     runs: RunDesk
     watch: WatchDesk
     reloads: ReloadGate
@@ -82,6 +84,10 @@ class ControlPlaneService(AutomationService, CatalogService, AlertService):
         return _agent(await self._desks.agents.drain(request))
 
     async def ApplyLocation(self, request: api.ApplyLocationRequest, context: _Context) -> api.Location:
+        if request.validate_only:
+            return api.Location(
+                deployment=request.deployment or DEFAULT, settings=self._desks.locations.checked(request)
+            )
         return _location(await self._desks.locations.apply(request))
 
     async def ListLocations(self, request: api.ListLocationsRequest, context: _Context) -> api.ListLocationsResponse:
@@ -107,6 +113,15 @@ class ControlPlaneService(AutomationService, CatalogService, AlertService):
     async def RemoveLocation(self, request: api.RemoveLocationRequest, context: _Context) -> api.RemoveLocationResponse:
         await self._desks.locations.remove(request)
         return api.RemoveLocationResponse()
+
+    async def ListGenerations(self, request: api.ListGenerationsRequest, context: _Context) -> api.ListGenerationsPage:
+        page = await self._desks.generations.page(request)
+        return api.ListGenerationsPage(
+            generations=[message.generation(it) for it in page.generations], has_more=page.has_more
+        )
+
+    async def RollbackLocation(self, request: api.RollbackLocationRequest, context: _Context) -> api.Location:
+        return _location(await self._desks.generations.roll_back(request))
 
     async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))

@@ -54,14 +54,23 @@ class LocationDesk:
         self._core = core
         self._memory = memory
 
-    async def apply(self, request: api.ApplyLocationRequest) -> LocationView:
-        """Add a location or change it, place it, and tell its agents, in one transaction."""
+    def checked(self, request: api.ApplyLocationRequest) -> api.LocationSettings:
+        """Return the settings that a request wants, with their defaults.
+
+        Raises:
+            InvalidRequestError: It cannot be applied, to whatever is there.
+        """
         refuse(rules.apply_location(request))
         settings = api.LocationSettings()
         settings.CopyFrom(request.settings)
         settings.pool = settings.pool or DEFAULT
         # Said or not, one is one: it is no change of a location.
         settings.replicas = settings.replicas if settings.replicas > 1 else 0
+        return settings
+
+    async def apply(self, request: api.ApplyLocationRequest) -> LocationView:
+        """Add a location or change it, place it, and tell its agents, in one transaction."""
+        settings = self.checked(request)
         key = LocationKey(request.deployment or DEFAULT, settings.name)
         at = clock.now()
         async with self._core.change_fleet() as tx:
@@ -73,6 +82,8 @@ class LocationDesk:
                     name=key.name,
                     pool=settings.pool,
                     settings=settings.SerializeToString(deterministic=True),
+                    wanted_by=request.requested_by,
+                    code_version=_code_version(request),
                 ),
                 at=at,
                 reload=request.reload,
@@ -168,6 +179,10 @@ async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = F
     size = await snapshots.size(tx, name) if name else 0
     snapshot = await snapshots.get(tx, name) if 0 < size <= _WHOLE_SNAPSHOT_BYTES else None
     return LocationView(location, held, _surroundings(there.values(), key.name), snapshot, name, size)
+
+
+def _code_version(request: api.ApplyLocationRequest) -> bytes | None:
+    return request.code_version.SerializeToString(deterministic=True) if request.HasField("code_version") else None
 
 
 def _surroundings(there: Iterable[Agent], location: str) -> dict[str, Surroundings]:
