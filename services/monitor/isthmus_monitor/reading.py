@@ -17,6 +17,7 @@ from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succe
 from isthmus_store.snapshot_pieces import is_small_enough
 from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
 
+from isthmus_monitor.headline import headline
 from isthmus_monitor.news import (
     Bulletin,
     Heartbeat,
@@ -61,8 +62,7 @@ def read(batch: TelemetryBatch, *, routing_key: str, sender: str | None, now: da
 
 def summary(failure: Failure) -> str:
     """Return the failure as one line."""
-    lines = failure.message.strip().splitlines()
-    text = ": ".join(part for part in (failure.error_class, lines[0] if lines else "") if part)
+    text = ": ".join(part for part in (failure.error_class, headline(failure.message)) if part)
     return _line(text)
 
 
