@@ -29,7 +29,10 @@ POLICIES = {name: text for name, text in blocks("toml").items() if "[tool." not 
 
 
 @pytest.mark.parametrize("name", LOCATIONS)
-def test_files_of_locations_are_accepted(name: str, tmp_path: Path) -> None:
+def test_files_of_locations_are_accepted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variables in re.findall(r"^variables: \[(.*)\]$", LOCATIONS[name], re.MULTILINE):
+        for variable in variables.split(", "):
+            monkeypatch.setenv(variable, "1.4")
     (tmp_path / "locations.yaml").write_text(LOCATIONS[name])
     assert read_location_file(tmp_path / "locations.yaml")
 

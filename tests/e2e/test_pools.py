@@ -1,7 +1,8 @@
-"""Pools whose slots steps claim, on the whole system: two agents, their code servers, and a broker that restarts meanwhile."""
+"""Pools whose slots steps claim, on the whole system: two agents, their code servers, and a broker or a control plane that dies."""
 
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -177,6 +178,50 @@ async def test_steps_of_runs_on_two_agents_share_a_slot_by_priority_whatever_hap
         # Steps one after another, of which one is tried again, and has a slot for each try.
         ended, _ = await operator.history(await operator.launch("two", "chain"), within=60)
         assert (ended.state, ended.reason) == (api.RUN_STATE_FAILED, RUN_REASON_USER_ERROR)
+        assert [(it.taken, it.waiting) for it in (await client.get_queue()).slots] == [(0, 0)]
+
+
+@pytest.fixture
+def second_plane(system: System) -> Iterator[Service]:
+    """Another control plane on the same database and broker."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        own = {"ISTHMUS_CONTROL_PLANE_LISTEN": f"127.0.0.1:{probe.getsockname()[1]}"}
+    first = system.services["control_plane"]
+    plane = Service("control_plane", {**first.environment, **own}, system.folder / "second-plane.log")
+    yield plane
+    if plane.is_alive:
+        plane.end(signal.SIGKILL)
+
+
+async def test_steps_that_wait_at_two_control_planes_share_a_slot_when_one_of_these_is_killed(
+    system: System, second_agent: Service, second_plane: Service, tmp_path: Path
+) -> None:
+    del second_agent
+    project, room = tmp_path / "project.py", tmp_path / "room"
+    project.write_text(PROJECT)
+    room.mkdir()
+    async with system.client() as client:
+        operator = Operator(system, client)
+        warehouse = Warehouse(operator, room)
+        await warehouse.open(project)
+        # Once the first has made the database.
+        second_plane.start()
+        await eventually(lambda: '"control_plane_started"' in second_plane.tail(200), within=60)
+        gate = warehouse.hold("first")
+        runs = [await warehouse.launch("first", at="one", job="alone")]
+        await eventually(lambda: warehouse.order == ["first"], within=60)
+        for number in range(9):
+            at, job = ("one", "two")[number % 2], ("alone", "forked")[number // 2 % 2]
+            runs.append(await warehouse.launch(f"p{number}", at=at, job=job, priority=number))
+        await eventually(lambda: is_count(warehouse, 9), within=60)
+        # Whoever's question waits there asks again, and keeps its place.
+        second_plane.end(signal.SIGKILL)
+        gate.unlink()
+        ends = [(await operator.history(run, within=120))[0].state for run in runs]
+        assert ends == [api.RUN_STATE_SUCCEEDED] * 10, system.report()
+        # No two were inside at once: the second would have failed. And the order is that of their priorities.
+        assert warehouse.order == ["first", *(f"p{number}" for number in range(8, -1, -1))]
         assert [(it.taken, it.waiting) for it in (await client.get_queue()).slots] == [(0, 0)]
 
 

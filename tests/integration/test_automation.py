@@ -1,7 +1,9 @@
 """Sensors of automation on a real control plane, with both databases: what is told of assets, and what is kept of decisions."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -17,8 +19,12 @@ from isthmus_control_plane.instance import asset_facts
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
 from isthmus_store import asset_facts as rows
+from isthmus_store import event_index
 from isthmus_store.signal import Failed
 from isthmus_store.state import RunReason, TickStatus
+from isthmus_store.transaction import WriteTransaction
+from sqlalchemy import text
+from support.eventually import eventually
 
 RAW, CLEAN = pb.AssetKey(path=["raw"]), pb.AssetKey(path=["clean"])
 TREE = pb.ConditionTree(
@@ -36,6 +42,7 @@ def automation(**fields: Any) -> pb.LocationSnapshot:
     defined = pb.LocationSnapshot()
     defined.CopyFrom(SNAPSHOT)
     defined.assets[1].deps.add(path=["raw"])
+    defined.assets[1].partitions.CopyFrom(pb.PartitionsSnapshot(kind="static", keys=["north", "south"]))
     values: dict[str, Any] = {"name": "watcher", "kind": "automation", "is_running_by_default": True}
     defined.sensors.append(pb.SensorSnapshot(automated_assets=[CLEAN], **values | fields))
     return defined
@@ -190,3 +197,48 @@ async def test_what_was_made_since_is_planned_no_more_but_where_its_run_failed(s
     failed = Failed(attempt=1, reason=RunReason.USER_ERROR)
     await stand.record(run, pb.Event(run_failed=pb.RunFailed()), signal=failed)
     assert (await facts(stand, assets=[CLEAN])).assets[0].plan.run_id == run
+
+
+async def test_a_run_that_waits_plans_nothing_that_was_made_since_it_was_asked_for(stand: Stand) -> None:
+    await stand.stub.Pause(api.PauseRequest(kind=api.PAUSE_KIND_DEPLOYMENT))
+    for partition in ("north", "south"):
+        await stand.stub.LaunchRun(
+            api.LaunchRunRequest(location="sales", asset_selection=[CLEAN], partition_key=partition)
+        )
+    other = await stand.stub.LaunchRun(api.LaunchRunRequest(location="sales", job_name="nightly"))
+    await stand.record(other.request.run.run_id, told("asset_materialized", CLEAN, partition="north"))
+    (clean,) = (await facts(stand, assets=[CLEAN], partitioned=[CLEAN])).assets
+    assert [it.partition for it in clean.partitions.plans] == ["south"]
+    (clean,) = (await facts(stand, assets=[CLEAN])).assets
+    assert not clean.HasField("plan")
+
+
+async def test_events_that_are_being_written_are_waited_for_and_nobody_waits_afterwards(stand: Stand) -> None:
+    database = stand.database
+
+    async def write(tx: WriteTransaction) -> None:
+        await event_index.add_runless(tx, told("asset_materialized", RAW), deployment="default", at=datetime.now(UTC))
+
+    async def look() -> tuple[int, int]:
+        async with database.read() as tx:
+            await rows.hold_still(tx)
+            before = await event_index.newest_id(tx)
+            # Whoever writes meanwhile is not held up, and not seen.
+            async with database.write() as other:
+                await write(other)
+            return before, await event_index.newest_id(tx)
+
+    async with asyncio.TaskGroup() as tasks, database.write() as tx:
+        await write(tx)
+        written = await event_index.newest_id(tx)
+        if not database.is_postgresql:
+            return
+        looking = tasks.create_task(look())
+
+        async def waits() -> bool:
+            locks = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'event_index'::regclass")
+            async with database.look() as seen:
+                return bool((await seen.execute(locks)).scalar_one())
+
+        await eventually(waits, within=10)
+    assert looking.result() == (written, written)

@@ -1,5 +1,8 @@
 """Agents and locations: who holds what, who is told, and who takes over."""
 
+import asyncio
+from collections import Counter
+
 import grpc
 import pytest
 from integration.control_plane_stand import control_plane
@@ -7,7 +10,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
 from isthmus_broker import declaring
 from isthmus_store import events
-from isthmus_store.signal import Accepted, Started
+from isthmus_store.signal import Accepted, Started, Succeeded
 from isthmus_store.state import AgentState, LocationPhase
 from support.eventually import eventually
 
@@ -39,6 +42,50 @@ async def test_equal_settings_change_nothing_and_other_ones_are_a_new_generation
             assert [it.sync_locations.revision for it in told] == [1, 2]
             request = api.ApplyLocationRequest(settings=changed.settings, reload=True)
             assert (await stand.stub.ApplyLocation(request)).generation == 3
+
+
+async def test_a_location_goes_back_to_what_it_was(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales"))
+        assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+        first = await stand.apply(env={"A": "1"})
+        with pytest.raises(grpc.aio.AioRpcError) as only:
+            await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales"))
+        assert "there is no earlier generation of 'sales'" in str(only.value.details())
+        await stand.apply(env={"A": "2"})
+        version = api.CodeVersion(commit="abc", url="https://git.example/abc")
+        request = api.ApplyLocationRequest(settings=first.settings, requested_by="ana", code_version=version)
+        request.settings.env["A"] = "3"
+        await stand.stub.ApplyLocation(request)
+
+        back = await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales", requested_by="bob"))
+        assert (back.generation, dict(back.settings.env)) == (4, {"A": "2"})
+        again = await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales", generation=3))
+        assert (again.generation, dict(again.settings.env)) == (5, {"A": "3"})
+        page = await stand.stub.ListGenerations(api.ListGenerationsRequest(name="sales", page_size=3))
+        told = [(it.generation, it.settings.env["A"], it.applied_by, it.code_version) for it in page.generations]
+        nothing = api.CodeVersion()
+        assert told == [(5, "3", "", version), (4, "2", "bob", nothing), (3, "3", "ana", version)]
+        assert page.has_more
+        with pytest.raises(grpc.aio.AioRpcError) as missing:
+            await stand.stub.RollbackLocation(api.RollbackLocationRequest(name="sales", generation=77))
+        assert "there is no generation 'sales@77'" in str(missing.value.details())
+
+
+async def test_what_is_only_validated_changes_nothing(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        await stand.create_agent()
+        wanted = await stand.apply()
+        request = api.ApplyLocationRequest(settings=wanted.settings, validate_only=True)
+        request.settings.env["A"] = "1"
+        assert dict((await stand.stub.ApplyLocation(request)).settings.env) == {"A": "1"}
+        request.code_version.url = "javascript:alert(1)"
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stand.stub.ApplyLocation(request)
+        assert "code_version.url: must begin with http:// or https://" in str(refused.value.details())
+        assert (await stand.stub.GetLocation(api.GetLocationRequest(name="sales"))).generation == wanted.generation
 
 
 async def test_a_location_is_watched_from_pending_to_serving_to_removed(broker_url: str, database_url: str) -> None:
@@ -127,6 +174,78 @@ async def test_a_launch_that_a_gone_agent_did_not_begin_is_placed_on_the_one_tha
             assert (told.run.run_id, told.run.attempt) == (waiting, 1)
         await stand.record(waiting, signal=Started(attempt=1))
         assert (await stand.run(waiting)).state == api.RUN_STATE_DISPATCHED
+
+
+async def test_a_location_is_on_as_many_agents_as_it_has_replicas_and_runs_are_spread_over_them(
+    broker_url: str, database_url: str
+) -> None:
+    async def holders() -> list[tuple[str, int]]:
+        placed = (await stand.stub.GetLocation(api.GetLocationRequest(name="sales"))).placements
+        return [(it.agent, it.agent_state) for it in placed]
+
+    async def are_held_by(*names: str) -> None:
+        async def is_so() -> bool:
+            return await holders() == [(name, api.AGENT_STATE_ONLINE) for name in names]
+
+        await eventually(is_so, within=20)
+
+    async with control_plane(broker_url, database_url) as stand:
+        for name in ("alpha", "beta", "gamma"):
+            await stand.create_agent(name)
+        await stand.apply(replicas=2)
+        assert await holders() == [("alpha", api.AGENT_STATE_NEW)]
+        await stand.hear("beta", revision=0)
+        await stand.hear("gamma", revision=0)
+        # Nobody serves yet, and so it moves off the one that never came.
+        await are_held_by("beta", "gamma")
+        for name in ("beta", "gamma"):
+            async with stand.agent(name) as agent:
+                assert [it.name for it in (await agent.next("sync_locations")).sync_locations.locations] == ["sales"]
+            await stand.report(agent=name)
+        crowd = await asyncio.gather(*(stand.launch() for _ in range(40)))
+        spread = Counter(run.agent for run in crowd)
+        assert set(spread) == {"beta", "gamma"}
+        assert abs(spread["beta"] - spread["gamma"]) <= 8, spread
+        # What one has more already is not given to it.
+        for run in crowd:
+            if run.agent == "beta":
+                await stand.record(run.request.run.run_id, signal=Accepted(attempt=1))
+                await stand.record(run.request.run.run_id, signal=Succeeded(attempt=1))
+        after = Counter([(await stand.launch()).agent for _ in range(10)])
+        assert after == {"beta": 10}
+        await stand.hear("beta", state=AgentState.LOST)
+        await stand.hear("alpha", revision=0)
+        await are_held_by("alpha", "gamma")
+        await stand.apply(replicas=1)
+        assert [name for name, _ in await holders()] == ["gamma"]
+
+
+async def test_a_location_is_told_where_it_is_to_be_reloaded_on_each_of_its_agents(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url) as stand:
+        for name in ("alpha", "beta"):
+            await stand.create_agent(name)
+            await stand.hear(name, revision=0)
+        await stand.apply(replicas=2)
+        async with stand.agent("alpha") as alpha, stand.agent("beta") as beta:
+            assert (await alpha.next("sync_locations")).sync_locations.locations[0].generation == 1
+            assert (await beta.next("sync_locations")).sync_locations.locations[0].generation == 1
+            await stand.report(agent="alpha")
+            await stand.report(agent="beta")
+            # Said or not, one setting is the same as before.
+            assert (await stand.apply(replicas=2)).generation == 1
+            assert (await stand.apply(replicas=2, env={"A": "1"})).generation == 2
+            assert (await alpha.next("sync_locations")).sync_locations.locations[0].generation == 2
+            assert (await beta.next("sync_locations")).sync_locations.locations[0].generation == 2
+            failure = telemetry_pb2.Failure(error_class="ImportError", message="No module named 'sales'")
+            await stand.report(agent="alpha", generation=2, phase=LocationPhase.FAILED, failure=failure)
+            await stand.report(agent="beta", generation=2)
+            # Only one of them has the newest.
+            assert {(await stand.launch()).agent for _ in range(5)} == {"beta"}
+            await stand.stub.RemoveLocation(api.RemoveLocationRequest(name="sales"))
+            assert not (await alpha.next("sync_locations")).sync_locations.locations
+            assert not (await beta.next("sync_locations")).sync_locations.locations
 
 
 async def test_a_launch_waits_for_an_agent_that_is_gone_where_nobody_else_serves_or_the_queue_is_paused(

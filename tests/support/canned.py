@@ -25,10 +25,12 @@ from isthmus.v1.control_plane_pb2 import (
     ListAssetPartitionsPage,
     ListAssetsPage,
     ListAutomationsResponse,
+    ListGenerationsPage,
     ListLocationsResponse,
     ListRunsPage,
     ListTicksPage,
     Location,
+    LocationGeneration,
     PausedThing,
     PreviewTicksResponse,
     Queue,
@@ -82,6 +84,7 @@ class CannedControlPlane(ControlPlaneServicer):
     """Answers from prepared state and keeps what it was asked."""
 
     locations: dict[str, Location] = field(default_factory=dict)
+    generations: list[LocationGeneration] = field(default_factory=list)
     agents: dict[str, Agent] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     automations: dict[str, Automation] = field(default_factory=dict)
@@ -225,6 +228,14 @@ class CannedControlPlane(ControlPlaneServicer):
                 yield location
         # As the real one: until the caller hangs up.
         await asyncio.Event().wait()
+
+    async def ListGenerations(self, request: Any, context: Context) -> ListGenerationsPage:
+        await self._take(request, context)
+        return ListGenerationsPage(generations=self.generations)
+
+    async def RollbackLocation(self, request: Any, context: Context) -> Location:
+        await self._take(request, context)
+        return self.locations[request.name]
 
     async def RemoveLocation(self, request: Any, context: Context) -> RemoveLocationResponse:
         await self._take(request, context)

@@ -125,6 +125,8 @@ class InstructionDispatcher:
                 return False
             # It begins at once: were it lost with the machine now, its delivery would come again.
             self._lanes.add(Taken.of(entry, message))
+            # Its turn comes before that of the disk: a run waits for the one, and nobody for the other.
+            await asyncio.sleep(0)
         try:
             await self._intake.synced()
         except OSError as error:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from isthmus.v1.control_plane_pb2 import AgentState, Location, LocationSettings
+from isthmus.v1.control_plane_pb2 import AgentState, CodeVersion, Location, LocationSettings
 from isthmus.v1.telemetry_pb2 import LocationPhase
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.errors import ClientError, NotFoundError
 
 from isthmus_cli.exit_code import ExitCode
+from isthmus_cli.run_request import person
 from isthmus_cli.view.location import contents_text, load_failure_lines
 from isthmus_cli.view.output import note, print_documents, print_lines
 from isthmus_cli.view.paint import Paint
@@ -72,41 +73,68 @@ class _Waiter:
             note(f"{applied.settings.name}: waits, no agent of pool {pool} is online ({names}).")
 
 
-async def apply_locations(
-    client: ControlPlaneClient,
-    *,
-    settings: Sequence[LocationSettings],
-    is_reload: bool,
-    timeout_s: float | None,
-    is_json: bool,
-) -> ExitCode:
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Which locations are applied, and how."""
+
+    settings: Sequence[LocationSettings]
+    is_reload: bool = False
+    #: How long to wait until they serve or failed, seconds; None for not at all.
+    timeout_s: float | None
+    #: Of which version their code is, where that is known.
+    code_version: CodeVersion | None = None
+
+
+async def apply_locations(client: ControlPlaneClient, order: Order, *, is_json: bool) -> ExitCode:
     """Apply each location; with a timeout, wait for all of them together and tell what came of it.
 
     Progress goes to stderr, the result to stdout.
     """
-    paint = Paint.of()
-    locations = [await client.apply_location(each, reload=is_reload) for each in settings]
-    if timeout_s is not None:
-        waiter = _Waiter(client=client, timeout_s=timeout_s, paint=paint)
-        try:
-            locations = await _wait_for_all(waiter, locations=locations)
-        except asyncio.CancelledError:
-            note("\nNothing was cancelled: loading goes on. See: isthmus location list")
-            raise
+    locations = await applied(client, order)
+    is_waited_for = order.timeout_s is not None
+    tell(locations, is_waited_for=is_waited_for, is_json=is_json)
+    is_good = not is_waited_for or all(serves(location) for location in locations)
+    return ExitCode.OK if is_good else ExitCode.FAILED
+
+
+def tell(locations: Sequence[Location], *, is_waited_for: bool, is_json: bool) -> None:
+    """Print what came of applying locations."""
     if is_json:
         print_documents(locations)
-    else:
-        for location in locations:
-            print_lines(result_lines(location, paint=paint, is_waited_for=timeout_s is not None))
-    is_good = timeout_s is None or all(_serves(location) for location in locations)
-    return ExitCode.OK if is_good else ExitCode.FAILED
+        return
+    for location in locations:
+        print_lines(result_lines(location, paint=Paint.of(), is_waited_for=is_waited_for))
+
+
+async def applied(client: ControlPlaneClient, order: Order) -> list[Location]:
+    """Apply locations and return them, as they stand at the end of the wait, if there is one. Progress goes to stderr."""
+    locations = [
+        await client.apply_location(
+            each, reload=order.is_reload, requested_by=person(), code_version=order.code_version
+        )
+        for each in order.settings
+    ]
+    return await waited_for(client, locations, timeout_s=order.timeout_s)
+
+
+async def waited_for(
+    client: ControlPlaneClient, locations: Sequence[Location], *, timeout_s: float | None
+) -> list[Location]:
+    """Wait until locations that were applied serve or failed; with no timeout, not at all."""
+    if timeout_s is None:
+        return list(locations)
+    try:
+        return await _wait_for_all(_Waiter(client=client, timeout_s=timeout_s, paint=Paint.of()), locations=locations)
+    except asyncio.CancelledError:
+        note("\nNothing was cancelled: loading goes on. See: isthmus location list")
+        raise
 
 
 def is_settled(location: Location, *, generation: int) -> bool:
     """Tell whether a generation, or a later one, serves everywhere or failed somewhere."""
     if location.generation < generation:
         return False
-    return _serves(location) or location.phase == LocationPhase.LOCATION_PHASE_FAILED
+    return serves(location) or location.phase == LocationPhase.LOCATION_PHASE_FAILED
 
 
 def result_lines(location: Location, *, paint: Paint, is_waited_for: bool) -> list[str]:
@@ -114,7 +142,7 @@ def result_lines(location: Location, *, paint: Paint, is_waited_for: bool) -> li
     name, generation = paint.bold(location.settings.name), f"generation {location.generation}"
     if not is_waited_for:
         return [f"{name}: applied as {generation}"]
-    if _serves(location):
+    if serves(location):
         defines = contents_text(location.snapshot)
         return [f"{paint.green('✓')} {name} serves {generation}{_agents_text(location)}: {defines}"]
     if location.phase == LocationPhase.LOCATION_PHASE_FAILED:
@@ -132,7 +160,7 @@ def _progress_text(location: Location) -> str:
     return next((it.report.progress for it in location.placements if it.report.progress), "")
 
 
-def _serves(location: Location) -> bool:
+def serves(location: Location) -> bool:
     """Tell whether launches are answered, at once or after a waking."""
     return location.phase in (LocationPhase.LOCATION_PHASE_SERVING, LocationPhase.LOCATION_PHASE_ASLEEP)
 

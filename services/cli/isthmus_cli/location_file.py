@@ -1,5 +1,6 @@
 """The file that describes code locations, and the options that describe one."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
 from isthmus_cli.file_fault import fault_text
+from isthmus_cli.file_values import filled_in
 from isthmus_cli.queue_file import parse_sections
 from isthmus_cli.yaml_text import parse_yaml
 
@@ -73,6 +75,8 @@ class LocationEntry(BaseModel):
     isolation: Literal["", "shared", "dedicated"] = ""
     #: How many dedicated code servers are kept loaded and waiting for a run.
     standby: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    #: On how many agents of the pool it is to be.
+    replicas: Annotated[int, Field(ge=1, lt=2**32)] = 1
     #: Seconds after which idle code servers end; 0 for never.
     idle_ttl_s: Annotated[float, Field(ge=0)] = 0.0
 
@@ -111,6 +115,7 @@ class LocationEntry(BaseModel):
             container=self.container.to_spec(),
             isolation=_ISOLATIONS[self.isolation],
             standby=self.standby,
+            replicas=self.replicas,
             idle_ttl_s=self.idle_ttl_s,
         )
 
@@ -164,7 +169,7 @@ def read_project_file(path: Path, *, needs_locations: bool = False) -> ProjectFi
         raise InputError(
             f"{path} cannot be read: {fault_text(error)}.", remedy="Name a YAML file with `locations:`."
         ) from error
-    content = parse_yaml(text, origin=str(path))
+    content = filled_in(parse_yaml(text, origin=str(path)), environment=os.environ, origin=str(path))
     try:
         entries = LocationFile.model_validate(content).locations
     except ValidationError as error:

@@ -19,12 +19,14 @@ from isthmus.v1.control_plane_pb2 import (
     Automation,
     AutomationKind,
     AutomationRef,
+    CodeVersion,
     LaunchRunRequest,
     ListAssetEvaluationsPage,
     ListAssetEvaluationsRequest,
     ListAssetPartitionsPage,
     ListAssetsPage,
     ListAssetsRequest,
+    ListGenerationsPage,
     ListRunsPage,
     ListRunsQuery,
     ListTicksPage,
@@ -45,6 +47,7 @@ from isthmus.v1.control_plane_pb2 import (
 )
 from isthmus.v1.telemetry_pb2 import AssetKey
 
+from isthmus_client.blocking_alerts import BlockingAlertCalls
 from isthmus_client.client import ControlPlaneClient
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class BlockingClient:
+class BlockingClient(BlockingAlertCalls):
     """`ControlPlaneClient` with methods that return when they are done, and with plain iterators.
 
     Enter it to connect; leaving it closes the connection. It may be used by several threads, and also within a running
@@ -128,9 +131,30 @@ class BlockingClient:
 
     # ------------------------------------------------------------------------------------------------------- locations
 
-    def apply_location(self, settings: LocationSettings, *, reload: bool = False) -> Location:
-        """Add or change a location; `reload` makes a new generation even of equal settings."""
-        return self._wait(self._client.apply_location(settings, reload=reload))
+    def apply_location(
+        self,
+        settings: LocationSettings,
+        *,
+        reload: bool = False,
+        requested_by: str = "",
+        code_version: CodeVersion | None = None,
+    ) -> Location:
+        """Add or change a location; `reload`, or another `code_version`, makes a new generation even of equal settings."""
+        return self._wait(
+            self._client.apply_location(settings, reload=reload, requested_by=requested_by, code_version=code_version)
+        )
+
+    def validate_location(self, settings: LocationSettings, *, code_version: CodeVersion | None = None) -> None:
+        """Find out whether a location could be applied, and change nothing; InvalidRequestError names what is wrong."""
+        self._wait(self._client.validate_location(settings, code_version=code_version))
+
+    def list_generations(self, name: str, *, page_size: int = 0, before_generation: int = 0) -> ListGenerationsPage:
+        """Tell one page of what a location was to be, newest first."""
+        return self._wait(self._client.list_generations(name, page_size=page_size, before_generation=before_generation))
+
+    def roll_back_location(self, name: str, *, generation: int = 0, requested_by: str = "") -> Location:
+        """Make the settings of an earlier generation the wanted ones; without one, of the last that had others."""
+        return self._wait(self._client.roll_back_location(name, generation=generation, requested_by=requested_by))
 
     def list_locations(self) -> Sequence[Location]:
         """Tell all locations of the deployment."""

@@ -15,6 +15,7 @@ import grpc
 from isthmus.v1.control_plane_pb2 import (
     Agent,
     ApplyLocationRequest,
+    CodeVersion,
     CreateAgentRequest,
     DeleteRunRequest,
     DrainAgentRequest,
@@ -55,9 +56,11 @@ from isthmus.v1.control_plane_pb2 import (
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneStub
 from isthmus.v1.instruction_pb2 import LogCursor
 
+from isthmus_client.alerts import AlertCalls
 from isthmus_client.automation import AutomationCalls
 from isthmus_client.catalog import CatalogCalls
 from isthmus_client.channel import channel_options
+from isthmus_client.deploying import DeployingCalls
 from isthmus_client.discovery import find_token
 from isthmus_client.errors import UnavailableError
 from isthmus_client.resume import is_ended, resumed
@@ -80,7 +83,7 @@ QUESTION_DEADLINE_S = 90.0
 _SNAPSHOT_DEADLINE_S = 300.0
 
 
-class ControlPlaneClient(AutomationCalls, CatalogCalls):
+class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, DeployingCalls):
     """A connection to one control plane, speaking for one deployment.
 
     Enter it to connect; leaving it closes the connection. Messages are those of `isthmus.v1`. Each method raises a
@@ -155,9 +158,29 @@ class ControlPlaneClient(AutomationCalls, CatalogCalls):
 
     # ------------------------------------------------------------------------------------------------------- locations
 
-    async def apply_location(self, settings: LocationSettings, *, reload: bool = False) -> Location:
-        """Add or change a location; `reload` makes a new generation even of equal settings."""
-        request = ApplyLocationRequest(deployment=self._deployment, settings=settings, reload=reload)
+    async def apply_location(
+        self,
+        settings: LocationSettings,
+        *,
+        reload: bool = False,
+        requested_by: str = "",
+        code_version: CodeVersion | None = None,
+    ) -> Location:
+        """Add or change a location.
+
+        Args:
+            settings: What it is to be.
+            reload: Make a new generation even of equal settings.
+            requested_by: Who asks, for the history.
+            code_version: Of which version the code is; another one than before is a new generation, too.
+        """
+        request = ApplyLocationRequest(
+            deployment=self._deployment,
+            settings=settings,
+            reload=reload,
+            requested_by=requested_by,
+            code_version=code_version,
+        )
         return await self._call(self._stub.ApplyLocation, request)
 
     async def list_locations(self) -> Sequence[Location]:

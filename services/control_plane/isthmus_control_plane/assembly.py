@@ -7,6 +7,7 @@ from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
+from isthmus_control_plane.alerting.watcher import Watcher
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
 from isthmus_control_plane.automation.applying import Applier
 from isthmus_control_plane.automation.evaluating import Evaluator
@@ -18,10 +19,12 @@ from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
+from isthmus_control_plane.desk.generations import GenerationDesk
 from isthmus_control_plane.desk.locations import LocationDesk
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -69,41 +72,49 @@ class Parts:
     scheduler: Scheduler
     sensing: Sensing
     timekeeper: Timekeeper
+    watcher: Watcher
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """What desks use together."""
+
+    memory: SyncMemory
+    waits: Waits
+    needs: NeedsMemory
+    questions: Questions
+    notices: NoticePublisher
+    acceptor: Acceptor
+    evaluator: Evaluator
+    dequeuer: Dequeuer
+
+
 def assemble(core: Core, *, publisher: Publisher) -> Parts:
     """Build the parts of a control plane that publishes over `publisher`; nothing of them runs yet."""
-    instructions = InstructionPublisher(publisher)
+    instructions, dispatcher = InstructionPublisher(publisher), OutboxDispatcher(core, publisher=publisher)
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
-    dispatcher = OutboxDispatcher(core, publisher=publisher)
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
-    leadership = _leadership(core)
+    leadership, notices = _leadership(core), NoticePublisher(publisher)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
-    notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
-    desks = Desks(
-        agents=AgentDesk(core, memory=memory, notices=notices),
-        locations=LocationDesk(core, memory=memory),
-        runs=RunDesk(core, acceptor=acceptor, waits=waits),
-        watch=WatchDesk(core, waits=waits),
-        reloads=ReloadGate(core),
-        questions=QuestionDesk(core, questions=questions, memory=memory),
-        logs=LogDesk(core, questions=questions),
-        reexecution=ReexecutionDesk(core, acceptor=acceptor),
-        deletion=DeletionDesk(core),
-        automations=AutomationDesk(core, evaluator=evaluator, memory=memory, notices=notices),
-        assets=AssetDesk(core, memory=memory),
-        queue=QueueDesk(core, memory=memory, needs=needs, pulse=dequeuer.pulse),
-        explanation=ExplanationDesk(core, memory=memory, needs=needs),
+    shared = _Shared(
+        memory=memory,
+        waits=waits,
+        needs=needs,
+        questions=questions,
+        notices=notices,
+        acceptor=acceptor,
+        evaluator=evaluator,
+        dequeuer=dequeuer,
     )
     return Parts(
         core=core,
-        api=ControlPlaneService(desks),
+        api=ControlPlaneService(_desks(core, shared)),
         questions=questions,
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
@@ -121,7 +132,29 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
         timekeeper=Timekeeper(core, leadership=leadership),
+        watcher=Watcher(core, leadership=leadership, assets=AssetDesk(core, memory=memory)),
         is_declared=asyncio.Event(),
+    )
+
+
+def _desks(core: Core, shared: _Shared) -> Desks:
+    locations = LocationDesk(core, memory=shared.memory)
+    return Desks(
+        agents=AgentDesk(core, memory=shared.memory, notices=shared.notices),
+        locations=locations,
+        generations=GenerationDesk(core, locations=locations),
+        runs=RunDesk(core, acceptor=shared.acceptor, waits=shared.waits),
+        watch=WatchDesk(core, waits=shared.waits),
+        reloads=ReloadGate(core),
+        questions=QuestionDesk(core, questions=shared.questions, memory=shared.memory),
+        logs=LogDesk(core, questions=shared.questions),
+        reexecution=ReexecutionDesk(core, acceptor=shared.acceptor),
+        deletion=DeletionDesk(core),
+        automations=AutomationDesk(core, evaluator=shared.evaluator, memory=shared.memory, notices=shared.notices),
+        assets=AssetDesk(core, memory=shared.memory),
+        alerts=AlertDesk(core),
+        queue=QueueDesk(core, memory=shared.memory, needs=shared.needs, pulse=shared.dequeuer.pulse),
+        explanation=ExplanationDesk(core, memory=shared.memory, needs=shared.needs),
     )
 
 

@@ -13,6 +13,7 @@ from isthmus_store.database import Database
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 from isthmus_control_plane.settings import ControlPlaneSettings
+from isthmus_control_plane.tally import LaunchTally
 from isthmus_control_plane.validation.definition import Definitions
 from isthmus_control_plane.wake import WakeHub
 
@@ -74,6 +75,7 @@ class Core:
         self.database: Final = database
         self.hub: Final = hub
         self.definitions: Final = DefinitionCache()
+        self.tally: Final = LaunchTally()
         self.broker: Final = BrokerSettings(url=settings.broker_url, connection_name="isthmus control plane")
 
     @asynccontextmanager

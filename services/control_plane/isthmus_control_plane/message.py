@@ -1,6 +1,7 @@
 """The store's records as the API's messages."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import instruction_pb2, telemetry_pb2
@@ -9,9 +10,9 @@ from isthmus_store import wire
 from isthmus_store.record.agent import Agent, Standby
 from isthmus_store.record.automation import Tick
 from isthmus_store.record.event import StoredEvent
-from isthmus_store.record.location import Location, Placement
+from isthmus_store.record.location import Location, LocationGeneration, Placement
 from isthmus_store.record.run import Run
-from isthmus_store.state import LocationPhase
+from isthmus_store.state import AgentState, LocationPhase
 
 from isthmus_control_plane import clock
 
@@ -26,6 +27,14 @@ _WORST_FIRST = (
     LocationPhase.ASLEEP,
     LocationPhase.SERVING,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is around a location on an agent: how the agent is, and what waits there for a run."""
+
+    state: AgentState
+    standby: Standby | None
 
 
 def run(it: Run, *, tags: Mapping[str, str] | None = None) -> api.Run:
@@ -94,31 +103,51 @@ def location(
     it: Location,
     *,
     placements: Iterable[Placement],
-    standbys: Mapping[str, Standby],
+    surroundings: Mapping[str, Surroundings],
     snapshot: bytes | None,
 ) -> api.Location:
-    """Describe a location, where it is held, what waits there, by agent, and what it defines when that is given."""
+    """Describe a location, where it is held, how it is there, by agent, and what it defines when that is given."""
     held = list(placements)
     message = api.Location(
         deployment=it.deployment,
         settings=api.LocationSettings.FromString(it.settings),
         generation=it.generation,
         applied_at=clock.stamp(it.applied_at),
-        placements=[
-            api.LocationPlacement(
-                agent=placement.agent,
-                report=report(placement),
-                reported_at=clock.optional_stamp(placement.reported_at),
-                standby=_standby(standbys.get(placement.agent)),
-            )
-            for placement in held
-        ],
-        phase=_phase_number(phase(it.generation, placements=held)),
+        placements=[_placement(placement, surroundings.get(placement.agent)) for placement in held],
+        phase=_phase_number(phase(it.generation, placements=_present(held, surroundings))),
         is_removed=it.removed_at is not None,
     )
     if snapshot is not None:
         message.snapshot.MergeFromString(snapshot)
     return message
+
+
+def generation(it: LocationGeneration) -> api.LocationGeneration:
+    """Describe what a location was to be."""
+    version = api.CodeVersion.FromString(it.code_version) if it.code_version is not None else None
+    return api.LocationGeneration(
+        generation=it.generation,
+        settings=api.LocationSettings.FromString(it.settings),
+        applied_at=clock.stamp(it.applied_at),
+        applied_by=it.applied_by,
+        code_version=version,
+    )
+
+
+def _placement(it: Placement, around: Surroundings | None) -> api.LocationPlacement:
+    message = api.LocationPlacement(agent=it.agent, report=report(it), reported_at=clock.optional_stamp(it.reported_at))
+    if around is not None:
+        message.agent_state = api.AgentState.ValueType(wire.AGENT_STATES.to_wire(around.state))
+    if around is not None and around.standby is not None:
+        message.standby.CopyFrom(_standby(around.standby))
+    return message
+
+
+def _present(placements: Iterable[Placement], surroundings: Mapping[str, Surroundings]) -> list[Placement]:
+    """Return those on agents that are online: they serve without the others; all of them where none is."""
+    held = list(placements)
+    online = {name for name, it in surroundings.items() if it.state is AgentState.ONLINE}
+    return [it for it in held if it.agent in online] or held
 
 
 def phase(generation: int, *, placements: Iterable[Placement]) -> LocationPhase:
@@ -142,8 +171,8 @@ def report(it: Placement) -> telemetry_pb2.LocationReport:
     )
 
 
-def _standby(it: Standby | None) -> api.Standby | None:
-    return api.Standby(ready=it.ready, wanted=it.wanted, memory_bytes=it.memory_bytes) if it is not None else None
+def _standby(it: Standby) -> api.Standby:
+    return api.Standby(ready=it.ready, wanted=it.wanted, memory_bytes=it.memory_bytes)
 
 
 def _phase_number(it: LocationPhase) -> telemetry_pb2.LocationPhase.ValueType:

@@ -22,8 +22,10 @@ from isthmus_monitor.news import AgentKey, RunEvent
 
 def _told(run: Run, news: RunEvent) -> NewEvent:
     """Return what is stored of an event: of a run that is ended for its time, the end is a failure."""
+    if not isinstance(news.signal, Canceled):
+        return news.event
     is_timed_out = run.state is RunState.CANCELING and run.reason in TIMEOUTS and news.ref.attempt == run.attempt
-    return history.timed_out(run, news.event) if is_timed_out and isinstance(news.signal, Canceled) else news.event
+    return history.timed_out(run, news.event) if is_timed_out else news.event
 
 
 class Fate(Enum):

@@ -17,6 +17,7 @@ from isthmus_store.signal import AttemptSignal, Canceled, Failed, Started, Succe
 from isthmus_store.snapshot_pieces import is_small_enough
 from isthmus_store.state import InstructionOutcome, LocationPhase, RunReason
 
+from isthmus_monitor.headline import headline
 from isthmus_monitor.news import (
     Bulletin,
     Heartbeat,
@@ -61,8 +62,7 @@ def read(batch: TelemetryBatch, *, routing_key: str, sender: str | None, now: da
 
 def summary(failure: Failure) -> str:
     """Return the failure as one line."""
-    lines = failure.message.strip().splitlines()
-    text = ": ".join(part for part in (failure.error_class, lines[0] if lines else "") if part)
+    text = ": ".join(part for part in (failure.error_class, headline(failure.message)) if part)
     return _line(text)
 
 
@@ -82,12 +82,14 @@ def _news(event: Event, now: datetime) -> News:
         return Unusable("no_seq")
     signal_of = _SIGNALS.get(kind) if kind is not None else None
     signal = None if signal_of is None else signal_of(event)
-    return RunEvent(AttemptRef(_line(run.run_id), run.attempt), new_event(event), signal, _tags(event))
+    # Hardly one of very many events is a start: the others are not looked into.
+    tags = _tags(event) if kind == "run_started" else ()
+    return RunEvent(AttemptRef(_line(run.run_id), run.attempt), new_event(event), signal, tags)
 
 
 def _tags(event: Event) -> tuple[tuple[str, str], ...]:
     """Return the tags that a run's start tells; one that nobody could have launched it with is left out."""
-    told = sorted(event.run_started.tags.items()) if event.HasField("run_started") else ()
+    told = sorted(event.run_started.tags.items())
     return tuple(
         (wire.storable(key), wire.storable(value))
         for key, value in told[:MAX_TAGS]

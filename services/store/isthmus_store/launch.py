@@ -22,6 +22,7 @@ from isthmus_store.transaction import WriteTransaction
 
 _DEPLOYMENT: Final = bindparam("b_deployment", type_=RUNS.c.deployment.type)
 _LOCATION: Final = bindparam("b_location", type_=RUNS.c.location.type)
+_AGENT: Final = bindparam("b_agent", type_=RUNS.c.agent.type)
 #: Whether a run waits for a location. The state is a literal: for a parameter no database would use the partial index.
 HAS_WAITING: Final = (
     select(RUNS.c.run_id)
@@ -39,16 +40,17 @@ _HAS_LIMITS: Final = or_(
     exists().where(QUEUE_SETTINGS.c.deployment == _DEPLOYMENT, QUEUE_SETTINGS.c.is_limiting),
     exists().where(PAUSES.c.deployment == _DEPLOYMENT),
 )
-#: So many launches of a location are on their way at a time: dispatched, and not accepted yet. What is directly ahead of
-#: another location's launch in the agent's queue costs that a quarter of a millisecond each.
+#: So many launches of a location are on their way to an agent at a time: dispatched, and not accepted yet. What is directly
+#: ahead of another location's launch in the agent's queue costs that a quarter of a millisecond each.
 MOST_ON_THE_WAY: Final = 200
-#: Whether as many launches of a location are on their way as may be.
+#: Whether as many launches of a location are on their way to an agent as may be.
 _HAS_FULL_WAY: Final = (
     select(RUNS.c.run_id)
     .where(
         RUNS.c.state == literal_column("'DISPATCHED'"),
         RUNS.c.deployment == _DEPLOYMENT,
         RUNS.c.location == _LOCATION,
+        RUNS.c.agent == _AGENT,
     )
     .order_by(RUNS.c.queued_at, RUNS.c.run_id)
     .offset(literal_column(str(MOST_ON_THE_WAY - 1)))
@@ -89,7 +91,7 @@ async def insert_launched(
     Returns False, having written nothing, when its id is taken, or when it has to be queued: see `MUST_QUEUE`.
     """
     values = {f"run_{column.name}": getattr(run, column.name) for column in RUNS.c}
-    values |= {"b_deployment": run.deployment, "b_location": run.location}
+    values |= {"b_deployment": run.deployment, "b_location": run.location, "b_agent": run.agent}
     values |= {f"attempt_{name}": getattr(run, name, 0) for name in _ATTEMPT_COLUMNS}
     values |= {f"command_{name}": getattr(command, name) for name in _COMMAND_COLUMNS}
     events = [_event(run, position, event) for position, event in enumerate(history, start=1)]

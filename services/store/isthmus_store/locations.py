@@ -10,7 +10,7 @@ from isthmus_store.transaction import Transaction, WriteTransaction
 
 
 async def apply(tx: WriteTransaction, wanted: WantedLocation, *, at: datetime, reload: bool = False) -> Location:
-    """Make these settings the wanted ones: equal settings change nothing, others are a new generation.
+    """Make these settings the wanted ones: equal ones of equal code change nothing, others are a new generation.
 
     Args:
         tx: the transaction.
@@ -22,12 +22,7 @@ async def apply(tx: WriteTransaction, wanted: WantedLocation, *, at: datetime, r
     """
     deployment, name, pool, settings = wanted.deployment, wanted.name, wanted.pool, wanted.settings
     known = await get(tx, deployment=deployment, name=name, for_update=True)
-    if (
-        known is not None
-        and known.removed_at is None
-        and not reload
-        and (known.settings, known.pool) == (settings, pool)
-    ):
+    if known is not None and not reload and await _is_wanted(tx, known, wanted):
         return known
     generation = 1 if known is None else known.generation + 1
     values = {"pool": pool, "generation": generation, "settings": settings, "applied_at": at, "removed_at": None}
@@ -36,6 +31,7 @@ async def apply(tx: WriteTransaction, wanted: WantedLocation, *, at: datetime, r
     else:
         await tx.execute(update(LOCATIONS).where(_is(deployment, name)).values(values))
     history = {key: value for key, value in values.items() if key != "removed_at"}
+    history |= {"applied_by": wanted.wanted_by, "code_version": wanted.code_version}
     await tx.execute(LOCATION_GENERATIONS.insert().values(deployment=deployment, name=name, **history))
     return Location(
         deployment=deployment,
@@ -72,13 +68,25 @@ async def remove(tx: WriteTransaction, *, deployment: str, name: str, at: dateti
     return (await tx.execute(statement)).rowcount == 1
 
 
-async def history(tx: Transaction, *, deployment: str, name: str) -> list[LocationGeneration]:
-    """Return the location's generations, newest first."""
+async def history(
+    tx: Transaction, *, deployment: str, name: str, before: int | None = None, limit: int = 200
+) -> list[LocationGeneration]:
+    """Return some of a location's generations, newest first; those before one, if that is given."""
     table = LOCATION_GENERATIONS
-    statement = (
-        select(table).where(table.c.deployment == deployment, table.c.name == name).order_by(table.c.generation.desc())
-    )
-    return await tx.all(LocationGeneration, statement)
+    statement = select(table).where(table.c.deployment == deployment, table.c.name == name)
+    if before is not None:
+        statement = statement.where(table.c.generation < before)
+    return await tx.all(LocationGeneration, statement.order_by(table.c.generation.desc()).limit(limit))
+
+
+async def _is_wanted(tx: Transaction, known: Location, wanted: WantedLocation) -> bool:
+    if known.removed_at is not None or (known.settings, known.pool) != (wanted.settings, wanted.pool):
+        return False
+    if wanted.code_version is None:
+        return True
+    before = known.generation + 1
+    newest = await history(tx, deployment=known.deployment, name=known.name, before=before, limit=1)
+    return bool(newest) and newest[0].code_version == wanted.code_version
 
 
 def _is(deployment: str, name: str) -> ColumnElement[bool]:

@@ -53,7 +53,7 @@ async def read(tx: Transaction, deployments: Collection[str]) -> QueueCount:
             case "use":
                 uses.append(PoolUse(deployment=name, pool=other, granted=count, waiting=int(more)))
             case "way":
-                on_the_way.append(OnTheWay(deployment=name, location=other, runs=count))
+                on_the_way.append(OnTheWay(deployment=name, location=other, agent=rest[0], runs=count))
             case "settings":
                 settings[name] = rest[-1]
             case _:
@@ -93,7 +93,7 @@ _COUNT: Final = union_all(
     _row("held", _held.c.line, _held.c.run_id, _held.c.held).where(_IS_LIMITED),
     _row("claiming", _claiming.c.line, _WORD, _claiming.c.claiming),
     _row("use", _uses.c.deployment, _uses.c.pool, _uses.c.granted, _uses.c.waiting),
-    _row("way", _way.c.deployment, _way.c.location, _way.c.runs),
+    _row("way", _way.c.deployment, _way.c.location, _way.c.runs, _NUMBER, _way.c.agent),
     _row("settings", QUEUE_SETTINGS.c.deployment, _WORD, body=QUEUE_SETTINGS.c.body),
     _row(
         "pause",

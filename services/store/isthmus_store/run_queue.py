@@ -205,12 +205,12 @@ HELD: Final = (
     .group_by(RUNS.c.line)
 )
 ON_THE_WAY: Final = (
-    select(RUNS.c.deployment, RUNS.c.location, func.count().label("runs"))
+    select(RUNS.c.deployment, RUNS.c.location, RUNS.c.agent, func.count().label("runs"))
     .where(
         RUNS.c.state == literal_column("'DISPATCHED'"),
         RUNS.c.deployment.in_(bindparam("b_deployments", expanding=True)),
     )
-    .group_by(RUNS.c.deployment, RUNS.c.location)
+    .group_by(RUNS.c.deployment, RUNS.c.location, RUNS.c.agent)
 )
 DEPTHS: Final = (
     select(RUNS.c.line, func.count().label("waiting"), func.min(RUNS.c.queued_at).label("queued_at"))

@@ -92,7 +92,7 @@ async def insert_dispatched(tx: WriteTransaction, run: NewRun, how: Dispatching)
     if tx.is_postgresql and command is not None:
         is_new = await insert_launched(tx, dispatched, history=history, command=command, tags=run.tags)
         return Inserted(run=dispatched, is_new=True) if is_new else await _not_inserted(tx, queued)
-    if (await tx.execute(MUST_QUEUE, _place(queued))).scalar_one():
+    if (await tx.execute(MUST_QUEUE, _place(queued, agent=how.agent))).scalar_one():
         return await _not_inserted(tx, queued)
     inserted = await _insert(tx, dispatched, tags=run.tags)
     if inserted.is_new:
@@ -110,8 +110,8 @@ async def _not_inserted(tx: Transaction, queued: Run) -> Inserted:
     return Inserted(run=found or queued, is_new=False, must_wait=found is None)
 
 
-def _place(run: Run) -> Mapping[str, str]:
-    return {"b_deployment": run.deployment, "b_location": run.location}
+def _place(run: Run, *, agent: str) -> Mapping[str, str]:
+    return {"b_deployment": run.deployment, "b_location": run.location, "b_agent": agent}
 
 
 def as_queued(run: NewRun) -> Run:

@@ -53,14 +53,14 @@ async def test_apply_waits_until_the_location_serves(canned: CannedServer, isthm
 async def test_apply_describes_a_container_by_options(canned: CannedServer, isthmus: Isthmus) -> None:
     outcome = await isthmus(
         *("location", "apply", "--name", "etl", "-m", "etl.definitions", "--image", "etl:1.4", "--isolation", "shared"),
-        *("--standby", "2", "--memory", "1GiB", "--cpus", "1.5", "--no-wait"),
+        *("--standby", "2", "--replicas", "3", "--memory", "1GiB", "--cpus", "1.5", "--no-wait"),
     )
     assert outcome.code == 0, outcome.err
     request = canned.plane.asked[0]
     assert isinstance(request, ApplyLocationRequest)
     settings, limits = request.settings, request.settings.container.limits
     assert (settings.container.image, limits.memory_bytes, limits.cpus) == ("etl:1.4", 1024**3, 1.5)
-    assert (settings.isolation, settings.standby) == (ISOLATION_SHARED, 2)
+    assert (settings.isolation, settings.standby, settings.replicas) == (ISOLATION_SHARED, 2, 3)
 
 
 async def test_a_size_that_is_none_exits_with_2_and_says_how_to_write_one(isthmus: Isthmus) -> None:

@@ -113,7 +113,6 @@ async def test_checks_are_executed_and_heeded_as_dagster_does(automated: Definit
                 check_name="is_child",
                 passed=passed,
                 metadata={},
-                blocking=True,
                 target_materialization_data=it.newest("child"),
             )
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from isthmus.v1.code_server_pb2 import DescribeResponse
 from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.zygote.channel import receive_frame, send_frame
-from isthmus_code_server.zygote.wire import Exited, FrameKind, LoadOrder, StartChoice, StartMethod, fork_frame
+from isthmus_code_server.zygote.wire import Exited, Fork, FrameKind, LoadOrder, StartChoice, StartMethod, fork_frame
 from support_code_server import PROJECTS
 
 #: Imports what the zygote imports, in its order, and tells what came along besides what Dagster itself brings.
@@ -85,12 +85,64 @@ def test_a_child_that_cannot_be_started_fails_its_call_and_nothing_else() -> Non
         for call in (1, 2):
             here, there = socket.socketpair()
             with here, there:
-                socket.send_fds(ours, [fork_frame(call)], [there.fileno()])
+                socket.send_fds(ours, [fork_frame(Fork(call=call, is_run=True))], [there.fileno()])
                 assert receive_frame(ours) == (FrameKind.EXITED, Exited(call=call, pid=0, status=1 << 8).encode())
         # A frame that came without its descriptor, as when this process may have no more of them.
-        ours.sendall(fork_frame(3))
+        ours.sendall(fork_frame(Fork(call=3, is_run=True)))
         assert receive_frame(ours) == (FrameKind.EXITED, Exited(call=3, pid=0, status=1 << 8).encode())
     assert process.wait(10) == 0
+
+
+_ONE_AHEAD = """
+import os, socket, sys
+from isthmus_code_server.zygote.nursery import Nursery, SparePlan
+from isthmus_code_server.zygote.spare import Spare, wait_for_channel
+
+class Telling:
+    takes_unready_spares = True
+
+    def has_room(self):
+        return True
+
+    def start(self, fd, *, inherited):
+        pid = os.fork()
+        if pid == 0:
+            os.write(fd, b"made for it")
+            os._exit(0)
+        return pid
+
+    def start_ahead(self, *, inherited):
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            print("ahead", flush=True)
+            wait_for_channel(theirs).sendall(b"made ahead")
+            os._exit(0)
+        theirs.close()
+        return Spare(pid=pid, channel=ours)
+
+Nursery(socket.socket(fileno=int(sys.argv[1])), start=Telling(), plan=SparePlan(wanted=1, refills=False)).serve()
+"""
+
+
+def test_the_child_that_waits_ahead_is_kept_for_a_run_however_many_questions_come() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-c", _ONE_AHEAD, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with ours, process.stdout as told:
+        assert told.readline() == b"ahead\n"
+        for call, is_run in enumerate((False, False, True), start=1):
+            here, there = socket.socketpair()
+            with here:
+                with there:
+                    socket.send_fds(ours, [fork_frame(Fork(call=call, is_run=is_run))], [there.fileno()])
+                assert here.recv(20) == (b"made ahead" if is_run else b"made for it")
+        # What it still has to say of its children finds us.
+        ours.shutdown(socket.SHUT_WR)
+        assert process.wait(10) == 0
 
 
 def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:

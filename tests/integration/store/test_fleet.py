@@ -129,6 +129,28 @@ async def test_equal_settings_are_the_same_generation_and_others_a_new_one(datab
     assert [(entry.generation, entry.settings) for entry in history] == [(3, b"v2"), (2, b"v2"), (1, b"v1")]
 
 
+async def test_equal_settings_of_another_commit_are_a_new_generation_and_the_history_says_whose(
+    database: Database, now: datetime
+) -> None:
+    async def deploy(commit: bytes | None, *, by: str) -> int:
+        wanted = WantedLocation(
+            deployment="prod", name="etl", pool="default", settings=b"v1", wanted_by=by, code_version=commit
+        )
+        async with database.write() as tx:
+            return (await locations.apply(tx, wanted, at=now)).generation
+
+    deployed = [(b"a", "ana"), (b"a", "bob"), (None, "bob"), (b"b", "bob"), (b"a", "ana")]
+    assert [await deploy(commit, by=by) for commit, by in deployed] == [1, 1, 1, 2, 3]
+    async with database.read() as tx:
+        history = await locations.history(tx, deployment="prod", name="etl", limit=2)
+        older = await locations.history(tx, deployment="prod", name="etl", before=history[-1].generation)
+    assert [(it.generation, it.applied_by, it.code_version) for it in (*history, *older)] == [
+        (3, "ana", b"a"),
+        (2, "bob", b"b"),
+        (1, "ana", b"a"),
+    ]
+
+
 async def test_a_removed_location_goes_on_counting_when_it_comes_back(database: Database, now: datetime) -> None:
     await apply(database, now)
     async with database.write() as tx:

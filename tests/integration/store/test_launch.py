@@ -4,15 +4,28 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from isthmus.v1.telemetry_pb2 import Event, RunDispatched, RunQueued
-from isthmus_store import agents, event_index, events, locations, outbox, placements, runs, site
+from isthmus_store import (
+    agent_load,
+    agents,
+    event_index,
+    events,
+    locations,
+    outbox,
+    placements,
+    queue_count,
+    runs,
+    site,
+)
 from isthmus_store.database import Database
 from isthmus_store.event_index import EventQuery
 from isthmus_store.events import new_event
+from isthmus_store.launch import MOST_ON_THE_WAY
 from isthmus_store.outbox import Lane
 from isthmus_store.record.agent import NewAgent
 from isthmus_store.record.instruction import NewInstruction
 from isthmus_store.record.location import WantedLocation
 from isthmus_store.record.run import NewRun
+from isthmus_store.signal import Accepted, Succeeded
 from isthmus_store.state import InstructionOutcome, RunState
 from sqlalchemy import event
 
@@ -189,3 +202,53 @@ async def test_a_location_that_was_removed_has_no_site(database: Database, now: 
     async with database.look() as tx:
         assert await site.get(tx, deployment="prod", location="etl") is None
         assert await site.get(tx, deployment="prod", location="never") is None
+
+
+async def place(database: Database, now: datetime, *names: str) -> None:
+    async with database.write() as tx:
+        for name in names:
+            await placements.place(tx, deployment="prod", location="etl", agent=name, at=now)
+
+
+async def dispatch(database: Database, now: datetime, *, agent: str = "lab") -> runs.Inserted:
+    run = new_run(now)
+    command = launch_command(run, now, agent=agent)
+    async with database.write() as tx:
+        return await runs.insert_dispatched(tx, run, runs.Dispatching(agent=agent, at=now, history=[], command=command))
+
+
+async def loads(database: Database) -> dict[str, int]:
+    async with database.read() as tx:
+        found = await site.get(tx, deployment="prod", location="etl")
+    assert found is not None
+    return dict(found.loads)
+
+
+async def test_the_runs_of_agents_are_counted_where_a_location_has_several(database: Database, now: datetime) -> None:
+    await enroll(database, now, "lab", "edge", "spare")
+    await apply(database, now)
+    await place(database, now, "lab")
+    run_ids = [(await dispatch(database, now)).run.run_id for _ in range(3)]
+    await dispatch(database, now, agent="spare")
+    # There is nothing to choose.
+    assert await loads(database) == {}
+    await place(database, now, "edge")
+    await dispatch(database, now, agent="edge")
+    assert await loads(database) == {"lab": 3, "edge": 1}
+    async with database.write() as tx:
+        await runs.signal(tx, run_ids[0], Accepted(attempt=1), at=now)
+        await runs.signal(tx, run_ids[1], Accepted(attempt=1), at=now)
+        await runs.signal(tx, run_ids[1], Succeeded(attempt=1), at=now)
+    assert await loads(database) == {"lab": 2, "edge": 1}
+    async with database.read() as tx:
+        assert await agent_load.under_way(tx) == {("prod", "lab"): 2, ("prod", "edge"): 1, ("prod", "spare"): 1}
+
+
+async def test_each_agent_of_a_location_is_sent_so_many_launches_at_a_time(database: Database, now: datetime) -> None:
+    for _ in range(MOST_ON_THE_WAY):
+        assert not (await dispatch(database, now)).must_wait
+    assert (await dispatch(database, now)).must_wait
+    assert not (await dispatch(database, now, agent="edge")).must_wait
+    async with database.read() as tx:
+        counted = (await queue_count.read(tx, ["prod"])).on_the_way
+    assert {(it.location, it.agent): it.runs for it in counted} == {("etl", "lab"): MOST_ON_THE_WAY, ("etl", "edge"): 1}

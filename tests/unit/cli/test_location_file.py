@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from isthmus.v1.control_plane_pb2 import LocationSettings
+from isthmus.v1.control_plane_pb2 import AGENT_STATE_LOST, AGENT_STATE_ONLINE, Location, LocationSettings
 from isthmus.v1.instruction_pb2 import (
     ISOLATION_DEDICATED,
     ISOLATION_UNSPECIFIED,
@@ -16,6 +16,9 @@ from isthmus_cli.container_entry import bytes_of
 from isthmus_cli.errors import InputError
 from isthmus_cli.location_file import read_location_file, settings_of
 from isthmus_cli.view.container import container_facts
+from isthmus_cli.view.location import location_lines, location_table
+from isthmus_cli.view.paint import Paint
+from isthmus_cli.view.table import Room
 
 WHOLE = """
 locations:
@@ -36,6 +39,7 @@ locations:
       stop_timeout_s: 20
     isolation: dedicated
     standby: 2
+    replicas: 3
     idle_ttl_s: 900
 """
 
@@ -73,6 +77,7 @@ def test_every_field_of_a_container_reaches_the_contract(tmp_path: Path) -> None
         stop_timeout_s=20,
     )
     assert (settings.isolation, settings.standby, settings.idle_ttl_s) == (ISOLATION_DEDICATED, 2, 900)
+    assert settings.replicas == 3
 
 
 def test_what_is_left_out_is_left_to_the_agent(tmp_path: Path) -> None:
@@ -133,3 +138,23 @@ def test_a_container_is_shown_in_words(tmp_path: Path) -> None:
     assert facts["mounts"] == "etl-data at /data, /srv/files at /files (read-only)"
     assert (facts["pull"], facts["isolation"], facts["standby"]) == ("always", "dedicated", "2")
     assert facts["powers"] == "NET_RAW"
+
+
+def test_a_location_is_on_one_agent_at_the_least(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="replicas"):
+        read(tmp_path, "locations: [{name: etl, module: etl, replicas: 0}]")
+
+
+def test_a_location_that_is_on_fewer_agents_than_it_should_be_says_so() -> None:
+    location = Location(settings=LocationSettings(name="etl", pool="big", replicas=3))
+    location.placements.add(agent="a", agent_state=AGENT_STATE_ONLINE)
+    location.placements.add(agent="b", agent_state=AGENT_STATE_LOST)
+    text = "on 1 of 3 agents: no other of pool big is online"
+    assert text in "\n".join(location_table([location], paint=Paint(), room=Room()))
+    shown = "\n".join(location_lines(location, paint=Paint()))
+    assert "replicas  3 agents" in shown
+    assert "b (lost)" in shown
+    assert text in shown
+    location.placements[1].agent_state = AGENT_STATE_ONLINE
+    location.placements.add(agent="c", agent_state=AGENT_STATE_ONLINE)
+    assert "no other" not in "\n".join(location_lines(location, paint=Paint()))

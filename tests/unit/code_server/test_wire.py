@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isthmus_code_server.definitions.source import DefinitionsSource
 from isthmus_code_server.zygote.channel import receive_fork, receive_frame, send_frame
-from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind, LoadOrder, fork_frame, frame
+from isthmus_code_server.zygote.wire import Exited, Fork, Forked, FrameKind, LoadOrder, fork_frame, frame
 
 
 @given(st.sampled_from(FrameKind), st.binary(max_size=2000))
@@ -42,12 +42,12 @@ def test_a_fork_frame_brings_a_descriptor_each() -> None:
     with ours, theirs:
         pipes = [os.pipe() for _ in range(3)]
         for call, (_, writer) in enumerate(pipes):
-            socket.send_fds(ours, [fork_frame(call)], [writer])
+            socket.send_fds(ours, [fork_frame(Fork(call=call, is_run=call == 1))], [writer])
             os.close(writer)
         for call, (reader, _) in enumerate(pipes):
             received = receive_fork(theirs)
             assert received is not None
-            assert received[0] == call
+            assert received[0] == Fork(call=call, is_run=call == 1)
             assert received[1] is not None
             os.write(received[1], str(call).encode())
             os.close(received[1])

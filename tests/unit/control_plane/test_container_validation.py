@@ -87,11 +87,12 @@ def test_two_mounts_cannot_have_one_target() -> None:
 def test_standby_isolation_and_idle_time_have_bounds() -> None:
     settings = api.LocationSettings(
         standby=101,
+        replicas=101,
         isolation=7,  # type: ignore[arg-type]
         idle_ttl_s=float("inf"),
     )
     found = {it.field for it in container.location(settings)}
-    assert found == {"settings.standby", "settings.isolation", "settings.idle_ttl_s"}
+    assert found == {"settings.standby", "settings.replicas", "settings.isolation", "settings.idle_ttl_s"}
 
 
 @given(st.text(), st.text())

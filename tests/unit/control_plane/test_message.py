@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 from isthmus.v1 import control_plane_pb2 as api
+from isthmus.v1 import telemetry_pb2
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus_control_plane import message
-from isthmus_store.record.location import Placement
+from isthmus_control_plane.message import Surroundings
+from isthmus_store import wire
+from isthmus_store.record.location import Location, Placement
 from isthmus_store.record.run import Run
-from isthmus_store.state import LocationPhase, RunReason, RunState
+from isthmus_store.state import AgentState, LocationPhase, RunReason, RunState
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,6 +49,32 @@ def test_a_location_is_as_well_as_its_worst_placement_of_the_wanted_generation(
     placements: list[Placement], phase: LocationPhase
 ) -> None:
     assert message.phase(2, placements=placements) is phase
+
+
+@pytest.mark.parametrize(
+    ("state_of_b", "phase"),
+    [
+        (AgentState.LOST, telemetry_pb2.LOCATION_PHASE_SERVING),
+        (AgentState.ONLINE, telemetry_pb2.LOCATION_PHASE_IMPORTING),
+    ],
+)
+def test_a_location_serves_that_an_agent_serves_while_another_one_is_gone(
+    state_of_b: AgentState, phase: "telemetry_pb2.LocationPhase.ValueType"
+) -> None:
+    location = Location(
+        deployment="default", name="sales", pool="default", generation=2, settings=b"", applied_at=AT, removed_at=None
+    )
+    told = message.location(
+        location,
+        placements=[placement("a", LocationPhase.SERVING), placement("b", LocationPhase.IMPORTING)],
+        surroundings={"a": Surroundings(AgentState.ONLINE, None), "b": Surroundings(state_of_b, None)},
+        snapshot=None,
+    )
+    assert told.phase == phase
+    assert [(it.agent, it.agent_state) for it in told.placements] == [
+        ("a", api.AGENT_STATE_ONLINE),
+        ("b", wire.AGENT_STATES.to_wire(state_of_b)),
+    ]
 
 
 RUN = Run(

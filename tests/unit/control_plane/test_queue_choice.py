@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
-from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks
+from isthmus_control_plane.dispatching.block import Cause, PauseKey, View, blocks, room_of
 from isthmus_control_plane.dispatching.choice import Candidate, Choice, Lines, Round, Waiting, choose
+from isthmus_control_plane.dispatching.ledger import paused_agents
 from isthmus_control_plane.dispatching.rules import HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
 from isthmus_control_plane.key import AgentKey, LocationKey
@@ -23,6 +24,7 @@ from isthmus_store.state import AgentState
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ETL, ML, STAGING = LocationKey("prod", "etl"), LocationKey("prod", "ml"), LocationKey("staging", "etl")
 PLACES = (ETL, ML, STAGING)
+ALPHA, BETA = AgentKey("prod", "alpha"), AgentKey("prod", "beta")
 
 
 def fleet(*places: LocationKey) -> Fleet:
@@ -83,7 +85,7 @@ def test_runs_of_a_location_go_in_the_order_of_their_launches_whatever_their_lin
 
 def test_a_location_gets_no_more_launches_than_its_agent_is_to_have_unaccepted() -> None:
     seen = view()
-    seen.on_the_way[ETL] = MOST_ON_THE_WAY - 2
+    seen.on_the_way[ETL, ALPHA] = MOST_ON_THE_WAY - 2
     lines = (waiting(needs(), 9, 8), waiting(needs(priority=1), 7, 6), waiting(needs(ML), 5))
     assert chosen(*lines, seen=seen) == ["etl-7", "etl-6", "ml-5"]
     told = blocks(needs(), seen)
@@ -91,6 +93,44 @@ def test_a_location_gets_no_more_launches_than_its_agent_is_to_have_unaccepted()
         (Cause.ORDER, "agent alpha has yet to accept 200 earlier runs of location etl")
     ]
     assert blocks(needs(ML), seen) == []
+
+
+def served_twice(*serving: int) -> View:
+    """Location etl on two agents."""
+    held = [Holding(ETL, key, 2, generation) for key, generation in zip((ALPHA, BETA), serving, strict=True)]
+    agents = [Agent(key, "default", AgentState.ONLINE) for key in (ALPHA, BETA)]
+    return View(Fleet.of(agents, locations=[Location(ETL, "default", 2, 2)], holdings=held))
+
+
+def test_each_agent_of_a_location_has_launches_to_accept() -> None:
+    seen = served_twice(2, 2)
+    seen.on_the_way[ETL, ALPHA] = MOST_ON_THE_WAY
+    seen.on_the_way[ETL, BETA] = MOST_ON_THE_WAY - 2
+    assert room_of(needs(), seen, most=25) == 2
+    assert chosen(waiting(needs(), 9, 8, 7), seen=seen) == ["etl-9", "etl-8"]
+    assert [it.text for it in blocks(needs(), seen)] == [
+        "agents alpha, beta have yet to accept 400 earlier runs of location etl"
+    ]
+
+
+def test_launches_that_an_agent_has_to_accept_of_which_no_run_goes_there_hold_back_nobody() -> None:
+    seen = served_twice(2, 1)
+    seen.on_the_way[ETL, BETA] = MOST_ON_THE_WAY
+    assert chosen(waiting(needs(), 9, 8, 7), seen=seen) == ["etl-9", "etl-8", "etl-7"]
+
+
+@pytest.mark.parametrize(
+    ("paused", "texts"),
+    [((), []), (("alpha",), []), (("alpha", "beta"), ["agent alpha was paused", "agent beta was paused"])],
+)
+def test_a_location_waits_for_paused_agents_when_it_has_no_others(paused: tuple[str, ...], texts: list[str]) -> None:
+    all_of = [
+        Pause(deployment="prod", kind=PauseKind.AGENT, name=name, paused_by="", why="", paused_at=NOON)
+        for name in paused
+    ]
+    keys = {PauseKey(it.deployment, it.kind, it.name): it for it in all_of}
+    seen = View(served_twice(2, 2).fleet.with_paused(paused_agents(keys)), pauses=keys)
+    assert [it.text for it in blocks(needs(), seen)] == texts
 
 
 def test_a_larger_priority_goes_first_and_words_are_no_priority() -> None:

@@ -73,6 +73,12 @@ def test_the_holder_of_a_changed_location_is_told_and_nobody_else() -> None:
     assert plan(fleet, changed=[SALES]) == [Sync(ALPHA, SyncCause.DESIRED_CHANGED)]
 
 
+def test_all_holders_of_a_changed_location_are_told() -> None:
+    agents = [alpha(), Agent(key=BETA, pool="default", state=AgentState.ONLINE)]
+    fleet = Fleet.of(agents, locations=[], holdings=[Holding(SALES, BETA), Holding(SALES, ALPHA)])
+    assert [order.agent for order in plan(fleet, changed=[SALES])] == [ALPHA, BETA]
+
+
 def test_an_agent_that_no_longer_exists_is_not_told() -> None:
     assert plan(Fleet.of([], locations=[], holdings=[]), moves=[Move(SALES, ALPHA, None)]) == []
 

@@ -10,7 +10,8 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.json_format import Parse
 from isthmus.v1 import telemetry_pb2 as pb
-from isthmus_spool.bounded import CONTENT, MAX_EVENT_BYTES, MAX_VALUE_BYTES, PREVIEW_BYTES, bounded
+from isthmus_spool.bounded import MAX_EVENT_BYTES, MAX_VALUE_BYTES, PREVIEW_BYTES, bounded
+from isthmus_spool.event_place import CONTENT
 from isthmus_spool.journal import JournalReader, JournalWriter
 from isthmus_spool.values import ValueKeeper
 

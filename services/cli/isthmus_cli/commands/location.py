@@ -14,7 +14,22 @@ if TYPE_CHECKING:
 
     from isthmus_cli.location_file import ProjectFile
 
-app = Group("location", help="Add code locations, change them, look at them.")
+#: In the order of the help; a command's module registers it when it is imported.
+_MODULES = {
+    "apply": "location",
+    "reload": "location",
+    "list": "location",
+    "show": "location",
+    "history": "generation",
+    "rollback": "generation",
+    "remove": "location",
+}
+
+app = Group(
+    "location",
+    help="Add code locations, change them, look at them.",
+    places={name: f"isthmus_cli.commands.{module}" for name, module in _MODULES.items()},
+)
 
 LocationName = Annotated[str, Argument(metavar="LOCATION", help="The location's name.", completes="locations")]
 
@@ -79,6 +94,7 @@ class ApplyOptions(PrintOptions):
         Option(metavar="shared|dedicated", help="Where runs execute, if not the agent's way.", show_default=False),
     ] = ""
     standby: Annotated[int, Option(metavar="N", help="How many containers wait, loaded, for a run.", min=0)] = 0
+    replicas: Annotated[int, Option(metavar="N", help="On how many agents of the pool it is to be.", min=1)] = 1
     memory: Annotated[
         str, Option(metavar="SIZE", help="What a container may use, as in 512MB.", show_default=False)
     ] = ""
@@ -107,7 +123,7 @@ def apply(options: ApplyOptions) -> None:
 
 
 async def _apply(options: ApplyOptions) -> int:
-    from isthmus_cli.apply import apply_locations
+    from isthmus_cli.apply import Order, apply_locations
     from isthmus_cli.run_request import person
 
     wanted = _settings_of(options)
@@ -115,13 +131,8 @@ async def _apply(options: ApplyOptions) -> int:
     async with connected(options) as client:
         if wanted.queue is not None:
             await client.set_queue_settings(wanted.queue, requested_by=person())
-        return await apply_locations(
-            client,
-            settings=wanted.locations,
-            is_reload=options.reload,
-            timeout_s=timeout_s,
-            is_json=options.is_json,
-        )
+        order = Order(settings=wanted.locations, is_reload=options.reload, timeout_s=timeout_s)
+        return await apply_locations(client, order, is_json=options.is_json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,17 +153,13 @@ def reload(options: ReloadOptions) -> None:
 
 
 async def _reload(options: ReloadOptions) -> int:
-    from isthmus_cli.apply import apply_locations
+    from isthmus_cli.apply import Order, apply_locations
 
+    timeout_s = options.timeout if options.wait else None
     async with connected(options) as client:
         location = await client.get_location(options.name)
-        return await apply_locations(
-            client,
-            settings=[location.settings],
-            is_reload=True,
-            timeout_s=options.timeout if options.wait else None,
-            is_json=options.is_json,
-        )
+        order = Order(settings=[location.settings], is_reload=True, timeout_s=timeout_s)
+        return await apply_locations(client, order, is_json=options.is_json)
 
 
 @command(app, "list", options=ListingOptions)
@@ -257,6 +264,7 @@ def _described(options: ApplyOptions) -> "LocationSettings":
         load_timeout_s=options.load_timeout,
         isolation=options.isolation,
         standby=options.standby,
+        replicas=options.replicas,
         container=_container_of(options),
     )
 

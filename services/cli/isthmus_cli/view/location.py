@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from isthmus.v1.control_plane_pb2 import Location, Standby
+from isthmus.v1.control_plane_pb2 import AgentState, Location, LocationPlacement, Standby
 from isthmus.v1.instruction_pb2 import CodeSource
 from isthmus.v1.telemetry_pb2 import (
     AssetSnapshot,
@@ -14,6 +14,7 @@ from isthmus.v1.telemetry_pb2 import (
     SensorSnapshot,
 )
 
+from isthmus_cli.document import enum_text
 from isthmus_cli.view.container import container_facts
 from isthmus_cli.view.failure import failure_headline, failure_lines
 from isthmus_cli.view.paint import Paint
@@ -69,7 +70,25 @@ def _trouble(location: Location) -> str:
             return failure_headline(report.failure) + serving
     if not location.placements:
         return f"no agent of pool {location.settings.pool or 'default'} has it"
-    return next((placement.report.progress for placement in location.placements if placement.report.progress), "")
+    progress = next((placement.report.progress for placement in location.placements if placement.report.progress), "")
+    return progress or missing_replicas(location)
+
+
+def missing_replicas(location: Location) -> str:
+    """Tell that a location is on fewer agents than it is to be on; nothing when it is on all of them."""
+    wanted = max(1, location.settings.replicas)
+    there = [it.agent for it in location.placements if not _absence(it)]
+    if wanted == 1 or len(there) >= wanted:
+        return ""
+    return f"on {len(there)} of {wanted} agents: no other of pool {location.settings.pool or 'default'} is online"
+
+
+def _absence(placement: LocationPlacement) -> str:
+    """Tell why an agent serves nobody now; nothing for one that is online, or of which nothing is known."""
+    state = placement.agent_state
+    if state in (AgentState.AGENT_STATE_UNSPECIFIED, AgentState.AGENT_STATE_ONLINE):
+        return ""
+    return enum_text(state, descriptor=AgentState.DESCRIPTOR).lower()
 
 
 def location_lines(location: Location, *, paint: Paint) -> list[str]:
@@ -79,6 +98,7 @@ def location_lines(location: Location, *, paint: Paint) -> list[str]:
         ("location", paint.bold(settings.name)),
         ("phase", f"{paint.phase(location.phase)}, generation {location.generation}"),
         ("pool", settings.pool or "default"),
+        ("replicas", f"{settings.replicas} agents" if settings.replicas else ""),
         ("source", source_text(settings.source)),
         ("folder", settings.source.working_directory),
         ("python", settings.source.python_executable),
@@ -150,7 +170,7 @@ def _placement_lines(location: Location, *, paint: Paint) -> list[str]:
         return ["", paint.yellow(f"No agent of pool {pool} has it yet. Agents: isthmus agent list")]
     rows = [
         (
-            placement.agent,
+            placement.agent + (f" ({absence})" if (absence := _absence(placement)) else ""),
             " ".join(part for part in (paint.phase(placement.report.phase), placement.report.progress) if part),
             str(placement.report.generation),
             str(placement.report.serving_generation or "-"),
@@ -164,6 +184,7 @@ def _placement_lines(location: Location, *, paint: Paint) -> list[str]:
     return [
         "",
         *columns(("AGENT", "PHASE", "GENERATION", "SERVING", "STANDBY", "FRAMEWORK", "PYTHON", "REPORTED"), rows),
+        *([paint.yellow(missing)] if (missing := missing_replicas(location)) else []),
     ]
 
 

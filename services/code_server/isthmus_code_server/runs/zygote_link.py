@@ -21,6 +21,7 @@ from isthmus_code_server.runs.zygote_process import ZygoteProcess
 from isthmus_code_server.zygote.wire import (
     HEAD,
     Exited,
+    Fork,
     Forked,
     FrameKind,
     StartChoice,
@@ -187,7 +188,7 @@ class ZygoteLink:
             self._children[call] = child
             is_sent = False
             try:
-                await self._send_fork(call, theirs.fileno())
+                await self._send_fork(Fork(call=call, is_run=kind is FrameKind.START_RUN), theirs.fileno())
                 is_sent = True
             finally:
                 # The caller may have given up, too: nothing was asked of the zygote then.
@@ -197,13 +198,13 @@ class ZygoteLink:
         child.writer.write(frame(kind, payload))
         return child
 
-    async def _send_fork(self, call: int, fd: int) -> None:
+    async def _send_fork(self, fork: Fork, fd: int) -> None:
         """Send a FORK frame whole: it is far smaller than what a socket takes at once, or refuses at once."""
         while True:
             if self._channel is None:
                 raise ZygoteLostError
             try:
-                socket.send_fds(self._channel, [fork_frame(call)], [fd])
+                socket.send_fds(self._channel, [fork_frame(fork)], [fd])
             except BlockingIOError:
                 await asyncio.sleep(0.01)
             except OSError as error:

@@ -5,6 +5,7 @@ import socket
 from isthmus_code_server.zygote.wire import (
     FORK_FRAME_SIZE,
     HEAD,
+    Fork,
     FrameKind,
     frame,
     read_fork_frame,
@@ -31,11 +32,11 @@ def receive_frame(channel: socket.socket) -> tuple[FrameKind, bytes] | None:
     return None if payload is None else (kind, payload)
 
 
-def receive_fork(channel: socket.socket) -> tuple[int, int | None] | None:
+def receive_fork(channel: socket.socket) -> tuple[Fork, int | None] | None:
     """Receive a FORK frame; None when the other side closed.
 
     Returns:
-        The call's number, and the child's file descriptor: None when this process may have no more of them.
+        The call, and the child's file descriptor: None when this process may have no more of them.
     """
     data, fds, _, _ = socket.recv_fds(channel, FORK_FRAME_SIZE, 1)
     while data and len(data) < FORK_FRAME_SIZE:

@@ -14,7 +14,7 @@ from typing import Protocol
 from isthmus_code_server.zygote.channel import receive_fork, send_frame
 from isthmus_code_server.zygote.orphans import Orphans
 from isthmus_code_server.zygote.spare import Spare
-from isthmus_code_server.zygote.wire import Exited, Forked, FrameKind
+from isthmus_code_server.zygote.wire import Exited, Fork, Forked, FrameKind
 
 #: How long nothing may have been asked for before a spare is started, seconds: starting one takes some thirty
 #: milliseconds of a processor, which the run that has just been launched needs itself.
@@ -63,7 +63,7 @@ class SparePlan:
 class _Handover:
     """A call that was given to a spare, which has not said yet that it has it."""
 
-    call: int
+    fork: Fork
     spare: Spare
     channel: socket.socket
 
@@ -136,30 +136,30 @@ class Nursery:
         received = receive_fork(self._channel)
         if received is None:
             return False
-        call, fd = received
+        fork, fd = received
         if fd is None:
-            self._refuse(call)
+            self._refuse(fork.call)
         else:
             channel = socket.socket(fileno=fd)
             # A process that is executed anew must not hold it open.
             channel.set_inheritable(False)
-            self._place(call, channel)
+            self._place(fork, channel)
         self._asked_at = time.monotonic()
         self._may_start_spares = self._plan.refills
         return True
 
-    def _place(self, call: int, channel: socket.socket) -> None:
+    def _place(self, fork: Fork, channel: socket.socket) -> None:
         """Give a call's channel to a spare, else to a child that is started for it."""
-        if self._hand_to_spare(call, channel):
+        if self._hand_to_spare(fork, channel):
             return
         with channel:
             try:
                 pid = self._start.start(channel.fileno(), inherited=self._own_sockets())
             except OSError as error:
                 sys.stderr.write(f"A process could not be started: {error}.\n")
-                self._refuse(call)
+                self._refuse(fork.call)
                 return
-        self._tell_forked(call, pid)
+        self._tell_forked(fork.call, pid)
 
     def _tell_forked(self, call: int, pid: int) -> None:
         self._calls[pid] = call
@@ -180,16 +180,20 @@ class Nursery:
 
     # ----------------------------------------------------------------------------------------------------- spares
 
-    def _hand_to_spare(self, call: int, channel: socket.socket) -> bool:
-        """Hand a channel to a spare, one that is ready before others; False when there is none."""
+    def _hand_to_spare(self, fork: Fork, channel: socket.socket) -> bool:
+        """Hand a channel to a spare, one that is ready before others; False when there is none.
+
+        The best one is kept for a run: a question, as the evaluation of a sensor, takes another.
+        """
         may_be_unready = self._start.takes_unready_spares
         usable = [spare for spare in self._spares.values() if spare.is_ready or may_be_unready]
-        for spare in sorted(usable, key=lambda spare: not spare.is_ready):
+        usable.sort(key=lambda spare: not spare.is_ready)
+        for spare in usable if fork.is_run else usable[1:]:
             del self._spares[spare.pid]
             # Until it says that it has taken the call it serves none: whoever reaps it need not tell of it.
             self._calls[spare.pid] = 0
             if spare.hand_over(channel.fileno()):
-                self._handed[spare.pid] = _Handover(call=call, spare=spare, channel=channel)
+                self._handed[spare.pid] = _Handover(fork=fork, spare=spare, channel=channel)
                 return True
             self._forget(spare)
         return False
@@ -208,11 +212,11 @@ class Nursery:
             self._deaths = 0
             self._end_handover(handover)
             handover.channel.close()
-            self._tell_forked(handover.call, spare.pid)
+            self._tell_forked(handover.fork.call, spare.pid)
         elif not is_there:
             # It was about to die, and has done nothing of the call.
             self._end_handover(handover)
-            self._place(handover.call, handover.channel)
+            self._place(handover.fork, handover.channel)
 
     def _end_handover(self, handover: "_Handover") -> None:
         del self._handed[handover.spare.pid]

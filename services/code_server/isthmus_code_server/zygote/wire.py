@@ -45,7 +45,7 @@ _FAULT = 100
 #: The last of these bytes, if it comes: the end is in the journal, and nothing of the run is left but the child, which ends.
 LAST_WORD = b"\1"
 
-_FORK = struct.Struct(">Q")
+_FORK = struct.Struct(">Q?")
 _FORKED = struct.Struct(">Qi")
 _EXITED = struct.Struct(">QiiI")
 
@@ -199,12 +199,21 @@ def fault_of(told: bytes) -> str:
     return f"its events could not be written: {os.strerror(numbers[0])}"
 
 
-def fork_frame(call: int) -> bytes:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fork:
+    """A call that a child is wanted for."""
+
+    call: int
+    #: Whether it is a run: the best of the children that were started ahead is kept for one.
+    is_run: bool
+
+
+def fork_frame(fork: Fork) -> bytes:
     """Write a FORK frame: please fork a child for this call."""
-    return frame(FrameKind.FORK, _FORK.pack(call))
+    return frame(FrameKind.FORK, _FORK.pack(fork.call, fork.is_run))
 
 
-def read_fork_frame(data: bytes) -> int:
-    """Read a whole FORK frame: the call's number."""
-    call: int = _FORK.unpack_from(data, HEAD.size)[0]
-    return call
+def read_fork_frame(data: bytes) -> Fork:
+    """Read a whole FORK frame."""
+    call, is_run = _FORK.unpack_from(data, HEAD.size)
+    return Fork(call=call, is_run=is_run)

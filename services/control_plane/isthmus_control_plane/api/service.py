@@ -13,13 +13,16 @@ from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
 from isthmus_control_plane.api import queue_message
+from isthmus_control_plane.api.alert import AlertService
 from isthmus_control_plane.api.automation import AutomationService
 from isthmus_control_plane.api.catalog import CatalogService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
+from isthmus_control_plane.desk.generations import GenerationDesk
 from isthmus_control_plane.desk.locations import LocationDesk, LocationView
 from isthmus_control_plane.desk.logs import LogDesk
 from isthmus_control_plane.desk.questions import QuestionDesk
@@ -40,6 +43,7 @@ class Desks:
 
     agents: AgentDesk
     locations: LocationDesk
+    generations: GenerationDesk
     runs: RunDesk
     watch: WatchDesk
     reloads: ReloadGate
@@ -51,14 +55,16 @@ class Desks:
     explanation: ExplanationDesk
     automations: AutomationDesk
     assets: AssetDesk
+    alerts: AlertDesk
 
 
-class ControlPlaneService(AutomationService, CatalogService):
+class ControlPlaneService(AutomationService, CatalogService, AlertService):
     """Answers the API's calls."""
 
     def __init__(self, desks: Desks) -> None:
         AutomationService.__init__(self, desks.automations)
         CatalogService.__init__(self, desks.assets)
+        AlertService.__init__(self, desks.alerts)
         self._desks = desks
 
     async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:
@@ -78,6 +84,10 @@ class ControlPlaneService(AutomationService, CatalogService):
         return _agent(await self._desks.agents.drain(request))
 
     async def ApplyLocation(self, request: api.ApplyLocationRequest, context: _Context) -> api.Location:
+        if request.validate_only:
+            return api.Location(
+                deployment=request.deployment or DEFAULT, settings=self._desks.locations.checked(request)
+            )
         return _location(await self._desks.locations.apply(request))
 
     async def ListLocations(self, request: api.ListLocationsRequest, context: _Context) -> api.ListLocationsResponse:
@@ -103,6 +113,15 @@ class ControlPlaneService(AutomationService, CatalogService):
     async def RemoveLocation(self, request: api.RemoveLocationRequest, context: _Context) -> api.RemoveLocationResponse:
         await self._desks.locations.remove(request)
         return api.RemoveLocationResponse()
+
+    async def ListGenerations(self, request: api.ListGenerationsRequest, context: _Context) -> api.ListGenerationsPage:
+        page = await self._desks.generations.page(request)
+        return api.ListGenerationsPage(
+            generations=[message.generation(it) for it in page.generations], has_more=page.has_more
+        )
+
+    async def RollbackLocation(self, request: api.RollbackLocationRequest, context: _Context) -> api.Location:
+        return _location(await self._desks.generations.roll_back(request))
 
     async def LaunchRun(self, request: api.LaunchRunRequest, context: _Context) -> api.Run:
         await self._desks.reloads.wait(LocationKey(request.deployment or DEFAULT, request.location))
@@ -185,6 +204,8 @@ def _agent(view: AgentView) -> api.Agent:
 
 
 def _location(view: LocationView) -> api.Location:
-    told = message.location(view.location, placements=view.placements, standbys=view.standbys, snapshot=view.snapshot)
+    told = message.location(
+        view.location, placements=view.placements, surroundings=view.surroundings, snapshot=view.snapshot
+    )
     told.snapshot_hash, told.snapshot_bytes = view.snapshot_hash, view.snapshot_bytes
     return told

@@ -46,7 +46,7 @@ class Evaluator:
         self._leadership = leadership
         self._room: dict[LocationKey, asyncio.Semaphore] = {}
         #: Who was found to answer for a location, until when that is believed, and after how many changes it was read.
-        self._found: dict[LocationKey, tuple[Respondent, float, int]] = {}
+        self._found: dict[LocationKey, tuple[dict[AgentKey, Respondent], float, int]] = {}
 
     async def evaluate(self, asked: Asked, *, is_wanted: Callable[[], bool]) -> Effects:
         """Return what a tick comes to.
@@ -66,7 +66,7 @@ class Evaluator:
             with self._core.hub.location(asked.location) as wake:
                 try:
                     async with room:
-                        found = await self.ask(asked)
+                        found = await self.ask(asked, tries=tries)
                 except AnswerTimeoutError as error:
                     if tries >= MOST_TRIES:
                         message = f"{error} The evaluation was tried {tries} times."
@@ -78,16 +78,20 @@ class Evaluator:
                     return found
                 await wake.wait(at_most_s=backoff.next_wait_s())
 
-    async def ask(self, asked: Asked) -> Effects | None:
+    async def ask(self, asked: Asked, *, tries: int = 0) -> Effects | None:
         """Ask once; None when nobody can answer now.
+
+        Args:
+            asked: What is asked.
+            tries: How often it was asked before: of several agents that serve the location another one may be asked.
 
         Raises:
             AnswerTimeoutError: No answer came in time.
         """
-        respondent = await self._respondent(asked.location)
-        if respondent is None:
+        respondents = await self._respondents(asked.location)
+        if not respondents:
             return None
-
+        respondent = respondents[queue.any_of(respondents, turn=f"{asked.tick.id}/{tries}")]
         deadline_s = self._core.settings.tick_deadline_s
         asked = await self._with_surroundings(asked)
         try:
@@ -110,25 +114,24 @@ class Evaluator:
             found = await surroundings.read(tx, asked.sensor, place=asked.location, core=self._core)
         return replace(asked, surroundings=found)
 
-    async def _respondent(self, key: LocationKey) -> Respondent | None:
+    async def _respondents(self, key: LocationKey) -> dict[AgentKey, Respondent]:
         now, changes = asyncio.get_running_loop().time(), self._core.hub.schedule_changes
         known = self._found.get(key)
         if known is not None and now < known[1] and changes == known[2]:
             return known[0]
-        found = await self._read_respondent(key)
-        if found is not None:
+        found = await self._read_respondents(key)
+        if found:
             self._found[key] = (found, now + _BELIEVED_S, changes)
         return found
 
-    async def _read_respondent(self, key: LocationKey) -> Respondent | None:
+    async def _read_respondents(self, key: LocationKey) -> dict[AgentKey, Respondent]:
         async with self._core.database.look() as tx:
             seen = await world.read_location(tx, key, memory=self._memory, at=clock.now())
         verdict = queue.decide(key, fleet=seen.fleet)
         if isinstance(verdict, queue.Wait):
             log.info("evaluation_postponed", location=key.name, problem=verdict.reason)
-            return None
-        agent = seen.agents[verdict.agent]
-        return Respondent(AgentKey(agent.deployment, agent.name), agent.broker_user)
+            return {}
+        return {it.key: Respondent(it.key, seen.agents[it.key].broker_user) for it in verdict.agents}
 
     async def _count(self, tick: Tick) -> None:
         async with self._leadership.write() as tx:

@@ -76,9 +76,10 @@ async def read(
     schedules: dict[InstigatorKey, Schedule] = {}
     sensors: dict[InstigatorKey, Sensor] = {}
     certain = set()
-    for place, held in seen.placements.items():
-        definitions = await core.definitions.get(tx, held.snapshot_hash)
-        if definitions is None:
+    for place in seen.placements:
+        held = seen.defining(place)
+        definitions = await core.definitions.get(tx, held.snapshot_hash) if held is not None else None
+        if held is None or definitions is None:
             continue
         if held.serving_generation:
             certain.add(place)

@@ -16,7 +16,9 @@ from isthmus_control_plane.validation.merged import rank
 async def read(tx: Transaction, sensor: Sensor, *, place: LocationKey, core: Core) -> AutomationSurroundings:
     """Return what is around a sensor of a location now."""
     locations: dict[str, Definitions] = {}
-    for held in await placements.all_of(tx, deployment=place.deployment):
+    # Of several agents of a location, what the newest generation says counts.
+    held_by = await placements.all_of(tx, deployment=place.deployment)
+    for held in sorted(held_by, key=lambda it: it.serving_generation):
         definitions = await core.definitions.get(tx, held.snapshot_hash)
         if definitions is not None:
             locations[held.location] = definitions

@@ -23,7 +23,7 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import assets as rules
-from isthmus_control_plane.validation.asset_query import AssetQueryError, select
+from isthmus_control_plane.validation.asset_query import AssetQueryError, Paths, select
 from isthmus_control_plane.validation.definition import AssetPath
 from isthmus_control_plane.validation.merged import CatalogAsset, merge
 from isthmus_control_plane.validation.refusal import refuse
@@ -159,6 +159,18 @@ class AssetDesk:
             places = await asset_state.places(tx, [it.materialized_id for it in shown])
         return PartitionPage(shown, places, shown[-1].partition if len(found) > size else "")
 
+    async def selected(self, tx: Transaction, deployment: str, selection: str) -> Paths:
+        """Return the assets that a selection has now; none where nothing of it is there."""
+        assets = (await self._catalog(tx, deployment)).assets
+        try:
+            return select(selection, assets={path: it.asset for path, it in assets.items()}, is_to_look=True)
+        except AssetQueryError:
+            return frozenset()
+
+    async def fares(self, tx: Transaction, deployment: str) -> list[AssetView]:
+        """Return how all assets of a deployment fare."""
+        return await _views(tx, deployment, list((await self._catalog(tx, deployment)).assets.values()))
+
     async def evaluations(self, request: api.ListAssetEvaluationsRequest) -> EvaluationPage:
         """Return what sensors of automation decided about an asset, newest first.
 
@@ -185,7 +197,8 @@ class AssetDesk:
     async def _catalog(self, tx: Transaction, deployment: str) -> _Catalog:
         """Return the deployment's assets; of a location that does not serve now, as it did last."""
         seen = await world.read(tx, memory=self._memory, at=clock.now(), deployment=deployment)
-        hashes = {key.name: held.snapshot_hash for key, held in seen.placements.items() if held.snapshot_hash}
+        defining = {key.name: held for key in seen.placements if (held := seen.defining(key)) is not None}
+        hashes = {name: held.snapshot_hash for name, held in defining.items() if held.snapshot_hash}
         known = self._merged.get(deployment)
         if known is None or known.hashes != hashes:
             defined = {name: await self._core.definitions.get(tx, found) for name, found in hashes.items()}

@@ -7,7 +7,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.telemetry_pb2 import SnapshotPiece
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, locations, placements, snapshots
-from isthmus_store.record.agent import Agent, Standby
+from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement, WantedLocation
 from isthmus_store.transaction import Transaction
 
@@ -17,6 +17,7 @@ from isthmus_control_plane.errors import NotFoundError, StoppingError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, LocationKey
+from isthmus_control_plane.message import Surroundings
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -37,8 +38,8 @@ class LocationView:
 
     location: Location
     placements: Sequence[Placement]
-    #: What waits for a run on each agent that holds it, by the agent's name.
-    standbys: Mapping[str, Standby]
+    #: How the agents are that hold it, by name.
+    surroundings: Mapping[str, Surroundings]
     #: The LocationSnapshot of the serving generation; None when none serves, in lists, and where it is large.
     snapshot: bytes | None = None
     #: Its name and size, bytes.
@@ -53,12 +54,23 @@ class LocationDesk:
         self._core = core
         self._memory = memory
 
-    async def apply(self, request: api.ApplyLocationRequest) -> LocationView:
-        """Add a location or change it, place it, and tell its agent, in one transaction."""
+    def checked(self, request: api.ApplyLocationRequest) -> api.LocationSettings:
+        """Return the settings that a request wants, with their defaults.
+
+        Raises:
+            InvalidRequestError: It cannot be applied, to whatever is there.
+        """
         refuse(rules.apply_location(request))
         settings = api.LocationSettings()
         settings.CopyFrom(request.settings)
         settings.pool = settings.pool or DEFAULT
+        # Said or not, one is one: it is no change of a location.
+        settings.replicas = settings.replicas if settings.replicas > 1 else 0
+        return settings
+
+    async def apply(self, request: api.ApplyLocationRequest) -> LocationView:
+        """Add a location or change it, place it, and tell its agents, in one transaction."""
+        settings = self.checked(request)
         key = LocationKey(request.deployment or DEFAULT, settings.name)
         at = clock.now()
         async with self._core.change_fleet() as tx:
@@ -70,6 +82,8 @@ class LocationDesk:
                     name=key.name,
                     pool=settings.pool,
                     settings=settings.SerializeToString(deterministic=True),
+                    wanted_by=request.requested_by,
+                    code_version=_code_version(request),
                 ),
                 at=at,
                 reload=request.reload,
@@ -98,7 +112,7 @@ class LocationDesk:
             held = await placements.all_of(tx, deployment=deployment)
             there = await agents.all_of(tx, deployment=deployment)
         return [
-            LocationView(row, [it for it in held if it.location == row.name], _standbys(there, row.name))
+            LocationView(row, [it for it in held if it.location == row.name], _surroundings(there, row.name))
             for row in rows
         ]
 
@@ -136,7 +150,7 @@ class LocationDesk:
             yield SnapshotPiece(snapshot_hash=name, index=index, count=len(starts), data=data)
 
     async def remove(self, request: api.RemoveLocationRequest) -> None:
-        """Remove a location and tell its agent; its runs go on, and those that are queued wait for it to come back."""
+        """Remove a location and tell its agents; its runs go on, and those that are queued wait for it to come back."""
         refuse(rules.named(deployment=request.deployment, name=request.name))
         key = LocationKey(request.deployment or DEFAULT, request.name)
         at = clock.now()
@@ -155,12 +169,25 @@ async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = F
     if location is None or (location.removed_at is not None and not is_removed_shown):
         raise await no_such_location(tx, key)
     held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
-    serving = next((it.snapshot_hash for it in held if it.serving_generation and it.snapshot_hash), "")
+    serving = max(
+        (it for it in held if it.serving_generation and it.snapshot_hash),
+        key=lambda it: it.serving_generation,
+        default=None,
+    )
+    name = serving.snapshot_hash if serving is not None else ""
     there = await agents.get_many(tx, {(key.deployment, it.agent) for it in held})
-    size = await snapshots.size(tx, serving) if serving else 0
-    snapshot = await snapshots.get(tx, serving) if 0 < size <= _WHOLE_SNAPSHOT_BYTES else None
-    return LocationView(location, held, _standbys(there.values(), key.name), snapshot, serving, size)
+    size = await snapshots.size(tx, name) if name else 0
+    snapshot = await snapshots.get(tx, name) if 0 < size <= _WHOLE_SNAPSHOT_BYTES else None
+    return LocationView(location, held, _surroundings(there.values(), key.name), snapshot, name, size)
 
 
-def _standbys(there: Iterable[Agent], location: str) -> dict[str, Standby]:
-    return {agent.name: it for agent in there for it in agent.standbys if it.location == location}
+def _code_version(request: api.ApplyLocationRequest) -> bytes | None:
+    return request.code_version.SerializeToString(deterministic=True) if request.HasField("code_version") else None
+
+
+def _surroundings(there: Iterable[Agent], location: str) -> dict[str, Surroundings]:
+    found = {}
+    for agent in there:
+        standby = next((it for it in agent.standbys if it.location == location), None)
+        found[agent.name] = Surroundings(agent.state, standby)
+    return found

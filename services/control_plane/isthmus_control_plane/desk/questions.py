@@ -1,6 +1,7 @@
 """What only the user's environment can tell: whether a request is valid there."""
 
 from dataclasses import dataclass
+from uuid import uuid4
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
@@ -83,11 +84,12 @@ class QuestionDesk:
 
 
 def _serving(key: LocationKey, *, seen: world.World) -> Respondent:
-    """Return who can answer for a location: the agent that would get its runs."""
+    """Return who can answer for a location: one of the agents that would get its runs."""
     verdict = queue.decide(key, fleet=seen.fleet)
     if isinstance(verdict, queue.Wait):
         raise LocationUnavailableError(key.name, why=verdict.reason)
-    return respondent_of(seen.agents[verdict.agent])
+    agents = [it.key for it in verdict.agents]
+    return respondent_of(seen.agents[queue.any_of(agents, turn=str(uuid4()))])
 
 
 def _wire(violation: Violation) -> telemetry_pb2.FieldViolation:

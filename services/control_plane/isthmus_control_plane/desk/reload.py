@@ -37,6 +37,9 @@ class ReloadGate:
             if location is None or location.removed_at is not None:
                 return False
             held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
+        if any(it.serving_generation >= location.generation for it in held):
+            # With several agents: runs go to those that serve it already.
+            return False
         return any(
             it.serving_generation
             and it.serving_generation < location.generation

@@ -1,6 +1,6 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,6 +29,7 @@ from isthmus_control_plane.dispatching.queue import Dispatch, Wait
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError
 from isthmus_control_plane.fleet import world
+from isthmus_control_plane.fleet.facts import Agent
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_control_plane.validation.definition import launch_violations, resolve_job
@@ -92,6 +93,8 @@ class _Plan:
     request: RunRequest
     requested_by: str
     verdict: queue.Verdict
+    #: When the runs of the agents were begun to be counted.
+    read_at: float
     #: How long after its dispatch its launch expires.
     lifetime: timedelta
     #: What the run is tagged with: its job's tags, its partition, its own.
@@ -202,22 +205,23 @@ class Acceptor:
             built.job_name = asked.job_name = resolve_job(asked, definitions=definitions)
             refuse(await unknown_keys(tx, asked, deployment=deployment, definitions=definitions))
         job = definitions.jobs.get(built.job_name) if definitions is not None else None
-        holding = seen.fleet.holdings.get(key)
         lifetime = launch_lifetime(
             seen.locations[key].settings,
-            agent=seen.agents.get(holding.agent) if holding is not None else None,
+            agents=[seen.agents[it.key] for it in seen.fleet.holders(key)],
             launch_timeout_s=self._core.settings.launch_timeout_s,
         )
         verdict = queue.decide(key, fleet=seen.fleet)
         tags = {**(job.tags if job is not None else {}), **_partition_tag(built), **built.tags}
         pools = pools_of(built, definitions=definitions) if definitions is not None else None
-        return _Plan(deployment, built, launch.requested_by, verdict, lifetime, tags, pools)
+        return _Plan(deployment, built, launch.requested_by, verdict, seen.read_at, lifetime, tags, pools)
 
     async def _commit(self, plan: _Plan, *, at: datetime) -> Written:
         """Write the run: in one statement if it may be dispatched, else in a transaction."""
         if isinstance(plan.verdict, Dispatch):
-            async with self._core.database.write_at_once() as tx:
-                written = await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)
+            agent = self._agent(plan, among=plan.verdict.agents)
+            with self._core.tally.giving(agent):
+                async with self._core.database.write_at_once() as tx:
+                    written = await _dispatch(tx, plan, agent=agent, at=at)
             if written is not None:
                 return written
         async with self._core.database.write() as tx:
@@ -227,10 +231,17 @@ class Acceptor:
         """Dispatch the run, or queue it: because of its location, or because others wait for that already."""
         place = LocationKey(plan.deployment, plan.request.location)
         if isinstance(plan.verdict, Dispatch) and place not in known.waited_for:
-            written = await _dispatch(tx, plan, agent=plan.verdict.agent, at=at)
+            agent = self._agent(plan, among=plan.verdict.agents)
+            with self._core.tally.giving(agent):
+                written = await _dispatch(tx, plan, agent=agent, at=at)
             if written is not None:
                 return written
         return await _queue(tx, _waiting(plan, at=at), plan=plan, known=known)
+
+    def _agent(self, plan: _Plan, *, among: Iterable[Agent]) -> AgentKey:
+        """Choose the agent for a run; at once before it is written, so that those that are decided about beside it count it."""
+        given = self._core.tally.since(plan.read_at)
+        return queue.least_loaded(among, turn=plan.request.run.run_id, given=given).key
 
 
 async def _dispatch(tx: WriteTransaction, plan: _Plan, *, agent: AgentKey, at: datetime) -> Written | None:

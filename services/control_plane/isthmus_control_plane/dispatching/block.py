@@ -15,7 +15,7 @@ from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.queue import Wait
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules, Slot
 from isthmus_control_plane.fleet.facts import Fleet
-from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.key import AgentKey, LocationKey
 
 
 class Cause(Enum):
@@ -62,10 +62,11 @@ class View:
     rules: Mapping[str, Rules] = field(default_factory=dict)
     pauses: Mapping[PauseKey, Pause] = field(default_factory=dict)
     taken: Counter[Slot] = field(default_factory=Counter)
-    #: How many launches of each location are on their way: dispatched, and not accepted yet.
-    on_the_way: Counter[LocationKey] = field(default_factory=Counter)
-    #: What was found to keep all runs of a location.
+    #: How many launches of each location are on their way to each agent: dispatched, and not accepted yet.
+    on_the_way: Counter[tuple[LocationKey, AgentKey]] = field(default_factory=Counter)
+    #: What was found to keep all runs of a location, and where they may go.
     _standing: dict[LocationKey, tuple[Block, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _takers: dict[LocationKey, tuple[AgentKey, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def standing(self, location: LocationKey) -> tuple[Block, ...]:
         """List what keeps all runs of a location in the queue, whatever leaves meanwhile."""
@@ -77,7 +78,18 @@ class View:
     def again(self) -> "View":
         """Return the same view, for another decision that counts slots on; what keeps locations is found out once."""
         taken, on_the_way = Counter(self.taken), Counter(self.on_the_way)
-        return View(self.fleet, self.rules, self.pauses, taken, on_the_way, self._standing)
+        return View(self.fleet, self.rules, self.pauses, taken, on_the_way, self._standing, self._takers)
+
+    def takers(self, location: LocationKey) -> tuple[AgentKey, ...]:
+        """List the agents that runs of a location may go to."""
+        known = self._takers.get(location)
+        if known is None:
+            known = self._takers[location] = tuple(it.agent for it in self.fleet.takers(location))
+        return known
+
+    def has_room(self, location: LocationKey, agent: AgentKey) -> bool:
+        """Tell whether an agent may be sent a launch of a location before it has accepted others."""
+        return self.on_the_way[location, agent] < MOST_ON_THE_WAY
 
     def rules_of(self, location: LocationKey) -> Rules:
         """Return the limits of a location's deployment."""
@@ -119,17 +131,19 @@ def full(needs: Needs, view: View) -> Iterator[Block]:
 
 
 def has_full_way(location: LocationKey, view: View) -> bool:
-    """Tell whether an agent has first to accept launches of a location before it is sent more of them."""
-    return view.on_the_way[location] >= MOST_ON_THE_WAY
+    """Tell whether agents have first to accept launches of a location before they are sent more of them."""
+    takers = view.takers(location)
+    return bool(takers) and not any(view.has_room(location, agent) for agent in takers)
 
 
 def _crowded_way(location: LocationKey, view: View) -> Iterator[Block]:
     if not has_full_way(location, view):
         return
-    holder = view.fleet.holder(location)
-    agent = f"agent {holder.key.name}" if holder is not None else "its agent"
-    text = f"{agent} has yet to accept {view.on_the_way[location]} earlier runs of location {location.name}"
-    yield Block(Cause.ORDER, text, remedy="wait: they go as the agent accepts those before them")
+    takers = view.takers(location)
+    names, count = ", ".join(it.name for it in takers), sum(view.on_the_way[location, it] for it in takers)
+    who = f"agent {names} has" if len(takers) == 1 else f"agents {names} have"
+    text = f"{who} yet to accept {count} earlier runs of location {location.name}"
+    yield Block(Cause.ORDER, text, remedy="wait: they go as those before them are accepted")
 
 
 def is_free(needs: Needs, view: View) -> bool:
@@ -147,27 +161,33 @@ def is_free(needs: Needs, view: View) -> bool:
 def room_of(needs: Needs, view: View, *, most: int) -> int:
     """Count the runs with these needs that may leave, up to a number."""
     limits = view.rules_of(needs.location).limits_of(needs)
-    left = MOST_ON_THE_WAY - view.on_the_way[needs.location]
+    ways = [MOST_ON_THE_WAY - view.on_the_way[needs.location, it] for it in view.takers(needs.location)]
+    left = sum(max(0, it) for it in ways) if ways else MOST_ON_THE_WAY
     return max(0, min([most, left, *(limit.most - view.taken.get(limit.slot, 0) for limit in limits)]))
 
 
 def take(needs: Needs, view: View) -> None:
     """Count the slots of a run that leaves, and its launch."""
-    view.on_the_way[needs.location] += 1
+    takers = view.takers(needs.location)
+    if takers:
+        emptiest = min(takers, key=lambda it: view.on_the_way[needs.location, it])
+        view.on_the_way[needs.location, emptiest] += 1
     for slot in {limit.slot for limit in view.rules_of(needs.location).limits_of(needs)}:
         view.taken[slot] += 1
 
 
 def _pauses_of(location: LocationKey, view: View) -> Iterator[Pause]:
     """List the pauses that keep all runs of a location."""
-    holder = view.fleet.holder(location)
+    takers = view.takers(location) or [it.agent for it in view.fleet.held(location)]
+    of_agents = [PauseKey(location.deployment, PauseKind.AGENT, it.name) for it in takers]
     keys = [
         PauseKey(location.deployment, PauseKind.DEPLOYMENT),
         PauseKey(location.deployment, PauseKind.QUEUE),
         PauseKey(location.deployment, PauseKind.LOCATION, location.name),
     ]
-    if holder is not None:
-        keys.append(PauseKey(location.deployment, PauseKind.AGENT, holder.key.name))
+    if all(key in view.pauses for key in of_agents):
+        # With another agent that takes them they do not wait for the paused one.
+        keys += of_agents
     return (view.pauses[key] for key in keys if key in view.pauses)
 
 

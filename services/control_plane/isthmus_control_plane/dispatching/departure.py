@@ -1,5 +1,6 @@
 """What goes with a run that leaves the queue: built from its request and from what its location defines now."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +15,12 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import history
 from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching import queue
+from isthmus_control_plane.dispatching.block import View
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.fleet.world import World
-from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.key import AgentKey, LocationKey
 from isthmus_control_plane.validation.definition import resolve_job
 
 
@@ -27,11 +30,30 @@ class Moment:
 
     core: Core
     seen: World
+    view: View
+    #: What agents were given, and what is not among the runs that were counted for `seen`.
+    given: Counter[AgentKey]
     at: datetime
+
+    @classmethod
+    def of(cls, core: Core, *, seen: World, view: View, at: datetime) -> "Moment":
+        """Return the moment; `view` is counted on in."""
+        return cls(core, seen, view, core.tally.since(seen.read_at), at)
+
+    def take_agent(self, run: Run) -> AgentKey:
+        """Choose the agent for a run that leaves, and count it there."""
+        place = LocationKey(run.deployment, run.location)
+        takers = self.view.takers(place)
+        free = [it for it in takers if self.view.has_room(place, it)] or takers
+        agents = [self.view.fleet.agents[it] for it in free]
+        agent = queue.least_loaded(agents, turn=run.run_id, given=self.given).key
+        self.given[agent] += 1
+        self.view.on_the_way[place, agent] += 1
+        return agent
 
 
 async def departure(tx: Transaction, run: Run, *, by: Moment, claims_slots: bool = False) -> Departure:
-    """Return the command that launches a queued run on its location's agent, and the event that tells of it.
+    """Return the command that launches a queued run on an agent of its location, and the event that tells of it.
 
     Args:
         tx: Any transaction.
@@ -41,10 +63,10 @@ async def departure(tx: Transaction, run: Run, *, by: Moment, claims_slots: bool
     """
     core, seen, at = by.core, by.seen, by.at
     key = LocationKey(run.deployment, run.location)
-    agent, location = seen.fleet.holdings[key].agent, seen.locations.get(key)
+    agent, location = by.take_agent(run), seen.locations.get(key)
     lifetime = launch_lifetime(
         location.settings if location is not None else None,
-        agent=seen.agents.get(agent),
+        agents=[seen.agents[agent]],
         launch_timeout_s=core.settings.launch_timeout_s,
     )
     request = await _request(tx, run, core=core, seen=seen)

@@ -31,6 +31,7 @@ from isthmus_control_plane.dispatching.sorter import Sorter
 from isthmus_control_plane.dispatching.waits import Findings, Waits
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.world import World
+from isthmus_control_plane.key import AgentKey
 
 log = get_logger(__name__)
 
@@ -181,7 +182,7 @@ class Dequeuer:
                 return found
         view = facts.view()
         self._note(Findings(self._board.needs, view))
-        self._core.hub.heeds_acceptance = any(has_full_way(location, view) for location in view.on_the_way)
+        self._core.hub.heeds_acceptance = any(has_full_way(location, view) for location, _ in view.on_the_way)
         return found
 
     async def _walk(self, tx: Transaction, *, limit: int = LINES_AT_ONCE) -> _Walk:
@@ -227,7 +228,7 @@ class Dequeuer:
             for line in unread.values():
                 await self._read(tx, line, room=room_of(line.needs, facts.view(), most=ROOM), found=found)
             choice = choose(self._board.lines, facts.view(), of=of)
-        by = Moment(self._core, facts.seen, clock.now())
+        by = Moment.of(self._core, seen=facts.seen, view=facts.view(), at=clock.now())
         for run_id, line in choice.picks:
             # A head that was not read is the first of its location's next round.
             run = found.runs.get(run_id)
@@ -279,10 +280,11 @@ class Dequeuer:
     async def _write(self, departures: Mapping[str, Departure], *, found: _Look, at: datetime) -> None:
         if not departures:
             return
-        async with self._core.database.write() as tx:
-            left = await run_queue.dispatch(tx, await self._allowed(tx, departures, found=found), at=at)
-            claiming = [run.run_id for run in left if claims_slots(found.needs[run.run_id], found.rules)]
-            await slot_claims.mark(tx, claiming)
+        with self._core.tally.giving(*(AgentKey(it.command.deployment, it.agent) for it in departures.values())):
+            async with self._core.database.write() as tx:
+                left = await run_queue.dispatch(tx, await self._allowed(tx, departures, found=found), at=at)
+                claiming = [run.run_id for run in left if claims_slots(found.needs[run.run_id], found.rules)]
+                await slot_claims.mark(tx, claiming)
         # At once: a launch that comes now is dispatched directly, and may not overtake these on the way to the broker.
         self._dispatcher.offer(*(departures[run.run_id].command for run in left))
         self.pulse.beat(len(left))

@@ -7,7 +7,7 @@ from typing import Final
 
 from isthmus_store import queue_count, queue_settings, runs
 from isthmus_store.queue_line import NO_SORTING, LineName, Needs, needs_of
-from isthmus_store.record.queue import Held, OnTheWay, Pause, PoolUse
+from isthmus_store.record.queue import Held, OnTheWay, Pause, PauseKind, PoolUse
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
@@ -15,7 +15,7 @@ from isthmus_control_plane.dispatching.block import PauseKey, View
 from isthmus_control_plane.dispatching.rules import NO_RULES, HeldLine, Rules, Slot, taken
 from isthmus_control_plane.fleet.facts import Fleet
 from isthmus_control_plane.fleet.world import World
-from isthmus_control_plane.key import LocationKey
+from isthmus_control_plane.key import AgentKey, LocationKey
 
 #: Lines whose needs are kept in memory.
 _KEPT: Final = 20_000
@@ -29,7 +29,7 @@ class Ledger:
     pauses: Mapping[PauseKey, Pause]
     held: tuple[Held, ...]
     needs: Mapping[str, Needs]
-    on_the_way: Mapping[LocationKey, int]
+    on_the_way: Mapping[tuple[LocationKey, AgentKey], int]
     #: How many of the runs of each line that hold slots claim those of pools by their steps.
     claiming: Mapping[str, int]
     #: What steps have claimed.
@@ -45,7 +45,9 @@ class Ledger:
         counts = taken(counted, rules=self.rules)
         for use in self.uses:
             counts[Slot(use.deployment, "pool", use.pool)] += use.granted
-        return View(fleet, self.rules, self.pauses, counts, Counter(self.on_the_way))
+        return View(
+            fleet.with_paused(paused_agents(self.pauses)), self.rules, self.pauses, counts, Counter(self.on_the_way)
+        )
 
 
 class NeedsMemory:
@@ -112,8 +114,13 @@ async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[
     return Ledger(rules, paused, count.held, needs, _by_place(count.on_the_way), claiming, count.uses)
 
 
-def _by_place(launched: Iterable[OnTheWay]) -> dict[LocationKey, int]:
-    return {LocationKey(it.deployment, it.location): it.runs for it in launched}
+def paused_agents(paused: Iterable[PauseKey]) -> frozenset[AgentKey]:
+    """Return which agents are paused, of all that is."""
+    return frozenset(AgentKey(it.deployment, it.name) for it in paused if it.kind is PauseKind.AGENT)
+
+
+def _by_place(launched: Iterable[OnTheWay]) -> dict[tuple[LocationKey, AgentKey], int]:
+    return {(LocationKey(it.deployment, it.location), AgentKey(it.deployment, it.agent)): it.runs for it in launched}
 
 
 def stale_lines(lines: Iterable[str], *, rules: Mapping[str, Rules], world: World) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """How long a launch may take to start its run: a pure decision."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
@@ -11,15 +12,15 @@ from isthmus_store.record.agent import Agent
 _MARGIN_S: Final = 120.0
 
 
-def launch_lifetime(settings: bytes | None, *, agent: Agent | None, launch_timeout_s: float) -> timedelta:
+def launch_lifetime(settings: bytes | None, *, agents: Iterable[Agent], launch_timeout_s: float) -> timedelta:
     """Return how long after its dispatch a launch expires: not before an import of its location may have ended.
 
     Args:
         settings: the location's, as they are stored; None for one that is gone.
-        agent: where it goes; it says how long imports may take whose locations do not. None for one that is gone.
+        agents: where it may go; they say how long imports may take whose locations do not.
         launch_timeout_s: what is allowed at the least.
     """
-    usual_s = agent.load_timeout_s if agent is not None else 0.0
+    usual_s = max((agent.load_timeout_s for agent in agents), default=0.0)
     load_timeout_s = LocationSettings.FromString(settings or b"").load_timeout_s or usual_s
     if load_timeout_s <= 0:
         return timedelta(seconds=launch_timeout_s)

@@ -1,21 +1,21 @@
 """Where the queued runs of a location can go; or, in words, why they wait for it. Pure: limits are `block`'s affair."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 from isthmus_store.state import AgentState
 
-from isthmus_control_plane.fleet.facts import Agent, Fleet, Location
-from isthmus_control_plane.fleet.placement import is_live
+from isthmus_control_plane.fleet.facts import Agent, Fleet, Holding, Location
 from isthmus_control_plane.key import AgentKey, LocationKey
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The runs of the location go to this agent now."""
+    """The runs of the location go to these agents now: each to one of them, see `least_loaded`."""
 
-    agent: AgentKey
+    agents: tuple[Agent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,38 @@ class Wait:
 
 Verdict = Dispatch | Wait
 
+_NOBODY: Final[Mapping[AgentKey, int]] = {}
+
 #: A rule says why runs must wait, or None when it has nothing against them.
 _Rule = Callable[[LocationKey, Fleet], str | None]
 
 
 def decide(location: LocationKey, *, fleet: Fleet) -> Verdict:
-    """Dispatch a location's runs to the agent that serves it, or say why they wait."""
+    """Dispatch a location's runs to the agents that serve it, or say why they wait."""
     reason = next((reason for rule in _RULES if (reason := rule(location, fleet)) is not None), None)
-    return Wait(reason) if reason is not None else Dispatch(fleet.holdings[location].agent)
+    if reason is not None:
+        return Wait(reason)
+    return Dispatch(tuple(fleet.agents[it.agent] for it in fleet.takers(location)))
+
+
+def least_loaded(agents: Iterable[Agent], *, turn: str, given: Mapping[AgentKey, int] = _NOBODY) -> Agent:
+    """Return the agent with the fewest runs. Of equal ones it is a matter of the run, so that all have their share.
+
+    Args:
+        agents: One at least.
+        turn: What goes there: the same is given to the same of equal agents, by whoever decides.
+        given: What each was given besides, since its runs were counted.
+    """
+    return min(agents, key=lambda it: (it.runs + given.get(it.key, 0), _share(turn, it.key)))
+
+
+def any_of(agents: Iterable[AgentKey], *, turn: str) -> AgentKey:
+    """Return one of the agents, whatever they have to do, for a question: all have their share."""
+    return min(agents, key=lambda it: _share(turn, it))
+
+
+def _share(turn: str, agent: AgentKey) -> bytes:
+    return blake2b(f"{turn}/{agent.name}".encode(), digest_size=8).digest()
 
 
 def in_line(location: LocationKey) -> str:
@@ -52,7 +76,7 @@ def _location_exists(key: LocationKey, fleet: Fleet) -> str | None:
 def _pool_has_live_agent(key: LocationKey, fleet: Fleet) -> str | None:
     location = fleet.locations[key]
     agents = fleet.pool(location)
-    if any(is_live(agent) for agent in agents):
+    if any(agent.is_live for agent in agents):
         return None
     if not agents:
         return f"pool {location.pool} has no agent; create one: isthmus agent create NAME"
@@ -60,27 +84,31 @@ def _pool_has_live_agent(key: LocationKey, fleet: Fleet) -> str | None:
 
 
 def _holder_is_live(key: LocationKey, fleet: Fleet) -> str | None:
-    holder = fleet.holder(key)
-    if holder is None:
+    holders = fleet.holders(key)
+    if not holders:
         return f"location {key.name} is being placed on an agent"
-    if is_live(holder):
+    if any(agent.is_live for agent in holders):
         return None
-    return f"location {key.name} moves to another agent: {_described(holder)}"
+    return f"location {key.name} moves to another agent: {', '.join(_described(agent) for agent in holders)}"
 
 
 def _location_serves(key: LocationKey, fleet: Fleet) -> str | None:
-    holding = fleet.holdings[key]
-    if holding.serving_generation > 0:
+    if fleet.takers(key):
         return None
-    location, agent = fleet.locations[key], holding.agent.name
-    if holding.has_failed and holding.generation >= location.generation:
-        why = holding.failure or "no reason was given"
-        return f"location {key.name} did not load on agent {agent}: {why}; mend it and apply it again"
-    return _loading(location, agent=agent)
+    location = fleet.locations[key]
+    live = [it for it in fleet.held(key) if it.agent in fleet.agents and fleet.agents[it.agent].is_live]
+    loading = [it for it in live if not (it.has_failed and it.generation >= location.generation)]
+    return _loading(location, on=loading) if loading else _broken(location, on=live)
 
 
-def _loading(location: Location, *, agent: str) -> str:
-    return f"location {location.key.name} is loading generation {location.generation} on agent {agent}"
+def _broken(location: Location, *, on: Iterable[Holding]) -> str:
+    found = "; ".join(f"agent {it.agent.name}: {it.failure or 'no reason was given'}" for it in on)
+    return f"location {location.key.name} did not load on {found}; mend it and apply it again"
+
+
+def _loading(location: Location, *, on: Iterable[Holding]) -> str:
+    agents = ", ".join(it.agent.name for it in on)
+    return f"location {location.key.name} is loading generation {location.generation} on agent {agents}"
 
 
 def _described(agent: Agent) -> str:

@@ -1,10 +1,11 @@
 """Places launches elsewhere that went to an agent which is gone, and which nobody was seen to begin.
 
-The run goes on to its next attempt, at the agent that serves its location by now. The earlier attempt is fenced twice: what
+The run goes on to its next attempt, at an agent that serves its location now. The earlier attempt is fenced twice: what
 is told of it counts no more, and its agent, should it come back, is told to end it, ahead of all launches that wait there;
 an agent that is told so before the launch starts nothing.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -25,7 +26,9 @@ from isthmus_store.transaction import WriteTransaction
 from isthmus_control_plane import clock
 from isthmus_control_plane.commands.succession import Successor, succeed
 from isthmus_control_plane.core import Core
+from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.block import PauseKey, View
+from isthmus_control_plane.dispatching.ledger import paused_agents
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.world import World
@@ -45,13 +48,19 @@ class _Sight:
 
     seen: World
     view: View
+    #: What agents were given, and what is not among the runs that were counted for `seen`.
+    given: Counter[AgentKey]
 
-    def new_home(self, place: LocationKey, *, instead_of: AgentKey) -> AgentKey | None:
-        """Return the agent that serves a location now; None where none does, or something is paused that it needs."""
+    def new_home(self, place: LocationKey, run_id: str, *, instead_of: AgentKey) -> AgentKey | None:
+        """Return the agent that a run goes to now; None where none serves, or something is paused that it needs."""
         if self.view.standing(place):
             return None
-        agent = self.seen.fleet.holdings[place].agent
-        return agent if agent != instead_of else None
+        agents = [self.view.fleet.agents[it] for it in self.view.takers(place) if it != instead_of]
+        if not agents:
+            return None
+        home = queue.least_loaded(agents, turn=run_id, given=self.given).key
+        self.given[home] += 1
+        return home
 
 
 class Relocation:
@@ -70,7 +79,8 @@ class Relocation:
             if not gone:
                 return
             paused = {PauseKey(it.deployment, it.kind, it.name): it for it in await pauses.all_of(tx)}
-        sight = _Sight(seen, View(seen.fleet, pauses=paused))
+        view = View(seen.fleet.with_paused(paused_agents(paused)), pauses=paused)
+        sight = _Sight(seen, view, self._core.tally.since(seen.read_at))
         for agent in gone:
             with self._agents.guard(deployment=agent.deployment, agent=agent.name):
                 await self._place_all(agent, sight=sight)
@@ -92,7 +102,9 @@ class Relocation:
 
     async def _place_some(self, rows: list[OutboxInstruction], *, sight: _Sight) -> list[Run]:
         wanted = [(row, request) for row in rows if (request := _request(row)) is not None]
-        homes = {row.id: sight.new_home(_place(row, request), instead_of=_agent(row)) for row, request in wanted}
+        homes = {
+            row.id: sight.new_home(_place(row, request), row.run_id, instead_of=_agent(row)) for row, request in wanted
+        }
         movable = [(row, request, home) for row, request in wanted if (home := homes[row.id]) is not None]
         moved: list[Run] = []
         if not movable:
@@ -114,7 +126,7 @@ class Relocation:
         earlier, home = run.ref, AgentKey(agent.deployment, agent.name)
         # At the least as long as it was given before: that counts what its location's import may take.
         least_s = max(self._core.settings.launch_timeout_s, (row.not_after - row.created_at).total_seconds())
-        lifetime = launch_lifetime(None, agent=agent, launch_timeout_s=least_s)
+        lifetime = launch_lifetime(None, agents=[agent], launch_timeout_s=least_s)
         succession = await succeed(tx, row, by=Successor(request, home, lifetime), at=at)
         if succession is None:
             return []

@@ -1,7 +1,8 @@
-"""Which agent holds which location: sticky, on live agents, least loaded first. Pure."""
+"""Which agents hold which location: sticky, on live agents, least loaded first. Pure."""
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from isthmus_store.state import AgentState
 
@@ -31,40 +32,45 @@ class Move:
 def plan(fleet: Fleet) -> list[Move]:
     """List the moves that put every location where it belongs.
 
-    A location stays where it is while its agent is online, of the right pool and not paused. It moves only to an agent that
-    is online, and off a paused one only to one that is not; one that nobody holds is placed on the best there is, so that its agent finds the order when it comes up.
+    A location stays where it is while its agents are online, of the right pool and not paused. It is taken from another one
+    only where a better one takes it over, and is on no more agents than it has replicas: on fewer where fewer are online.
+    One that nobody holds is placed on the best there is, so that its agent finds the order when it comes up.
     Carrying the moves out makes the next plan empty.
     """
-    load = Counter(holding.agent for holding in fleet.holdings.values())
+    load = Counter(holding.agent for held in fleet.holdings.values() for holding in held)
     moves = []
     for key in sorted(fleet.locations):
-        location = fleet.locations[key]
-        source = fleet.holdings[key].agent if key in fleet.holdings else None
-        target = _target(location, fleet=fleet, load=load)
-        if target != source:
-            moves.append(Move(key, source, target))
-            load.subtract([source] if source else [])
-            load.update([target] if target else [])
+        sources = [holding.agent for holding in fleet.held(key)]
+        targets = _targets(fleet.locations[key], fleet=fleet, load=load)
+        left = [agent for agent in sources if agent not in targets]
+        joined = [agent for agent in targets if agent not in sources]
+        moves += [Move(key, source, target) for source, target in zip_longest(left, joined)]
+        load.subtract(left)
+        load.update(joined)
     gone = sorted(key for key in fleet.holdings if key not in fleet.locations)
-    moves += [Move(key, fleet.holdings[key].agent, None) for key in gone]
-    return moves
+    return moves + [Move(key, holding.agent, None) for key in gone for holding in fleet.held(key)]
 
 
-def _target(location: Location, *, fleet: Fleet, load: Counter[AgentKey]) -> AgentKey | None:
-    candidates = fleet.pool(location)
-    holder = fleet.holder(location.key)
-    is_holder_fit = holder in candidates
-    if holder is not None and is_holder_fit and holder.state is AgentState.ONLINE and not holder.is_paused:
-        return holder.key
-    if not candidates:
-        return None
-    best = min(candidates, key=lambda it: (_PREFERENCE.index(it.state), it.is_paused, load[it.key], it.key))
-    is_gain = best.state is AgentState.ONLINE and (not best.is_paused or holder is None or not is_live(holder))
-    if holder is not None and is_holder_fit and not is_gain:
-        return holder.key
-    return best.key
+def _targets(location: Location, *, fleet: Fleet, load: Counter[AgentKey]) -> list[AgentKey]:
+    """Return the agents that a location belongs on."""
+    holders = {it.agent: it.serving_generation for it in fleet.held(location.key)}
+    pool = fleet.pool(location)
+    good = [it for it in pool if it.key in holders and _rank(it) == 0]
+    # Where there are too many, those stay that serve the newest.
+    good.sort(key=lambda it: (-holders[it.key], load[it.key], it.key))
+    chosen = good[: location.replicas]
+    others = [it for it in pool if it not in good]
+    others.sort(key=lambda it: (_rank(it), it.key not in holders, _PREFERENCE.index(it.state), load[it.key], it.key))
+    for agent in others:
+        # Who does not take runs is no further replica; but somebody is to find the order.
+        is_of_use = agent.key in holders or _rank(agent) == 0 or not chosen
+        if is_of_use and len(chosen) < location.replicas:
+            chosen.append(agent)
+    return [it.key for it in chosen]
 
 
-def is_live(agent: Agent) -> bool:
-    """Tell whether an agent takes new runs now."""
-    return agent.state is AgentState.ONLINE
+def _rank(agent: Agent) -> int:
+    """Rank an agent as somebody to serve: 0 for one that takes runs, 1 for a paused one, 2 for one that is not there."""
+    if not agent.is_live:
+        return 2
+    return 1 if agent.is_paused else 0

@@ -43,10 +43,10 @@ def plan(fleet: Fleet, *, moves: Iterable[Move] = (), changed: Iterable[Location
     Args:
         fleet: Agents, locations and holdings before the moves.
         moves: Locations that change hands now: both sides are told.
-        changed: Locations whose spec changed now: the holder is told.
+        changed: Locations whose spec changed now: their holders are told.
     """
     touched = {agent for move in moves for agent in (move.source, move.target) if agent is not None}
-    touched |= {fleet.holdings[key].agent for key in changed if key in fleet.holdings}
+    touched |= {holding.agent for key in changed for holding in fleet.held(key)}
     syncs = []
     for key in sorted(fleet.agents):
         cause = SyncCause.DESIRED_CHANGED if key in touched else _repetition(fleet.agents[key])

@@ -1,14 +1,17 @@
 """Agents, locations and placements: read as one picture, and changed by the decisions about it."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf.message import DecodeError
+from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
-from isthmus_store import agents, fleet_rows, outbox, pauses, placements, site
+from isthmus_store import agent_load, agents, fleet_rows, outbox, pauses, placements, site
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement
@@ -37,11 +40,25 @@ class World:
     fleet: Fleet
     agents: dict[AgentKey, Agent]
     locations: dict[LocationKey, Location]
-    placements: dict[LocationKey, Placement]
+    #: Of each location that is placed somewhere, by the agent's name.
+    placements: dict[LocationKey, tuple[Placement, ...]]
+    #: When this was begun to be read, on the clock of `LaunchTally`.
+    read_at: float = 0.0
+
+    def defining(self, key: LocationKey) -> Placement | None:
+        """Return the placement that tells what a location defines: that of an agent to which its runs go.
+
+        Where none of it serves it is one that served last, or None.
+        """
+        takers = {it.agent.name for it in self.fleet.takers(key)}
+        held = self.placements.get(key, ())
+        return max(
+            held, key=lambda it: (it.agent in takers, it.serving_generation, bool(it.snapshot_hash)), default=None
+        )
 
     def serving_hash(self, key: LocationKey) -> str:
         """Return the hash of what the location defines now; empty when nothing of it serves."""
-        held = self.placements.get(key)
+        held = self.defining(key)
         return held.snapshot_hash if held is not None and held.serving_generation else ""
 
 
@@ -57,52 +74,78 @@ class SyncMemory:
         return told_at is not None and at - told_at < _SYNC_PATIENCE
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What was read."""
+
+    agents: Iterable[Agent]
+    locations: Iterable[Location]
+    placements: Iterable[Placement]
+    #: How many runs agents have, where it is to be chosen between them.
+    loads: Mapping[AgentKey, int]
+    read_at: float
+
+
 async def read(tx: Transaction, *, memory: SyncMemory, at: datetime, deployment: str | None = None) -> World:
     """Read one deployment, or all. Which agents are paused is not told: see `read_to_place`."""
-    found = await fleet_rows.read(tx, deployment=deployment)
-    return _world(
+    read_at, found = time.monotonic(), await fleet_rows.read(tx, deployment=deployment)
+    has_choice = len({(it.deployment, it.location) for it in found.placements}) < len(found.placements)
+    rows = _Rows(
         found.agents,
-        location_list=found.locations,
-        placement_list=found.placements,
-        is_underway=lambda agent: memory.is_underway(agent, at=at),
+        found.locations,
+        found.placements,
+        {AgentKey(*key): runs for key, runs in (await agent_load.under_way(tx)).items()} if has_choice else {},
+        read_at,
     )
+    return _world(rows, is_underway=lambda agent: memory.is_underway(agent, at=at))
 
 
 async def read_to_place(tx: Transaction, *, memory: SyncMemory, at: datetime) -> World:
     """Read all deployments, and which agents are paused: where locations go follows from it."""
     seen = await read(tx, memory=memory, at=at)
     paused = {AgentKey(it.deployment, it.name) for it in await pauses.all_of(tx) if it.kind is PauseKind.AGENT}
-    known = {key: replace(agent, is_paused=key in paused) for key, agent in seen.fleet.agents.items()}
-    return replace(seen, fleet=replace(seen.fleet, agents=known)) if paused else seen
+    return replace(seen, fleet=seen.fleet.with_paused(paused))
 
 
 async def read_location(tx: Transaction, key: LocationKey, *, memory: SyncMemory, at: datetime) -> World:
     """Read what decides about one location alone; it is missing in the picture when it does not exist."""
-    found = await site.get(tx, deployment=key.deployment, location=key.name)
-    return _world(
-        found.agents if found is not None else (),
-        location_list=[found.location] if found is not None else [],
-        placement_list=found.placements if found is not None else (),
-        is_underway=lambda agent: memory.is_underway(agent, at=at),
-    )
+    read_at, found = time.monotonic(), await site.get(tx, deployment=key.deployment, location=key.name)
+    if found is None:
+        return World(Fleet({}, {}), {}, {}, {}, read_at)
+    loads = {AgentKey(key.deployment, name): runs for name, runs in found.loads.items()}
+    rows = _Rows(found.agents, [found.location], found.placements, loads, read_at)
+    return _world(rows, is_underway=lambda agent: memory.is_underway(agent, at=at))
 
 
-def _world(
-    agent_list: Iterable[Agent],
-    *,
-    location_list: Iterable[Location],
-    placement_list: Iterable[Placement],
-    is_underway: Callable[[AgentKey], bool],
-) -> World:
-    agent_rows = {AgentKey(row.deployment, row.name): row for row in agent_list}
-    location_rows = {LocationKey(row.deployment, row.name): row for row in location_list}
-    placement_rows = {LocationKey(row.deployment, row.location): row for row in placement_list}
+def _world(rows: _Rows, *, is_underway: Callable[[AgentKey], bool]) -> World:
+    agent_rows = {AgentKey(row.deployment, row.name): row for row in rows.agents}
+    location_rows = {LocationKey(row.deployment, row.name): row for row in rows.locations}
+    placement_rows: dict[LocationKey, tuple[Placement, ...]] = {}
+    for row in rows.placements:
+        key = LocationKey(row.deployment, row.location)
+        placement_rows[key] = (*placement_rows.get(key, ()), row)
     fleet = Fleet.of(
-        (_agent(row, is_sync_underway=is_underway(key)) for key, row in agent_rows.items()),
-        locations=(facts.Location(key, row.pool, row.generation) for key, row in location_rows.items()),
-        holdings=(_holding(row) for row in placement_rows.values()),
+        (
+            _agent(row, is_sync_underway=is_underway(key), runs=rows.loads.get(key, 0))
+            for key, row in agent_rows.items()
+        ),
+        locations=(
+            facts.Location(key, row.pool, row.generation, replicas_of(row.settings))
+            for key, row in location_rows.items()
+        ),
+        holdings=(_holding(row) for held in placement_rows.values() for row in held),
     )
-    return World(fleet, agent_rows, location_rows, placement_rows)
+    return World(fleet, agent_rows, location_rows, placement_rows, rows.read_at)
+
+
+@lru_cache(maxsize=4096)
+def replicas_of(settings: bytes) -> int:
+    """Return on how many agents a location is to be, by its settings; they are read again and again, and seldom change."""
+    try:
+        return max(1, LocationSettings.FromString(settings).replicas)
+    except DecodeError:
+        # The other locations are placed all the same.
+        return 1
 
 
 async def settle_fleet(
@@ -120,8 +163,8 @@ async def settle_fleet(
     moves = placement.plan(world.fleet)
     moved: list[LocationKey] = []
     orders = sync.plan(world.fleet, moves=moves, changed=changed)
-    hashes = {key: row.snapshot_hash for key, row in world.placements.items()}
-    holders = {key: holding.agent for key, holding in world.fleet.holdings.items()}
+    hashes = {key: it.snapshot_hash for key in world.placements if (it := world.defining(key)) is not None}
+    holders = {(key, it.agent) for key, held in world.fleet.holdings.items() for it in held}
     for move in moves:
         with _LOCATIONS.guard(deployment=move.location.deployment, location=move.location.name) as fate:
             async with tx.part():
@@ -129,11 +172,10 @@ async def settle_fleet(
         if fate.error is not None:
             continue
         moved.append(move.location)
-        holders.pop(move.location, None)
-        if move.target is not None:
-            holders[move.location] = move.target
+        holders -= {(move.location, move.source)}
+        holders |= {(move.location, move.target)} if move.target is not None else set()
     for order in orders:
-        names = sorted(key for key, agent in holders.items() if agent == order.agent)
+        names = sorted(key for key, agent in holders if agent == order.agent)
         ids = {"deployment": order.agent.deployment, "agent": order.agent.name}
         with _AGENTS.guard(**ids) as fate:
             held = [command.HeldLocation(world.locations[key], hashes.get(key, "")) for key in names]
@@ -170,7 +212,7 @@ async def _tell(
     await agents.mark_synced(tx, deployment=deployment, name=name, incarnation=agent.incarnation)
 
 
-def _agent(row: Agent, *, is_sync_underway: bool) -> facts.Agent:
+def _agent(row: Agent, *, is_sync_underway: bool, runs: int) -> facts.Agent:
     return facts.Agent(
         key=AgentKey(row.deployment, row.name),
         pool=row.pool,
@@ -180,6 +222,7 @@ def _agent(row: Agent, *, is_sync_underway: bool) -> facts.Agent:
         sync_revision=row.sync_revision,
         reported_revision=min(row.desired_revision, MAX_REVISION),
         is_sync_underway=is_sync_underway,
+        runs=runs,
     )
 
 

@@ -125,12 +125,13 @@ async def _fitting(tx: Transaction, deployment: str, assets: Collection[str]) ->
 def _facts(rows: Sequence[PartitionRow], *, waiting: Plans, names: Collection[str]) -> dict[str, pb.AssetFact]:
     """Put together the rows of each asset: the newest of all of its partitions."""
     facts: dict[str, pb.AssetFact] = {}
-    plans = _newest_plans(rows, waiting=waiting)
     for row in rows:
         fact = facts.setdefault(row.asset, pb.AssetFact(asset=asset_key(row.asset)))
         fact.materialized.id = max(fact.materialized.id, row.materialized_id)
         fact.observed.id = max(fact.observed.id, row.observed_id)
-    for asset, plan in plans.items():
+    made = {asset: fact.materialized.id for asset, fact in facts.items()}
+    open_plans = {key: plan for key, plan in waiting.items() if plan.id > made.get(key[0], 0)}
+    for asset, plan in _newest_plans(rows, waiting=open_plans).items():
         if asset in names:
             fact = facts.setdefault(asset, pb.AssetFact(asset=asset_key(asset)))
             fact.plan.id, fact.plan.run_id = plan.id, plan.run_id
@@ -151,17 +152,21 @@ def _tell_partitions(
     for asset in whole:
         facts.setdefault(asset, pb.AssetFact(asset=asset_key(asset))).partitions.SetInParent()
     stored: dict[tuple[str, str], Plan] = {}
+    made: dict[tuple[str, str], int] = {}
     for row in rows:
         if not row.partition:
             continue
+        made[row.asset, row.partition] = row.materialized_id
         columns = facts[row.asset].partitions
         columns.keys.append(row.partition)
         columns.materialized_ids.append(row.materialized_id)
         columns.observed_ids.append(row.observed_id)
         if row.plan_run_id:
             stored[row.asset, row.partition] = Plan(row.planned_id, row.plan_run_id)
-    for asset, partition in sorted({*stored, *waiting}):
-        plan = _newer(stored.get((asset, partition)), waiting.get((asset, partition)))
+    # What a run made, or another after it was asked for, is no plan any more.
+    open_plans = {key: plan for key, plan in waiting.items() if plan.id > made.get(key, 0)}
+    for asset, partition in sorted({*stored, *open_plans}):
+        plan = _newer(stored.get((asset, partition)), open_plans.get((asset, partition)))
         if asset in whole and partition and plan is not None:
             told = facts[asset].partitions.plans.add(partition=partition)
             told.plan.id, told.plan.run_id = plan.id, plan.run_id

@@ -24,7 +24,9 @@ async def name_repositories(tx: Transaction, found: Iterable[FoundRun], *, core:
 async def jobs_of(tx: Transaction, deployment: str, location: str, *, core: Core) -> dict[str, Job]:
     """Return the jobs that a location has now, by their names."""
     jobs: dict[str, Job] = {}
-    for held in await placements.all_of(tx, deployment=deployment, location=location):
+    # Of several agents, what the newest generation says counts.
+    held_by = await placements.all_of(tx, deployment=deployment, location=location)
+    for held in sorted(held_by, key=lambda it: it.serving_generation):
         definitions = await core.definitions.get(tx, held.snapshot_hash)
         jobs.update(definitions.jobs if definitions is not None else {})
     return jobs

@@ -14,6 +14,8 @@ from isthmus_control_plane.validation import field
 MAX_TEXT: Final = 1024
 MAX_ENTRIES: Final = 50
 MAX_STANDBY: Final = 100
+#: Agents of one location.
+MAX_REPLICAS: Final = 100
 MAX_IDLE_TTL_S: Final = 30 * 86_400.0
 MAX_STOP_TIMEOUT_S: Final = 3600.0
 MAX_MEMORY_BYTES: Final = 1 << 50
@@ -35,6 +37,8 @@ def location(settings: api.LocationSettings) -> list[Violation]:
         violations.append(Violation("settings.isolation", f"{int(settings.isolation)} is no isolation"))
     if settings.standby > MAX_STANDBY:
         violations.append(Violation("settings.standby", f"must be at most {MAX_STANDBY}; got {settings.standby}"))
+    if settings.replicas > MAX_REPLICAS:
+        violations.append(Violation("settings.replicas", f"must be at most {MAX_REPLICAS}; got {settings.replicas}"))
     return violations + field.seconds(settings.idle_ttl_s, field="settings.idle_ttl_s", most=MAX_IDLE_TTL_S)
 
 

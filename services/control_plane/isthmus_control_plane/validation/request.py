@@ -9,6 +9,7 @@ from isthmus.v1 import instruction_pb2, telemetry_pb2
 from isthmus_control_plane import clock
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import container, field
+from isthmus_control_plane.validation.generation import code_version
 
 #: Limits, well above what a person writes and well below what hurts the broker and the store.
 MAX_RUN_CONFIG_BYTES: Final = 2 * 1024 * 1024
@@ -84,6 +85,8 @@ def apply_location(request: api.ApplyLocationRequest) -> list[Violation]:
         *env,
         *field.seconds(settings.load_timeout_s, field="settings.load_timeout_s", most=MAX_LOAD_TIMEOUT_S),
         *container.location(settings),
+        *field.text(request.requested_by, field="requested_by", max_chars=MAX_TEXT),
+        *code_version(request.code_version),
     ]
 
 

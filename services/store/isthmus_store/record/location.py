@@ -24,6 +24,10 @@ class WantedLocation:
     pool: str
     #: A LocationSettings, serialized deterministically, since bytes are compared.
     settings: bytes
+    #: Who wants it, for people.
+    wanted_by: str = ""
+    #: A CodeVersion, serialized deterministically; None where nobody said. Another one than before is a change, too.
+    code_version: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +45,7 @@ class Location:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocationGeneration:
-    """One entry of a location's history; `settings` is a LocationSettings."""
+    """One entry of a location's history; `settings` is a LocationSettings, `code_version` a CodeVersion, if anybody said."""
 
     deployment: str
     name: str
@@ -49,6 +53,8 @@ class LocationGeneration:
     pool: str
     settings: bytes
     applied_at: datetime
+    applied_by: str
+    code_version: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -63,10 +63,11 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnTheWay:
-    """How many runs of a location were dispatched and are not accepted yet."""
+    """How many runs of a location were dispatched to an agent and are not accepted yet."""
 
     deployment: str
     location: str
+    agent: str
     runs: int
 
 

@@ -52,6 +52,8 @@ LOCATION_GENERATIONS = Table(
     Column("pool", NAME, nullable=False),
     Column("settings", LargeBinary, nullable=False),
     Column("applied_at", Instant, nullable=False),
+    Column("applied_by", Text, nullable=False, server_default=""),
+    Column("code_version", LargeBinary),
     ForeignKeyConstraint(["deployment", "name"], ["locations.deployment", "locations.name"]),
 )
 

@@ -96,6 +96,14 @@ RUNS = Table(
         sqlite_where=and_(column("dispatched_at").is_not(None), column("ended_at").is_(None)),
         postgresql_where=and_(column("dispatched_at").is_not(None), column("ended_at").is_(None)),
     ),
+    # The runs of an agent: where a location has several agents, a run goes to the one with the fewest.
+    Index(
+        "ix_runs_of_agent",
+        "deployment",
+        "agent",
+        sqlite_where=and_(column("dispatched_at").is_not(None), column("ended_at").is_(None)),
+        postgresql_where=and_(column("dispatched_at").is_not(None), column("ended_at").is_(None)),
+    ),
     Index(
         "ix_runs_ended",
         "ended_at",
