@@ -9,7 +9,7 @@ from typing import NoReturn
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused
-from isthmus_lifecycle.boundary import Boundary, heed_cancellation
+from isthmus_lifecycle.boundary import Boundary, cancellations, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_broker.delivery import Delivery, delivery_of
@@ -134,6 +134,7 @@ class Consumer:
         #: That of the session, once all queues are consumed.
         self._connection: AbstractConnection | None = None
         self._boundary = Boundary("delivery")
+        self._renewals = Boundary("renewal of a queue")
 
     @property
     def is_consuming(self) -> bool:
@@ -213,15 +214,25 @@ class Consumer:
         while True:
             await asyncio.sleep(self._settings.quiet_s / 2)
             for attachment in [one for one in self._opened.values() if one.is_quiet]:
-                try:
-                    with naming_losses():
-                        await self._renew(attachment, connection=connection, session=session)
-                except LINK_ERRORS as error:
-                    log.debug("queue_not_renewed", queue=attachment.intake.queue, error=str(error))
+                before = cancellations()
+                with self._renewals.guard(queue=attachment.intake.queue) as fate:
+                    is_renewed = await self._try_to_renew(attachment, connection=connection, session=session)
+                if fate.error is not None or not is_renewed:
                     session.lose()
                 # aiormq makes a loss of a cancellation where the channel is being closed, and one that was not heeded here
                 # would keep the session, and with it the whole process, from ending.
-                heed_cancellation()
+                heed_cancellation(before, error=None)
+
+    async def _try_to_renew(
+        self, attachment: Attachment, *, connection: AbstractConnection, session: LossWatch
+    ) -> bool:
+        try:
+            with naming_losses():
+                await self._renew(attachment, connection=connection, session=session)
+        except LINK_ERRORS as error:
+            log.debug("queue_not_renewed", queue=attachment.intake.queue, error=str(error))
+            return False
+        return True
 
     async def _renew(self, attachment: Attachment, *, connection: AbstractConnection, session: LossWatch) -> None:
         if self._is_stopped.is_set():

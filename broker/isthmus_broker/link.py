@@ -14,7 +14,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, AuthenticationError, ChannelInvalidStateError, ProbableAuthenticationError
 from isthmus_lifecycle.backoff import Backoff
-from isthmus_lifecycle.boundary import Boundary, heed_cancellation
+from isthmus_lifecycle.boundary import Boundary, cancellations, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 from yarl import URL
 
@@ -29,11 +29,15 @@ LINK_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.IncompleteR
 
 @contextmanager
 def naming_losses() -> Iterator[None]:
-    """Give a loss its name: aiormq fails what was in flight on a channel that is closing with a bare `Exception`."""
+    """Give a loss its name.
+
+    aiormq fails what was in flight on a channel that is closing with a bare `Exception`, and what is asked of a connection that
+    is closed with a bare `RuntimeError`.
+    """
     try:
         yield
     except Exception as error:
-        if type(error) is Exception:
+        if type(error) in (Exception, RuntimeError):
             raise ConnectionError("the channel was closed") from error
         raise
 
@@ -134,8 +138,8 @@ class Link:
         """Connect, run a session, and begin again when it is over, until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
-            is_refused = False
-            with self._boundary.guard(purpose=self._settings.connection_name):
+            is_refused, before = False, cancellations()
+            with self._boundary.guard(purpose=self._settings.connection_name) as fate:
                 try:
                     await self._connect_and_work()
                 except (*LINK_ERRORS, QueueHeldError) as error:
@@ -144,7 +148,7 @@ class Link:
                     )
                     self._complain(error, now=clock())
             # aiormq closes a dying connection and swallows what comes meanwhile.
-            heed_cancellation()
+            heed_cancellation(before, error=fate.error)
             wait_s = self._backoff.next_wait_s()
             await asyncio.sleep(min(wait_s, _LOCAL_WAIT_S) if is_refused else wait_s)
 

@@ -11,7 +11,7 @@ from typing import Final, Self
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from aiormq.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
-from isthmus_lifecycle.boundary import heed_cancellation
+from isthmus_lifecycle.boundary import cancellations, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.number import clamped
 
@@ -111,7 +111,7 @@ class Publisher:
         channel = self._channel
         if channel is None:
             raise BrokerUnavailableError(purpose=self._settings.connection_name)
-        key = message.routing_key
+        key, before = message.routing_key, cancellations()
         self._check_size(message)
         try:
             with naming_losses():
@@ -124,7 +124,7 @@ class Publisher:
             raise QueueFullError(routing_key=key) from error
         except LINK_ERRORS as error:
             # Whoever insists on a publish would try again for ever, after a cancellation that came out as a loss.
-            heed_cancellation()
+            heed_cancellation(before, error=error)
             self._learn(error)
             # What else was in flight on the channel was lost with it, and is sent again.
             self._check_size(message)

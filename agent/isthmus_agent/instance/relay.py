@@ -13,7 +13,7 @@ from isthmus_broker.errors import BrokerError
 from isthmus_broker.instructions import Recipient
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.queries import QueryAnswers, QueryPublisher
-from isthmus_lifecycle.boundary import Boundary, heed_cancellation
+from isthmus_lifecycle.boundary import Boundary, cancellations, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.number import clamped
 
@@ -93,8 +93,9 @@ class InstanceRelay:
     async def _attend(self, held: HeldServer, location: str) -> None:
         while held.is_open:
             said: asyncio.Queue[instance.InstanceAnswer | None] = asyncio.Queue()
+            before = cancellations()
             # What goes wrong with one server's call ends that call, and it is called again.
-            with self._calls.guard(server=held.name):
+            with self._calls.guard(server=held.name) as fate:
                 try:
                     async for asked in held.client.attach(_requests(said)):
                         self._take(asked.query, location=location, tell=said.put_nowait)
@@ -103,7 +104,7 @@ class InstanceRelay:
                 finally:
                     # gRPC goes on waiting for the next request of a call that the server has ended.
                     said.put_nowait(None)
-            heed_cancellation()
+            heed_cancellation(before, error=fate.error)
             await asyncio.sleep(_CALL_AGAIN_S)
 
     def _take(self, query: instance.InstanceQuery, *, location: str, tell: _Tell) -> None:

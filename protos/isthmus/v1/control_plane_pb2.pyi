@@ -2889,6 +2889,613 @@ class ListAssetPartitionsPage(google.protobuf.message.Message):
 global___ListAssetPartitionsPage = ListAssetPartitionsPage
 
 @typing.final
+class AlertPolicy(google.protobuf.message.Message):
+    """Who is told of what."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    NAME_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    ON_FIELD_NUMBER: builtins.int
+    JOBS_FIELD_NUMBER: builtins.int
+    LOCATIONS_FIELD_NUMBER: builtins.int
+    AGENTS_FIELD_NUMBER: builtins.int
+    SCHEDULES_FIELD_NUMBER: builtins.int
+    SENSORS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    ASSETS_FIELD_NUMBER: builtins.int
+    LONGER_THAN_S_FIELD_NUMBER: builtins.int
+    DEEPER_THAN_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    BELOW_PERCENT_FIELD_NUMBER: builtins.int
+    RECOVERY_FIELD_NUMBER: builtins.int
+    RENOTIFY_S_FIELD_NUMBER: builtins.int
+    WAIT_S_FIELD_NUMBER: builtins.int
+    EVERY_S_FIELD_NUMBER: builtins.int
+    QUIET_FIELD_NUMBER: builtins.int
+    TO_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """1 to 63 lower-case letters, digits, - and _."""
+    description: builtins.str
+    assets: builtins.str
+    """In the framework's selection language; empty for all."""
+    longer_than_s: builtins.float
+    """Of run.long and run.waiting."""
+    deeper_than: builtins.int
+    """Of queue.deep: runs; of dead_letters: letters."""
+    after: builtins.int
+    """Of schedule.failed and sensor.failed: so many ticks in a row; 0 for 1."""
+    below_percent: builtins.float
+    """Of disk.low: percent."""
+    recovery: builtins.bool
+    """Tell when it is over. Without it: what lasts, yes; failures of runs, assets and checks, no."""
+    renotify_s: builtins.float
+    """Tell what lasts again after so long; 0 for never."""
+    wait_s: builtins.float
+    """How long what belongs together is gathered before it is told; without it 5 seconds."""
+    every_s: builtins.float
+    """How long what comes after a message is gathered for the next one; without it 300 seconds."""
+    @property
+    def on(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Kinds of alerts, as in run.failed; docs/alerts.md lists them."""
+
+    @property
+    def jobs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names with * for any text; empty for all. Each restricts the kinds that have such a name."""
+
+    @property
+    def locations(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def agents(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def schedules(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def sensors(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """All of these; an empty value stands for any."""
+
+    @property
+    def quiet(self) -> global___QuietHours: ...
+    @property
+    def to(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AlertReceiver]: ...
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        description: builtins.str = ...,
+        on: collections.abc.Iterable[builtins.str] | None = ...,
+        jobs: collections.abc.Iterable[builtins.str] | None = ...,
+        locations: collections.abc.Iterable[builtins.str] | None = ...,
+        agents: collections.abc.Iterable[builtins.str] | None = ...,
+        schedules: collections.abc.Iterable[builtins.str] | None = ...,
+        sensors: collections.abc.Iterable[builtins.str] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        assets: builtins.str = ...,
+        longer_than_s: builtins.float = ...,
+        deeper_than: builtins.int = ...,
+        after: builtins.int = ...,
+        below_percent: builtins.float = ...,
+        recovery: builtins.bool | None = ...,
+        renotify_s: builtins.float = ...,
+        wait_s: builtins.float | None = ...,
+        every_s: builtins.float | None = ...,
+        quiet: global___QuietHours | None = ...,
+        to: collections.abc.Iterable[global___AlertReceiver] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_every_s", b"_every_s", "_recovery", b"_recovery", "_wait_s", b"_wait_s", "every_s", b"every_s", "quiet", b"quiet", "recovery", b"recovery", "wait_s", b"wait_s"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_every_s", b"_every_s", "_recovery", b"_recovery", "_wait_s", b"_wait_s", "after", b"after", "agents", b"agents", "assets", b"assets", "below_percent", b"below_percent", "deeper_than", b"deeper_than", "description", b"description", "every_s", b"every_s", "jobs", b"jobs", "locations", b"locations", "longer_than_s", b"longer_than_s", "name", b"name", "on", b"on", "quiet", b"quiet", "recovery", b"recovery", "renotify_s", b"renotify_s", "schedules", b"schedules", "sensors", b"sensors", "tags", b"tags", "to", b"to", "wait_s", b"wait_s"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_every_s", b"_every_s"]) -> typing.Literal["every_s"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_recovery", b"_recovery"]) -> typing.Literal["recovery"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_wait_s", b"_wait_s"]) -> typing.Literal["wait_s"] | None: ...
+
+global___AlertPolicy = AlertPolicy
+
+@typing.final
+class QuietHours(google.protobuf.message.Message):
+    """Times in which nothing is sent; it is told together when they are over."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    TIMEZONE_FIELD_NUMBER: builtins.int
+    DAYS_FIELD_NUMBER: builtins.int
+    until: builtins.str
+    timezone: builtins.str
+    """Of the tz database; empty for UTC."""
+    @property
+    def days(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The days on which the hours begin, as in mon; empty for all."""
+
+    def __init__(
+        self,
+        *,
+        until: builtins.str = ...,
+        timezone: builtins.str = ...,
+        days: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["days", b"days", "from", b"from", "timezone", b"timezone", "until", b"until"]) -> None: ...
+
+global___QuietHours = QuietHours
+
+@typing.final
+class AlertReceiver(google.protobuf.message.Message):
+    """${ISTHMUS_ALERT_…} in texts is filled in by the monitor, from its own environment, when it sends."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WEBHOOK_FIELD_NUMBER: builtins.int
+    EMAIL_FIELD_NUMBER: builtins.int
+    APPRISE_FIELD_NUMBER: builtins.int
+    apprise: builtins.str
+    """An address as the library Apprise has them, as in slack://… ."""
+    @property
+    def webhook(self) -> global___WebhookReceiver: ...
+    @property
+    def email(self) -> global___EmailReceiver: ...
+    def __init__(
+        self,
+        *,
+        webhook: global___WebhookReceiver | None = ...,
+        email: global___EmailReceiver | None = ...,
+        apprise: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["apprise", b"apprise", "email", b"email", "kind", b"kind", "webhook", b"webhook"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["apprise", b"apprise", "email", b"email", "kind", b"kind", "webhook", b"webhook"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["webhook", "email", "apprise"] | None: ...
+
+global___AlertReceiver = AlertReceiver
+
+@typing.final
+class WebhookReceiver(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class HeadersEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    URL_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    BODY_FIELD_NUMBER: builtins.int
+    HEADERS_FIELD_NUMBER: builtins.int
+    url: builtins.str
+    secret: builtins.str
+    """What is sent is signed with it; empty for no signature."""
+    body: builtins.str
+    """{{title}}, {{text}}, {{type}}, {{dedup}} and others are filled in; empty for the whole alert as JSON."""
+    @property
+    def headers(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        url: builtins.str = ...,
+        secret: builtins.str = ...,
+        body: builtins.str = ...,
+        headers: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["body", b"body", "headers", b"headers", "secret", b"secret", "url", b"url"]) -> None: ...
+
+global___WebhookReceiver = WebhookReceiver
+
+@typing.final
+class EmailReceiver(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TO_FIELD_NUMBER: builtins.int
+    FROM_FIELD_NUMBER: builtins.int
+    SERVER_FIELD_NUMBER: builtins.int
+    server: builtins.str
+    """As in smtp://user:password@host:587 (STARTTLS where it is offered) or smtps://host:465."""
+    @property
+    def to(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        to: collections.abc.Iterable[builtins.str] | None = ...,
+        server: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["from", b"from", "server", b"server", "to", b"to"]) -> None: ...
+
+global___EmailReceiver = EmailReceiver
+
+@typing.final
+class AlertPolicyState(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    POLICY_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    CHANGED_BY_FIELD_NUMBER: builtins.int
+    CHANGED_AT_FIELD_NUMBER: builtins.int
+    MUTE_FIELD_NUMBER: builtins.int
+    OPEN_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    revision: builtins.int
+    changed_by: builtins.str
+    open: builtins.int
+    """What lasts, and was told."""
+    @property
+    def policy(self) -> global___AlertPolicy: ...
+    @property
+    def changed_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def mute(self) -> global___AlertMute:
+        """Unset when it is not muted."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        policy: global___AlertPolicy | None = ...,
+        revision: builtins.int = ...,
+        changed_by: builtins.str = ...,
+        changed_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        mute: global___AlertMute | None = ...,
+        open: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["changed_at", b"changed_at", "mute", b"mute", "policy", b"policy"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["changed_at", b"changed_at", "changed_by", b"changed_by", "deployment", b"deployment", "mute", b"mute", "open", b"open", "policy", b"policy", "revision", b"revision"]) -> None: ...
+
+global___AlertPolicyState = AlertPolicyState
+
+@typing.final
+class AlertMute(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MUTED_BY_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    MUTED_AT_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    muted_by: builtins.str
+    why: builtins.str
+    @property
+    def muted_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def until(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Unset for until somebody unmutes it."""
+
+    def __init__(
+        self,
+        *,
+        muted_by: builtins.str = ...,
+        why: builtins.str = ...,
+        muted_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        until: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["muted_at", b"muted_at", "until", b"until"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["muted_at", b"muted_at", "muted_by", b"muted_by", "until", b"until", "why", b"why"]) -> None: ...
+
+global___AlertMute = AlertMute
+
+@typing.final
+class AlertPolicyRef(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "name", b"name"]) -> None: ...
+
+global___AlertPolicyRef = AlertPolicyRef
+
+@typing.final
+class SyncAlertPoliciesRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    POLICIES_FIELD_NUMBER: builtins.int
+    PRUNE_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    prune: builtins.bool
+    """Remove the policies that are not named."""
+    dry_run: builtins.bool
+    """Only tell what would change."""
+    requested_by: builtins.str
+    @property
+    def policies(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AlertPolicy]: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        policies: collections.abc.Iterable[global___AlertPolicy] | None = ...,
+        prune: builtins.bool = ...,
+        dry_run: builtins.bool = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "dry_run", b"dry_run", "policies", b"policies", "prune", b"prune", "requested_by", b"requested_by"]) -> None: ...
+
+global___SyncAlertPoliciesRequest = SyncAlertPoliciesRequest
+
+@typing.final
+class SyncAlertPoliciesResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADDED_FIELD_NUMBER: builtins.int
+    CHANGED_FIELD_NUMBER: builtins.int
+    REMOVED_FIELD_NUMBER: builtins.int
+    UNCHANGED_FIELD_NUMBER: builtins.int
+    KEPT_FIELD_NUMBER: builtins.int
+    @property
+    def added(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def changed(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def removed(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def unchanged(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def kept(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Policies that are there and are not named."""
+
+    def __init__(
+        self,
+        *,
+        added: collections.abc.Iterable[builtins.str] | None = ...,
+        changed: collections.abc.Iterable[builtins.str] | None = ...,
+        removed: collections.abc.Iterable[builtins.str] | None = ...,
+        unchanged: collections.abc.Iterable[builtins.str] | None = ...,
+        kept: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["added", b"added", "changed", b"changed", "kept", b"kept", "removed", b"removed", "unchanged", b"unchanged"]) -> None: ...
+
+global___SyncAlertPoliciesResponse = SyncAlertPoliciesResponse
+
+@typing.final
+class ListAlertPoliciesRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment"]) -> None: ...
+
+global___ListAlertPoliciesRequest = ListAlertPoliciesRequest
+
+@typing.final
+class ListAlertPoliciesResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POLICIES_FIELD_NUMBER: builtins.int
+    @property
+    def policies(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AlertPolicyState]: ...
+    def __init__(
+        self,
+        *,
+        policies: collections.abc.Iterable[global___AlertPolicyState] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["policies", b"policies"]) -> None: ...
+
+global___ListAlertPoliciesResponse = ListAlertPoliciesResponse
+
+@typing.final
+class TestAlertPolicyRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "name", b"name", "requested_by", b"requested_by"]) -> None: ...
+
+global___TestAlertPolicyRequest = TestAlertPolicyRequest
+
+@typing.final
+class MuteAlertPolicyRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    FOR_S_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    name: builtins.str
+    why: builtins.str
+    for_s: builtins.float
+    """0 for until somebody unmutes it."""
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        why: builtins.str = ...,
+        for_s: builtins.float = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "for_s", b"for_s", "name", b"name", "requested_by", b"requested_by", "why", b"why"]) -> None: ...
+
+global___MuteAlertPolicyRequest = MuteAlertPolicyRequest
+
+@typing.final
+class ListAlertsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    POLICY_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    policy: builtins.str
+    """Empty for all."""
+    page_size: builtins.int
+    """1 to 500; 0 for 50."""
+    @property
+    def before(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Those from before this moment."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        policy: builtins.str = ...,
+        page_size: builtins.int = ...,
+        before: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["before", b"before"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["before", b"before", "deployment", b"deployment", "page_size", b"page_size", "policy", b"policy"]) -> None: ...
+
+global___ListAlertsRequest = ListAlertsRequest
+
+@typing.final
+class ListAlertsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALERTS_FIELD_NUMBER: builtins.int
+    HAS_MORE_FIELD_NUMBER: builtins.int
+    has_more: builtins.bool
+    @property
+    def alerts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Alert]: ...
+    def __init__(
+        self,
+        *,
+        alerts: collections.abc.Iterable[global___Alert] | None = ...,
+        has_more: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "has_more", b"has_more"]) -> None: ...
+
+global___ListAlertsPage = ListAlertsPage
+
+@typing.final
+class Alert(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    POLICY_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    TITLE_FIELD_NUMBER: builtins.int
+    FACTS_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    PAYLOAD_FIELD_NUMBER: builtins.int
+    DELIVERIES_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    deployment: builtins.str
+    policy: builtins.str
+    """Empty for what is sent to the monitor's own webhooks."""
+    kind: builtins.str
+    subject: builtins.str
+    title: builtins.str
+    facts: builtins.int
+    """How many facts it tells of."""
+    payload: builtins.str
+    """A JSON document."""
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def deliveries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AlertDelivery]: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        deployment: builtins.str = ...,
+        policy: builtins.str = ...,
+        kind: builtins.str = ...,
+        subject: builtins.str = ...,
+        title: builtins.str = ...,
+        facts: builtins.int = ...,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        payload: builtins.str = ...,
+        deliveries: collections.abc.Iterable[global___AlertDelivery] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at", b"at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "deliveries", b"deliveries", "deployment", b"deployment", "facts", b"facts", "id", b"id", "kind", b"kind", "payload", b"payload", "policy", b"policy", "subject", b"subject", "title", b"title"]) -> None: ...
+
+global___Alert = Alert
+
+@typing.final
+class AlertDelivery(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RECEIVER_FIELD_NUMBER: builtins.int
+    TRIES_FIELD_NUMBER: builtins.int
+    DELIVERED_AT_FIELD_NUMBER: builtins.int
+    GAVE_UP_AT_FIELD_NUMBER: builtins.int
+    NEXT_ATTEMPT_AT_FIELD_NUMBER: builtins.int
+    LAST_ERROR_FIELD_NUMBER: builtins.int
+    receiver: builtins.str
+    """What kind of receiver, and which, without secrets."""
+    tries: builtins.int
+    last_error: builtins.str
+    @property
+    def delivered_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Unset while it is tried, and when it was given up."""
+
+    @property
+    def gave_up_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def next_attempt_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        receiver: builtins.str = ...,
+        tries: builtins.int = ...,
+        delivered_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        gave_up_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        next_attempt_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        last_error: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["delivered_at", b"delivered_at", "gave_up_at", b"gave_up_at", "next_attempt_at", b"next_attempt_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["delivered_at", b"delivered_at", "gave_up_at", b"gave_up_at", "last_error", b"last_error", "next_attempt_at", b"next_attempt_at", "receiver", b"receiver", "tries", b"tries"]) -> None: ...
+
+global___AlertDelivery = AlertDelivery
+
+@typing.final
 class ListAssetEvaluationsRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -214,6 +214,41 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
                 )
+        self.SyncAlertPolicies = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/SyncAlertPolicies',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.SyncAlertPoliciesRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.SyncAlertPoliciesResponse.FromString,
+                )
+        self.ListAlertPolicies = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAlertPolicies',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertPoliciesRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertPoliciesResponse.FromString,
+                )
+        self.GetAlertPolicy = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetAlertPolicy',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyRef.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.FromString,
+                )
+        self.TestAlertPolicy = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/TestAlertPolicy',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.TestAlertPolicyRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Alert.FromString,
+                )
+        self.MuteAlertPolicy = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/MuteAlertPolicy',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.MuteAlertPolicyRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.FromString,
+                )
+        self.UnmuteAlertPolicy = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/UnmuteAlertPolicy',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyRef.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.FromString,
+                )
+        self.ListAlerts = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAlerts',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsPage.FromString,
+                )
         self.ListAssetEvaluations = channel.unary_unary(
                 '/isthmus.v1.ControlPlane/ListAssetEvaluations',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.SerializeToString,
@@ -504,6 +539,55 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SyncAlertPolicies(self, request, context):
+        """Puts alert policies in the place of those that have their names; all faults are told together, and then nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlertPolicies(self, request, context):
+        """Addresses and secrets of receivers are left out of what is told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlertPolicy(self, request, context):
+        """The same of one policy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestAlertPolicy(self, request, context):
+        """Sends a marked example to the policy's receivers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MuteAlertPolicy(self, request, context):
+        """Nothing is sent for a muted policy; its history says what would have been.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmuteAlertPolicy(self, request, context):
+        """What is told from now on is sent again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlerts(self, request, context):
+        """What was told, newest first, and what came of each receiver.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAssetEvaluations(self, request, context):
         """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason.
         """
@@ -708,6 +792,41 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.ListAssetPartitions,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.SerializeToString,
+            ),
+            'SyncAlertPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncAlertPolicies,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.SyncAlertPoliciesRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.SyncAlertPoliciesResponse.SerializeToString,
+            ),
+            'ListAlertPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlertPolicies,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertPoliciesRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertPoliciesResponse.SerializeToString,
+            ),
+            'GetAlertPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlertPolicy,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyRef.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.SerializeToString,
+            ),
+            'TestAlertPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestAlertPolicy,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.TestAlertPolicyRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Alert.SerializeToString,
+            ),
+            'MuteAlertPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.MuteAlertPolicy,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.MuteAlertPolicyRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.SerializeToString,
+            ),
+            'UnmuteAlertPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmuteAlertPolicy,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyRef.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAlertsPage.SerializeToString,
             ),
             'ListAssetEvaluations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAssetEvaluations,
@@ -1388,6 +1507,125 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetPartitions',
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SyncAlertPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/SyncAlertPolicies',
+            isthmus_dot_v1_dot_control__plane__pb2.SyncAlertPoliciesRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.SyncAlertPoliciesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAlertPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAlertPolicies',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAlertPoliciesRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAlertPoliciesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetAlertPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetAlertPolicy',
+            isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyRef.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def TestAlertPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/TestAlertPolicy',
+            isthmus_dot_v1_dot_control__plane__pb2.TestAlertPolicyRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Alert.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def MuteAlertPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/MuteAlertPolicy',
+            isthmus_dot_v1_dot_control__plane__pb2.MuteAlertPolicyRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UnmuteAlertPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/UnmuteAlertPolicy',
+            isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyRef.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.AlertPolicyState.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAlerts',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAlertsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAlertsPage.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -266,6 +266,48 @@ class ControlPlaneStub:
     ]
     """The partitions of an asset of which anything was told, by their keys."""
 
+    SyncAlertPolicies: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.SyncAlertPoliciesRequest,
+        isthmus.v1.control_plane_pb2.SyncAlertPoliciesResponse,
+    ]
+    """Puts alert policies in the place of those that have their names; all faults are told together, and then nothing changes."""
+
+    ListAlertPolicies: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAlertPoliciesRequest,
+        isthmus.v1.control_plane_pb2.ListAlertPoliciesResponse,
+    ]
+    """Addresses and secrets of receivers are left out of what is told."""
+
+    GetAlertPolicy: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.AlertPolicyRef,
+        isthmus.v1.control_plane_pb2.AlertPolicyState,
+    ]
+    """The same of one policy."""
+
+    TestAlertPolicy: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.TestAlertPolicyRequest,
+        isthmus.v1.control_plane_pb2.Alert,
+    ]
+    """Sends a marked example to the policy's receivers."""
+
+    MuteAlertPolicy: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.MuteAlertPolicyRequest,
+        isthmus.v1.control_plane_pb2.AlertPolicyState,
+    ]
+    """Nothing is sent for a muted policy; its history says what would have been."""
+
+    UnmuteAlertPolicy: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.AlertPolicyRef,
+        isthmus.v1.control_plane_pb2.AlertPolicyState,
+    ]
+    """What is told from now on is sent again."""
+
+    ListAlerts: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAlertsRequest,
+        isthmus.v1.control_plane_pb2.ListAlertsPage,
+    ]
+    """What was told, newest first, and what came of each receiver."""
+
     ListAssetEvaluations: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListAssetEvaluationsRequest,
         isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage,
@@ -518,6 +560,48 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListAssetPartitionsPage,
     ]
     """The partitions of an asset of which anything was told, by their keys."""
+
+    SyncAlertPolicies: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.SyncAlertPoliciesRequest,
+        isthmus.v1.control_plane_pb2.SyncAlertPoliciesResponse,
+    ]
+    """Puts alert policies in the place of those that have their names; all faults are told together, and then nothing changes."""
+
+    ListAlertPolicies: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAlertPoliciesRequest,
+        isthmus.v1.control_plane_pb2.ListAlertPoliciesResponse,
+    ]
+    """Addresses and secrets of receivers are left out of what is told."""
+
+    GetAlertPolicy: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.AlertPolicyRef,
+        isthmus.v1.control_plane_pb2.AlertPolicyState,
+    ]
+    """The same of one policy."""
+
+    TestAlertPolicy: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.TestAlertPolicyRequest,
+        isthmus.v1.control_plane_pb2.Alert,
+    ]
+    """Sends a marked example to the policy's receivers."""
+
+    MuteAlertPolicy: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.MuteAlertPolicyRequest,
+        isthmus.v1.control_plane_pb2.AlertPolicyState,
+    ]
+    """Nothing is sent for a muted policy; its history says what would have been."""
+
+    UnmuteAlertPolicy: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.AlertPolicyRef,
+        isthmus.v1.control_plane_pb2.AlertPolicyState,
+    ]
+    """What is told from now on is sent again."""
+
+    ListAlerts: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAlertsRequest,
+        isthmus.v1.control_plane_pb2.ListAlertsPage,
+    ]
+    """What was told, newest first, and what came of each receiver."""
 
     ListAssetEvaluations: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.ListAssetEvaluationsRequest,
@@ -849,6 +933,62 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAssetPartitionsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAssetPartitionsPage]]:
         """The partitions of an asset of which anything was told, by their keys."""
+
+    @abc.abstractmethod
+    def SyncAlertPolicies(
+        self,
+        request: isthmus.v1.control_plane_pb2.SyncAlertPoliciesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.SyncAlertPoliciesResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.SyncAlertPoliciesResponse]]:
+        """Puts alert policies in the place of those that have their names; all faults are told together, and then nothing changes."""
+
+    @abc.abstractmethod
+    def ListAlertPolicies(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListAlertPoliciesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAlertPoliciesResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAlertPoliciesResponse]]:
+        """Addresses and secrets of receivers are left out of what is told."""
+
+    @abc.abstractmethod
+    def GetAlertPolicy(
+        self,
+        request: isthmus.v1.control_plane_pb2.AlertPolicyRef,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.AlertPolicyState, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AlertPolicyState]]:
+        """The same of one policy."""
+
+    @abc.abstractmethod
+    def TestAlertPolicy(
+        self,
+        request: isthmus.v1.control_plane_pb2.TestAlertPolicyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Alert, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Alert]]:
+        """Sends a marked example to the policy's receivers."""
+
+    @abc.abstractmethod
+    def MuteAlertPolicy(
+        self,
+        request: isthmus.v1.control_plane_pb2.MuteAlertPolicyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.AlertPolicyState, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AlertPolicyState]]:
+        """Nothing is sent for a muted policy; its history says what would have been."""
+
+    @abc.abstractmethod
+    def UnmuteAlertPolicy(
+        self,
+        request: isthmus.v1.control_plane_pb2.AlertPolicyRef,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.AlertPolicyState, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AlertPolicyState]]:
+        """What is told from now on is sent again."""
+
+    @abc.abstractmethod
+    def ListAlerts(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAlertsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAlertsPage]]:
+        """What was told, newest first, and what came of each receiver."""
 
     @abc.abstractmethod
     def ListAssetEvaluations(

@@ -34,6 +34,7 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
         "schedule": "isthmus_cli.commands.schedule:app",
         "sensor": "isthmus_cli.commands.sensor:app",
         "agent": "isthmus_cli.commands.agent:app",
+        "alert": "isthmus_cli.commands.alert:app",
         "completion": "isthmus_cli.commands.root:completion",
         "version": "isthmus_cli.commands.root:version",
     },

@@ -7,6 +7,7 @@ from isthmus_broker.instructions import InstructionPublisher
 from isthmus_broker.notices import NoticeListener, NoticePublisher
 from isthmus_broker.publisher import Publisher
 
+from isthmus_control_plane.alerting.watcher import Watcher
 from isthmus_control_plane.api.service import ControlPlaneService, Desks
 from isthmus_control_plane.automation.applying import Applier
 from isthmus_control_plane.automation.evaluating import Evaluator
@@ -18,6 +19,7 @@ from isthmus_control_plane.commands.inherit import Inheritance
 from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
+from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
@@ -70,6 +72,7 @@ class Parts:
     scheduler: Scheduler
     sensing: Sensing
     timekeeper: Timekeeper
+    watcher: Watcher
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -90,16 +93,14 @@ class _Shared:
 
 def assemble(core: Core, *, publisher: Publisher) -> Parts:
     """Build the parts of a control plane that publishes over `publisher`; nothing of them runs yet."""
-    instructions = InstructionPublisher(publisher)
+    instructions, dispatcher = InstructionPublisher(publisher), OutboxDispatcher(core, publisher=publisher)
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
-    dispatcher = OutboxDispatcher(core, publisher=publisher)
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
-    leadership = _leadership(core)
+    leadership, notices = _leadership(core), NoticePublisher(publisher)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     applier = Applier(core, leadership=leadership, acceptor=acceptor)
-    notices = NoticePublisher(publisher)
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     shared = _Shared(
         memory=memory,
@@ -131,6 +132,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
         timekeeper=Timekeeper(core, leadership=leadership),
+        watcher=Watcher(core, leadership=leadership, assets=AssetDesk(core, memory=memory)),
         is_declared=asyncio.Event(),
     )
 
@@ -150,6 +152,7 @@ def _desks(core: Core, shared: _Shared) -> Desks:
         deletion=DeletionDesk(core),
         automations=AutomationDesk(core, evaluator=shared.evaluator, memory=shared.memory, notices=shared.notices),
         assets=AssetDesk(core, memory=shared.memory),
+        alerts=AlertDesk(core),
         queue=QueueDesk(core, memory=shared.memory, needs=shared.needs, pulse=shared.dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=shared.memory, needs=shared.needs),
     )

@@ -71,6 +71,8 @@ class WakeHub:
         self.schedule_changes = 0
         #: Rung when sensors may have something to see, or others run than before.
         self.sensors = Wake()
+        #: Rung when there may be other alert policies than before.
+        self.alerts = Wake()
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
         self.expiry = Wake()
         #: The same: an agent that took over is let speak for a while.
@@ -91,6 +93,7 @@ class WakeHub:
         self.slots.ring()
         self.deferrals.ring()
         self.timeouts.ring()
+        self.alerts.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:

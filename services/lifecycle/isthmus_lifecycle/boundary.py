@@ -63,11 +63,12 @@ class Boundary:
         """Do for one thing what must come about, and return what it gives: tried again, after growing pauses, until it does."""
         backoff = Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
         while True:
+            before = cancellations()
             with self.guard(**ids) as fate:
                 result = await step()
             if fate.error is None:
                 return result
-            heed_cancellation()
+            heed_cancellation(before, error=fate.error)
             await asyncio.sleep(backoff.next_wait_s())
 
 
@@ -84,20 +85,32 @@ async def keep_going_until(stopping: asyncio.Event, *, step: Callable[[], Awaita
     """Call a step as `keep_going` does, until `stopping` is set; the step that is under way then is finished first."""
     boundary, backoff = Boundary(name), Backoff(_PAUSE_MIN_S, _PAUSE_MAX_S)
     while not stopping.is_set():  # pauses: the step waits for what it has to do
+        before = cancellations()
         with boundary.guard() as fate:
             await step()
-        heed_cancellation()
         if fate.error is None:
             backoff.reset()
         else:
+            heed_cancellation(before, error=fate.error)
             await wait_for(stopping, at_most_s=backoff.next_wait_s())
 
 
-def heed_cancellation() -> None:
-    """Raise CancelledError where this task was cancelled, and what it awaited has made another error of that.
-
-    Libraries do so at times, as when a connection breaks at the same moment; a loop that went on would never end then.
-    """
+def cancellations() -> int:
+    """Return how often this task was cancelled so far."""
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    return task.cancelling() if task is not None else 0
+
+
+def heed_cancellation(before: int, *, error: BaseException | None) -> None:
+    """Raise CancelledError where this task was cancelled meanwhile, and what it awaited has made another error of that.
+
+    Libraries do so at times, as when a connection breaks at the same moment; a loop that went on would never end then. Of a
+    group's error nothing can be told: up to Python 3.12 a TaskGroup whose child fails while it waits for its children cancels
+    the task that waits, and never takes that back.
+
+    Args:
+        before: What `cancellations` gave before it was awaited.
+        error: What came of it.
+    """
+    if cancellations() > before and not isinstance(error, BaseExceptionGroup):
         raise asyncio.CancelledError

@@ -1,16 +1,14 @@
 """Brings one alert to one receiver over HTTP."""
 
 from contextlib import AsyncExitStack
-from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-from isthmus_store.record.alert import AlertDelivery
 
 from isthmus_monitor.errors import WebhookError
+from isthmus_monitor.posting import Posting
 from isthmus_monitor.way import proxy_of
-from isthmus_monitor.webhook import Webhook, headers_of
 
 #: Seconds that a receiver has to answer.
 TIMEOUT_S: Final = 15.0
@@ -36,7 +34,7 @@ class Courier:
         self._session = None
         await self._stack.__aexit__(kind, error, trace)
 
-    async def post(self, webhook: Webhook, delivery: AlertDelivery, *, now: datetime) -> None:
+    async def post(self, posting: Posting) -> None:
         """Send an alert once.
 
         Raises:
@@ -44,13 +42,14 @@ class Courier:
         """
         if self._session is None:
             raise WebhookError(detail="the courier was not entered")
-        headers = headers_of(delivery, secret=webhook.secret.get_secret_value(), now=now)
-        body = delivery.payload.encode()
         try:
             # No redirects: what is signed for one receiver is not for whoever it points to.
-            url = str(webhook.url)
             async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False, proxy=proxy_of(url)
+                posting.url,
+                data=posting.body.encode(),
+                headers=posting.headers,
+                allow_redirects=False,
+                proxy=proxy_of(posting.url),
             ) as answer:
                 _check(answer)
         except TimeoutError as exc:

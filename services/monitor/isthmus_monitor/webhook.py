@@ -67,10 +67,14 @@ def sign(*, secret: str, message_id: str, timestamp: int, body: str) -> str:
     return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
 
 
-def headers_of(delivery: AlertDelivery, *, secret: str, now: datetime) -> Mapping[str, str]:
-    """Return a delivery's headers; the id stays the same over all tries, so that a receiver can tell repeats."""
+def headers_of(delivery: AlertDelivery, *, secret: str, now: datetime, body: str | None = None) -> Mapping[str, str]:
+    """Return a delivery's headers; the id stays the same over all tries, so that a receiver can tell repeats.
+
+    Without `body`, what is sent is the alert's payload.
+    """
     timestamp = int(now.timestamp())
-    signature = sign(secret=secret, message_id=delivery.alert_id, timestamp=timestamp, body=delivery.payload)
+    sent = delivery.payload if body is None else body
+    signature = sign(secret=secret, message_id=delivery.alert_id, timestamp=timestamp, body=sent)
     return {
         "content-type": "application/json",
         "webhook-id": delivery.alert_id,

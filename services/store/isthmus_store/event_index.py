@@ -230,6 +230,13 @@ async def news(tx: Transaction, *, after_id: int, limit: int) -> list[News]:
     return await tx.all(News, statement.order_by(table.c.id).limit(limit))
 
 
+async def news_at(tx: Transaction, ids: Collection[int]) -> list[News]:
+    """Return those of the events that are there."""
+    table = EVENT_INDEX
+    statement = select(table.c.id, table.c.deployment, table.c.kind, table.c.asset).where(table.c.id.in_(sorted(ids)))
+    return await tx.all(News, statement.order_by(table.c.id))
+
+
 async def has_news(tx: Transaction, *, deployment: str, kind: str, asset: str, after_id: int) -> bool:
     """Tell whether anything of a kind about an asset, or about runs when that is empty, came after an event."""
     table = EVENT_INDEX

@@ -96,9 +96,10 @@ async def test_an_alert_is_written_once_with_a_delivery_for_each_receiver(databa
         assert await alerts.add(tx, news(now), endpoints=["hook-b", "hook-a"])
         assert not await alerts.add(tx, news(now), endpoints=["hook-c"])
         assert await alerts.recent(tx, deployment="prod") == [news(now)]
-        due = await alerts.due(tx, now=now)
-    assert [delivery.endpoint for delivery in due] == ["hook-a", "hook-b"]
-    assert {delivery.payload for delivery in due} == {'{"é": 1}'}
+        assert sorted(await alerts.due_endpoints(tx, now=now, limit=9)) == ["hook-a", "hook-b"]
+        assert await alerts.due_endpoints(tx, now=now, limit=9, besides=["hook-a"]) == ["hook-b"]
+        (due,) = await alerts.of_lane(tx, "hook-a", now=now, limit=9)
+    assert (due.endpoint, due.payload) == ("hook-a", '{"é": 1}')
 
 
 async def test_a_failed_delivery_waits_its_turn_and_others_do_not_wait_for_it(
@@ -107,17 +108,28 @@ async def test_a_failed_delivery_waits_its_turn_and_others_do_not_wait_for_it(
     later = now + timedelta(minutes=1)
     async with database.write() as tx:
         await alerts.add(tx, news(now), endpoints=["hook-a", "hook-b", "hook-c"])
-        first, second, third = await alerts.due(tx, now=now)
+        first, second, third = await alerts.deliveries(tx, "a1")
         await alerts.mark_failed(tx, first, error="it answered 500", next_attempt_at=later, at=now)
         await alerts.mark_delivered(tx, second, at=now)
         await alerts.mark_failed(tx, third, error="gone", next_attempt_at=None, at=now)
     async with database.read() as tx:
-        assert await alerts.due(tx, now=now) == []
+        assert await alerts.due_endpoints(tx, now=now, limit=9) == []
         assert await alerts.next_due_at(tx) == later
-        (again,) = await alerts.due(tx, now=later)
+        assert await alerts.due_endpoints(tx, now=later, limit=9) == ["hook-a"]
+        (again,) = await alerts.of_lane(tx, "hook-a", now=later, limit=9)
         states = await alerts.deliveries(tx, "a1")
     assert (again.endpoint, again.tries, again.last_error) == ("hook-a", 1, "it answered 500")
     assert [(it.delivered_at, it.gave_up_at) for it in states] == [(None, None), (now, None), (None, now)]
+
+
+async def test_of_two_who_want_to_send_one_does(database: Database, now: datetime) -> None:
+    later = now + timedelta(minutes=1)
+    async with database.write() as tx:
+        await alerts.add(tx, news(now), endpoints=["hook-a"])
+        (seen,) = await alerts.deliveries(tx, "a1")
+        assert await alerts.claim(tx, seen, until=later)
+        assert not await alerts.claim(tx, seen, until=later)
+        assert await alerts.due_endpoints(tx, now=now, limit=9) == []
 
 
 async def test_nothing_is_due_when_nothing_waits(database: Database) -> None:

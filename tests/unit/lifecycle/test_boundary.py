@@ -101,3 +101,30 @@ async def test_a_loop_ends_though_a_library_made_another_error_of_its_cancellati
         await began.wait()
         loop.cancel()
     assert loop.cancelled()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_loop_goes_on_after_a_group_of_tasks_failed_in_its_step(*, is_told: bool) -> None:
+    steps: list[int] = []
+    is_enough = asyncio.Event()
+
+    async def failing() -> None:
+        raise OSError("the database is away")
+
+    async def step() -> None:
+        steps.append(len(steps))
+        if len(steps) == 3:
+            is_enough.set()
+            await asyncio.Event().wait()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(failing())
+        except* OSError:
+            if is_told:
+                raise
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(keep_going(step, name="upkeep"))
+        await is_enough.wait()
+        loop.cancel()
+    assert steps[:3] == [0, 1, 2]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 from isthmus_lifecycle.backoff import Backoff
-from isthmus_lifecycle.boundary import Boundary, heed_cancellation
+from isthmus_lifecycle.boundary import Boundary, cancellations, heed_cancellation
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.errors import AgentError
@@ -51,14 +51,14 @@ class EventStream:
         """Listen until cancelled."""
         backoff = Backoff(_RETRY_MIN_S, _RETRY_MAX_S)
         while True:
-            cause = "the engine closed it"
+            cause, before = "the engine closed it", cancellations()
             with self._boundary.guard() as fate:
                 try:
                     await self._listen()
                     backoff.reset()
                 except AgentError as error:
                     cause = str(error)
-            heed_cancellation()
+            heed_cancellation(before, error=fate.error)
             wait_s = backoff.next_wait_s()
             log.warning("engine_events_lost", cause=str(fate.error or cause), retry_in_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)

@@ -13,9 +13,11 @@ from isthmus_store.record.run import Run
 
 from isthmus_control_plane import message
 from isthmus_control_plane.api import queue_message
+from isthmus_control_plane.api.alert import AlertService
 from isthmus_control_plane.api.automation import AutomationService
 from isthmus_control_plane.api.catalog import CatalogService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
+from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
@@ -53,14 +55,16 @@ class Desks:
     explanation: ExplanationDesk
     automations: AutomationDesk
     assets: AssetDesk
+    alerts: AlertDesk
 
 
-class ControlPlaneService(AutomationService, CatalogService):
+class ControlPlaneService(AutomationService, CatalogService, AlertService):
     """Answers the API's calls."""
 
     def __init__(self, desks: Desks) -> None:
         AutomationService.__init__(self, desks.automations)
         CatalogService.__init__(self, desks.assets)
+        AlertService.__init__(self, desks.alerts)
         self._desks = desks
 
     async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:

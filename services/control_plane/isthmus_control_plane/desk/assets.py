@@ -23,7 +23,7 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import assets as rules
-from isthmus_control_plane.validation.asset_query import AssetQueryError, select
+from isthmus_control_plane.validation.asset_query import AssetQueryError, Paths, select
 from isthmus_control_plane.validation.definition import AssetPath
 from isthmus_control_plane.validation.merged import CatalogAsset, merge
 from isthmus_control_plane.validation.refusal import refuse
@@ -158,6 +158,18 @@ class AssetDesk:
             shown = found[:size]
             places = await asset_state.places(tx, [it.materialized_id for it in shown])
         return PartitionPage(shown, places, shown[-1].partition if len(found) > size else "")
+
+    async def selected(self, tx: Transaction, deployment: str, selection: str) -> Paths:
+        """Return the assets that a selection has now; none where nothing of it is there."""
+        assets = (await self._catalog(tx, deployment)).assets
+        try:
+            return select(selection, assets={path: it.asset for path, it in assets.items()}, is_to_look=True)
+        except AssetQueryError:
+            return frozenset()
+
+    async def fares(self, tx: Transaction, deployment: str) -> list[AssetView]:
+        """Return how all assets of a deployment fare."""
+        return await _views(tx, deployment, list((await self._catalog(tx, deployment)).assets.values()))
 
     async def evaluations(self, request: api.ListAssetEvaluationsRequest) -> EvaluationPage:
         """Return what sensors of automation decided about an asset, newest first.

@@ -85,8 +85,8 @@ class QueueDesk:
         deployment = request.deployment or DEFAULT
         async with self._core.database.read() as tx:
             settings = await queue_settings.get(tx, deployment)
-            depths = [it for it in await run_queue.depths(tx) if _deployment_of(it.line) in {deployment, None}]
-            held = [it for it in await run_queue.held(tx) if _deployment_of(it.line) == deployment]
+            depths = [it for it in await run_queue.depths(tx) if deployment_of_line(it.line) in {deployment, None}]
+            held = [it for it in await run_queue.held(tx) if deployment_of_line(it.line) == deployment]
             books = await ledger.read(tx, self._needs, deployments=[deployment])
             samples = {it.line: it.run_id for it in await run_queue.heads(tx, limit=len(depths) + 1)}
             needs = await self._needs.of(tx, samples, rules=books.rules)
@@ -174,7 +174,8 @@ async def _check_exists(tx: Transaction, wanted: Pause) -> None:
             )
 
 
-def _deployment_of(line: str) -> str | None:
+def deployment_of_line(line: str) -> str | None:
+    """Return the deployment whose runs wait in a line; None for those that are in no line yet."""
     if deferred_until(line) is not None:
         return deployment_of(line)
     name = LineName.parse(line)

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from isthmus_store import evaluations, instigators, run_keys, ticks
+from isthmus_store import alert_book, evaluations, instigators, run_keys, ticks
 from isthmus_store.retention import others, outliving, runs
 from isthmus_store.snapshot_pieces import KEPT
 
@@ -92,11 +92,13 @@ async def remove_instructions(work: Work) -> int:
 
 
 async def remove_alerts(work: Work) -> int:
-    """Remove old alerts that nobody waits for."""
+    """Remove old alerts that nobody waits for, and what policies took in as long ago."""
     before = work.rules.alerts_created_before
     if before is None:
         return 0
-    return await work.clear(find=partial(others.old_alerts, created_before=before), remove=others.remove_alerts)
+    removed = await work.clear(find=partial(others.old_alerts, created_before=before), remove=others.remove_alerts)
+    find = partial(alert_book.old_facts, taken_before=before)
+    return removed + await work.clear(find=find, remove=alert_book.remove_facts)
 
 
 async def remove_dead_letters(work: Work) -> int:

@@ -1,0 +1,99 @@
+"""The client's calls about alert policies."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus.v1.control_plane_pb2 import (
+    Alert,
+    AlertPolicy,
+    AlertPolicyRef,
+    AlertPolicyState,
+    ListAlertPoliciesRequest,
+    ListAlertsPage,
+    ListAlertsRequest,
+    MuteAlertPolicyRequest,
+    SyncAlertPoliciesRequest,
+    SyncAlertPoliciesResponse,
+    TestAlertPolicyRequest,
+)
+
+if TYPE_CHECKING:
+    from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
+
+
+class AlertCalls:
+    """What a client asks of alert policies."""
+
+    _deployment: str
+    _stub: "ControlPlaneAsyncStub"
+    _call: Callable[..., Awaitable[Any]]
+
+    async def sync_alert_policies(
+        self,
+        policies: Iterable[AlertPolicy],
+        *,
+        prune: bool = False,
+        dry_run: bool = False,
+        requested_by: str = "",
+    ) -> SyncAlertPoliciesResponse:
+        """Put policies in the place of those that have their names, and tell what that changes.
+
+        Args:
+            policies: As they are to be.
+            prune: Remove the policies that are not among them.
+            dry_run: Only tell.
+            requested_by: Who wants it.
+        """
+        request = SyncAlertPoliciesRequest(
+            deployment=self._deployment, policies=policies, prune=prune, dry_run=dry_run, requested_by=requested_by
+        )
+        changes: SyncAlertPoliciesResponse = await self._call(self._stub.SyncAlertPolicies, request)
+        return changes
+
+    async def list_alert_policies(self) -> Sequence[AlertPolicyState]:
+        """Tell the deployment's policies, without addresses and secrets of receivers."""
+        request = ListAlertPoliciesRequest(deployment=self._deployment)
+        found: Sequence[AlertPolicyState] = (await self._call(self._stub.ListAlertPolicies, request)).policies
+        return found
+
+    async def get_alert_policy(self, name: str) -> AlertPolicyState:
+        """Tell one policy."""
+        request = AlertPolicyRef(deployment=self._deployment, name=name)
+        found: AlertPolicyState = await self._call(self._stub.GetAlertPolicy, request)
+        return found
+
+    async def test_alert_policy(self, name: str, *, requested_by: str = "") -> Alert:
+        """Send a marked example to a policy's receivers."""
+        request = TestAlertPolicyRequest(deployment=self._deployment, name=name, requested_by=requested_by)
+        sent: Alert = await self._call(self._stub.TestAlertPolicy, request)
+        return sent
+
+    async def mute_alert_policy(
+        self, name: str, *, why: str = "", for_s: float = 0.0, requested_by: str = ""
+    ) -> AlertPolicyState:
+        """Let nothing be sent for a policy, for so many seconds; for 0, until it is unmuted."""
+        request = MuteAlertPolicyRequest(
+            deployment=self._deployment, name=name, why=why, for_s=for_s, requested_by=requested_by
+        )
+        muted: AlertPolicyState = await self._call(self._stub.MuteAlertPolicy, request)
+        return muted
+
+    async def unmute_alert_policy(self, name: str) -> AlertPolicyState:
+        """Let things be sent for a policy again."""
+        request = AlertPolicyRef(deployment=self._deployment, name=name)
+        unmuted: AlertPolicyState = await self._call(self._stub.UnmuteAlertPolicy, request)
+        return unmuted
+
+    async def list_alerts(
+        self, *, policy: str = "", page_size: int = 0, before: datetime | None = None
+    ) -> ListAlertsPage:
+        """Tell what was told, newest first, and what came of each receiver."""
+        request = ListAlertsRequest(deployment=self._deployment, policy=policy, page_size=page_size)
+        if before is not None:
+            stamp = Timestamp()
+            stamp.FromDatetime(before)
+            request.before.CopyFrom(stamp)
+        page: ListAlertsPage = await self._call(self._stub.ListAlerts, request)
+        return page

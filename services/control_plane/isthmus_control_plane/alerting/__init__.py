@@ -1,0 +1,1 @@
+"""Alerts: what policies take in, gather and tell."""
