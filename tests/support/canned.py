@@ -46,7 +46,7 @@ from isthmus.v1.control_plane_pb2 import (
     Tick,
     ValidateLaunchResponse,
 )
-from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer, add_ControlPlaneServicer_to_server
+from isthmus.v1.control_plane_pb2_grpc import add_ControlPlaneServicer_to_server
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import (
     JobSnapshot,
@@ -57,6 +57,8 @@ from isthmus.v1.telemetry_pb2 import (
     RunRef,
     SnapshotPiece,
 )
+
+from support.no_alerts import NoAlerts
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -80,7 +82,7 @@ class Refusal:
 
 
 @dataclass
-class CannedControlPlane(ControlPlaneServicer):
+class CannedControlPlane(NoAlerts):
     """Answers from prepared state and keeps what it was asked."""
 
     locations: dict[str, Location] = field(default_factory=dict)
