@@ -16,6 +16,8 @@ side_by_side := --numprocesses $(shell expr 1 + $$(nproc)) --dist loadfile --no-
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
   monitor/test_accounts.py monitor/test_ingest.py monitor/test_shares.py)
 NEWEST := 3.14
+# By another name, for what make would otherwise execute even where it is asked what it would do: an engine of containers.
+again := $(MAKE)
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
 
 help: ## list the targets
@@ -33,7 +35,7 @@ bare-demo: ## make demo in a root of Debian that has python3, make and ca-certif
 	@scripts/bare-demo $(RELEASE)
 
 test: .venv/.ready servers ## every check and every test, on real servers
-	@scripts/engine run sh -c "scripts/beside '$(MAKE) prepared oldest newest' '$(MAKE) checked together' && $(MAKE) alone"
+	@scripts/engine run sh -c "scripts/beside '$(again) prepared oldest newest' '$(again) checked together' && $(again) alone"
 
 checked: lint types layers tree generated docs
 
@@ -74,7 +76,7 @@ docs: .venv/.ready ## build the documentation as a site into build/site, and che
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
 
 pytest: .venv/.ready .venv-uv/installed servers ## all tests on this machine's Python and the newest Dagster (STRESS=1: beside busy loops)
-	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images && $(MAKE) together alone'
+	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images && $(again) together alone'
 
 together: .venv/.ready servers
 	@echo "· pytest, side by side"
