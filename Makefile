@@ -9,9 +9,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 # Those whose files take longest come first: a worker that begins one of them last would go on alone for minutes.
-suites := $(addprefix tests/,conformance projects e2e docs contract fuzz integration unit)
-# Tests wait as often as they compute: there is one more worker than processors. A file's tests stay together.
-side_by_side := --numprocesses $(shell expr 1 + $$(nproc)) --dist loadfile --no-loadscope-reorder
+suites := $(addprefix tests/,conformance projects docs contract fuzz integration unit)
+# A worker for each processor. A file's tests stay together.
+side_by_side := --numprocesses $(shell nproc) --dist loadfile --no-loadscope-reorder
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
   monitor/test_accounts.py monitor/test_ingest.py monitor/test_shares.py)
@@ -35,7 +35,7 @@ bare-demo: ## make demo in a root of Debian that has python3, make and ca-certif
 	@scripts/bare-demo $(RELEASE)
 
 test: .venv/.ready servers ## every check and every test, on real servers
-	@scripts/engine run sh -c "scripts/beside '$(again) prepared oldest newest' '$(again) checked together' && $(again) alone"
+	@scripts/engine run sh -c "$(again) checked prepared together alone oldest newest"
 
 checked: lint types layers tree generated docs
 
@@ -87,6 +87,7 @@ together: .venv/.ready servers
 alone: .venv/.ready servers
 	@echo "· pytest, one by one"
 	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q -m alone tests/integration
+	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q tests/e2e
 
 fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \

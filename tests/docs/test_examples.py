@@ -24,7 +24,11 @@ def blocks(language: str) -> dict[str, str]:
     }
 
 
-LOCATIONS = {name: text for name, text in blocks("yaml").items() if re.search(r"^ *- name:", text, re.MULTILINE)}
+LOCATIONS = {
+    name: text
+    for name, text in blocks("yaml").items()
+    if re.search(r"^ *- name:", text, re.MULTILINE) and "policies:" not in text
+}
 POLICIES = {name: text for name, text in blocks("toml").items() if "[tool." not in text}
 
 

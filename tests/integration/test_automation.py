@@ -91,7 +91,8 @@ async def test_decisions_cursor_and_runs_are_written_with_the_tick(broker_url: s
             run = await stand.launch()
             await stand.record(run.request.run.run_id, told("asset_materialized", RAW))
             second = (await ended(stand, count=2))[1]
-            assert (second.status, script.asked[1].cursor) == (TickStatus.SUCCESS, "first")
+            # On a busy machine the first question may be put twice.
+            assert (second.status, script.asked[-1].cursor) == (TickStatus.SUCCESS, "first")
             launched = await stand.run(second.run_ids[0])
             assert launched.request.job_name == "__ASSET_JOB"
             assert [list(key.path) for key in launched.request.asset_selection] == [["clean"]]

@@ -132,7 +132,7 @@ def after_that(after_gate: int) -> int:
 def ask_the_unanswerable(context: dg.OpExecutionContext) -> None:
     said = {}
     for name, question in {
-        "backfills": context.instance.get_backfills,
+        "backfill": lambda: context.instance.get_backfill("nightly"),
         "wipe": lambda: context.instance.wipe_assets([dg.AssetKey("raw")]),
     }.items():
         try:

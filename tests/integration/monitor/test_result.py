@@ -38,7 +38,7 @@ async def test_a_refused_launch_fails_the_run_with_its_violations(world: World) 
         await world.instruct(run),
         wire.InstructionResult.OUTCOME_FAILED,
         reason=wire.RUN_REASON_INVALID_REQUEST,
-        failure=wire.Failure(error_class="ConfigError", message="2 faults\nand more"),
+        failure=wire.Failure(error_class="ConfigError", message="2 faults\nAnd more"),
         violations=[wire.FieldViolation(field="run_config.ops", description="unknown op")],
     )
     async with monitor(world.settings()):
@@ -48,7 +48,7 @@ async def test_a_refused_launch_fails_the_run_with_its_violations(world: World) 
     assert (failed.reason, failed.message) == (RunReason.INVALID_REQUEST, "ConfigError: 2 faults")
     assert failed.violations == (Violation(field="run_config.ops", description="unknown op"),)
     (stored,) = await world.history(run)
-    assert Event.FromString(stored.body).run_failed.failure.message == "2 faults\nand more"
+    assert Event.FromString(stored.body).run_failed.failure.message == "2 faults\nAnd more"
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_an_unknown_body_is_kept_under_that_name() -> None:
 def test_a_failed_run_is_dated_explained_and_told() -> None:
     started = said(1, run_started=wire.RunStarted())
     started.occurred_at.FromDatetime(NOW - timedelta(seconds=9))
-    failure = wire.Failure(error_class="ValueError", message="bad\nmore")
+    failure = wire.Failure(error_class="ValueError", message="bad\nMore")
     failed = said(2, run_failed=wire.RunFailed(reason=wire.RUN_REASON_USER_ERROR, failure=failure))
     plan = planned(known(), bulletin(started, failed))
     (after,) = plan.runs
@@ -110,7 +110,7 @@ def test_a_failed_run_is_dated_explained_and_told() -> None:
 
 
 def test_a_run_that_failed_by_a_step_tells_the_step_and_its_error() -> None:
-    failure = wire.Failure(error_class="ValueError", message="bad\nmore")
+    failure = wire.Failure(error_class="ValueError", message="bad\nMore")
     body = wire.RunFailed(reason=wire.RUN_REASON_USER_ERROR, failure=failure, step_key="load")
     (after,) = planned(known(), bulletin(said(1, message="Steps failed: ['load']", run_failed=body))).runs
     assert after.message == "step load: ValueError: bad"
