@@ -18,7 +18,7 @@ from isthmus_client.errors import InvalidRequestError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import fault_text
+from isthmus_cli.file_fault import read_text
 from isthmus_cli.yaml_lines import line_of
 from isthmus_cli.yaml_text import parse_yaml
 
@@ -202,11 +202,7 @@ def read_alert_file(path: Path) -> ReadFile:
     Raises:
         InputError: Names file, line, field and what to write instead.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "Name a YAML file with `policies:`."
-        raise InputError(f"{path} cannot be read: {fault_text(error)}.", remedy=remedy) from error
+    text = read_text(path, remedy="Name a YAML file with `policies:`.")
     # YAML 1.1 has `on` for true.
     content = _with_on(parse_yaml(text, origin=str(path)))
     try:

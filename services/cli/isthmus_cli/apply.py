@@ -93,6 +93,11 @@ async def apply_locations(client: ControlPlaneClient, order: Order, *, is_json: 
     locations = await applied(client, order)
     is_waited_for = order.timeout_s is not None
     tell(locations, is_waited_for=is_waited_for, is_json=is_json)
+    return verdict(locations, is_waited_for=is_waited_for)
+
+
+def verdict(locations: Sequence[Location], *, is_waited_for: bool) -> ExitCode:
+    """Judge what came of applying locations; what nobody waited for is not known to have failed."""
     is_good = not is_waited_for or all(serves(location) for location in locations)
     return ExitCode.OK if is_good else ExitCode.FAILED
 

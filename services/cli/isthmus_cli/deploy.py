@@ -10,7 +10,7 @@ from isthmus.v1.telemetry_pb2 import LocationSnapshot
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.errors import InvalidRequestError
 
-from isthmus_cli.apply import Order, applied, result_lines, serves
+from isthmus_cli.apply import Order, applied, result_lines, serves, verdict
 from isthmus_cli.deployment_plan import (
     Change,
     DefinitionChange,
@@ -76,14 +76,14 @@ async def carry_out(client: ControlPlaneClient, deploy: Deploy, *, is_json: bool
     )
     locations = await applied(client, order)
     # Last: what takes the place of a location serves by then.
-    is_good = deploy.timeout_s is None or all(serves(it) for it in locations)
-    removed = await _prune(client, intended, is_good=is_good)
+    came = verdict(locations, is_waited_for=deploy.timeout_s is not None)
+    removed = await _prune(client, intended, is_good=came is ExitCode.OK)
     if is_json:
         print_json(json.dumps(_document(intended, locations, before=before), indent=2))
     else:
         _tell(locations, before=before, is_waited_for=deploy.timeout_s is not None)
         print_lines(f"removed location {name}" for name in removed)
-    return ExitCode.OK if is_good else ExitCode.FAILED
+    return came
 
 
 async def _check(client: ControlPlaneClient, settings: LocationSettings, *, code_version: CodeVersion | None) -> None:

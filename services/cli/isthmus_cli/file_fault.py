@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 from isthmus_cli.errors import InputError
 
@@ -24,6 +25,23 @@ def fault_text(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return _WORDS.get(error.errno) or (error.strerror or str(error))
     return str(error)
+
+
+def read_text(path: Path, *, remedy: str, said: str = "") -> str:
+    """Read a file that a person named.
+
+    Args:
+        path: The file.
+        remedy: What to name instead.
+        said: How the person named it, where that is more than the path.
+
+    Raises:
+        InputError: It is not there, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{said or path} cannot be read: {fault_text(error)}.", remedy=remedy) from error
 
 
 def error_text(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import fault_text
+from isthmus_cli.file_fault import read_text
 from isthmus_cli.file_values import filled_in
 from isthmus_cli.queue_file import parse_sections
 from isthmus_cli.yaml_text import parse_yaml
@@ -163,12 +163,7 @@ def read_project_file(path: Path, *, needs_locations: bool = False) -> ProjectFi
     Raises:
         InputError: Names file, field and what to write instead.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read: {fault_text(error)}.", remedy="Name a YAML file with `locations:`."
-        ) from error
+    text = read_text(path, remedy="Name a YAML file with `locations:`.")
     content = filled_in(parse_yaml(text, origin=str(path)), environment=os.environ, origin=str(path))
     try:
         entries = LocationFile.model_validate(content).locations

@@ -8,7 +8,7 @@ from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import fault_text
+from isthmus_cli.file_fault import read_text
 from isthmus_cli.retries_entry import RetriesEntry, retries_document
 from isthmus_cli.timeouts_entry import TimeoutsEntry, timeouts_document
 from isthmus_cli.yaml_text import parse_yaml
@@ -102,12 +102,7 @@ def read_queue_file(path: Path) -> QueueSettings:
     Raises:
         InputError: Names file, field and what to write instead.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read: {fault_text(error)}.", remedy="Name a YAML file with `concurrency:`."
-        ) from error
+    text = read_text(path, remedy="Name a YAML file with `concurrency:`.")
     return parse_document(parse_yaml(text, origin=str(path)), origin=str(path))
 
 

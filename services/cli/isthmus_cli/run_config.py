@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import fault_text
+from isthmus_cli.file_fault import read_text
 from isthmus_cli.yaml_text import parse_yaml
 
 Config = dict[str, Any]
@@ -46,12 +46,7 @@ def read_run_config(*, file: str | None, text: str | None, assignments: Sequence
 def _read(file: str) -> str:
     if file == "-":
         return sys.stdin.read()
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"--config {file} cannot be read: {fault_text(error)}.", remedy="Name a YAML or JSON file, or -."
-        ) from error
+    return read_text(Path(file), remedy="Name a YAML or JSON file, or -.", said=f"--config {file}")
 
 
 def _parse(text: str, *, origin: str) -> Config:

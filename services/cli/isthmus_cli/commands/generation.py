@@ -68,7 +68,7 @@ def rollback(options: RollbackOptions) -> None:
 
 
 async def _rollback(options: RollbackOptions) -> int:
-    from isthmus_cli.apply import serves, tell, waited_for
+    from isthmus_cli.apply import tell, verdict, waited_for
     from isthmus_cli.run_request import person
 
     timeout_s = options.timeout if options.wait else None
@@ -76,4 +76,4 @@ async def _rollback(options: RollbackOptions) -> int:
         location = await client.roll_back_location(options.name, generation=options.to, requested_by=person())
         settled = await waited_for(client, [location], timeout_s=timeout_s)
     tell(settled, is_waited_for=options.wait, is_json=options.is_json)
-    return 0 if not options.wait or all(serves(it) for it in settled) else 1
+    return verdict(settled, is_waited_for=options.wait)

@@ -7,8 +7,7 @@ from pathlib import Path
 from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.instruction_pb2 import CodeSource
 
-from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import fault_text
+from isthmus_cli.file_fault import read_text
 from isthmus_cli.project.name import Nameless, choose_names
 from isthmus_cli.project.place import Place
 from isthmus_cli.project.table import Table
@@ -49,10 +48,7 @@ def read_workspaces(paths: Sequence[Path], *, place: Place) -> list[LocationSett
 
 
 def _read_workspace(path: Path, *, place: Place) -> list[LocationSettings]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {fault_text(error)}.", remedy="Name a workspace.yaml.") from error
+    text = read_text(path, remedy="Name a workspace.yaml.")
     content = Table.of(parse_yaml(text, origin=str(path)), origin=str(path), environment=place.environment())
     content.require_known("load_from")
     entries = content.tables("load_from")
