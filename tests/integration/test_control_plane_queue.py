@@ -56,7 +56,10 @@ async def test_a_launch_does_not_overtake_those_that_wait(broker_url: str, datab
             await serve_unheard(stand)
             # The location could take it at once.
             second = await stand.launch()
-            assert (second.state, second.message) == (api.RUN_STATE_QUEUED, "earlier runs of location sales go first")
+            # Unless the look that the first launch woke came as late as this, and let the first one go.
+            if (await stand.run(first.request.run.run_id)).state == api.RUN_STATE_QUEUED:
+                assert second.state == api.RUN_STATE_QUEUED
+                assert second.message == "earlier runs of location sales go first"
             told = [(await agent.next("launch_run", within=60)).launch_run.request.run.run_id for _ in range(2)]
         assert told == [first.request.run.run_id, second.request.run.run_id]
 
