@@ -15,6 +15,8 @@ side_by_side := --numprocesses $(shell nproc) --dist loadfile --no-loadscope-reo
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
 on_both_brokers := $(addprefix tests/integration/,broker/test_instructions.py broker/test_settlement.py broker/test_telemetry.py \
   monitor/test_accounts.py monitor/test_ingest.py monitor/test_shares.py)
+# Beside busy loops each test has to pass at once.
+busy_or_again := $(if $(STRESS),scripts/stressed,scripts/once-more)
 NEWEST := 3.14
 # By another name, for what make would otherwise execute even where it is asked what it would do: an engine of containers.
 again := $(MAKE)
@@ -80,14 +82,14 @@ pytest: .venv/.ready .venv-uv/installed servers ## all tests on this machine's P
 
 together: .venv/.ready servers
 	@echo "· pytest, side by side"
-	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q -m "not alone" $(side_by_side) $(suites)
+	@$(busy_or_again) .venv/bin/pytest -q -m "not alone" $(side_by_side) $(suites)
 	@echo "· pytest, on the newest RabbitMQ"
-	@ISTHMUS_TEST_BROKER=container $(if $(STRESS),scripts/stressed) .venv/bin/pytest -q $(side_by_side) $(on_both_brokers)
+	@ISTHMUS_TEST_BROKER=container $(busy_or_again) .venv/bin/pytest -q $(side_by_side) $(on_both_brokers)
 
 alone: .venv/.ready servers
 	@echo "· pytest, one by one"
-	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q -m alone tests/integration
-	@$(if $(STRESS),scripts/stressed) .venv/bin/pytest -q tests/e2e
+	@$(busy_or_again) .venv/bin/pytest -q -m alone tests/integration
+	@$(busy_or_again) .venv/bin/pytest -q tests/e2e
 
 fuzz: .venv/.ready servers ## a million hostile messages at the real decoders and handlers (MESSAGES=1000000 SEED=1), an hour at the most
 	@ISTHMUS_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) ISTHMUS_FUZZ_SEED=$(or $(SEED),1) \
@@ -101,8 +103,8 @@ unit: .venv/.ready ## the tests that need no server
 
 oldest: .venv-dagster-oldest/.ready .venv/.ready servers ## the code server's contract tests, and ticks beside Dagster's daemon, on the oldest Dagster
 	@echo "· pytest, code server on Dagster $$(.venv-dagster-oldest/bin/python -c 'import dagster; print(dagster.__version__)')"
-	@.venv-dagster-oldest/bin/python -m pytest -q --numprocesses 2 --dist loadfile --confcutdir=tests/contract tests/contract/code_server
-	@CONFORMANCE_PYTHON=$(CURDIR)/.venv-dagster-oldest/bin/python .venv/bin/pytest -q --numprocesses 2 tests/conformance/test_ticks.py
+	@scripts/once-more .venv-dagster-oldest/bin/python -m pytest -q --numprocesses 2 --dist loadfile --confcutdir=tests/contract tests/contract/code_server
+	@CONFORMANCE_PYTHON=$(CURDIR)/.venv-dagster-oldest/bin/python scripts/once-more .venv/bin/pytest -q --numprocesses 2 tests/conformance/test_ticks.py
 
 newest: ## the unit and contract tests on the newest Python
 	@$(MAKE) pythons VERSIONS=$(NEWEST)
