@@ -25,8 +25,6 @@ DEFAULT_CANCEL_GRACE_S = 10.0
 #: How many children wait for a run: forked ahead and warmed, or with the project imported. Two, because a launch that is
 #: validated first takes one for that, and one for itself.
 _SPARES = 2
-#: The same where there is one run, and no more after it.
-_DEDICATED_SPARES = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,15 +62,12 @@ class Settings:
         return LoadOrder(
             source=replace(self.source, location=self.location),
             home=str(self.home),
-            spares=self._spares,
+            # Where there is one run, the process that imports the project waits for it.
+            spares=0 if self.takes_one_run else _SPARES,
             start=self.start,
             is_for_one_run=self.takes_one_run,
             leaves_children=self.leaves_children,
         )
-
-    @property
-    def _spares(self) -> int:
-        return _DEDICATED_SPARES if self.takes_one_run else _SPARES
 
     def __repr__(self) -> str:
         return f"<Settings {self.deployment}.{self.agent} {self.location}#{self.generation} {self.server}>"

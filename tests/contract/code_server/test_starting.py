@@ -217,6 +217,53 @@ async def test_a_project_that_can_be_imported_once_at_a_time_is_forked_after_all
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["a thread holds a lock", "an executor was used", "DuckDB was used"])
+@pytest.mark.parametrize("job", ["together", "apart"])
+async def test_a_server_for_one_run_executes_it_in_the_process_that_imported_the_project(
+    project: Path, tmp_path: Path, kind: str, job: str
+) -> None:
+    imports = tmp_path / "imports"
+    told = f"import os\nwith open({str(imports)!r}, 'a') as file:\n    print(os.getpid(), file=file)\n"
+    project.write_text(told + _HARMFUL[kind] + _REST)
+    async with supervising(tmp_path, python_file=project, is_for_one_run=True) as supervisor:
+        assert method_of(supervisor) is StartMethod.SPAWN
+        answer = await supervisor.start(run_request(job, run_id="r"))
+        assert bodies(await ended(supervisor, "r", within=40))[-1] == "run_succeeded"
+    steps_that_import = {"together": 0, "apart": 1}[job]
+    importers = imports.read_text().split()
+    assert len(importers) == 1 + steps_that_import
+    assert importers[0] == str(answer.accepted.pid)
+
+
+async def test_steps_of_a_server_for_one_run_are_forked_where_the_project_can_be_imported_once(
+    project: Path, tmp_path: Path
+) -> None:
+    project.write_text(
+        f"import fcntl, threading\nimport dagster as dg\n\nheld = open({str(tmp_path / 'held')!r}, 'w')\n"
+        "fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True, name='keeper').start()\n"
+        "\n\ndef use():\n    pass\n" + _REST
+    )
+    async with supervising(tmp_path, python_file=project, is_for_one_run=True) as supervisor:
+        assert method_of(supervisor) is StartMethod.FORK
+        await supervisor.start(run_request("apart", run_id="r"))
+        assert bodies(await ended(supervisor, "r", within=40))[-1] == "run_succeeded"
+
+
+async def test_what_the_import_started_is_not_counted_as_left_behind_by_the_one_run(
+    project: Path, tmp_path: Path
+) -> None:
+    project.write_text(
+        "import subprocess\nimport dagster as dg\n\nhelper = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        "\n\ndef use():\n    pass\n" + _REST
+    )
+    async with supervising(tmp_path, python_file=project, is_for_one_run=True) as supervisor:
+        await supervisor.start(run_request("together", run_id="r"))
+        events = await ended(supervisor, "r", within=40)
+        assert events[-1].run_succeeded.ended_processes == 0
+
+
+@pytest.mark.timeout(120)
 async def test_who_waits_ahead_with_the_project_imported_starts_at_once_and_once(project: Path, tmp_path: Path) -> None:
     project.write_text("import time\nimport dagster as dg\n\ntime.sleep(2)\n\n\ndef use():\n    pass\n" + _REST)
     async with supervising(tmp_path, python_file=project, spares=2, start=StartMethod.SPAWN) as supervisor:

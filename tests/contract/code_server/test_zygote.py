@@ -58,7 +58,7 @@ def test_it_ends_when_its_supervisor_closes_the_channel(tmp_path: Path) -> None:
 
 _NO_ROOM = """
 import socket, sys
-from isthmus_code_server.zygote.nursery import Nursery, SparePlan
+from isthmus_code_server.zygote.nursery import Nursery
 
 class NoRoom:
     takes_unready_spares = False
@@ -72,7 +72,7 @@ class NoRoom:
     def start_ahead(self, *, inherited):
         raise BlockingIOError("no more processes")
 
-Nursery(socket.socket(fileno=int(sys.argv[1])), start=NoRoom(), plan=SparePlan(wanted=1)).serve()
+Nursery(socket.socket(fileno=int(sys.argv[1])), start=NoRoom(), spares=1).serve()
 """
 
 
@@ -95,7 +95,7 @@ def test_a_child_that_cannot_be_started_fails_its_call_and_nothing_else() -> Non
 
 _ONE_AHEAD = """
 import os, socket, sys
-from isthmus_code_server.zygote.nursery import Nursery, SparePlan
+from isthmus_code_server.zygote.nursery import Nursery
 from isthmus_code_server.zygote.spare import Spare, wait_for_channel
 
 class Telling:
@@ -117,12 +117,13 @@ class Telling:
         if pid == 0:
             ours.close()
             print("ahead", flush=True)
-            wait_for_channel(theirs).sendall(b"made ahead")
+            if (channel := wait_for_channel(theirs)) is not None:
+                channel.sendall(b"made ahead")
             os._exit(0)
         theirs.close()
         return Spare(pid=pid, channel=ours)
 
-Nursery(socket.socket(fileno=int(sys.argv[1])), start=Telling(), plan=SparePlan(wanted=1, refills=False)).serve()
+Nursery(socket.socket(fileno=int(sys.argv[1])), start=Telling(), spares=1).serve()
 """
 
 

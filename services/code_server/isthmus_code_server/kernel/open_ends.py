@@ -1,4 +1,4 @@
-"""Finds what importing opened that processes forked later would share: connections to servers, and event loops."""
+"""Finds what importing opened that another process would share or could not have: connections, event loops, ports, locks."""
 
 import os
 import socket
@@ -19,6 +19,33 @@ def connections() -> list[str]:
 def has_event_loop() -> bool:
     """Tell whether this process has an event loop: who is forked would get its neighbours' events from it."""
     return any(target == _LOOP for _, target in _open_files())
+
+
+def exclusive_claims() -> list[str]:
+    """Name what this process holds and no other can have meanwhile: addresses that it listens at, files that it locks."""
+    sockets = [fd for fd, target in _open_files() if target.startswith("socket:")]
+    return sorted({*(_address_of(fd) for fd in sockets), *_locked_files()} - {""})
+
+
+def _address_of(fd: int) -> str:
+    """Return where a socket listens; empty for one that does not, or shares its address with whoever else wants it."""
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as one:
+        is_shared = one.family != socket.AF_UNIX and one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+        if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and not is_shared:
+            return f"address {one.getsockname()}"
+    return ""
+
+
+def _locked_files() -> set[str]:
+    """Return the files that this process holds a lock on which nobody shares, as the kernel's list names them."""
+    found = set()
+    with suppress(OSError), open("/proc/locks", encoding="ascii", errors="replace") as file:  # noqa: PTH123  # of the kernel's
+        for line in file:
+            # 1: POSIX  ADVISORY  WRITE 4711 00:2f:1234 0 EOF
+            words = line.split()
+            if words[3:5] == ["WRITE", str(os.getpid())]:
+                found.add(f"file {words[5]}")
+    return found
 
 
 def _open_files() -> list[tuple[int, str]]:

@@ -19,21 +19,11 @@ def main(arguments: list[str]) -> NoReturn:
         with collector_at_rest():
             from isthmus_code_server.definitions.dagster.framework import import_framework
             from isthmus_code_server.definitions.dagster.values.failure import failure_from_exception
-            from isthmus_code_server.zygote.child import Child
-            from isthmus_code_server.zygote.forking import Forking
             from isthmus_code_server.zygote.server import Zygote
 
             # Whatever the project is: before the supervisor has even read where it lies.
             load = import_framework()
-        child = Child(failure_from_exception)
-        zygote = Zygote(
-            channel,
-            load=load,
-            make_forking=lambda order, definitions: Forking(
-                definitions, child_main=child.main, leaves_children=order.leaves_children
-            ),
-        )
-        exit_code = zygote.serve()
+        exit_code = Zygote(channel, load=load, describe_failure=failure_from_exception).serve()
     end(Ending(exit_code=exit_code))
 
 

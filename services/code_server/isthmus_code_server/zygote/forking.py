@@ -47,7 +47,7 @@ class Forking:
             with socket.socket(fileno=fd) as channel:
                 return self._child_main(channel, self._definitions)
 
-        return _fork(serve, inherited=inherited)
+        return fork_child(serve, inherited=inherited)
 
     def start_ahead(self, *, inherited: Iterable[socket.socket]) -> Spare:
         """Fork a child that does what a first run pays for, then waits for its channel."""
@@ -67,7 +67,7 @@ class Forking:
                 return self._child_main(channel, self._definitions)
 
         with theirs:
-            return Spare(pid=_fork(serve, inherited=(*inherited, ours)), channel=ours)
+            return Spare(pid=fork_child(serve, inherited=(*inherited, ours)), channel=ours)
 
     def has_room(self) -> bool:
         """Tell whether there is memory for one more, which shares nearly all of its memory with the zygote."""
@@ -78,7 +78,13 @@ class Forking:
             adopt_orphans()
 
 
-def _fork(serve: Callable[[], Ending], *, inherited: Iterable[socket.socket]) -> int:
+def fork_child(serve: Callable[[], Ending], *, inherited: Iterable[socket.socket]) -> int:
+    """Fork a child of the zygote that does its work in a session of its own, and ends; returns its process id.
+
+    Args:
+        serve: The work; it returns how the child is to end.
+        inherited: The zygote's own sockets, which the child has no business with.
+    """
     zygote_pid = os.getpid()
     pid = os.fork()
     if pid == 0:

@@ -51,15 +51,6 @@ class ChildStart(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SparePlan:
-    """How many spares are kept."""
-
-    wanted: int
-    #: Whether one that was used is replaced.
-    refills: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Handover:
     """A call that was given to a spare, which has not said yet that it has it."""
 
@@ -76,7 +67,7 @@ class Nursery:
         channel: socket.socket,
         *,
         start: ChildStart,
-        plan: SparePlan,
+        spares: int,
         first: Spare | None = None,
         orphans: Orphans | None = None,
     ) -> None:
@@ -85,20 +76,20 @@ class Nursery:
         Args:
             channel: Where the supervisor asks for them.
             start: How they come about.
-            plan: How many wait ahead.
+            spares: How many wait ahead.
             first: A spare that was started already.
             orphans: What ends the processes that runs leave behind; None where they live on.
         """
         self._channel = channel
         self._start = start
-        self._plan = plan
+        self._wanted_spares = spares
         self._orphans = orphans
         self._calls: dict[int, int] = {}
         self._spares: dict[int, Spare] = {first.pid: first} if first is not None else {}
         self._selector = selectors.DefaultSelector()
         self._handed: dict[int, _Handover] = {}
         self._asked_at = time.monotonic()
-        self._may_start_spares = plan.refills or first is None
+        self._may_start_spares = True
         #: How many spares have died unasked since the last one was used.
         self._deaths = 0
         self._next_spare_at = 0.0
@@ -145,7 +136,7 @@ class Nursery:
             channel.set_inheritable(False)
             self._place(fork, channel)
         self._asked_at = time.monotonic()
-        self._may_start_spares = self._plan.refills
+        self._may_start_spares = True
         return True
 
     def _place(self, fork: Fork, channel: socket.socket) -> None:
@@ -242,7 +233,7 @@ class Nursery:
     def _is_spare_wanted(self) -> bool:
         # One at a time: two would take the processor from each other, and from whoever is launched meanwhile.
         is_preparing = any(not spare.is_ready for spare in self._spares.values())
-        return self._may_start_spares and not is_preparing and len(self._spares) < self._plan.wanted
+        return self._may_start_spares and not is_preparing and len(self._spares) < self._wanted_spares
 
     def _start_spare_if_idle(self) -> None:
         if self._is_spare_wanted() and self._idle_for_s() == 0.0:

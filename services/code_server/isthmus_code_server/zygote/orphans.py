@@ -8,7 +8,7 @@ by themselves, are then told to, and killed if they do not. Only then is the run
 import os
 import signal
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -90,9 +90,13 @@ class Departure:
 class Orphans:
     """The departures that are under way."""
 
-    def __init__(self) -> None:
-        """Take what lives below this process now for the project's own: it started while the project was imported."""
-        self._spared = children_of(os.getpid())
+    def __init__(self, *, spared: Iterable[int] | None = None) -> None:
+        """Take for the project's own what started while the project was imported.
+
+        Args:
+            spared: These processes; without, what lives below this one now.
+        """
+        self._spared = children_of(os.getpid()) if spared is None else {*spared}
         self._session = session_of(os.getpid())
         self._departures: list[Departure] = []
         self._fresh: list[Exited] = []

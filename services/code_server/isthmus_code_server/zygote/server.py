@@ -7,21 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.v1.code_server_pb2 import DescribeResponse
+from isthmus.v1.telemetry_pb2 import Failure
 
 from isthmus_code_server.definitions.port import Definitions, LoadDefinitions
 from isthmus_code_server.errors import DefinitionsLoadError
-from isthmus_code_server.kernel.family import adopt_orphans
-from isthmus_code_server.zygote.channel import receive_frame, send_frame
-from isthmus_code_server.zygote.nursery import ChildStart, Nursery, SparePlan
+from isthmus_code_server.kernel.family import adopt_orphans, descendants_of
+from isthmus_code_server.zygote.channel import receive_frame
+from isthmus_code_server.zygote.child import Child
+from isthmus_code_server.zygote.forking import Forking
+from isthmus_code_server.zygote.nursery import ChildStart, Nursery
+from isthmus_code_server.zygote.only_child import OnlyChild, end_like, wait_loaded
 from isthmus_code_server.zygote.orphans import Orphans
+from isthmus_code_server.zygote.report import report_failed, report_loaded
 from isthmus_code_server.zygote.spare import Spare
 from isthmus_code_server.zygote.spawning import Spawning
 from isthmus_code_server.zygote.starting import Chosen, choose, fallen_back, try_spawning
-from isthmus_code_server.zygote.wire import FrameKind, LoadOrder, StartChoice, StartMethod
-
-#: Makes what forks children that have these definitions.
-MakeForking = Callable[[LoadOrder, Definitions], ChildStart]
+from isthmus_code_server.zygote.wire import LoadOrder, StartChoice, StartMethod
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +36,23 @@ class _Loaded:
 class Zygote:
     """Serves one supervisor until that closes the channel."""
 
-    def __init__(self, channel: socket.socket, *, load: LoadDefinitions, make_forking: MakeForking) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        *,
+        load: LoadDefinitions,
+        describe_failure: Callable[[BaseException], Failure],
+    ) -> None:
+        """Prepare to serve.
+
+        Args:
+            channel: Where the supervisor says what to load, and asks for children.
+            load: Imports a project.
+            describe_failure: Translates an exception of the definitions' framework.
+        """
         self._channel = channel
         self._load = load
-        self._make_forking = make_forking
+        self._describe_failure = describe_failure
 
     def serve(self) -> int:
         """Load what the supervisor asks for, then start children on demand; returns this process's exit code."""
@@ -53,6 +67,9 @@ class Zygote:
         if received is None:
             return 0
         order = LoadOrder.decode(received[1])
+        return self._serve_one_run(order) if order.is_for_one_run else self._serve_runs(order)
+
+    def _serve_runs(self, order: LoadOrder) -> int:
         loaded = self._load_and_tell(order)
         if loaded is None:
             return 1
@@ -63,21 +80,32 @@ class Zygote:
             adopt_orphans()
         orphans = None if order.leaves_children else Orphans()
         start = self._start_of(order, loaded)
-        plan = SparePlan(wanted=order.spares, refills=not order.is_for_one_run)
-        Nursery(self._channel, start=start, plan=plan, first=loaded.first, orphans=orphans).serve()
+        Nursery(self._channel, start=start, spares=order.spares, first=loaded.first, orphans=orphans).serve()
+        return 0
+
+    def _serve_one_run(self, order: LoadOrder) -> int:
+        """Have a child import the project and serve the run; after a run that it refused, the next imports it anew."""
+        if not order.leaves_children:
+            adopt_orphans()
+        only = OnlyChild(
+            order=order, load=self._load, describe_failure=self._describe_failure, supervisor=self._channel
+        ).start()
+        if (exit_code := wait_loaded(only)) is not None:
+            return end_like(exit_code)
+        orphans = None if order.leaves_children else Orphans(spared=descendants_of(only.pid))
+        Nursery(self._channel, start=Spawning(order), spares=0, first=only, orphans=orphans).serve()
         return 0
 
     def _load_and_tell(self, order: LoadOrder) -> _Loaded | None:
         began_at = time.monotonic()
         try:
-            definitions = self._load(order.source, Path(order.home), is_for_one_run=order.is_for_one_run)
+            definitions = self._load(order.source, Path(order.home))
         except DefinitionsLoadError as error:
-            described = DescribeResponse(failure=error.failure, python_version=_python_version())
-            send_frame(self._channel, FrameKind.LOADED, described.SerializeToString(deterministic=True))
+            report_failed(self._channel, error)
             return None
         import_s = time.monotonic() - began_at
         chosen, first = self._tried_out(order, choose(order.start), import_s=import_s)
-        self._tell(definitions, chosen)
+        report_loaded(self._channel, definitions, chosen=chosen)
         return _Loaded(definitions=definitions, choice=chosen.choice, first=first)
 
     def _tried_out(self, order: LoadOrder, chosen: Chosen, *, import_s: float) -> tuple[Chosen, Spare | None]:
@@ -90,23 +118,8 @@ class Zygote:
         first = try_spawning(Spawning(order), supervisor=self._channel, import_s=import_s)
         return (chosen, first) if first is not None else (fallen_back(chosen.choice), None)
 
-    def _tell(self, definitions: Definitions, chosen: Chosen) -> None:
-        described = DescribeResponse(
-            snapshot=definitions.describe(),
-            framework=definitions.framework,
-            python_version=_python_version(),
-        )
-        described.snapshot.warnings.extend(chosen.warnings)
-        send_frame(self._channel, FrameKind.START, chosen.choice.encode())
-        send_frame(self._channel, FrameKind.LOADED, described.SerializeToString(deterministic=True))
-
     def _start_of(self, order: LoadOrder, loaded: _Loaded) -> ChildStart:
-        if loaded.choice.method is StartMethod.FORK:
-            return self._make_forking(order, loaded.definitions)
-        return Spawning(order)
-
-
-def _python_version() -> str:
-    from platform import python_version
-
-    return python_version()
+        if loaded.choice.method is StartMethod.SPAWN:
+            return Spawning(order)
+        child = Child(self._describe_failure)
+        return Forking(loaded.definitions, child_main=child.main, leaves_children=order.leaves_children)

@@ -1,6 +1,8 @@
 """A child that was started ahead of its request, from both sides: it prepares, says so, and waits to be handed a channel."""
 
+import select
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,6 +12,8 @@ _READY = b"\1"
 _NOT_LOADED = b"\3"
 #: What a spare sends once it has the channel: from then on the request is its own.
 _TAKEN = b"\4"
+#: After how long without a channel a spare is idle, seconds: whoever waits for it to have imported asks within that time.
+_IDLE_AFTER_S = 0.02
 #: What accompanies the channel that a spare is handed.
 _HANDOVER = b"\2"
 
@@ -50,16 +54,21 @@ class Spare:
         return True
 
 
-def wait_for_channel(starter: socket.socket, *, is_loaded: bool = True) -> socket.socket | None:
+def wait_for_channel(
+    starter: socket.socket, *, is_loaded: bool = True, when_idle: Callable[[], None] | None = None
+) -> socket.socket | None:
     """Say, as a spare, that everything is prepared, and wait for a channel; None when the starter is gone.
 
     Args:
         starter: Where the starter hears.
         is_loaded: Whether the project could be imported.
+        when_idle: What to do if no channel comes at once.
     """
     with suppress(OSError):
         # Whoever hands the channel over at once has not waited for this, and may have closed its end by now.
         starter.sendall(_READY if is_loaded else _NOT_LOADED)
+    if when_idle is not None and not _comes_soon(starter):
+        when_idle()
     with suppress(OSError):
         said, fds, _, _ = socket.recv_fds(starter, len(_HANDOVER), 1)
         if said and fds:
@@ -67,3 +76,9 @@ def wait_for_channel(starter: socket.socket, *, is_loaded: bool = True) -> socke
                 starter.sendall(_TAKEN)
             return socket.socket(fileno=fds[0])
     return None
+
+
+def _comes_soon(starter: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(starter, select.POLLIN)
+    return bool(poll.poll(_IDLE_AFTER_S * 1000))

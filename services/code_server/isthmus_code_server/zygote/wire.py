@@ -104,7 +104,7 @@ class LoadOrder:
     spares: int = 0
     #: How children are to come about.
     start: StartMethod = StartMethod.AUTO
-    #: Whether the definitions are for one run alone: a spare that was used is not replaced.
+    #: Whether the definitions are for one run alone: the process that imports them executes it.
     is_for_one_run: bool = False
     #: Whether what a run leaves behind lives on.
     leaves_children: bool = False
