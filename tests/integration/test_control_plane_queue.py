@@ -6,7 +6,7 @@ from uuid import uuid4
 from integration.control_plane_stand import Stand, control_plane
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import RunRef
+from isthmus.v1.telemetry_pb2 import Event, LogMessage, RunRef
 from isthmus_broker.notices import Notice
 from isthmus_store import locations, placements, runs
 from isthmus_store.launch import MOST_ON_THE_WAY
@@ -200,3 +200,16 @@ def row(location: str, *, age_s: float) -> dict[str, object]:
     )
     queued = runs.as_queued(new)
     return {column.name: getattr(queued, column.name) for column in RUNS.c}
+
+
+async def test_a_run_that_stands_still_is_explained_until_it_says_something(broker_url: str, database_url: str) -> None:
+    async with control_plane(broker_url, database_url) as stand, stand.serving() as agent:
+        run_id = (await stand.launch()).request.run.run_id
+        await agent.next("launch_run")
+        found = Event(message="The run stands still.", log_message=LogMessage(is_standstill=True))
+        await stand.record(run_id, found, signal=Accepted(attempt=1))
+        (reason,) = (await stand.stub.ExplainRun(api.ExplainRunRequest(run_id=run_id))).reasons
+        assert (reason.kind, reason.text) == (api.WaitReason.KIND_STANDSTILL, "The run stands still.")
+        assert f"isthmus run cancel {run_id[:8]}" in reason.remedy
+        await stand.record(run_id, Event(message="on we go", log_message=LogMessage()))
+        assert not (await stand.stub.ExplainRun(api.ExplainRunRequest(run_id=run_id))).reasons

@@ -1994,6 +1994,8 @@ class WaitReason(google.protobuf.message.Message):
         """Nothing holds it back but the runs that go first."""
         KIND_BACKOFF: WaitReason._Kind.ValueType  # 10
         """It is a retry, and waits out its pause."""
+        KIND_STANDSTILL: WaitReason._Kind.ValueType  # 11
+        """It runs, and stands still: every thread of its processes waits for another one, or for a lock."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: WaitReason.Kind.ValueType  # 0
@@ -2006,6 +2008,8 @@ class WaitReason(google.protobuf.message.Message):
     """Nothing holds it back but the runs that go first."""
     KIND_BACKOFF: WaitReason.Kind.ValueType  # 10
     """It is a retry, and waits out its pause."""
+    KIND_STANDSTILL: WaitReason.Kind.ValueType  # 11
+    """It runs, and stands still: every thread of its processes waits for another one, or for a lock."""
 
     KIND_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int

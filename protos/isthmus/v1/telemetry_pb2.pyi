@@ -1302,9 +1302,14 @@ class LogMessage(google.protobuf.message.Message):
     LEVEL_FIELD_NUMBER: builtins.int
     LOGGER_FIELD_NUMBER: builtins.int
     FAILURE_FIELD_NUMBER: builtins.int
+    IS_STANDSTILL_FIELD_NUMBER: builtins.int
     level: builtins.int
     """Python's levels: 10 debug, 20 info, 30 warning, 40 error, 50 critical."""
     logger: builtins.str
+    is_standstill: builtins.bool
+    """The run was found standing still, every thread of its processes waiting for another one or for a lock. While no later event
+    tells otherwise, it still does.
+    """
     @property
     def failure(self) -> global___Failure: ...
     def __init__(
@@ -1313,9 +1318,10 @@ class LogMessage(google.protobuf.message.Message):
         level: builtins.int = ...,
         logger: builtins.str = ...,
         failure: global___Failure | None = ...,
+        is_standstill: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["failure", b"failure"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failure", b"failure", "level", b"level", "logger", b"logger"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failure", b"failure", "is_standstill", b"is_standstill", "level", b"level", "logger", b"logger"]) -> None: ...
 
 global___LogMessage = LogMessage
 

@@ -305,7 +305,7 @@ async def test_a_run_that_only_sleeps_is_left_alone(tmp_path: Path) -> None:
 
 
 def standstills(supervisor: Supervisor, run_id: str) -> list[str] | None:
-    return [event.message for event in journal(supervisor, run_id) if "stands still" in event.message]
+    return [event.message for event in journal(supervisor, run_id) if event.log_message.is_standstill]
 
 
 def children_of(pid: int) -> list[int]:

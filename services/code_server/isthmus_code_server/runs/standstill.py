@@ -59,7 +59,8 @@ def standstill_event(*, still_s: float, is_forked: bool) -> Event:
             " there nobody gives back here. If that is the cause, `start: spawn` for the location cures it"
             " (isthmus location apply --start spawn)."
         )
-    return Event(occurred_at=now(), message=message, log_message=LogMessage(level=_WARNING, logger="isthmus"))
+    told = LogMessage(level=_WARNING, logger="isthmus", is_standstill=True)
+    return Event(occurred_at=now(), message=message, log_message=told)
 
 
 def _look(pid: int, journal: Path) -> tuple[int, dict[int, Look]]:

@@ -18,6 +18,7 @@ _KINDS = {
     Cause.POOL: api.WaitReason.KIND_POOL,
     Cause.ORDER: api.WaitReason.KIND_ORDER,
     Cause.BACKOFF: api.WaitReason.KIND_BACKOFF,
+    Cause.STANDSTILL: api.WaitReason.KIND_STANDSTILL,
 }
 
 

@@ -18,6 +18,7 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.queue import UNSORTED
 from isthmus_control_plane.desk.reason import MOST_HOLDERS, Holder, Reason
 from isthmus_control_plane.desk.runs import find
+from isthmus_control_plane.desk.standstill import standstill_reasons
 from isthmus_control_plane.desk.step_waits import step_reasons
 from isthmus_control_plane.dispatching import ledger, queue
 from isthmus_control_plane.dispatching.block import Block, Cause, blocks
@@ -67,8 +68,12 @@ class ExplanationDesk:
             if run.state is RunState.QUEUED:
                 reasons, ahead = await self._reasons(tx, run)
             else:
-                reasons, ahead = await step_reasons(tx, run) if not run.state.is_terminal else [], 0
+                reasons, ahead = [] if run.state.is_terminal else await self._halts(tx, run), 0
         return Explanation(run, reasons, ahead, list(_stations(run)))
+
+    async def _halts(self, tx: Transaction, run: Run) -> list[Reason]:
+        """Return what a run that is under way waits for."""
+        return [*await standstill_reasons(tx, run), *await step_reasons(tx, run)]
 
     async def _reasons(self, tx: Transaction, run: Run) -> tuple[list[Reason], int]:
         if deferred_until(run.line) is not None:

@@ -29,6 +29,8 @@ class Cause(Enum):
     ORDER = auto()
     #: It is a retry, and waits out its pause.
     BACKOFF = auto()
+    #: It runs, and each of its threads waits for another one, or for a lock.
+    STANDSTILL = auto()
 
 
 @dataclass(frozen=True, slots=True)
