@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class _Order:
 
 def main() -> int:
     order = _order()
+    # A job in the background ignores Ctrl-C, and so would the servers that are started here and stopped that way.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     machine.adopt_orphans()
     console = Console(width=None if sys.stdout.isatty() else 150)
     facts = machine.facts()
