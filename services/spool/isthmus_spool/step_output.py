@@ -17,6 +17,8 @@ from isthmus_spool.unfollowed import open_unfollowed
 _FOLDER = "steps"
 #: File systems take 255 bytes; longer names are cut, and the whole name is kept beside.
 _LONGEST = 200
+#: No step's key is longer, characters.
+_LONGEST_KEY = 64 * 1024
 _STDOUT, _STDERR, _NAME = ".stdout", ".stderr", ".name"
 
 
@@ -53,10 +55,11 @@ def list_step_outputs(folder: AttemptFolder) -> Iterator[StepOutput]:
     """Yield the steps that have files of their own, sorted by file name."""
     place = folder.path / _FOLDER
     names: set[str] = set()
-    with suppress(FileNotFoundError), os.scandir(place) as entries:
+    with suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
             name, _, ending = entry.name.rpartition(".")
-            if f".{ending}" in (_STDOUT, _STDERR):
+            # What user code put here under a name that is no text is no step's.
+            if f".{ending}" in (_STDOUT, _STDERR) and name.isascii():
                 names.add(name)
     for name in sorted(names):
         with suppress(OSError):
@@ -87,5 +90,5 @@ def _quoted(step_key: str) -> str:
 def _step_key(place: Path, name: str) -> str:
     if "~" not in name:
         return unquote(name)
-    with open(place / (name + _NAME), encoding="utf-8", opener=open_unfollowed) as file:
-        return file.read()
+    with open(place / (name + _NAME), encoding="utf-8", errors="replace", opener=open_unfollowed) as file:
+        return file.read(_LONGEST_KEY)

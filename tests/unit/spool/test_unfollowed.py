@@ -105,3 +105,20 @@ def test_short_paths_are_paths_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(FileNotFoundError):
         open_unfollowed("/dev/null", os.O_RDONLY)
     assert {path.name for path in tmp_path.iterdir()} == {"here", "there"}
+
+
+def test_what_is_no_step_of_the_run_keeps_no_output_from_being_read(folder: AttemptFolder) -> None:
+    long_key = "s" * 300
+    for step_key in ("load", long_key):
+        make_step_output(folder, step_key).stdout.write_text(f"said by {step_key[:4]}")
+    steps = folder.path / "steps"
+    Path(os.fsdecode(os.fsencode(steps) + b"/\xff.stdout")).write_text("nobody's")
+    (steps / "%ED%B3%BF.stdout").write_text("nobody's")
+    next(steps.glob("*.name")).write_bytes(b"\xff" * 100)
+    assert said(folder) == b"said by load"
+
+
+def test_a_file_in_place_of_the_steps_folder_keeps_no_output_from_being_read(folder: AttemptFolder) -> None:
+    folder.stdout.write_text("said")
+    (folder.path / "steps").write_text("no folder")
+    assert said(folder) == b"said"

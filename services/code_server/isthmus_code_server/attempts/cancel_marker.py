@@ -4,8 +4,12 @@ from contextlib import suppress
 
 from isthmus.v1.telemetry_pb2 import RunReason
 from isthmus_spool.attempt_folder import AttemptFolder
+from isthmus_spool.unfollowed import open_unfollowed
 
 _NAME = "cancel"
+#: More than any reason's name has, characters.
+_LONGEST = 200
+_REASONS = dict(RunReason.items())
 
 
 def request_cancel(folder: AttemptFolder, *, reason: "RunReason.ValueType") -> None:
@@ -20,10 +24,11 @@ def is_cancel_requested(folder: AttemptFolder) -> bool:
 
 
 def cancel_reason(folder: AttemptFolder) -> "RunReason.ValueType | None":
-    """Return why the attempt was to end; None when nobody asked."""
+    """Return why the attempt was to end; None when nobody asked, or user code has put anything else in the file's place."""
     try:
-        text = (folder.path / _NAME).read_text()
-    except FileNotFoundError:
+        with open(folder.path / _NAME, encoding="utf-8", errors="replace", opener=open_unfollowed) as file:
+            text = file.read(_LONGEST)
+    except OSError:
         return None
     # Empty when the writer died between making and filling the file.
-    return RunReason.Value(text) if text else RunReason.RUN_REASON_CANCELED_BY_REQUEST
+    return _REASONS.get(text, RunReason.RUN_REASON_CANCELED_BY_REQUEST)

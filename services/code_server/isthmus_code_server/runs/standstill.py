@@ -1,6 +1,7 @@
 """Notices a run that stands still: each of its threads waits for another, and none has done anything for a while."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,9 @@ def standstill_event(*, still_s: float, is_forked: bool) -> Event:
 
 
 def _look(pid: int, journal: Path) -> tuple[int, dict[int, Look]]:
-    size = journal.stat().st_size if journal.exists() else 0
+    size = 0
+    with suppress(OSError):
+        size = journal.stat().st_size
     return size, {one: look_at(one) for one in leaves_of({pid, *descendants_of(pid)})}
 
 
