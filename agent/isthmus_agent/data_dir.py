@@ -4,11 +4,12 @@ import fcntl
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.plain_file import read_plain, replace_plain
 from isthmus_lifecycle.private import private_folder
 
 from isthmus_agent.errors import DataFolderInUseError
@@ -41,11 +42,10 @@ def folder_id(folder: Path) -> str:
     """
     path = folder / "folder-id"
     try:
-        if not path.exists():
-            draft = path.with_suffix(".new")
-            draft.write_text(uuid.uuid4().hex)
-            draft.replace(path)
-        return path.read_text()
+        with suppress(FileNotFoundError):
+            return read_plain(path).decode(errors="replace")
+        replace_plain(path, uuid.uuid4().hex.encode())
+        return read_plain(path).decode()
     except OSError as error:
         log.warning("folder_without_id", path=str(path), error=str(error))
         return ""

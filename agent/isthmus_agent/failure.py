@@ -20,4 +20,10 @@ class FailureNote:
 
     def to_proto(self) -> telemetry.Failure:
         """Return the note as it is sent."""
-        return telemetry.Failure(error_class=self.error_class, message=self.message, stack=list(self.stack))
+        stack = [_sendable(line) for line in self.stack]
+        return telemetry.Failure(error_class=_sendable(self.error_class), message=_sendable(self.message), stack=stack)
+
+
+def _sendable(text: str) -> str:
+    """Return a text that UTF-8 can hold: names of files may have bytes in them that are none."""
+    return text.encode(errors="backslashreplace").decode()

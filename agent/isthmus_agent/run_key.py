@@ -7,6 +7,8 @@ from isthmus.v1 import telemetry_pb2 as telemetry
 
 #: Run ids are parts of file names: nothing that leads out of a folder.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+#: The contract counts attempts so far.
+_MOST_ATTEMPTS = 2**32 - 1
 
 
 @dataclass(frozen=True, order=True)
@@ -23,8 +25,8 @@ class RunKey:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the id can be the name of files."""
-        return _RUN_ID.fullmatch(self.run_id) is not None
+        """Whether it can be the name of files, and be told."""
+        return _RUN_ID.fullmatch(self.run_id) is not None and 0 <= self.attempt <= _MOST_ATTEMPTS
 
     def to_proto(self) -> telemetry.RunRef:
         """Return the contract's form."""

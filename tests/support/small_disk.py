@@ -38,3 +38,17 @@ def small_disk(path: Path, *, size: str = "1m") -> Iterator[SmallDisk]:
         yield SmallDisk(path)
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@contextmanager
+def file_without_room(path: Path, *, disk: Path) -> Iterator[None]:
+    """Have no room in the file at `path` alone, while the context is entered: it lies on a full disk, mounted at `disk`."""
+    with small_disk(disk, size="64k") as full:
+        (disk / "file").touch()
+        full.fill()
+        path.touch()
+        subprocess.run(["mount", "--bind", str(disk / "file"), str(path)], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", str(path)], check=True)

@@ -1,11 +1,14 @@
 """Which code server holds which attempt: written before the server is asked to start it, so that it outlives both."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from isthmus_broker.topology import is_valid_name
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.plain_file import make_way, read_plain, replace_plain
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus_agent.run_key import RunKey
@@ -56,10 +59,7 @@ class AttemptLedger:
         """Remember a holder, in place of an earlier one."""
         if self._holdings.get(holding.key) == holding:
             return
-        path = self._path(holding.key)
-        draft = path.with_name(path.name + _DRAFT_SUFFIX)
-        draft.write_bytes(_FORMAT.dump_json(holding))
-        draft.replace(path)
+        replace_plain(self._path(holding.key), _FORMAT.dump_json(holding))
         self._holdings[holding.key] = holding
 
     def mark_cancel_requested(self, key: RunKey) -> None:
@@ -84,12 +84,20 @@ class AttemptLedger:
     def _load(self) -> Iterator[Holding]:
         for path in self._folder.iterdir():
             if path.name.endswith(_DRAFT_SUFFIX):
-                path.unlink()
+                with suppress(OSError):
+                    make_way(path)
+                    path.unlink(missing_ok=True)
                 continue
             try:
-                yield _FORMAT.validate_json(path.read_bytes())
-            except ValidationError as error:
+                holding = _FORMAT.validate_json(read_plain(path))
+            except (OSError, ValidationError) as error:
+                # One that cannot be read costs its own attempt its holder, and no other.
                 log.warning("holding_unreadable", path=str(path), error=str(error))
+                continue
+            if holding.key.is_valid and is_valid_name(holding.location):
+                yield holding
+            else:
+                log.warning("holding_unreadable", path=str(path), error="it names no attempt")
 
     def _path(self, key: RunKey) -> Path:
         return self._folder / f"{key}.json"

@@ -62,6 +62,10 @@ class Salvage:
             self._begin(holding, ending=ending, output=output)
 
     def _begin(self, holding: Holding, *, ending: ServerExit | None, output: str = "") -> None:
+        with self._boundary.guard(run_id=holding.run_id, attempt=holding.attempt):
+            self._begin_one(holding, ending=ending, output=output)
+
+    def _begin_one(self, holding: Holding, *, ending: ServerExit | None, output: str) -> None:
         folder = AttemptFolder.for_run(self._runs_dir(holding.location), holding.key.to_proto())
         if not folder.is_claimed or folder.is_done:
             self._ledger.forget(holding.key)

@@ -36,7 +36,9 @@ class Tombstones:
     def sweep(self) -> None:
         """Forget those whose time has passed."""
         now = time.time()
-        for entry in os.scandir(self._folder):
-            with suppress(FileNotFoundError):
-                if entry.stat().st_mtime < now:
-                    Path(entry.path).unlink()
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                # One that cannot be removed keeps no other.
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < now:
+                        Path(entry.path).unlink()

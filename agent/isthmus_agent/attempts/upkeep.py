@@ -5,11 +5,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from isthmus_lifecycle.boundary import keep_going
+from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 from isthmus_spool.attempt_folder import AttemptFolder
 
@@ -45,18 +44,26 @@ class Upkeep:
         self._runs_dir = runs_dir
         self._run_files_kept_s = run_files_kept_s
         self._files_due_at = 0.0
+        self._boundary = Boundary("upkeep")
 
     async def run(self) -> None:
         """Look until cancelled."""
-        await keep_going(self._look, name="upkeep")
+        await keep_going(self._look_and_rest, name="upkeep")
 
-    async def _look(self) -> None:
-        await self.forget_done()
-        await asyncio.to_thread(self._tombstones.sweep)
-        if self._run_files_kept_s and time.monotonic() >= self._files_due_at:
-            await self.remove_old_files()
-            self._files_due_at = time.monotonic() + _FILES_INTERVAL_S
+    async def _look_and_rest(self) -> None:
+        await self.look()
         await asyncio.sleep(_INTERVAL_S)
+
+    async def look(self) -> None:
+        """Remove what is due; what goes wrong with one kind of it keeps no other from being removed."""
+        with self._boundary.guard(kind="entries"):
+            await self.forget_done()
+        with self._boundary.guard(kind="tombstones"):
+            await asyncio.to_thread(self._tombstones.sweep)
+        with self._boundary.guard(kind="files"):
+            if self._run_files_kept_s and time.monotonic() >= self._files_due_at:
+                self._files_due_at = time.monotonic() + _FILES_INTERVAL_S
+                await self.remove_old_files()
 
     async def forget_done(self) -> None:
         """Forget the holders of attempts of which everything is published."""
@@ -102,20 +109,32 @@ def remove_attempts(paths: list[Path]) -> int:
     """Remove folders; return of how many nothing is left. What vanished meanwhile is removed, too."""
     for path in paths:
         shutil.rmtree(path, ignore_errors=True)
-    return sum(not path.exists() for path in paths)
+    return sum(not os.path.lexists(path) for path in paths)
 
 
 def _entries(folder: Path) -> "Iterator[os.DirEntry[str]]":
-    """Give the folders in a folder as they are read; none of one that is not there."""
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+    """Give the folders in a folder as they are read; none of one that is not there, or cannot be looked into."""
+    try:
+        entries = os.scandir(folder)
+    except OSError as error:
+        log.debug("folder_passed_over", path=str(folder), error=str(error))
+        return
+    with entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if _is_folder(entry):
                 yield entry
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _is_older(entry: "os.DirEntry[str]", *, before: float) -> bool:
     try:
         return entry.stat(follow_symlinks=False).st_mtime < before
-    except FileNotFoundError:
-        # It vanished between two looks.
+    except OSError:
+        # It vanished between two looks, or cannot be looked at.
         return False

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from isthmus_lifecycle.plain_file import open_plain
+
 #: Folders of ended servers that are kept for their output.
 _KEPT_FOLDERS = 20
 
@@ -38,7 +40,7 @@ def changed_at(path: Path) -> float:
 def read_tail(path: Path, *, max_bytes: int) -> str:
     """Return the end of a file as text; nothing when there is no file, or none that can be read."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_plain) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - max_bytes))
             return file.read(max_bytes).decode(errors="replace")

@@ -154,8 +154,10 @@ class InstructionDispatcher:
         with self._questions.guard(instruction_id=envelope.id) as fate:
             await self._results.publish(await later.find(), kind=kind, envelope=envelope)
         if fate.error is not None:
-            failed = Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, fate.error)
-            await self._results.publish(failed, kind=kind, envelope=envelope)
+            # Who asked gives up by itself, where not even that can be told.
+            with self._questions.guard(instruction_id=envelope.id):
+                failed = Failed.of(telemetry.RUN_REASON_INTERNAL_ERROR, fate.error)
+                await self._results.publish(failed, kind=kind, envelope=envelope)
 
     async def _outcome(
         self, kind: str | None, message: instruction.Instruction, *, envelope: Envelope

@@ -6,6 +6,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from isthmus.v1 import instance_pb2 as instance
 from isthmus.v1.control_plane_pb2 import Run
+from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_agent.attempts.tombstones import Tombstones
@@ -27,7 +28,7 @@ async def forget_overtaken(intake: IntakeJournal, *, tombstones: Tombstones, rel
     While this process was away another one may have been the agent, without this folder: the control plane has had the
     runs launched there, as their next attempts.
     """
-    launches = list(_launches(intake))
+    launches, boundary = list(_launches(intake)), Boundary("launch overtaken")
     for start in range(0, len(launches), _RUNS_AT_ONCE):
         portion = launches[start : start + _RUNS_AT_ONCE]
         found = await _find(relay, run_ids=[key.run_id for _, key in portion])
@@ -37,7 +38,9 @@ async def forget_overtaken(intake: IntakeJournal, *, tombstones: Tombstones, rel
             run = found.get(key.run_id)
             if run is not None and (run.HasField("ended_at") or run.request.run.attempt > key.attempt):
                 log.warning("launch_overtaken", run_id=key.run_id, attempt=key.attempt)
-                tombstones.add(key, not_before=0.0)
+                # On a full disk it has no tombstone; what it started would be of an attempt that is over.
+                with boundary.guard(run_id=key.run_id, attempt=key.attempt):
+                    tombstones.add(key, not_before=0.0)
                 intake.remove(entry)
 
 

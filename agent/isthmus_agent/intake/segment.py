@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.plain_file import open_plain, read_plain
 
 from isthmus_agent.intake.record import Record, unpack
 
@@ -48,7 +49,7 @@ class Segment:
             OSError: The disk is full or gone; nothing of the record is in the file, and the next one may be appended.
         """
         if self._fd < 0:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = open_plain(str(self.path), os.O_RDWR | os.O_CREAT)
         written = 0
         try:
             while written < len(record):
@@ -68,7 +69,7 @@ class Segment:
         """
         if self._fd >= 0:
             return os.pread(self._fd, length, end - length)
-        with self.path.open("rb") as file:
+        with open(self.path, "rb", opener=open_plain) as file:
             file.seek(end - length)
             return file.read(length)
 
@@ -78,7 +79,7 @@ class Segment:
         Raises:
             OSError: The file cannot be read.
         """
-        data = self.path.read_bytes()
+        data = read_plain(self.path)
         for found in unpack(data):
             self.size = found.end
             if isinstance(found, Record):

@@ -1,11 +1,11 @@
 """The desired set of locations on disk, so that a restarted agent serves before anybody speaks to it."""
 
-import os
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 from isthmus.v1 import instruction_pb2 as instruction
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.plain_file import read_plain, replace_plain
 
 log = get_logger(__name__)
 
@@ -20,19 +20,13 @@ class DesiredFile:
     def load(self) -> instruction.SyncLocations:
         """Return what was saved; an empty set of revision 0 when there is nothing, or nothing readable."""
         try:
-            return instruction.SyncLocations.FromString(self._path.read_bytes())
+            return instruction.SyncLocations.FromString(read_plain(self._path))
         except FileNotFoundError:
             return instruction.SyncLocations()
-        except DecodeError as error:
+        except (OSError, DecodeError) as error:
             log.warning("desired_locations_unreadable", path=str(self._path), error=str(error))
             return instruction.SyncLocations()
 
     def save(self, desired: instruction.SyncLocations) -> None:
         """Replace what was saved, whole or not at all, and on the disk before this returns."""
-        draft = self._path.with_suffix(".new")
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(desired.SerializeToString())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        replace_plain(self._path, desired.SerializeToString(), is_synced=True)

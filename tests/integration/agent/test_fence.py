@@ -18,6 +18,7 @@ from isthmus.v1.telemetry_pb2 import (
 )
 from isthmus_spool.attempt_folder import AttemptFolder
 from support.eventually import eventually
+from support.small_disk import file_without_room
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -90,32 +91,32 @@ async def test_a_run_on_a_server_that_stands_still_is_vouched_for(
 
 
 async def test_a_launch_waits_for_room_in_the_agents_folder(
-    stand: AbstractAsyncContextManager[AgentStand],
+    stand: AbstractAsyncContextManager[AgentStand], tmp_path: Path
 ) -> None:
     async with stand as it, it.agent():
         await it.serve()
         run = new_run()
         draft = it.data_dir / "attempts" / f"{run.run_id}.{run.attempt}.json.new"
-        draft.symlink_to("/dev/full")
-        waiting = await it.tell(launch_run=it.launch("quick_job", run))
-        # Others go on meanwhile.
-        assert (await it.start("quick_job", new_run())).outcome == SUCCEEDED
-        assert not it.results(waiting)
-        draft.unlink()
+        with file_without_room(draft, disk=tmp_path / "full"):
+            waiting = await it.tell(launch_run=it.launch("quick_job", run))
+            # Others go on meanwhile.
+            assert (await it.start("quick_job", new_run())).outcome == SUCCEEDED
+            assert not it.results(waiting)
         assert (await it.result(waiting)).outcome == SUCCEEDED
         assert (await it.end(run)).HasField("run_succeeded")
 
 
-async def test_a_launch_that_found_no_room_names_the_disk(stand: AbstractAsyncContextManager[AgentStand]) -> None:
+async def test_a_launch_that_found_no_room_names_the_disk(
+    stand: AbstractAsyncContextManager[AgentStand], tmp_path: Path
+) -> None:
     async with stand as it, it.agent():
         await it.serve()
         run = new_run()
         draft = it.data_dir / "attempts" / f"{run.run_id}.{run.attempt}.json.new"
-        draft.symlink_to("/dev/full")
-        failed = await it.result(await it.tell(launch_run=it.launch("quick_job", run), in_s=3))
+        with file_without_room(draft, disk=tmp_path / "full"):
+            failed = await it.result(await it.tell(launch_run=it.launch("quick_job", run), in_s=3))
         assert (failed.outcome, failed.reason) == (FAILED, RUN_REASON_INTERNAL_ERROR)
         assert "No space left on device" in failed.failure.message
-        draft.unlink()
         again = await it.start("quick_job", run)
         assert (again.outcome, again.failure) == (FAILED, failed.failure)
         assert it.noted("quick") == []

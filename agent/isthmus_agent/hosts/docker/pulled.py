@@ -12,6 +12,7 @@ from typing import Final
 
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.plain_file import read_plain, replace_plain
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus_agent.hosts.docker.engine import Engine
@@ -91,14 +92,12 @@ class PulledImages:
             self._save()
 
     def _save(self) -> None:
-        draft = self._file.with_name(f"{self._file.name}.new")
-        draft.write_bytes(_FORMAT.dump_json(list(self._images.values())))
-        draft.replace(self._file)
+        replace_plain(self._file, _FORMAT.dump_json(list(self._images.values())))
 
 
 def _load(file: Path) -> list[PulledImage]:
     try:
-        return _FORMAT.validate_json(file.read_bytes())
+        return _FORMAT.validate_json(read_plain(file))
     except FileNotFoundError:
         return []
     except (OSError, ValidationError) as error:

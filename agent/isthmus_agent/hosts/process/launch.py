@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus_lifecycle.lent import LENT_PATH_VARIABLE, RUN_WITH_LENT_PATH
+from isthmus_lifecycle.plain_file import make_way, open_plain, replace_plain
 
 from isthmus_agent.hosts.errors import ServerStartError
 from isthmus_agent.hosts.host import ServerSpec
@@ -50,8 +51,9 @@ def prepare_folder(folder: Path, *, spec: ServerSpec, server: str, address: str)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     spec.runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = config_text(spec, server=server, address=address, runs_dir=str(spec.runs_dir))
-    with open(folder / CONFIG_FILE, "w", encoding="utf-8", opener=_open_private) as file:
-        file.write(text)
+    replace_plain(folder / CONFIG_FILE, text.encode())
+    # User code of an earlier life may have left anything in its place.
+    make_way(folder / OUTPUT_FILE)
 
 
 def spawn(folder: Path, *, spec: ServerSpec, server: str, tag: str, how: Launching) -> int:
@@ -110,10 +112,6 @@ def explained(output: str) -> str:
     return f"{output.rstrip()}\nInstall it there: {python} -m pip install isthmus-code-server\n"
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _open_appending(path: str, flags: int) -> int:
     """Open what the server's processes write to: they append, so that the server can cut its beginning off."""
-    return os.open(path, flags | os.O_APPEND, 0o600)
+    return open_plain(path, flags | os.O_APPEND)

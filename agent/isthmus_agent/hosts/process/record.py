@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isthmus_lifecycle.log import get_logger
+from isthmus_lifecycle.plain_file import read_plain, replace_plain
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus_agent.hosts.host import Server
@@ -58,15 +59,13 @@ class ServerRecord:
 
     def save(self, folder: Path) -> None:
         """Write the record into the server's folder, whole or not at all."""
-        draft = folder / f"{_FILE}.new"
-        draft.write_bytes(TypeAdapter(ServerRecord).dump_json(self))
-        draft.replace(folder / _FILE)
+        replace_plain(folder / _FILE, TypeAdapter(ServerRecord).dump_json(self))
 
 
 def load_record(folder: Path) -> ServerRecord | None:
     """Return the record of a server's folder; None when it has none (the server's end was seen), or a damaged one."""
     try:
-        return TypeAdapter(ServerRecord).validate_json((folder / _FILE).read_bytes())
+        return TypeAdapter(ServerRecord).validate_json(read_plain(folder / _FILE))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
