@@ -21,6 +21,7 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import BrokerAwayError, NotFoundError, PreconditionError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.key import DEFAULT, AgentKey
+from isthmus_control_plane.validation import field
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
 from isthmus_control_plane.validation.suggestion import meant
@@ -85,14 +86,14 @@ class AgentDesk:
 
     async def get(self, request: api.GetAgentRequest) -> AgentView:
         """Return one agent."""
-        refuse(rules.named(deployment=request.deployment, name=request.name))
+        refuse(field.place(deployment=request.deployment, name=request.name))
         async with self._core.database.read() as tx:
             return await _view(tx, AgentKey(request.deployment or DEFAULT, request.name))
 
     async def all_of(self, request: api.ListAgentsRequest) -> list[AgentView]:
         """Return a deployment's agents by name."""
         deployment = request.deployment or DEFAULT
-        refuse(rules.named(deployment=deployment, name=DEFAULT))
+        refuse(field.place(deployment=deployment, name=DEFAULT))
         async with self._core.database.read() as tx:
             rows = await agents.all_of(tx, deployment=deployment)
             held = await placements.all_of(tx, deployment=deployment)
@@ -100,7 +101,7 @@ class AgentDesk:
 
     async def drain(self, request: api.DrainAgentRequest) -> AgentView:
         """Tell an agent to take no new runs, and give it none from now on."""
-        refuse(rules.named(deployment=request.deployment, name=request.name))
+        refuse(field.place(deployment=request.deployment, name=request.name))
         key = AgentKey(request.deployment or DEFAULT, request.name)
         async with self._core.change_fleet() as tx:
             view = await _view(tx, key)
@@ -122,7 +123,7 @@ class AgentDesk:
             PreconditionError: Runs live on it.
             BrokerAwayError: The agent is still there: call again.
         """
-        refuse(rules.named(deployment=request.deployment, name=request.name))
+        refuse(field.place(deployment=request.deployment, name=request.name))
         key = AgentKey(request.deployment or DEFAULT, request.name)
         async with self._core.change_fleet() as tx:
             view = await _view(tx, key)

@@ -18,6 +18,7 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.message import Surroundings
+from isthmus_control_plane.validation import field
 from isthmus_control_plane.validation import request as rules
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -99,14 +100,14 @@ class LocationDesk:
 
     async def get(self, request: api.GetLocationRequest) -> LocationView:
         """Return one location."""
-        refuse(rules.named(deployment=request.deployment, name=request.name))
+        refuse(field.place(deployment=request.deployment, name=request.name))
         async with self._core.database.read() as tx:
             return await _view(tx, LocationKey(request.deployment or DEFAULT, request.name))
 
     async def all_of(self, request: api.ListLocationsRequest) -> list[LocationView]:
         """Return a deployment's locations by name, without their snapshots."""
         deployment = request.deployment or DEFAULT
-        refuse(rules.named(deployment=deployment, name=DEFAULT))
+        refuse(field.place(deployment=deployment, name=DEFAULT))
         async with self._core.database.read() as tx:
             rows = await locations.all_of(tx, deployment=deployment)
             held = await placements.all_of(tx, deployment=deployment)
@@ -118,7 +119,7 @@ class LocationDesk:
 
     async def watch(self, request: api.WatchLocationRequest) -> AsyncGenerator[LocationView, None]:
         """Yield the location now and after each change; the last one says that it was removed."""
-        refuse(rules.named(deployment=request.deployment, name=request.name))
+        refuse(field.place(deployment=request.deployment, name=request.name))
         key = LocationKey(request.deployment or DEFAULT, request.name)
         last: LocationView | None = None
         with self._core.hub.location(key) as wake:
@@ -135,7 +136,7 @@ class LocationDesk:
 
     async def snapshot(self, request: api.GetSnapshotRequest) -> AsyncGenerator[SnapshotPiece, None]:
         """Yield what a location defines, in pieces: one of them is in memory at a time."""
-        refuse(rules.named(deployment=request.deployment, name=request.name))
+        refuse(field.place(deployment=request.deployment, name=request.name))
         key, name = LocationKey(request.deployment or DEFAULT, request.name), request.snapshot_hash
         async with self._core.database.read() as tx:
             held = await placements.all_of(tx, deployment=key.deployment, location=key.name)
@@ -151,7 +152,7 @@ class LocationDesk:
 
     async def remove(self, request: api.RemoveLocationRequest) -> None:
         """Remove a location and tell its agents; its runs go on, and those that are queued wait for it to come back."""
-        refuse(rules.named(deployment=request.deployment, name=request.name))
+        refuse(field.place(deployment=request.deployment, name=request.name))
         key = LocationKey(request.deployment or DEFAULT, request.name)
         at = clock.now()
         async with self._core.change_fleet() as tx:

@@ -14,8 +14,9 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
 from isthmus_control_plane.validation.alert_kind import KINDS, RESERVED
+from isthmus_control_plane.validation.field import MAX_TEXT
 from isthmus_control_plane.validation.quiet import DAYS, parse_time, zone
-from isthmus_control_plane.validation.request import MAX_PAGE, MAX_QUERY, MAX_TEXT
+from isthmus_control_plane.validation.request import MAX_PAGE, MAX_QUERY
 from isthmus_control_plane.validation.suggestion import unknown
 
 MAX_POLICIES: Final = 500

@@ -7,7 +7,8 @@ from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
-from isthmus_control_plane.validation.request import MAX_PAGE, MAX_QUERY, MAX_TEXT
+from isthmus_control_plane.validation.field import MAX_TEXT
+from isthmus_control_plane.validation.request import MAX_PAGE, MAX_QUERY
 
 MAX_PARTITIONS: Final = 1000
 #: Longer keys are in no index.

@@ -6,7 +6,8 @@ from isthmus.v1 import control_plane_pb2 as api
 
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
-from isthmus_control_plane.validation.request import MAX_PAGE, MAX_STATES, MAX_TEXT
+from isthmus_control_plane.validation.field import MAX_TEXT
+from isthmus_control_plane.validation.request import MAX_PAGE, MAX_STATES
 
 MAX_PREVIEW: Final = 1000
 #: The longest cursor that a person may set, characters.

@@ -10,8 +10,8 @@ from isthmus.v1 import instruction_pb2 as instruction
 
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
+from isthmus_control_plane.validation.field import MAX_TEXT
 
-MAX_TEXT: Final = 1024
 MAX_ENTRIES: Final = 50
 MAX_STANDBY: Final = 100
 #: Agents of one location.

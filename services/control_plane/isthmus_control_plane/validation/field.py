@@ -12,6 +12,8 @@ from isthmus_broker.topology import NAME_PATTERN
 from isthmus_control_plane.errors import Violation
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: The longest of a text that a person writes, such as a name or a message, characters.
+MAX_TEXT: Final = 1024
 #: The longest key of an environment or a label.
 NAME_CHARS: Final = 255
 _SHOWN: Final = 40
@@ -34,6 +36,12 @@ def name(value: str, *, field: str) -> list[Violation]:
 def optional_name(value: str, *, field: str) -> list[Violation]:
     """Check a name that has a default."""
     return name(value, field=field) if value else []
+
+
+def place(*, deployment: str, name: str) -> list[Violation]:
+    """Check what names one agent or location; the deployment has a default."""
+    missing = [] if name else [Violation("name", "is missing")]
+    return [*optional_name(deployment, field="deployment"), *missing, *optional_name(name, field="name")]
 
 
 def run_id(value: str, *, field: str = "run_id") -> list[Violation]:

@@ -9,7 +9,8 @@ from isthmus_store.retry.policy import MOST_BACKOFF_S, MOST_RETRIES, FailureClas
 
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
-from isthmus_control_plane.validation.request import MAX_TAG_VALUE, MAX_TEXT
+from isthmus_control_plane.validation.field import MAX_TEXT
+from isthmus_control_plane.validation.request import MAX_TAG_VALUE
 
 #: The contract's kinds of pauses.
 PAUSE_KINDS: Final[Mapping[int, PauseKind]] = {

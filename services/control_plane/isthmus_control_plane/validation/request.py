@@ -9,11 +9,11 @@ from isthmus.v1 import instruction_pb2, telemetry_pb2
 from isthmus_control_plane import clock
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import container, field
+from isthmus_control_plane.validation.field import MAX_TEXT
 from isthmus_control_plane.validation.generation import code_version
 
 #: Limits, well above what a person writes and well below what hurts the broker and the store.
 MAX_RUN_CONFIG_BYTES: Final = 2 * 1024 * 1024
-MAX_TEXT: Final = 1024
 MAX_TAGS: Final = 200
 MAX_TAG_VALUE: Final = 8192
 MAX_OPS: Final = 5000
@@ -45,11 +45,6 @@ def create_agent(request: api.CreateAgentRequest) -> list[Violation]:
         *field.text(request.broker_user, field="broker_user", max_chars=MAX_TEXT),
         *field.text(request.code_server_broker_user, field="code_server_broker_user", max_chars=MAX_TEXT),
     ]
-
-
-def named(*, deployment: str, name: str) -> list[Violation]:
-    """List the faults of a request that names one agent or location."""
-    return [*field.optional_name(deployment, field="deployment"), *field.name(name, field="name")]
 
 
 def of_run(*, deployment: str, run_id: str) -> list[Violation]:
