@@ -162,6 +162,7 @@ _FREE: Final = delete(SLOT_CLAIMS).where(
     *_OF_ATTEMPT, _CLAIM.step_key == bindparam("b_step_key"), _CLAIM.retry_number <= bindparam("b_retry")
 )
 _SWEEP_CLAIMS: Final = delete(SLOT_CLAIMS).where(~select(RUNS.c.run_id).where(_COUNTS).exists())
+#: Asked of each that claims, too: of a list of all runs that ended SQLite would read a year of them, while nobody else writes.
 _SWEEP_RUNS: Final = delete(CLAIMING_RUNS).where(
-    CLAIMING_RUNS.c.run_id.in_(select(RUNS.c.run_id).where(RUNS.c.ended_at.is_not(None)))
+    ~select(RUNS.c.run_id).where(RUNS.c.run_id == CLAIMING_RUNS.c.run_id, RUNS.c.ended_at.is_(None)).exists()
 )
