@@ -24,8 +24,7 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.instance import asset_facts
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
-from isthmus_store import asset_facts as rows
-from isthmus_store import event_index
+from isthmus_store import event_index, event_numbers
 from isthmus_store.database import Database
 from isthmus_store.table.event import EVENT_INDEX, EVENTS
 from isthmus_store.table.run import RUNS
@@ -159,7 +158,7 @@ async def _answer(database: Database, query: InstanceQuery) -> InstanceAnswer:
     settings = ControlPlaneSettings(broker_url="amqp://nowhere", database_url="sqlite:///nowhere")
     core = Core(settings, database=database, hub=WakeHub())
     async with database.read() as tx:
-        await rows.hold_still(tx)
+        await event_numbers.hold_still(tx)
         found = await asset_facts.find(tx, "default", query.asset_facts, core=core)
     return InstanceAnswer(query_id=query.id, asset_facts=found)
 

@@ -18,8 +18,7 @@ from isthmus_control_plane.core import Core
 from isthmus_control_plane.instance import asset_facts
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.wake import WakeHub
-from isthmus_store import asset_facts as rows
-from isthmus_store import event_index
+from isthmus_store import event_index, event_numbers
 from isthmus_store.signal import Failed
 from isthmus_store.state import RunReason, TickStatus
 from isthmus_store.transaction import WriteTransaction
@@ -148,7 +147,7 @@ async def facts(stand: Stand, **query: Any) -> instance_pb2.AssetFacts:
     settings = ControlPlaneSettings(broker_url="amqp://nowhere", database_url="sqlite:///nowhere")
     core = Core(settings, database=stand.database, hub=WakeHub())
     async with stand.database.read() as tx:
-        await rows.hold_still(tx)
+        await event_numbers.hold_still(tx)
         return await asset_facts.find(tx, "default", instance_pb2.AssetFactsQuery(**query), core=core)
 
 
@@ -222,7 +221,7 @@ async def test_events_that_are_being_written_are_waited_for_and_nobody_waits_aft
 
     async def look() -> tuple[int, int]:
         async with database.read() as tx:
-            await rows.hold_still(tx)
+            await event_numbers.hold_still(tx)
             before = await event_index.newest_id(tx)
             # Whoever writes meanwhile is not held up, and not seen.
             async with database.write() as other:

@@ -71,6 +71,8 @@ class WakeHub:
         self.schedule_changes = 0
         #: Rung when sensors may have something to see, or others run than before.
         self.sensors = Wake()
+        #: Whether sensors look at events here: then each that comes rings for them.
+        self.heeds_events = False
         #: Rung when there may be other alert policies than before.
         self.alerts = Wake()
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
@@ -137,11 +139,12 @@ class WakeHub:
             self.outbox.ring()
             self.slots.ring()
             self.deferrals.ring()
+            self.timeouts.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.runs:
-            self.sensors.ring()
+            self.events_came()
             self.timeouts.ring()
         if notice.freed:
             # A run that failed may be followed by another, after a pause.
@@ -154,8 +157,13 @@ class WakeHub:
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
-        self.sensors.ring()
+        self.events_came()
         self.timeouts.ring()
+
+    def events_came(self) -> None:
+        """Tell that there are events that sensors may look at."""
+        if self.heeds_events:
+            self.sensors.ring()
 
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""

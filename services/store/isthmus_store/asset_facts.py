@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 
 from isthmus_store.state import RunState
 from isthmus_store.table.asset import ASSET_CHECKS, ASSET_PARTITIONS
@@ -14,8 +14,6 @@ from isthmus_store.transaction import Transaction
 
 #: Assets, checks and runs that are looked up at once.
 _PORTION: Final = 500
-#: How long it is waited for writers to finish, milliseconds.
-_LOCK_TIMEOUT_MS: Final = 3_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,23 +48,6 @@ class CheckRow:
     check_name: str
     evaluated_id: int
     planned_id: int
-
-
-async def hold_still(tx: Transaction) -> None:
-    """Wait for the writers of events that are under way, and fix what this transaction sees. To be called first.
-
-    On PostgreSQL numbers are given before they are committed: without this, an event that is stored later could have a
-    number below the newest that is seen, and whoever goes on after that would never hear of it. Writers wait for this
-    moment, and for nothing that is read afterwards.
-    """
-    if not tx.is_postgresql:
-        return
-    await tx.execute(text("SAVEPOINT still"))
-    await tx.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
-    await tx.execute(text("LOCK TABLE event_index IN SHARE MODE"))
-    # The first question fixes what the whole transaction sees; going back to the savepoint lets go of the lock alone.
-    await tx.execute(text("SELECT 1"))
-    await tx.execute(text("ROLLBACK TO SAVEPOINT still"))
 
 
 async def partitions(

@@ -10,7 +10,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus_control_plane.alerting.fact import Fact
 from isthmus_control_plane.alerting.grouping import MOST_SUBJECTS, TOGETHER, Gathered
 from isthmus_control_plane.alerting.policy import Policy
-from isthmus_control_plane.alerting.trail import Trail
+from isthmus_control_plane.trail import Trail
 from isthmus_control_plane.validation import alert_kind as kinds
 from isthmus_control_plane.validation import alerts as rules
 from isthmus_store.record.alert import AlertGroup, AlertPolicyRow

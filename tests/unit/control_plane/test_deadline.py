@@ -43,6 +43,10 @@ def run(state: RunState, *, max_runtime: str = "", end_asked_at: datetime | None
         (run(RunState.RUNNING, max_runtime="4.5"), ALL, Stage.RUN, at(5.5)),
         (run(RunState.RUNNING, max_runtime="4.5"), TimeRules(), Stage.RUN, at(5.5)),
         (run(RunState.RUNNING, max_runtime="long"), ALL, Stage.RUN, at(31)),
+        (run(RunState.RUNNING, max_runtime="nan"), ALL, Stage.RUN, at(31)),
+        # That is no time, and no way around what the deployment allows.
+        (run(RunState.RUNNING, max_runtime="-5"), ALL, Stage.RUN, at(31)),
+        (run(RunState.RUNNING, max_runtime="-inf"), ALL, Stage.RUN, at(31)),
         (run(RunState.CANCELING, end_asked_at=at(100)), ALL, Stage.END, at(120)),
     ],
 )

@@ -1,11 +1,16 @@
 """Who is woken by what."""
 
 import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
 
 from isthmus_broker.notices import Notice
 from isthmus_control_plane.key import LocationKey
 from isthmus_control_plane.wake import Wake, WakeHub
 from support.eventually import patiently
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SALES = LocationKey("default", "sales")
 
@@ -64,11 +69,24 @@ async def test_a_run_that_moves_on_wakes_the_queue_only_while_it_waits_for_that(
     assert not await is_rung(hub.queue)
 
 
+async def test_events_wake_sensors_only_while_some_look_at_events() -> None:
+    hub = WakeHub()
+    news = Notice(runs=frozenset({"r1"}))
+    ways: list[Callable[[], None]] = [partial(hub.on_notice, news), partial(hub.run_changed, "r1"), hub.events_came]
+    for tell in ways:
+        hub.heeds_events = False
+        tell()
+        assert not await is_rung(hub.sensors)
+        hub.heeds_events = True
+        tell()
+        assert await is_rung(hub.sensors)
+
+
 async def test_a_gap_in_hearing_wakes_everybody() -> None:
     hub = WakeHub()
     with hub.run("r1") as run, hub.location(SALES) as sales:
         hub.on_notice(Notice())
-        assert all([await is_rung(wake) for wake in (run, sales, hub.queue, hub.outbox)])
+        assert all([await is_rung(wake) for wake in (run, sales, hub.queue, hub.outbox, hub.timeouts)])
 
 
 async def test_who_left_is_forgotten() -> None:

@@ -1,5 +1,6 @@
 """When sensors are due: by their interval, by what they look at, and by nothing else."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,6 +65,29 @@ def test_a_sensor_is_due_when_it_is_started_and_an_interval_after_each_tick() ->
     found.begun(1, at=after(10))
     assert (due(found, after(19.9)), due(found, after(20))) == ([], [1])
     assert found.next_at(after(11), busy=()) == after(20)
+
+
+@pytest.mark.parametrize(
+    ("said", "interval_s"), [(0, 30), (-1, 30), (math.nan, 30), (1e300, 366 * 86_400), (math.inf, 366 * 86_400)]
+)
+def test_an_interval_that_is_no_time_holds_up_nobody(said: float, interval_s: float) -> None:
+    found = watchlist((instigator(last_tick_at=NOON), sensor(interval_s=said)))
+    assert found.next_at(NOON, busy=()) == after(interval_s)
+
+
+@pytest.mark.parametrize(
+    ("kind", "watch", "cursor"),
+    [
+        ("asset", ORDERS, "9" * 5_000),
+        ("asset", ORDERS, "9" * 19),
+        ("asset", ORDERS, "-1"),
+        ("run_status", RUNS, f'{{"record_id": {"9" * 30}}}'),
+        ("run_status", RUNS, f'{{"record_id": {"9" * 5_000}}}'),
+        ("run_status", RUNS, "[" * 100_000),
+    ],
+)
+def test_a_cursor_that_is_no_event_stands_nowhere(kind: str, watch: Watch, cursor: str) -> None:
+    assert position(sensor(kind, watch=watch), cursor) is None
 
 
 def test_a_sensor_that_is_started_again_is_due_an_interval_after_its_last_tick() -> None:

@@ -17,10 +17,10 @@ from isthmus_control_plane.alerting import happened, lasting, message
 from isthmus_control_plane.alerting.books import Books
 from isthmus_control_plane.alerting.fact import Fact
 from isthmus_control_plane.alerting.policy import Policy
-from isthmus_control_plane.alerting.trail import Trail
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.trail import Trail
 from isthmus_control_plane.validation import alert_kind as kinds
 from isthmus_control_plane.validation.asset_query import Paths
 

@@ -35,6 +35,8 @@ log = get_logger(__name__)
 AT_ONCE: Final = 25
 #: Transactions that write what ticks come to, side by side, where writers do not wait for each other.
 _WRITERS: Final = 4
+#: A longer cursor is kept with its sensor alone, and not with each tick besides, characters.
+MOST_KEPT_CURSOR: Final = 64 * 1024
 _UNFORESEEN: Final = "the control plane could not apply the tick; its log has the details under the tick's number"
 
 
@@ -225,6 +227,6 @@ def _end(effects: Effects, *, evaluation: bytes, run_ids: tuple[str, ...] = ()) 
         failure=effects.failure,
         evaluation=evaluation,
         cursor=effects.cursor,
-        is_cursor_kept=not effects.is_cursor_opaque,
+        is_cursor_kept=not effects.is_cursor_opaque and len(effects.cursor or "") <= MOST_KEPT_CURSOR,
         last_run_key=effects.last_run_key,
     )

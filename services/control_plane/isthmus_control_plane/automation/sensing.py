@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import event_index, instigators, ticks
+from isthmus_store import event_index, event_numbers, instigators, ticks
 from isthmus_store.record.automation import Instigator
 from isthmus_store.state import InstigatorKind
 from isthmus_store.transaction import Transaction
@@ -21,6 +21,7 @@ from isthmus_control_plane.automation.watchlist import Entry, Watchlist, events_
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.trail import Trail
 from isthmus_control_plane.validation.definition import Sensor
 from isthmus_control_plane.wake import Wake
 
@@ -30,8 +31,6 @@ log = get_logger(__name__)
 _AT_ONCE: Final = 200
 #: Events that are read at once to see whom they concern.
 _NEWS: Final = 5_000
-#: Under no lease: whom the events before concern is not known.
-_UNKNOWN: Final = (0, 0)
 
 
 class Sensing(TickLoop):
@@ -46,8 +45,9 @@ class Sensing(TickLoop):
     ) -> None:
         super().__init__(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
         self._list = Watchlist()
-        #: Up to which event it is known whom they concern, under the lease of which number.
-        self._seen: tuple[int, int] = _UNKNOWN
+        #: Up to which event it is known whom they concern, under the lease of which number; None before that is known.
+        self._trail: Trail | None = None
+        self._heard_under = 0
 
     @property
     def _wake(self) -> Wake:
@@ -86,6 +86,8 @@ class Sensing(TickLoop):
             ]
         self._paused = found.paused()
         self._list.replace((it, found.sensors[key]) for key, it in found.known.items() if key in found.sensors)
+        # Every launch tells of events: where nobody looks at them, it is not to cost a look.
+        self._core.hub.heeds_events = self._list.is_watching
         if not left:
             return
         async with self._leadership.write() as tx:
@@ -102,8 +104,7 @@ class Sensing(TickLoop):
     async def _due(self) -> list[Entry]:
         """Return the sensors whose ticks are to begin, without those that would find nothing."""
         if not self._list.is_watching:
-            # Every launch rings: where nobody looks at events, it is not to cost a look at them.
-            self._seen = _UNKNOWN
+            self._trail = None
             return self._list.due(clock.now(), busy=self._at_rest)
         async with self._core.database.read() as tx:
             await self._hear(tx)
@@ -118,18 +119,20 @@ class Sensing(TickLoop):
         return wanted
 
     async def _hear(self, tx: Transaction) -> None:
-        """Read of which events came, and whom they concern."""
-        number, last = self._seen
-        if number != self._leadership.number:
+        """Read of which events came, and whom they concern. To be called first."""
+        if self._trail is None or self._heard_under != self._leadership.number:
             # Whoever led before may have left any of them unseen, and so does a time in which nobody looked.
-            last = await event_index.newest_id(tx)
+            await event_numbers.hold_still(tx)
+            self._trail, self._heard_under = Trail(await event_index.newest_id(tx)), self._leadership.number
             self._list.suspect_all()
-        news = await event_index.news(tx, after_id=last, limit=_NEWS)
+        late = await event_index.news_at(tx, self._trail.missing) if self._trail.missing else []
+        self._list.tell(late)
+        self._trail.caught_up((it.id for it in late), now=clock.now())
+        news = await event_index.news(tx, after_id=self._trail.at, limit=_NEWS)
         while news:
             self._list.tell(news)
-            last = news[-1].id
-            news = await event_index.news(tx, after_id=last, limit=_NEWS) if len(news) == _NEWS else []
-        self._seen = (self._leadership.number, last)
+            self._trail.read_on((it.id for it in news), now=clock.now())
+            news = await event_index.news(tx, after_id=self._trail.at, limit=_NEWS) if len(news) == _NEWS else []
 
     # -------------------------------------------------------------------------------------------------------- evaluating
 

@@ -19,6 +19,8 @@ from isthmus_control_plane.validation.definition import Schedule
 #: How many missed times a schedule makes up for, as a tag of its own; without it the latest one alone.
 CATCH_UP_TAG: Final = "isthmus/catch_up"
 _MOST_CAUGHT_UP: Final = 1000
+#: More digits are more than that, and too many are no number of Python's.
+_MOST_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def fingerprint(schedule: Schedule) -> str:
 def catch_up(schedule: Schedule) -> int:
     """Return how many missed times are made up for, one at the least."""
     text = schedule.tags.get(CATCH_UP_TAG, "")
-    return min(_MOST_CAUGHT_UP, max(1, int(text))) if text.isdecimal() else 1
+    return min(_MOST_CAUGHT_UP, max(1, int(text))) if text.isdecimal() and len(text) <= _MOST_DIGITS else 1
 
 
 @dataclass(frozen=True, slots=True)

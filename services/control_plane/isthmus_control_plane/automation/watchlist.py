@@ -17,25 +17,39 @@ from isthmus_control_plane.validation.definition import AUTOMATION, Sensor, Watc
 
 #: Dagster's own, seconds.
 _DEFAULT_INTERVAL_S: Final = 30.0
+#: The longest interval that is kept, seconds: a year.
+_MOST_INTERVAL_S: Final = 366 * 86_400.0
+#: No event has a larger number, and no database could be asked about one.
+_MOST_NUMBER: Final = 2**62
+#: More digits are no event's number, and too many are no number of Python's either.
+_MOST_DIGITS: Final = 19
 #: How many times as long as its last evaluation took events may not wake a sensor of automation again: what they change
 #: is seen a moment later, and what evaluates has no more than a share of a processor.
 _REST: Final = 4.0
 
 
 def interval(sensor: Sensor) -> timedelta:
-    """Return how long after a tick the next one is due."""
-    return timedelta(seconds=sensor.interval_s or _DEFAULT_INTERVAL_S)
+    """Return how long after a tick the next one is due; what is no time says nothing."""
+    said_s = sensor.interval_s if sensor.interval_s > 0 else _DEFAULT_INTERVAL_S
+    return timedelta(seconds=min(said_s, _MOST_INTERVAL_S))
 
 
 def position(sensor: Sensor, cursor: str) -> int | None:
     """Return the event that a sensor's cursor stands at, where Dagster's own form of it is known; None where it is not."""
     if sensor.watch is None or not sensor.watch.is_all:
         return None
-    if sensor.kind == "asset":
-        return int(cursor) if cursor.isdecimal() else None
+    found = _number(cursor) if sensor.kind == "asset" else _record_id(cursor)
+    return found if found is not None and abs(found) <= _MOST_NUMBER else None
+
+
+def _number(cursor: str) -> int | None:
+    return int(cursor) if cursor.isdecimal() and len(cursor) <= _MOST_DIGITS else None
+
+
+def _record_id(cursor: str) -> int | None:
     try:
         told = json.loads(cursor)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     found = told.get("record_id") if isinstance(told, dict) else None
     return found if isinstance(found, int) and not isinstance(found, bool) else None

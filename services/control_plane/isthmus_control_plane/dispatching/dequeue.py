@@ -154,6 +154,8 @@ class Dequeuer:
             async with self._core.database.look() as tx:
                 if await run_queue.is_empty(tx):
                     return self._nobody()
+        # Whatever is accepted from here on may let runs leave that this look leaves.
+        self._core.hub.heeds_acceptance = True
         async with self._core.database.read() as tx:
             return await self._look(tx, at=at)
 
@@ -161,8 +163,6 @@ class Dequeuer:
         walk = await self._walk(tx) if not self._board.lines else None
         if walk is not None and not walk.names:
             return self._nobody()
-        # Whatever is accepted from here on may let runs leave that this look leaves.
-        self._core.hub.heeds_acceptance = True
         seen = await world.read(tx, memory=self._memory, at=at)
         facts = _Facts.of(seen, await ledger.read(tx, self._needs, deployments=_deployments(seen)))
         found = _Look(seen=seen, rules=facts.books.rules)

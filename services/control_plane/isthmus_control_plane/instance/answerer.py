@@ -15,8 +15,7 @@ from isthmus_broker.queries import QueryAnswerPublisher, QueryConsumer, Received
 from isthmus_lifecycle.backoff import Backoff
 from isthmus_lifecycle.boundary import Boundary
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import applied_queries, events
-from isthmus_store import asset_facts as fact_rows
+from isthmus_store import applied_queries, event_numbers, events
 from isthmus_store.errors import StoreError, TransientStoreError
 from isthmus_store.record.run import AttemptRef
 from isthmus_store.transaction import Transaction
@@ -49,6 +48,8 @@ _LOOKUPS: Final[Mapping[str, tuple[_Look, str]]] = {
     "run_events": (lookup.run_events, "events"),
     "run_tags": (lookup.run_tags, "run_tags"),
 }
+#: Those of them whose answers have the numbers of events in them.
+_NUMBERED: Final = frozenset({"latest_events", "events", "partitions", "check_executions"})
 _CHANGES: Final[Mapping[str, _Change]] = {
     "change_dynamic_partitions": change.partitions,
     "add_run_tags": change.run_tags,
@@ -190,6 +191,8 @@ class QueryAnswerer:
         with self._core.hub.run(query.run.run_id) as wake:
             while True:
                 async with self._shares.place(_asker(received)), self._core.database.read() as tx:
+                    if _goes_on_by_number(query, kind=kind):
+                        await event_numbers.hold_still(tx)
                     await check_sender(tx, received, core=self._core)
                     if not query.after_seq or await _is_stored(tx, query.run, seq=query.after_seq):
                         found = await look(tx, received.envelope.deployment, getattr(query, kind))
@@ -205,7 +208,7 @@ class QueryAnswerer:
         """Read what is known of many assets, all at the same moment."""
         envelope = received.envelope
         async with self._shares.place(_asker(received)), self._core.database.read() as tx:
-            await fact_rows.hold_still(tx)
+            await event_numbers.hold_still(tx)
             await check_sender(tx, received, core=self._core)
             found = await asset_facts.find(tx, envelope.deployment, envelope.query.asset_facts, core=self._core)
             await name_repositories(tx, found.runs, core=self._core)
@@ -218,13 +221,20 @@ class QueryAnswerer:
             if await applied_queries.is_new(tx, query.id, at=at):
                 await _CHANGES[kind](tx, received.envelope.deployment, getattr(query, kind), at=at)
         if kind == "report_asset_event":
-            self._core.hub.sensors.ring()
+            self._core.hub.events_came()
         return pb.InstanceAnswer(query_id=query.id, changed=pb.Changed())
 
 
 def _asker(received: ReceivedQuery) -> tuple[str | None, str, str]:
     """Return whose share a query takes: the verified sender's, so that nobody uses up another's."""
     return received.sender, received.envelope.deployment, received.envelope.agent
+
+
+def _goes_on_by_number(query: pb.InstanceQuery, *, kind: str) -> bool:
+    """Tell whether who asks may go on after the newest event of the answer: a sensor does, and whoever says after which."""
+    if kind not in _NUMBERED:
+        return False
+    return not query.HasField("run") or bool(getattr(getattr(query, kind), "after_id", 0))
 
 
 async def _is_stored(tx: Transaction, ref: RunRef, *, seq: int) -> bool:

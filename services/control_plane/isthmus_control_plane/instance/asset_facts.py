@@ -41,7 +41,7 @@ Plans = Mapping[tuple[str, str], Plan]
 async def find(tx: Transaction, deployment: str, query: pb.AssetFactsQuery, *, core: Core) -> pb.AssetFacts:
     """Tell what is known of assets and checks, all at the same moment. To be asked first in a transaction.
 
-    The transaction must have begun with `asset_facts.hold_still`.
+    The transaction must have begun with `event_numbers.hold_still`.
     """
     answer = pb.AssetFacts(newest_id=await event_index.newest_id(tx))
     names = {asset_text(key.path) for key in query.assets}

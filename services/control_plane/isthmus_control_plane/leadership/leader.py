@@ -44,7 +44,7 @@ class Leadership:
     ) -> None:
         """Name the work; the lease is free again `duration_s` after its holder was heard last.
 
-        `on_taken` is called whenever this process begins to lead.
+        `on_taken` is called whenever this process begins to lead, also again when it could not tell for a while.
         """
         self._database = database
         self._name = name
@@ -86,11 +86,13 @@ class Leadership:
                 lease = await leases.acquire(tx, self._name, holder=self._holder, duration=duration)
         if lease is None:
             return
-        is_new = self._lease is None
+        is_new, was_held = self._lease is None, self.is_held
         self._lease, self._number = lease, lease.number
         self._held_until = asked_at + self._duration_s
         if is_new:
             log.info("lease_taken", lease=self._name, number=lease.number)
+        if not was_held:
+            # The work stood still meanwhile, and would until the next sweep.
             self._on_taken()
 
     async def resign(self) -> None:

@@ -83,9 +83,9 @@ def _began_at(run: UnderWay) -> datetime | None:
 
 
 def _max_runtime_s(said: str, *, otherwise: float) -> float:
-    """Return what a run's tag allows, or what its deployment does where the tag is no number."""
+    """Return what a run's tag allows, or what its deployment does where the tag is no time."""
     try:
         seconds = float(said)
     except ValueError:
         return otherwise
-    return otherwise if math.isnan(seconds) else seconds
+    return otherwise if math.isnan(seconds) or seconds < 0 else seconds
