@@ -18,6 +18,9 @@ from isthmus.v1.control_plane_pb2 import (
     AssetEvaluation,
     AssetPartition,
     Automation,
+    BackfillDetail,
+    BackfillPreview,
+    BackfillRun,
     CatalogAsset,
     DeleteRunResponse,
     ListAgentsResponse,
@@ -58,6 +61,7 @@ from isthmus.v1.telemetry_pb2 import (
     SnapshotPiece,
 )
 
+from support.canned_backfills import CannedBackfills
 from support.no_alerts import NoAlerts
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -82,7 +86,7 @@ class Refusal:
 
 
 @dataclass
-class CannedControlPlane(NoAlerts):
+class CannedControlPlane(NoAlerts, CannedBackfills):
     """Answers from prepared state and keeps what it was asked."""
 
     locations: dict[str, Location] = field(default_factory=dict)
@@ -96,6 +100,9 @@ class CannedControlPlane(NoAlerts):
     evaluations: list[AssetEvaluation] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     tested: TestedTick = field(default_factory=TestedTick)
+    backfill: BackfillDetail = field(default_factory=BackfillDetail)
+    backfill_runs: list[BackfillRun] = field(default_factory=list)
+    backfill_preview: BackfillPreview = field(default_factory=BackfillPreview)
     queue: Queue = field(default_factory=Queue)
     explanation: RunExplanation = field(default_factory=RunExplanation)
     next_page_token: str = ""

@@ -230,6 +230,42 @@ ASSET_CHECK_STATUS_SKIPPED: AssetCheckStatus.ValueType  # 7
 """The run that was to evaluate it succeeded without."""
 global___AssetCheckStatus = AssetCheckStatus
 
+class _BackfillState:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _BackfillStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_BackfillState.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    BACKFILL_STATE_UNSPECIFIED: _BackfillState.ValueType  # 0
+    BACKFILL_STATE_RUNNING: _BackfillState.ValueType  # 1
+    """Runs are made, or are under way."""
+    BACKFILL_STATE_PAUSED: _BackfillState.ValueType  # 2
+    """No more runs are made until it is resumed."""
+    BACKFILL_STATE_CANCELING: _BackfillState.ValueType  # 3
+    BACKFILL_STATE_SUCCEEDED: _BackfillState.ValueType  # 4
+    """Every run succeeded."""
+    BACKFILL_STATE_FAILED: _BackfillState.ValueType  # 5
+    """Every run has ended, and not every one succeeded."""
+    BACKFILL_STATE_CANCELED: _BackfillState.ValueType  # 6
+    """It was canceled, and no run of it is left."""
+
+class BackfillState(_BackfillState, metaclass=_BackfillStateEnumTypeWrapper):
+    """----------------------------------------------------------------------------------------------------------- backfills"""
+
+BACKFILL_STATE_UNSPECIFIED: BackfillState.ValueType  # 0
+BACKFILL_STATE_RUNNING: BackfillState.ValueType  # 1
+"""Runs are made, or are under way."""
+BACKFILL_STATE_PAUSED: BackfillState.ValueType  # 2
+"""No more runs are made until it is resumed."""
+BACKFILL_STATE_CANCELING: BackfillState.ValueType  # 3
+BACKFILL_STATE_SUCCEEDED: BackfillState.ValueType  # 4
+"""Every run succeeded."""
+BACKFILL_STATE_FAILED: BackfillState.ValueType  # 5
+"""Every run has ended, and not every one succeeded."""
+BACKFILL_STATE_CANCELED: BackfillState.ValueType  # 6
+"""It was canceled, and no run of it is left."""
+global___BackfillState = BackfillState
+
 @typing.final
 class Agent(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -3625,3 +3661,614 @@ class ListAssetEvaluationsPage(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["evaluations", b"evaluations", "has_more", b"has_more"]) -> None: ...
 
 global___ListAssetEvaluationsPage = ListAssetEvaluationsPage
+
+@typing.final
+class CreateBackfillRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    BACKFILL_ID_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    JOB_NAME_FIELD_NUMBER: builtins.int
+    PARTITION_KEYS_FIELD_NUMBER: builtins.int
+    RANGES_FIELD_NUMBER: builtins.int
+    IS_ALL_FIELD_NUMBER: builtins.int
+    RUN_CONFIG_JSON_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    MAX_RUNS_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    ASSET_SELECTION_FIELD_NUMBER: builtins.int
+    ASSET_QUERIES_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    backfill_id: builtins.str
+    """Eight lower-case letters; empty for new ones."""
+    location: builtins.str
+    """Of the job. Empty for assets of any locations, each of which is made where it is owned."""
+    job_name: builtins.str
+    """A job with partitions; empty for assets that are picked by hand."""
+    is_all: builtins.bool
+    run_config_json: builtins.str
+    """Of each run; a JSON document, as JSON text. Empty for that of the partition, where the job has one."""
+    max_runs: builtins.int
+    """How many of its runs may be unfinished at once; 0 for 1000, which is the most."""
+    requested_by: builtins.str
+    """Who asks: for people, kept in the history of each run."""
+    @property
+    def partition_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Which partitions: by their keys, by ranges of which both ends are included, or all that there are now."""
+
+    @property
+    def ranges(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.PartitionRange]: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Of each run, beside those of its job and its partition. Without `dagster/priority` it is -1: other runs go first."""
+
+    @property
+    def asset_selection(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]:
+        """In place of a job. partition_keys and ranges are of the partitions that the assets have in common; with is_all each asset may
+        have its own. Assets without partitions are made once.
+        """
+
+    @property
+    def asset_queries(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The same, in Dagster's selection language. Looked up once, when the backfill is made."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        backfill_id: builtins.str = ...,
+        location: builtins.str = ...,
+        job_name: builtins.str = ...,
+        partition_keys: collections.abc.Iterable[builtins.str] | None = ...,
+        ranges: collections.abc.Iterable[isthmus.v1.telemetry_pb2.PartitionRange] | None = ...,
+        is_all: builtins.bool = ...,
+        run_config_json: builtins.str = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        max_runs: builtins.int = ...,
+        requested_by: builtins.str = ...,
+        asset_selection: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+        asset_queries: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["asset_queries", b"asset_queries", "asset_selection", b"asset_selection", "backfill_id", b"backfill_id", "deployment", b"deployment", "is_all", b"is_all", "job_name", b"job_name", "location", b"location", "max_runs", b"max_runs", "partition_keys", b"partition_keys", "ranges", b"ranges", "requested_by", b"requested_by", "run_config_json", b"run_config_json", "tags", b"tags"]) -> None: ...
+
+global___CreateBackfillRequest = CreateBackfillRequest
+
+@typing.final
+class BackfillProgress(google.protobuf.message.Message):
+    """How many partitions there are of each kind."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WAITING_FIELD_NUMBER: builtins.int
+    UNDER_WAY_FIELD_NUMBER: builtins.int
+    SUCCEEDED_FIELD_NUMBER: builtins.int
+    FAILED_FIELD_NUMBER: builtins.int
+    CANCELED_FIELD_NUMBER: builtins.int
+    waiting: builtins.int
+    """No run is made for them yet."""
+    under_way: builtins.int
+    """Their runs are queued or under way."""
+    succeeded: builtins.int
+    failed: builtins.int
+    """Their runs failed, or could not be made."""
+    canceled: builtins.int
+    """Their runs were canceled, or are not made any more."""
+    def __init__(
+        self,
+        *,
+        waiting: builtins.int = ...,
+        under_way: builtins.int = ...,
+        succeeded: builtins.int = ...,
+        failed: builtins.int = ...,
+        canceled: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["canceled", b"canceled", "failed", b"failed", "succeeded", b"succeeded", "under_way", b"under_way", "waiting", b"waiting"]) -> None: ...
+
+global___BackfillProgress = BackfillProgress
+
+@typing.final
+class BackfillGroup(google.protobuf.message.Message):
+    """What runs of a backfill make together: a job, or some assets of one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LOCATION_FIELD_NUMBER: builtins.int
+    JOB_NAME_FIELD_NUMBER: builtins.int
+    ASSETS_FIELD_NUMBER: builtins.int
+    WAITS_FIELD_NUMBER: builtins.int
+    location: builtins.str
+    job_name: builtins.str
+    @property
+    def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]:
+        """Empty for all that the job executes."""
+
+    @property
+    def waits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillWait]:
+        """What runs of this group wait for."""
+
+    def __init__(
+        self,
+        *,
+        location: builtins.str = ...,
+        job_name: builtins.str = ...,
+        assets: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+        waits: collections.abc.Iterable[global___BackfillWait] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "job_name", b"job_name", "location", b"location", "waits", b"waits"]) -> None: ...
+
+global___BackfillGroup = BackfillGroup
+
+@typing.final
+class BackfillWait(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _For:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _ForEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[BackfillWait._For.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        FOR_UNSPECIFIED: BackfillWait._For.ValueType  # 0
+        FOR_SAME_PARTITIONS: BackfillWait._For.ValueType  # 1
+        """The runs of the same partitions."""
+        FOR_ALL: BackfillWait._For.ValueType  # 2
+        """All runs of the group."""
+        FOR_EARLIER: BackfillWait._For.ValueType  # 3
+        """Those of earlier partitions, of the group itself."""
+
+    class For(_For, metaclass=_ForEnumTypeWrapper): ...
+    FOR_UNSPECIFIED: BackfillWait.For.ValueType  # 0
+    FOR_SAME_PARTITIONS: BackfillWait.For.ValueType  # 1
+    """The runs of the same partitions."""
+    FOR_ALL: BackfillWait.For.ValueType  # 2
+    """All runs of the group."""
+    FOR_EARLIER: BackfillWait.For.ValueType  # 3
+    """Those of earlier partitions, of the group itself."""
+
+    GROUP_FIELD_NUMBER: builtins.int
+    WHAT_FIELD_NUMBER: builtins.int
+    group: builtins.int
+    """The place of the group that is waited for, from 0 on."""
+    what: global___BackfillWait.For.ValueType
+    def __init__(
+        self,
+        *,
+        group: builtins.int = ...,
+        what: global___BackfillWait.For.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["group", b"group", "what", b"what"]) -> None: ...
+
+global___BackfillWait = BackfillWait
+
+@typing.final
+class BackfillPlan(google.protobuf.message.Message):
+    """What a backfill makes, in the order in which it makes it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: builtins.int
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillGroup]: ...
+    def __init__(
+        self,
+        *,
+        groups: collections.abc.Iterable[global___BackfillGroup] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["groups", b"groups"]) -> None: ...
+
+global___BackfillPlan = BackfillPlan
+
+@typing.final
+class Backfill(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    BACKFILL_ID_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    JOB_NAME_FIELD_NUMBER: builtins.int
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    PROGRESS_FIELD_NUMBER: builtins.int
+    MAX_RUNS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    RUN_CONFIG_JSON_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    CREATED_AT_FIELD_NUMBER: builtins.int
+    ENDED_AT_FIELD_NUMBER: builtins.int
+    PAUSED_BY_FIELD_NUMBER: builtins.int
+    PAUSED_AT_FIELD_NUMBER: builtins.int
+    PARENT_BACKFILL_ID_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    backfill_id: builtins.str
+    state: global___BackfillState.ValueType
+    location: builtins.str
+    """Empty where it is over several."""
+    job_name: builtins.str
+    """Empty where it is over several."""
+    partitions: builtins.int
+    runs: builtins.int
+    """How many runs they are spread over."""
+    max_runs: builtins.int
+    run_config_json: builtins.str
+    """Left out of lists."""
+    requested_by: builtins.str
+    paused_by: builtins.str
+    parent_backfill_id: builtins.str
+    """The backfill of which it does again what failed; empty for one of its own."""
+    @property
+    def progress(self) -> global___BackfillProgress: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def created_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def ended_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def paused_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillGroup]:
+        """What is made, in the order in which it is made."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        backfill_id: builtins.str = ...,
+        state: global___BackfillState.ValueType = ...,
+        location: builtins.str = ...,
+        job_name: builtins.str = ...,
+        partitions: builtins.int = ...,
+        runs: builtins.int = ...,
+        progress: global___BackfillProgress | None = ...,
+        max_runs: builtins.int = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        run_config_json: builtins.str = ...,
+        requested_by: builtins.str = ...,
+        created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        ended_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        paused_by: builtins.str = ...,
+        paused_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        parent_backfill_id: builtins.str = ...,
+        groups: collections.abc.Iterable[global___BackfillGroup] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["created_at", b"created_at", "ended_at", b"ended_at", "paused_at", b"paused_at", "progress", b"progress"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backfill_id", b"backfill_id", "created_at", b"created_at", "deployment", b"deployment", "ended_at", b"ended_at", "groups", b"groups", "job_name", b"job_name", "location", b"location", "max_runs", b"max_runs", "parent_backfill_id", b"parent_backfill_id", "partitions", b"partitions", "paused_at", b"paused_at", "paused_by", b"paused_by", "progress", b"progress", "requested_by", b"requested_by", "run_config_json", b"run_config_json", "runs", b"runs", "state", b"state", "tags", b"tags"]) -> None: ...
+
+global___Backfill = Backfill
+
+@typing.final
+class BackfillPreview(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    FIRST_RUNS_FIELD_NUMBER: builtins.int
+    MAX_RUNS_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    partitions: builtins.int
+    runs: builtins.int
+    max_runs: builtins.int
+    @property
+    def first_runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillRun]:
+        """The first of the runs, 100 at the most."""
+
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillGroup]: ...
+    def __init__(
+        self,
+        *,
+        partitions: builtins.int = ...,
+        runs: builtins.int = ...,
+        first_runs: collections.abc.Iterable[global___BackfillRun] | None = ...,
+        max_runs: builtins.int = ...,
+        groups: collections.abc.Iterable[global___BackfillGroup] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["first_runs", b"first_runs", "groups", b"groups", "max_runs", b"max_runs", "partitions", b"partitions", "runs", b"runs"]) -> None: ...
+
+global___BackfillPreview = BackfillPreview
+
+@typing.final
+class BackfillRun(google.protobuf.message.Message):
+    """A run of a backfill."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    PARTITION_COUNT_FIELD_NUMBER: builtins.int
+    RUN_ID_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    IS_GIVEN_UP_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Its place among the backfill's runs, from 1 on."""
+    partition_count: builtins.int
+    run_id: builtins.str
+    """Empty until the run is made. Of a run that was retried, the last that followed it."""
+    state: global___RunState.ValueType
+    """Unset until the run is made."""
+    problem: builtins.str
+    """Why it could not be made."""
+    is_given_up: builtins.bool
+    """It is not made any more: the backfill was canceled before, or what it waited for failed."""
+    group: builtins.int
+    """The place of its group, from 0 on."""
+    @property
+    def partitions(self) -> isthmus.v1.telemetry_pb2.PartitionRange:
+        """The partitions of it, which lie side by side; unset for what has none."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        partitions: isthmus.v1.telemetry_pb2.PartitionRange | None = ...,
+        partition_count: builtins.int = ...,
+        run_id: builtins.str = ...,
+        state: global___RunState.ValueType = ...,
+        problem: builtins.str = ...,
+        is_given_up: builtins.bool = ...,
+        group: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["partitions", b"partitions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["group", b"group", "is_given_up", b"is_given_up", "number", b"number", "partition_count", b"partition_count", "partitions", b"partitions", "problem", b"problem", "run_id", b"run_id", "state", b"state"]) -> None: ...
+
+global___BackfillRun = BackfillRun
+
+@typing.final
+class BackfillDecision(google.protobuf.message.Message):
+    """What was decided about a backfill, and why."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AT_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """A sentence."""
+    runs: builtins.int
+    """How many runs were made, or ended."""
+    @property
+    def at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        text: builtins.str = ...,
+        runs: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at", b"at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "runs", b"runs", "text", b"text"]) -> None: ...
+
+global___BackfillDecision = BackfillDecision
+
+@typing.final
+class BackfillRef(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    BACKFILL_ID_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    backfill_id: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        backfill_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backfill_id", b"backfill_id", "deployment", b"deployment"]) -> None: ...
+
+global___BackfillRef = BackfillRef
+
+@typing.final
+class BackfillDetail(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BACKFILL_FIELD_NUMBER: builtins.int
+    DECISIONS_FIELD_NUMBER: builtins.int
+    @property
+    def backfill(self) -> global___Backfill: ...
+    @property
+    def decisions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillDecision]:
+        """The newest first, 100 at the most."""
+
+    def __init__(
+        self,
+        *,
+        backfill: global___Backfill | None = ...,
+        decisions: collections.abc.Iterable[global___BackfillDecision] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["backfill", b"backfill"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["backfill", b"backfill", "decisions", b"decisions"]) -> None: ...
+
+global___BackfillDetail = BackfillDetail
+
+@typing.final
+class ListBackfillsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    STATES_FIELD_NUMBER: builtins.int
+    LOCATION_FIELD_NUMBER: builtins.int
+    JOB_NAME_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    location: builtins.str
+    job_name: builtins.str
+    page_size: builtins.int
+    """1 to 500; 0 for 50."""
+    page_token: builtins.str
+    """Where the last page ended."""
+    @property
+    def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___BackfillState.ValueType]:
+        """Those in one of these states; all without."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        states: collections.abc.Iterable[global___BackfillState.ValueType] | None = ...,
+        location: builtins.str = ...,
+        job_name: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "job_name", b"job_name", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]) -> None: ...
+
+global___ListBackfillsRequest = ListBackfillsRequest
+
+@typing.final
+class ListBackfillsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BACKFILLS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    @property
+    def backfills(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Backfill]: ...
+    def __init__(
+        self,
+        *,
+        backfills: collections.abc.Iterable[global___Backfill] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backfills", b"backfills", "next_page_token", b"next_page_token"]) -> None: ...
+
+global___ListBackfillsPage = ListBackfillsPage
+
+@typing.final
+class ListBackfillRunsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    BACKFILL_ID_FIELD_NUMBER: builtins.int
+    IS_FAILED_ONLY_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    AFTER_NUMBER_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    backfill_id: builtins.str
+    is_failed_only: builtins.bool
+    """Those that failed or were canceled, and nothing else."""
+    page_size: builtins.int
+    """1 to 1000; 0 for 1000."""
+    after_number: builtins.int
+    """Only those behind this place."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        backfill_id: builtins.str = ...,
+        is_failed_only: builtins.bool = ...,
+        page_size: builtins.int = ...,
+        after_number: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after_number", b"after_number", "backfill_id", b"backfill_id", "deployment", b"deployment", "is_failed_only", b"is_failed_only", "page_size", b"page_size"]) -> None: ...
+
+global___ListBackfillRunsRequest = ListBackfillRunsRequest
+
+@typing.final
+class ListBackfillRunsPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: builtins.int
+    HAS_MORE_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    has_more: builtins.bool
+    @property
+    def runs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillRun]: ...
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BackfillGroup]: ...
+    def __init__(
+        self,
+        *,
+        runs: collections.abc.Iterable[global___BackfillRun] | None = ...,
+        has_more: builtins.bool = ...,
+        groups: collections.abc.Iterable[global___BackfillGroup] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["groups", b"groups", "has_more", b"has_more", "runs", b"runs"]) -> None: ...
+
+global___ListBackfillRunsPage = ListBackfillRunsPage
+
+@typing.final
+class DecideBackfillRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    BACKFILL_ID_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    backfill_id: builtins.str
+    requested_by: builtins.str
+    """Who asks."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        backfill_id: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backfill_id", b"backfill_id", "deployment", b"deployment", "requested_by", b"requested_by"]) -> None: ...
+
+global___DecideBackfillRequest = DecideBackfillRequest
+
+@typing.final
+class RetryBackfillRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    PARENT_BACKFILL_ID_FIELD_NUMBER: builtins.int
+    BACKFILL_ID_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    parent_backfill_id: builtins.str
+    """What is to be done again."""
+    backfill_id: builtins.str
+    """Of the new backfill: eight lower-case letters; empty for new ones."""
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        parent_backfill_id: builtins.str = ...,
+        backfill_id: builtins.str = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backfill_id", b"backfill_id", "deployment", b"deployment", "parent_backfill_id", b"parent_backfill_id", "requested_by", b"requested_by"]) -> None: ...
+
+global___RetryBackfillRequest = RetryBackfillRequest

@@ -254,6 +254,51 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.FromString,
                 )
+        self.CreateBackfill = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/CreateBackfill',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.CreateBackfillRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+                )
+        self.PreviewBackfill = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/PreviewBackfill',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.CreateBackfillRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.BackfillPreview.FromString,
+                )
+        self.ListBackfills = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListBackfills',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillsPage.FromString,
+                )
+        self.GetBackfill = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetBackfill',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.BackfillRef.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.BackfillDetail.FromString,
+                )
+        self.ListBackfillRuns = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListBackfillRuns',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillRunsRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillRunsPage.FromString,
+                )
+        self.CancelBackfill = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/CancelBackfill',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+                )
+        self.PauseBackfill = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/PauseBackfill',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+                )
+        self.ResumeBackfill = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ResumeBackfill',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+                )
+        self.RetryBackfill = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/RetryBackfill',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.RetryBackfillRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -595,6 +640,72 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBackfill(self, request, context):
+        """Makes runs for many partitions, a bounded number at a time. Idempotent by backfill_id when the caller gives one. FAILED_PRECONDITION
+        while nobody knows what the location defines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewBackfill(self, request, context):
+        """How many runs for which partitions CreateBackfill would make of the same request. Nothing is written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackfills(self, request, context):
+        """The backfills of the deployment, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBackfill(self, request, context):
+        """One backfill, with what was decided about it last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackfillRuns(self, request, context):
+        """The runs of a backfill, those that are yet to be made among them, in their order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelBackfill(self, request, context):
+        """Asks for the backfill's end: no more runs are made, and those under way are ended. It is CANCELED when none is left. One that has
+        ended stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseBackfill(self, request, context):
+        """No more runs are made until it is resumed; those that are queued or under way go on. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeBackfill(self, request, context):
+        """FAILED_PRECONDITION when it is not paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryBackfill(self, request, context):
+        """A backfill of what failed or was canceled of one that has ended. Idempotent by backfill_id when the caller gives one.
+        FAILED_PRECONDITION while it has not ended, and when there is nothing to do again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -832,6 +943,51 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.ListAssetEvaluations,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.SerializeToString,
+            ),
+            'CreateBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBackfill,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.CreateBackfillRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.SerializeToString,
+            ),
+            'PreviewBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewBackfill,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.CreateBackfillRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.BackfillPreview.SerializeToString,
+            ),
+            'ListBackfills': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackfills,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillsPage.SerializeToString,
+            ),
+            'GetBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBackfill,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.BackfillRef.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.BackfillDetail.SerializeToString,
+            ),
+            'ListBackfillRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackfillRuns,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillRunsRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListBackfillRunsPage.SerializeToString,
+            ),
+            'CancelBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelBackfill,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.SerializeToString,
+            ),
+            'PauseBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseBackfill,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.SerializeToString,
+            ),
+            'ResumeBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeBackfill,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.SerializeToString,
+            ),
+            'RetryBackfill': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryBackfill,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.RetryBackfillRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1643,5 +1799,158 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetEvaluations',
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetEvaluationsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CreateBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/CreateBackfill',
+            isthmus_dot_v1_dot_control__plane__pb2.CreateBackfillRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PreviewBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/PreviewBackfill',
+            isthmus_dot_v1_dot_control__plane__pb2.CreateBackfillRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.BackfillPreview.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListBackfills(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListBackfills',
+            isthmus_dot_v1_dot_control__plane__pb2.ListBackfillsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListBackfillsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetBackfill',
+            isthmus_dot_v1_dot_control__plane__pb2.BackfillRef.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.BackfillDetail.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListBackfillRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListBackfillRuns',
+            isthmus_dot_v1_dot_control__plane__pb2.ListBackfillRunsRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListBackfillRunsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CancelBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/CancelBackfill',
+            isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PauseBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/PauseBackfill',
+            isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ResumeBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ResumeBackfill',
+            isthmus_dot_v1_dot_control__plane__pb2.DecideBackfillRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RetryBackfill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/RetryBackfill',
+            isthmus_dot_v1_dot_control__plane__pb2.RetryBackfillRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

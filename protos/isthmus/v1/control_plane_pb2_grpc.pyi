@@ -314,6 +314,66 @@ class ControlPlaneStub:
     ]
     """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason."""
 
+    CreateBackfill: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.CreateBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """Makes runs for many partitions, a bounded number at a time. Idempotent by backfill_id when the caller gives one. FAILED_PRECONDITION
+    while nobody knows what the location defines.
+    """
+
+    PreviewBackfill: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.CreateBackfillRequest,
+        isthmus.v1.control_plane_pb2.BackfillPreview,
+    ]
+    """How many runs for which partitions CreateBackfill would make of the same request. Nothing is written."""
+
+    ListBackfills: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListBackfillsRequest,
+        isthmus.v1.control_plane_pb2.ListBackfillsPage,
+    ]
+    """The backfills of the deployment, the newest first."""
+
+    GetBackfill: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.BackfillRef,
+        isthmus.v1.control_plane_pb2.BackfillDetail,
+    ]
+    """One backfill, with what was decided about it last."""
+
+    ListBackfillRuns: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListBackfillRunsRequest,
+        isthmus.v1.control_plane_pb2.ListBackfillRunsPage,
+    ]
+    """The runs of a backfill, those that are yet to be made among them, in their order."""
+
+    CancelBackfill: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """Asks for the backfill's end: no more runs are made, and those under way are ended. It is CANCELED when none is left. One that has
+    ended stays as it is.
+    """
+
+    PauseBackfill: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """No more runs are made until it is resumed; those that are queued or under way go on. Idempotent."""
+
+    ResumeBackfill: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """FAILED_PRECONDITION when it is not paused."""
+
+    RetryBackfill: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.RetryBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """A backfill of what failed or was canceled of one that has ended. Idempotent by backfill_id when the caller gives one.
+    FAILED_PRECONDITION while it has not ended, and when there is nothing to do again.
+    """
+
 class ControlPlaneAsyncStub:
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
     is NOT_FOUND with google.rpc.ResourceInfo. Health and reflection answer beside it.
@@ -608,6 +668,66 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage,
     ]
     """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason."""
+
+    CreateBackfill: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.CreateBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """Makes runs for many partitions, a bounded number at a time. Idempotent by backfill_id when the caller gives one. FAILED_PRECONDITION
+    while nobody knows what the location defines.
+    """
+
+    PreviewBackfill: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.CreateBackfillRequest,
+        isthmus.v1.control_plane_pb2.BackfillPreview,
+    ]
+    """How many runs for which partitions CreateBackfill would make of the same request. Nothing is written."""
+
+    ListBackfills: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListBackfillsRequest,
+        isthmus.v1.control_plane_pb2.ListBackfillsPage,
+    ]
+    """The backfills of the deployment, the newest first."""
+
+    GetBackfill: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.BackfillRef,
+        isthmus.v1.control_plane_pb2.BackfillDetail,
+    ]
+    """One backfill, with what was decided about it last."""
+
+    ListBackfillRuns: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListBackfillRunsRequest,
+        isthmus.v1.control_plane_pb2.ListBackfillRunsPage,
+    ]
+    """The runs of a backfill, those that are yet to be made among them, in their order."""
+
+    CancelBackfill: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """Asks for the backfill's end: no more runs are made, and those under way are ended. It is CANCELED when none is left. One that has
+    ended stays as it is.
+    """
+
+    PauseBackfill: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """No more runs are made until it is resumed; those that are queued or under way go on. Idempotent."""
+
+    ResumeBackfill: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """FAILED_PRECONDITION when it is not paused."""
+
+    RetryBackfill: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.RetryBackfillRequest,
+        isthmus.v1.control_plane_pb2.Backfill,
+    ]
+    """A backfill of what failed or was canceled of one that has ended. Idempotent by backfill_id when the caller gives one.
+    FAILED_PRECONDITION while it has not ended, and when there is nothing to do again.
+    """
 
 class ControlPlaneServicer(metaclass=abc.ABCMeta):
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
@@ -997,5 +1117,83 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAssetEvaluationsPage]]:
         """What sensors of automation decided about an asset, or a check of it, newest first, each with its reason."""
+
+    @abc.abstractmethod
+    def CreateBackfill(
+        self,
+        request: isthmus.v1.control_plane_pb2.CreateBackfillRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Backfill, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Backfill]]:
+        """Makes runs for many partitions, a bounded number at a time. Idempotent by backfill_id when the caller gives one. FAILED_PRECONDITION
+        while nobody knows what the location defines.
+        """
+
+    @abc.abstractmethod
+    def PreviewBackfill(
+        self,
+        request: isthmus.v1.control_plane_pb2.CreateBackfillRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.BackfillPreview, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.BackfillPreview]]:
+        """How many runs for which partitions CreateBackfill would make of the same request. Nothing is written."""
+
+    @abc.abstractmethod
+    def ListBackfills(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListBackfillsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListBackfillsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListBackfillsPage]]:
+        """The backfills of the deployment, the newest first."""
+
+    @abc.abstractmethod
+    def GetBackfill(
+        self,
+        request: isthmus.v1.control_plane_pb2.BackfillRef,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.BackfillDetail, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.BackfillDetail]]:
+        """One backfill, with what was decided about it last."""
+
+    @abc.abstractmethod
+    def ListBackfillRuns(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListBackfillRunsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListBackfillRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListBackfillRunsPage]]:
+        """The runs of a backfill, those that are yet to be made among them, in their order."""
+
+    @abc.abstractmethod
+    def CancelBackfill(
+        self,
+        request: isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Backfill, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Backfill]]:
+        """Asks for the backfill's end: no more runs are made, and those under way are ended. It is CANCELED when none is left. One that has
+        ended stays as it is.
+        """
+
+    @abc.abstractmethod
+    def PauseBackfill(
+        self,
+        request: isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Backfill, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Backfill]]:
+        """No more runs are made until it is resumed; those that are queued or under way go on. Idempotent."""
+
+    @abc.abstractmethod
+    def ResumeBackfill(
+        self,
+        request: isthmus.v1.control_plane_pb2.DecideBackfillRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Backfill, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Backfill]]:
+        """FAILED_PRECONDITION when it is not paused."""
+
+    @abc.abstractmethod
+    def RetryBackfill(
+        self,
+        request: isthmus.v1.control_plane_pb2.RetryBackfillRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Backfill, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Backfill]]:
+        """A backfill of what failed or was canceled of one that has ended. Idempotent by backfill_id when the caller gives one.
+        FAILED_PRECONDITION while it has not ended, and when there is nothing to do again.
+        """
 
 def add_ControlPlaneServicer_to_server(servicer: ControlPlaneServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

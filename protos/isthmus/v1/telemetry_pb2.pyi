@@ -3508,6 +3508,8 @@ class PartitionsSnapshot(google.protobuf.message.Message):
     DYNAMIC_NAME_FIELD_NUMBER: builtins.int
     DIMENSIONS_FIELD_NUMBER: builtins.int
     END_OFFSET_FIELD_NUMBER: builtins.int
+    EXCLUDED_CRONS_FIELD_NUMBER: builtins.int
+    EXCLUDED_STARTS_FIELD_NUMBER: builtins.int
     kind: builtins.str
     """"static", "time_window", "dynamic", "multi"; empty for none."""
     cron_schedule: builtins.str
@@ -3529,6 +3531,12 @@ class PartitionsSnapshot(google.protobuf.message.Message):
     def dimensions(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___PartitionsSnapshot]:
         """Of multi partitions, by dimension."""
 
+    @property
+    def excluded_crons(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of time windows: those that begin at these times are left out."""
+
+    @property
+    def excluded_starts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.protobuf.timestamp_pb2.Timestamp]: ...
     def __init__(
         self,
         *,
@@ -3542,9 +3550,11 @@ class PartitionsSnapshot(google.protobuf.message.Message):
         dynamic_name: builtins.str = ...,
         dimensions: collections.abc.Mapping[builtins.str, global___PartitionsSnapshot] | None = ...,
         end_offset: builtins.int = ...,
+        excluded_crons: collections.abc.Iterable[builtins.str] | None = ...,
+        excluded_starts: collections.abc.Iterable[google.protobuf.timestamp_pb2.Timestamp] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end", b"end", "start", b"start"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cron_schedule", b"cron_schedule", "dimensions", b"dimensions", "dynamic_name", b"dynamic_name", "end", b"end", "end_offset", b"end_offset", "format", b"format", "keys", b"keys", "kind", b"kind", "start", b"start", "timezone", b"timezone"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cron_schedule", b"cron_schedule", "dimensions", b"dimensions", "dynamic_name", b"dynamic_name", "end", b"end", "end_offset", b"end_offset", "excluded_crons", b"excluded_crons", "excluded_starts", b"excluded_starts", "format", b"format", "keys", b"keys", "kind", b"kind", "start", b"start", "timezone", b"timezone"]) -> None: ...
 
 global___PartitionsSnapshot = PartitionsSnapshot
 

@@ -6,7 +6,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import click
 from click.shell_completion import CompletionItem
-from isthmus.v1.control_plane_pb2 import AUTOMATION_KIND_SENSOR, ListAssetsRequest, ListRunsQuery, Location, RunState
+from isthmus.v1.control_plane_pb2 import (
+    AUTOMATION_KIND_SENSOR,
+    ListAssetsRequest,
+    ListBackfillsRequest,
+    ListRunsQuery,
+    Location,
+    RunState,
+)
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.discovery import locate_server
 
@@ -109,6 +116,14 @@ async def _catalog(client: ControlPlaneClient, _context: click.Context) -> list[
     return [CompletionItem(asset_text(it.key), help=it.group or None) for it in page.assets]
 
 
+async def _backfills(client: ControlPlaneClient, _context: click.Context) -> list[CompletionItem]:
+    page = await client.list_backfills(ListBackfillsRequest(page_size=_RUNS))
+    return [
+        CompletionItem(it.backfill_id, help=f"{it.job_name or it.location} {brief_age(it.created_at)}")
+        for it in page.backfills
+    ]
+
+
 def _jobs_of(locations: Iterable[Location]) -> list[CompletionItem]:
     jobs = [job for each in locations for job in each.snapshot.jobs if not job.is_implicit_asset_job]
     return [CompletionItem(job.name, help=job.description.partition("\n")[0] or None) for job in jobs]
@@ -131,4 +146,5 @@ _SOURCES: Mapping[str, _Source] = {
     "jobs": _jobs,
     "assets": _assets,
     "catalog": _catalog,
+    "backfills": _backfills,
 }

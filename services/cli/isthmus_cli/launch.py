@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 
-from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Run, ValidateLaunchResponse
+from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run, ValidateLaunchResponse
 from isthmus_client.client import ControlPlaneClient
 from isthmus_client.errors import ServerFaultError, TransientError, UnsupportedCallError
 
@@ -55,3 +55,11 @@ async def _verdict(client: ControlPlaneClient, request: LaunchRunRequest) -> Val
         return await client.validate_run(request)
     except (TransientError, ServerFaultError, UnsupportedCallError):
         return ValidateLaunchResponse()
+
+
+async def known_locations(client: ControlPlaneClient, *, has_job: bool) -> list[Location]:
+    """Ask for the locations; where a choice may have to be explained, with what they define."""
+    locations = list(await client.list_locations())
+    if has_job and len(locations) == 1:
+        return locations
+    return [await client.get_location(location.settings.name) for location in locations]

@@ -31,6 +31,7 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
         "deploy": "isthmus_cli.commands.deploy:deploy",
         "location": "isthmus_cli.commands.location:app",
         "asset": "isthmus_cli.commands.asset:app",
+        "backfill": "isthmus_cli.commands.backfill:app",
         "schedule": "isthmus_cli.commands.schedule:app",
         "sensor": "isthmus_cli.commands.sensor:app",
         "agent": "isthmus_cli.commands.agent:app",

@@ -32,8 +32,16 @@ class RunChoices:
     is_without_checks: bool = False
 
 
-def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequence[Location]) -> RunTarget:
+def resolve_target(
+    words: Sequence[str], *, has_assets: bool, locations: Sequence[Location], verb: str = "run launch"
+) -> RunTarget:
     """Read `[LOCATION] JOB`: the location may be left out when one alone has the job, the job when assets are selected.
+
+    Args:
+        words: As they were typed.
+        has_assets: Assets are selected.
+        locations: All that there are, with what they define.
+        verb: The command, for what it says of other words.
 
     Raises:
         InputError: When the words leave a choice open; its remedy lists the choices.
@@ -45,7 +53,7 @@ def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequenc
         return RunTarget(location=words[0], job_name="")
     job_name = words[0] if words else ""
     if not job_name and not has_assets:
-        raise InputError("Which job?", remedy=_job_hint(locations))
+        raise InputError("Which job?", remedy=_job_hint(locations, verb=verb))
     if len(locations) == 1:
         return RunTarget(location=locations[0].settings.name, job_name=job_name)
     holders = [location.settings.name for location in locations if job_name and job_name in _jobs(location)]
@@ -53,7 +61,7 @@ def resolve_target(words: Sequence[str], *, has_assets: bool, locations: Sequenc
         return RunTarget(location=holders[0], job_name=job_name)
     if job_name and locations and not holders:
         raise InputError(f"There is no job or location {job_name!r}.{_near(job_name, locations=locations)}")
-    raise InputError(_why_no_location(locations), remedy=_location_hint(job_name, locations=locations))
+    raise InputError(_why_no_location(locations), remedy=_location_hint(job_name, locations=locations, verb=verb))
 
 
 def needs_locations(words: Sequence[str]) -> bool:
@@ -140,21 +148,21 @@ def _near(word: str, *, locations: Sequence[Location]) -> str:
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def _location_hint(job_name: str, *, locations: Sequence[Location]) -> str:
+def _location_hint(job_name: str, *, locations: Sequence[Location], verb: str) -> str:
     if not locations:
         return "Add one: isthmus location apply --name NAME --module MODULE"
     holders = [location for location in locations if job_name in _jobs(location)]
     names = sorted(location.settings.name for location in holders or locations)
-    return f"Write isthmus run launch LOCATION {job_name}".rstrip() + f" with LOCATION one of: {', '.join(names)}"
+    return f"Write isthmus {verb} LOCATION {job_name}".rstrip() + f" with LOCATION one of: {', '.join(names)}"
 
 
-def _job_hint(locations: Sequence[Location]) -> str:
+def _job_hint(locations: Sequence[Location], *, verb: str) -> str:
     if not locations:
-        return _location_hint("", locations=locations)
+        return _location_hint("", locations=locations, verb=verb)
     jobs = [f"{location.settings.name} {job}" for location in locations for job in _jobs(location)]
     if not jobs:
-        return "Write isthmus run launch [LOCATION] JOB, or select assets with --assets"
-    return "Write isthmus run launch [LOCATION] JOB with one of:\n" + "\n".join(f"  {job}" for job in sorted(jobs))
+        return f"Write isthmus {verb} [LOCATION] JOB, or select assets with --assets"
+    return f"Write isthmus {verb} [LOCATION] JOB with one of:\n" + "\n".join(f"  {job}" for job in sorted(jobs))
 
 
 def _jobs(location: Location) -> list[str]:

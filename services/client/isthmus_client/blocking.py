@@ -48,6 +48,7 @@ from isthmus.v1.control_plane_pb2 import (
 from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_client.blocking_alerts import BlockingAlertCalls
+from isthmus_client.blocking_backfills import BlockingBackfillCalls
 from isthmus_client.client import ControlPlaneClient
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class BlockingClient(BlockingAlertCalls):
+class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls):
     """`ControlPlaneClient` with methods that return when they are done, and with plain iterators.
 
     Enter it to connect; leaving it closes the connection. It may be used by several threads, and also within a running

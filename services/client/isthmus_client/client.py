@@ -58,6 +58,7 @@ from isthmus.v1.instruction_pb2 import LogCursor
 
 from isthmus_client.alerts import AlertCalls
 from isthmus_client.automation import AutomationCalls
+from isthmus_client.backfills import BackfillCalls
 from isthmus_client.catalog import CatalogCalls
 from isthmus_client.channel import channel_options
 from isthmus_client.deploying import DeployingCalls
@@ -83,7 +84,7 @@ QUESTION_DEADLINE_S = 90.0
 _SNAPSHOT_DEADLINE_S = 300.0
 
 
-class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, DeployingCalls):
+class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCalls, DeployingCalls):
     """A connection to one control plane, speaking for one deployment.
 
     Enter it to connect; leaving it closes the connection. Messages are those of `isthmus.v1`. Each method raises a

@@ -13,6 +13,8 @@ from isthmus_control_plane.automation.applying import Applier
 from isthmus_control_plane.automation.evaluating import Evaluator
 from isthmus_control_plane.automation.scheduler import Scheduler
 from isthmus_control_plane.automation.sensing import Sensing
+from isthmus_control_plane.backfills.advancing import Advancer
+from isthmus_control_plane.backfills.planner import Planner
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.inherit import Inheritance
@@ -22,6 +24,7 @@ from isthmus_control_plane.desk.agents import AgentDesk
 from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
+from isthmus_control_plane.desk.backfills import BackfillDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.generations import GenerationDesk
@@ -73,6 +76,7 @@ class Parts:
     sensing: Sensing
     timekeeper: Timekeeper
     watcher: Watcher
+    backfills: Advancer
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -132,6 +136,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         sensing=sensing,
         timekeeper=Timekeeper(core, leadership=leadership),
+        backfills=Advancer(core, leadership=leadership, acceptor=acceptor),
         watcher=Watcher(core, leadership=leadership, assets=AssetDesk(core, memory=memory)),
         is_declared=asyncio.Event(),
     )
@@ -153,6 +158,7 @@ def _desks(core: Core, shared: _Shared) -> Desks:
         automations=AutomationDesk(core, evaluator=shared.evaluator, memory=shared.memory, notices=shared.notices),
         assets=AssetDesk(core, memory=shared.memory),
         alerts=AlertDesk(core),
+        backfills=BackfillDesk(core, planner=Planner(core, memory=shared.memory), notices=shared.notices),
         queue=QueueDesk(core, memory=shared.memory, needs=shared.needs, pulse=shared.dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=shared.memory, needs=shared.needs),
     )

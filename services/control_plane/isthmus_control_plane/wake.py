@@ -73,6 +73,8 @@ class WakeHub:
         self.sensors = Wake()
         #: Whether sensors look at events here: then each that comes rings for them.
         self.heeds_events = False
+        #: Rung when runs of backfills may have ended, or somebody decided about one.
+        self.backfills = Wake()
         #: Rung when there may be other alert policies than before.
         self.alerts = Wake()
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
@@ -96,6 +98,7 @@ class WakeHub:
         self.deferrals.ring()
         self.timeouts.ring()
         self.alerts.ring()
+        self.backfills.ring()
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[Wake]:
@@ -140,6 +143,7 @@ class WakeHub:
             self.slots.ring()
             self.deferrals.ring()
             self.timeouts.ring()
+            self.backfills.ring()
             return
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
@@ -175,6 +179,7 @@ class WakeHub:
         self.queue.ring()
         self.slots.ring()
         self.deferrals.ring()
+        self.backfills.ring()
 
     def location_changed(self, key: LocationKey) -> None:
         """Tell of a location that this process changed."""
@@ -190,6 +195,7 @@ class WakeHub:
         self.fleet.ring()
         self.queue.ring()
         self.relocation.ring()
+        self.backfills.ring()
         self.schedules_changed()
 
     def schedules_changed(self) -> None:
@@ -202,6 +208,7 @@ class WakeHub:
         """Tell that this process begins to lead."""
         self.schedules_changed()
         self.timeouts.ring()
+        self.backfills.ring()
 
     def _ring(self, topic: str) -> None:
         for wake in self._sleepers.get(topic, ()):

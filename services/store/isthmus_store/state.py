@@ -128,3 +128,26 @@ class TickStatus(StrEnum):
     SKIPPED = "SKIPPED"
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
+
+
+class BackfillState(StrEnum):
+    """Where a backfill is. Whether it is paused is said beside it."""
+
+    RUNNING = "RUNNING"
+    CANCELING = "CANCELING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class BackfillOutcome(StrEnum):
+    """What came of one run of a backfill."""
+
+    #: It is yet to be made.
+    WAITING = "WAITING"
+    #: It may not be made before others succeeded.
+    BLOCKED = "BLOCKED"
+    UNDER_WAY = "UNDER_WAY"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"

@@ -92,7 +92,7 @@ def fill_inner(message: Message, field: FieldDescriptor, *, choice: int, depth: 
     target = getattr(message, field.name)
     if kind.full_name.startswith("google.protobuf."):
         if kind.full_name == "google.protobuf.Timestamp":
-            target.FromSeconds(1_900_000_000)
+            (target.add() if is_repeated(field) else target).FromSeconds(1_900_000_000)
         return
     inner = filled(GetMessageClass(kind), choice=choice, depth=depth - 1)
     if is_repeated(field):

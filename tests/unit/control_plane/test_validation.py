@@ -18,7 +18,8 @@ from isthmus.v1.telemetry_pb2 import (
 )
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field, queue, request
-from isthmus_control_plane.validation.definition import Definitions, dynamic_keys, launch_violations, resolve_job
+from isthmus_control_plane.validation.definition import Definitions
+from isthmus_control_plane.validation.launch import dynamic_keys, launch_violations, resolve_job
 from isthmus_control_plane.validation.suggestion import unknown
 
 

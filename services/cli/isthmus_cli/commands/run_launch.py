@@ -13,7 +13,7 @@ from isthmus_cli.run_name import brief_id
 from isthmus_cli.session import connected, run_to_end
 
 if TYPE_CHECKING:
-    from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run
+    from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Run
     from isthmus_client.client import ControlPlaneClient
 
 
@@ -242,10 +242,11 @@ async def _request(
     options: RequestOptions,
     run_config_json: str,
 ) -> "LaunchRunRequest":
+    from isthmus_cli.launch import known_locations
     from isthmus_cli.run_request import RunChoices, launch_request, needs_locations, resolve_target
 
     words = [word for word in (options.first, options.second) if word]
-    locations = await _locations(client, has_job=bool(words)) if needs_locations(words) else ()
+    locations = await known_locations(client, has_job=bool(words)) if needs_locations(words) else ()
     choices = RunChoices(
         run_config_json=run_config_json,
         assets=tuple(options.assets),
@@ -256,11 +257,3 @@ async def _request(
         run_id=options.run_id if isinstance(options, LaunchOptions) else "",
     )
     return launch_request(resolve_target(words, has_assets=bool(options.assets), locations=locations), choices=choices)
-
-
-async def _locations(client: "ControlPlaneClient", *, has_job: bool) -> "list[Location]":
-    """Ask for the locations; where a choice may have to be explained, with what they define."""
-    locations = list(await client.list_locations())
-    if has_job and len(locations) == 1:
-        return locations
-    return [await client.get_location(location.settings.name) for location in locations]

@@ -15,11 +15,13 @@ from isthmus_control_plane import message
 from isthmus_control_plane.api import queue_message
 from isthmus_control_plane.api.alert import AlertService
 from isthmus_control_plane.api.automation import AutomationService
+from isthmus_control_plane.api.backfill import BackfillService
 from isthmus_control_plane.api.catalog import CatalogService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
 from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
+from isthmus_control_plane.desk.backfills import BackfillDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.generations import GenerationDesk
@@ -56,15 +58,17 @@ class Desks:
     automations: AutomationDesk
     assets: AssetDesk
     alerts: AlertDesk
+    backfills: BackfillDesk
 
 
-class ControlPlaneService(AutomationService, CatalogService, AlertService):
+class ControlPlaneService(AutomationService, CatalogService, AlertService, BackfillService):
     """Answers the API's calls."""
 
     def __init__(self, desks: Desks) -> None:
         AutomationService.__init__(self, desks.automations)
         CatalogService.__init__(self, desks.assets)
         AlertService.__init__(self, desks.alerts)
+        BackfillService.__init__(self, desks.backfills)
         self._desks = desks
 
     async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:

@@ -21,7 +21,7 @@ from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, AgentKey, LocationKey
 from isthmus_control_plane.questions import Questions, Respondent
 from isthmus_control_plane.validation import request as rules
-from isthmus_control_plane.validation.definition import launch_violations, resolve_job
+from isthmus_control_plane.validation.launch import launch_violations, resolve_job
 from isthmus_control_plane.validation.query_resolution import with_selected_assets
 from isthmus_control_plane.validation.refusal import refuse
 

@@ -32,7 +32,7 @@ from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.facts import Agent
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import AgentKey, LocationKey
-from isthmus_control_plane.validation.definition import launch_violations, resolve_job
+from isthmus_control_plane.validation.launch import launch_violations, resolve_job
 from isthmus_control_plane.validation.query_resolution import with_selected_assets
 from isthmus_control_plane.validation.refusal import refuse
 

@@ -21,7 +21,7 @@ from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.fleet.world import World
 from isthmus_control_plane.key import AgentKey, LocationKey
-from isthmus_control_plane.validation.definition import resolve_job
+from isthmus_control_plane.validation.launch import resolve_job
 
 
 @dataclass(frozen=True, slots=True)

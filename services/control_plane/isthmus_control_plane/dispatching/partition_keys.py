@@ -5,7 +5,8 @@ from isthmus_store import dynamic_partitions
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.errors import Violation
-from isthmus_control_plane.validation.definition import Definitions, dynamic_keys
+from isthmus_control_plane.validation.definition import Definitions
+from isthmus_control_plane.validation.launch import dynamic_keys
 from isthmus_control_plane.validation.suggestion import unknown
 
 

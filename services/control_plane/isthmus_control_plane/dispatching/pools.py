@@ -3,7 +3,8 @@
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest
 from isthmus.v1.instruction_pb2 import RunRequest
 
-from isthmus_control_plane.validation.definition import Definitions, resolve_job
+from isthmus_control_plane.validation.definition import Definitions
+from isthmus_control_plane.validation.launch import resolve_job
 
 
 def pools_of(request: RunRequest, *, definitions: Definitions) -> tuple[str, ...]:

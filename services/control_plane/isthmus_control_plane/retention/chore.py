@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from isthmus_store import alert_book, evaluations, instigators, run_keys, ticks
+from isthmus_store import alert_book, backfills, evaluations, instigators, run_keys, ticks
 from isthmus_store.retention import others, outliving, runs
 from isthmus_store.snapshot_pieces import KEPT
 
@@ -164,6 +164,15 @@ async def remove_evaluations(work: Work) -> int:
     return removed
 
 
+async def remove_backfills(work: Work) -> int:
+    """Remove backfills that ended long ago, after the many rows of what came of their partitions."""
+    before = work.rules.backfills_ended_before
+    if before is None:
+        return 0
+    await work.clear(find=partial(backfills.old_runs, ended_before=before), remove=backfills.remove_runs)
+    return await work.clear(find=partial(backfills.old, ended_before=before), remove=backfills.remove)
+
+
 #: In this order. Runs first, since most of what grows is theirs.
 CHORES: Final[Mapping[str, Chore]] = {
     "half_removed_runs": finish_runs,
@@ -178,4 +187,5 @@ CHORES: Final[Mapping[str, Chore]] = {
     "ticks": remove_ticks,
     "sensor_run_keys": remove_run_keys,
     "asset_evaluations": remove_evaluations,
+    "backfills": remove_backfills,
 }

@@ -1,14 +1,10 @@
-"""Whether a request fits what its location defines, as far as the stored snapshot tells."""
+"""What a location defines, as far as the stored snapshot tells."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
-from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
-
-from isthmus_control_plane.errors import Violation
-from isthmus_control_plane.validation.suggestion import unknown
 
 AssetPath = tuple[str, ...]
 
@@ -41,6 +37,10 @@ class Job:
     pools: frozenset[str] = frozenset()
     #: The namespace that it belongs to in the framework.
     repository: str = ""
+    #: Its partitions as the location told them, in their order.
+    partitions_told: telemetry_pb2.PartitionsSnapshot | None = None
+    #: How many partitions a run of a backfill takes; 0 for all that lie side by side.
+    max_partitions_per_run: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,10 @@ class Asset:
     #: As the location told them.
     partitions_told: telemetry_pb2.PartitionsSnapshot | None = None
     blocking_checks: frozenset[str] = frozenset()
+    #: As a job's.
+    max_partitions_per_run: int = 1
+    #: Those of which a partition needs others than the one of the same key, itself included.
+    shifted_parents: frozenset[AssetPath] = frozenset()
 
     @property
     def is_materializable(self) -> bool:
@@ -151,18 +155,6 @@ class Definitions:
     @classmethod
     def of(cls, snapshot: telemetry_pb2.LocationSnapshot) -> "Definitions":
         """Index a snapshot; takes time in proportion to its size."""
-        jobs = {
-            job.name: Job(
-                name=job.name,
-                assets=frozenset(tuple(asset.path) for asset in job.assets),
-                partitions=_partitions(job.partitions),
-                is_implicit=job.is_implicit_asset_job,
-                tags=dict(job.tags),
-                pools=frozenset(job.pools),
-                repository=job.repository_name,
-            )
-            for job in snapshot.jobs
-        }
         assets = {
             tuple(asset.key.path): Asset(
                 partitions=_partitions(asset.partitions),
@@ -179,8 +171,26 @@ class Definitions:
                 freshness=_freshness(asset.freshness),
                 partitions_told=asset.partitions if asset.partitions.kind else None,
                 blocking_checks=frozenset(check.name for check in asset.checks if check.is_blocking),
+                shifted_parents=frozenset(tuple(it.asset.path) for it in asset.dependencies if _is_shifted(it)),
+                max_partitions_per_run=(
+                    asset.backfill_policy.max_partitions_per_run if asset.HasField("backfill_policy") else 1
+                ),
             )
             for asset in snapshot.assets
+        }
+        jobs = {
+            job.name: Job(
+                name=job.name,
+                assets=frozenset(tuple(asset.path) for asset in job.assets),
+                partitions=_partitions(job.partitions),
+                is_implicit=job.is_implicit_asset_job,
+                tags=dict(job.tags),
+                pools=frozenset(job.pools),
+                repository=job.repository_name,
+                partitions_told=job.partitions if job.partitions.kind else None,
+                max_partitions_per_run=_smallest_runs(job, assets=assets),
+            )
+            for job in snapshot.jobs
         }
         return cls(
             jobs=jobs,
@@ -195,125 +205,6 @@ class Definitions:
         return any(job.pools for job in self.jobs.values())
 
 
-class _Pick(NamedTuple):
-    """One selected asset, and where the request names it."""
-
-    path: AssetPath
-    field: str
-
-
-def resolve_job(request: api.LaunchRunRequest, *, definitions: Definitions) -> str:
-    """Name the job that executes the request: its own, or the implicit one that holds all selected assets.
-
-    Returns:
-        An empty string when the assets have no job in common.
-    """
-    if request.job_name:
-        return request.job_name
-    wanted = {pick.path for pick in _picks_of_jobs(request, definitions=definitions)}
-    return next((job.name for job in _implicit(definitions) if wanted <= job.assets), "")
-
-
-def launch_violations(request: api.LaunchRunRequest, *, definitions: Definitions) -> list[Violation]:
-    """List what the request names and the location does not define."""
-    violations = _job_violations(request, definitions=definitions)
-    violations += _asset_violations(request, definitions=definitions)
-    violations += _check_violations(request, definitions=definitions)
-    if violations:
-        return violations
-    job = definitions.jobs.get(resolve_job(request, definitions=definitions))
-    if job is None:
-        return [Violation("asset_selection", "no job executes all of these together: launch them in several runs")]
-    violations = [
-        Violation(pick.field, f"asset {_shown(pick.path)} is not in job {job.name!r}")
-        for pick in _picks_of_jobs(request, definitions=definitions)
-        if job.assets and pick.path not in job.assets
-    ]
-    return violations + _partition_violations(request, job=job, definitions=definitions)
-
-
-def _job_violations(request: api.LaunchRunRequest, *, definitions: Definitions) -> list[Violation]:
-    if not request.job_name or request.job_name in definitions.jobs:
-        return []
-    visible = [job.name for job in definitions.jobs.values() if not job.is_implicit]
-    return [Violation("job_name", unknown("job", name=request.job_name, known=visible))]
-
-
-def _asset_violations(request: api.LaunchRunRequest, *, definitions: Definitions) -> list[Violation]:
-    violations = []
-    for pick in _picks(request):
-        asset = definitions.assets.get(pick.path)
-        if asset is None:
-            known = ("/".join(path) for path in definitions.assets)
-            violations.append(Violation(pick.field, unknown("asset", name="/".join(pick.path), known=known)))
-        elif not asset.is_executable and pick.field.startswith("asset_selection"):
-            why = "is external: nothing in this location materializes it"
-            violations.append(Violation(pick.field, f"asset {_shown(pick.path)} {why}"))
-    return violations
-
-
-def _check_violations(request: api.LaunchRunRequest, *, definitions: Definitions) -> list[Violation]:
-    violations = []
-    for index, check in enumerate(request.check_selection):
-        asset = definitions.assets.get(tuple(check.asset.path))
-        if asset is not None and check.check_name not in asset.checks:
-            kind = f"check of asset {_shown(tuple(check.asset.path))}"
-            text = unknown(kind, name=check.check_name, known=asset.checks)
-            violations.append(Violation(f"check_selection[{index}].check_name", text))
-    return violations
-
-
-def dynamic_keys(request: api.LaunchRunRequest, *, definitions: Definitions) -> dict[str, str]:
-    """Return the keys of dynamic partitions that a request needs, by the names under which such keys are kept."""
-    job = definitions.jobs.get(request.job_name)
-    if job is None or not request.partition_key:
-        return {}
-    found: dict[str, str] = {}
-    for scheme in _schemes(request, job=job, definitions=definitions):
-        parts = request.partition_key.split("|") if scheme.dimensions else [request.partition_key]
-        for part, dimension in zip(parts, scheme.dimensions or (scheme,), strict=False):
-            if dimension.kind == "dynamic" and dimension.dynamic_name:
-                found[dimension.dynamic_name] = part
-    return found
-
-
-def _schemes(request: api.LaunchRunRequest, *, job: Job, definitions: Definitions) -> list[Partitions]:
-    paths = {pick.path for pick in _picks(request)} or job.assets
-    known = [definitions.assets[path].partitions for path in sorted(paths) if path in definitions.assets]
-    return [scheme for scheme in (job.partitions, *known) if scheme is not None]
-
-
-def _partition_violations(request: api.LaunchRunRequest, *, job: Job, definitions: Definitions) -> list[Violation]:
-    if not request.partition_key:
-        return []
-    schemes = _schemes(request, job=job, definitions=definitions)
-    if not schemes:
-        return [Violation("partition_key", f"job {job.name!r} has no partitions: leave the key out")]
-    for scheme in schemes:
-        if scheme.kind == "static" and request.partition_key not in scheme.keys:
-            return [Violation("partition_key", unknown("partition", name=request.partition_key, known=scheme.keys))]
-    return []
-
-
-def _picks(request: api.LaunchRunRequest) -> list[_Pick]:
-    assets = [_Pick(tuple(key.path), f"asset_selection[{index}]") for index, key in enumerate(request.asset_selection)]
-    checks = [
-        _Pick(tuple(check.asset.path), f"check_selection[{index}].asset")
-        for index, check in enumerate(request.check_selection)
-    ]
-    return assets + checks
-
-
-def _picks_of_jobs(request: api.LaunchRunRequest, *, definitions: Definitions) -> list[_Pick]:
-    """List the selected assets without the external ones: a job may check them, but it does not have them."""
-    external = {path for path, asset in definitions.assets.items() if not asset.is_executable}
-    return [pick for pick in _picks(request) if pick.path not in external]
-
-
-def _implicit(definitions: Definitions) -> Iterable[Job]:
-    return (job for job in definitions.jobs.values() if job.is_implicit)
-
-
 def _partitions(snapshot: telemetry_pb2.PartitionsSnapshot) -> Partitions | None:
     if not snapshot.kind:
         return None
@@ -324,6 +215,19 @@ def _partitions(snapshot: telemetry_pb2.PartitionsSnapshot) -> Partitions | None
         dynamic_name=snapshot.dynamic_name,
         dimensions=tuple(dimension for dimension in dimensions if dimension is not None),
     )
+
+
+def _is_shifted(dependency: telemetry_pb2.AssetDependency) -> bool:
+    mapping = dependency.mapping
+    is_same_window = mapping.kind == "time_window" and not mapping.start_offset and not mapping.end_offset
+    return bool(mapping.kind) and mapping.kind != "identity" and not is_same_window
+
+
+def _smallest_runs(job: telemetry_pb2.JobSnapshot, *, assets: Mapping[AssetPath, Asset]) -> int:
+    """Return how many partitions a run of a job's backfill takes: as few as the assets of it that are made want."""
+    known = (assets.get(tuple(key.path)) for key in job.assets)
+    wanted = [it.max_partitions_per_run for it in known if it is not None and it.is_executable and it.partitions]
+    return min(wanted, key=lambda most: most or float("inf"), default=1)
 
 
 def _freshness(snapshot: telemetry_pb2.FreshnessPolicySnapshot) -> Freshness | None:
@@ -394,7 +298,3 @@ def _schedule(snapshot: telemetry_pb2.ScheduleSnapshot) -> Schedule:
         description=snapshot.description,
         tags=dict(snapshot.tags),
     )
-
-
-def _shown(path: AssetPath) -> str:
-    return repr("/".join(path))

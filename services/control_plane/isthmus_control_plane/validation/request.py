@@ -1,6 +1,7 @@
 """What each request must look like by itself, whatever the store holds."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
@@ -142,9 +143,6 @@ def reexecute_run(request: api.ReexecuteRunRequest) -> list[Violation]:
 
 
 def _selection(request: api.LaunchRunRequest) -> list[Violation]:
-    assets = field.count(len(request.asset_selection), field="asset_selection", most=MAX_ASSETS)
-    for index, asset in enumerate(request.asset_selection if not assets else ()):
-        assets += _asset(asset, field_name=f"asset_selection[{index}]")
     checks = field.count(len(request.check_selection), field="check_selection", most=MAX_ASSETS)
     for index, check in enumerate(request.check_selection if not checks else ()):
         path = f"check_selection[{index}]"
@@ -152,7 +150,15 @@ def _selection(request: api.LaunchRunRequest) -> list[Violation]:
         checks += field.text(check.check_name, field=f"{path}.check_name", max_chars=MAX_TEXT)
         if not check.check_name:
             checks.append(Violation(f"{path}.check_name", "is missing"))
-    return [*assets, *checks]
+    return [*asset_selection(request.asset_selection), *checks]
+
+
+def asset_selection(keys: Sequence[telemetry_pb2.AssetKey]) -> list[Violation]:
+    """List the faults of assets that are selected."""
+    violations = field.count(len(keys), field="asset_selection", most=MAX_ASSETS)
+    for index, asset in enumerate(keys if not violations else ()):
+        violations += _asset(asset, field_name=f"asset_selection[{index}]")
+    return violations
 
 
 def _asset(asset: telemetry_pb2.AssetKey, *, field_name: str) -> list[Violation]:

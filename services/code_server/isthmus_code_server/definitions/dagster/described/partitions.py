@@ -53,6 +53,12 @@ def _time_windows(partitions: Any) -> pb.PartitionsSnapshot:
     )
     if partitions.end is not None:
         snapshot.end.CopyFrom(timestamp(partitions.end.timestamp()))
+    # Older versions of Dagster leave nothing out.
+    for each in getattr(partitions, "exclusions", None) or ():
+        if isinstance(each, str):
+            snapshot.excluded_crons.append(each)
+        else:
+            snapshot.excluded_starts.append(timestamp(each.timestamp))
     return snapshot
 
 

@@ -97,6 +97,9 @@ def _time_windows(told: PartitionsSnapshot) -> "AnyPartitions":
         at: datetime = stamp.ToDatetime(tzinfo=UTC)
         return at.astimezone(zone)
 
+    excluded = [*told.excluded_crons, *(moment(it) for it in told.excluded_starts)]
+    # Older versions of Dagster leave nothing out.
+    beside: dict[str, Any] = {"exclusions": excluded} if excluded else {}
     return TimeWindowPartitionsDefinition(
         cron_schedule=told.cron_schedule,
         start=moment(told.start),
@@ -104,4 +107,5 @@ def _time_windows(told: PartitionsSnapshot) -> "AnyPartitions":
         timezone=told.timezone or "UTC",
         fmt=told.format,
         end_offset=told.end_offset,
+        **beside,
     )
