@@ -57,6 +57,8 @@ async def test_node_keeps_confirmed_messages_over_a_kill_and_over_a_new_start(tm
         applications = {path.name.rpartition("-")[0] for path in NodeLayout.at(tmp_path / "node").plugins.iterdir()}
         assert {"rabbit", "rabbitmq_consistent_hash_exchange"} <= applications, "it does not read what it does not need"
         assert "rabbitmq_management" not in applications
+        variables = Path(f"/proc/{node.pid}/environ").read_bytes().split(b"\0")
+        assert f"ERL_LIBS={tmp_path}/node/installation/plugins".encode() in variables, "nor looks for modules there"
         await _leave_message(node.url, "kept", data_dir=tmp_path / "node")
         await node.kill()
         assert node.pid == 0

@@ -5,20 +5,18 @@ import importlib
 import os
 import signal
 import sys
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus_cli.collector import rest_collector, wake_collector
 from isthmus_cli.command import built
-from isthmus_cli.options import Option, Options
 from isthmus_cli.terminal import tolerate_encodings
-from isthmus_client.discovery import STATE_FOLDER
 
 from isthmus_dev.descendant import kill_descendants
 from isthmus_dev.errors import DevError, TargetError
 from isthmus_dev.folder import DataFolder
+from isthmus_dev.options import DevOptions, Start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,80 +32,6 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
-class Start(StrEnum):
-    """How runs begin."""
-
-    AUTO = "auto"
-    FORK = "fork"
-    SPAWN = "spawn"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DevOptions(Options):
-    """`isthmus dev`."""
-
-    workspaces: Annotated[
-        list[Path], Option("-w --workspace", metavar="PATH", help="A workspace.yaml.", show_default=False)
-    ] = field(default_factory=list)
-    modules: Annotated[
-        list[str],
-        Option(
-            "-m --module",
-            metavar="MODULE",
-            help="A module that is imported, as in my_project.definitions.",
-            show_default=False,
-        ),
-    ] = field(default_factory=list)
-    files: Annotated[list[str], Option("-f --file", metavar="PATH", help="A Python file.", show_default=False)] = field(
-        default_factory=list
-    )
-    packages: Annotated[
-        list[str],
-        Option(
-            "-p --package",
-            metavar="PACKAGE",
-            help="A package whose __init__.py has the definitions.",
-            show_default=False,
-        ),
-    ] = field(default_factory=list)
-    attribute: Annotated[
-        str,
-        Option("-a --attribute", metavar="NAME", help="The definitions in it; else the only ones.", show_default=False),
-    ] = ""
-    working_directory: Annotated[
-        Path | None,
-        Option(
-            "-d --working-directory", metavar="PATH", help="Where the definitions are imported.", show_default=False
-        ),
-    ] = None
-    name: Annotated[str, Option("-n --name", metavar="NAME", help="The location's name.", show_default=False)] = ""
-    python: Annotated[
-        str,
-        Option(
-            metavar="PATH",
-            help="The Python that the definitions are for; else the active environment's, or the project's own.",
-            show_default=False,
-        ),
-    ] = ""
-    start: Annotated[
-        Start,
-        Option(help="How runs begin; auto finds out whether what your code imports can be forked.", show_default=False),
-    ] = Start.AUTO
-    port: Annotated[int, Option(metavar="PORT", help="Where the API listens; 0 for any.", min=0, max=65535)] = 7070
-    data_dir: Annotated[Path, Option(metavar="PATH", help="Runs and locations are kept here.")] = Path(STATE_FOLDER)
-    broker_url: Annotated[
-        str,
-        Option(
-            metavar="URL",
-            envvar="ISTHMUS_BROKER_URL",
-            help="A RabbitMQ of your own instead of a private one.",
-            show_default=False,
-        ),
-    ] = ""
-    no_watch: Annotated[bool, Option(help="Do not load the project anew when its files change.")] = False
-    verbose: Annotated[bool, Option("-v --verbose", help="Show the services' logs.")] = False
-
-
 def dev(options: DevOptions) -> None:
     """Run everything on this machine: broker, control plane, monitor, and an agent with your definitions.
 
@@ -120,9 +44,8 @@ def dev(options: DevOptions) -> None:
     settings, screen = _settings_of(options), Screen()
     with settings.folder.owned():
         log_to(settings.folder.log_file, is_verbose=options.verbose)
-        settings = _equipped(settings, options, screen=screen)
         try:
-            asyncio.run(_run(settings, screen=screen))
+            asyncio.run(_run(settings, options, screen=screen))
         finally:
             kill_descendants()
 
@@ -145,10 +68,11 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-async def _run(settings: "DevSettings", *, screen: "Screen") -> None:
+async def _run(settings: "DevSettings", options: DevOptions, *, screen: "Screen") -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(_run_all(settings, screen=screen, stop=stop, ready=ready))
+        whole = _Whole(settings, options, screen=screen, stop=stop, ready=ready)
+        running = group.create_task(whole.run())
         interruption = Interruption(folder=settings.folder, screen=screen, stop=stop, ready=ready, running=running)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -158,20 +82,33 @@ async def _run(settings: "DevSettings", *, screen: "Screen") -> None:
         screen.on_lost = interruption.lose
 
 
-async def _run_all(settings: "DevSettings", *, screen: "Screen", stop: asyncio.Event, ready: asyncio.Event) -> None:
-    from isthmus_dev.broker import open_broker
-    from isthmus_dev.port import check_port
+@dataclass(frozen=True)
+class _Whole:
+    """Everything, from the broker to the last location."""
 
-    check_port(settings.port)
-    async with open_broker(settings, screen=screen) as broker, asyncio.TaskGroup() as group:
-        agent = None
-        if settings.folder.has_served:
-            # The broker starts, the definitions and our own parts are imported: each takes seconds, and none needs another.
-            agent = (await _imported("isthmus_dev.agent")).begin_agent(group, settings, broker=broker)
-        stack_type = (await _imported("isthmus_dev.stack")).Stack
-        wake_collector()
-        stack = stack_type(settings=settings, screen=screen, group=group, broker=broker, agent=agent)
-        await stack.run(stop=stop, ready=ready)
+    settings: "DevSettings"
+    options: DevOptions
+    _: KW_ONLY
+    screen: "Screen"
+    stop: asyncio.Event
+    ready: asyncio.Event
+
+    async def run(self) -> None:
+        """Begin the broker, which takes the longest, and beside it all that does not need it; run until told to stop."""
+        from isthmus_dev.broker import open_broker
+        from isthmus_dev.port import check_port
+
+        check_port(self.settings.port)
+        async with open_broker(self.settings, screen=self.screen) as broker, asyncio.TaskGroup() as group:
+            settings = await asyncio.to_thread(_equipped, self.settings, self.options, screen=self.screen)
+            agent = None
+            if settings.folder.has_served:
+                # What the agent served last is imported, and so are our own parts: neither needs the broker.
+                agent = (await _imported("isthmus_dev.agent")).begin_agent(group, settings, broker=broker)
+            stack_type = (await _imported("isthmus_dev.stack")).Stack
+            wake_collector()
+            stack = stack_type(settings=settings, screen=self.screen, group=group, broker=broker, agent=agent)
+            await stack.run(stop=self.stop, ready=self.ready)
 
 
 async def _imported(module: str) -> Any:

@@ -1,18 +1,17 @@
-"""Where a private RabbitMQ node lives: its installation, its files, its account, its ports."""
+"""Where a private RabbitMQ node lives: its installation, its files, its ports."""
 
 import json
 import os
-import pwd
 import secrets
 import shutil
 import socket
-import stat
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import SystemRandom
 
 from isthmus_dev.rabbitmq import plugin
+from isthmus_dev.rabbitmq.account import Account
 from isthmus_dev.rabbitmq.errors import NodeNotInstalledError
 from isthmus_dev.rabbitmq.process import ProcessIdentity
 
@@ -195,13 +194,26 @@ class NodeLayout:
         """The applications that the node needs, as links."""
         return self.data_dir / "plugins"
 
-    def prepare(self, record: NodeRecord, *, account: "Account", installation: Installation) -> None:
+    @property
+    def installation(self) -> Path:
+        """What the node's scripts take for the installation: its programs, and of its applications those that are needed."""
+        return self.data_dir / "installation"
+
+    def prepare(self, record: NodeRecord, *, account: Account, installation: Installation) -> None:
         """Make the folders and the configuration for one start."""
         for folder in (self.home, self.log_dir, self.data_dir / "mnesia", self.data_dir / "etc"):
             folder.mkdir(parents=True, exist_ok=True)
         _write_private(self.home / ".erlang.cookie", record.cookie, mode=0o400)
         _write_private(self.data_dir / "etc/enabled_plugins", f"[{','.join(plugin.ENABLED)}].")
         plugin.link_applications(self.plugins, plugin.needed_applications(installation.plugins))
+        plugin.link(
+            self.installation,
+            {
+                "bin": installation.server.parent,
+                "escript": installation.plugins.parent / "escript",
+                "plugins": self.plugins,
+            },
+        )
         configuration = _CONFIGURATION.format(
             amqp_port=record.amqp_port, user=record.user, password=record.password, disk_limit=DISK_LIMIT_BYTES
         )
@@ -219,9 +231,13 @@ class NodeLayout:
     def environment(self, record: NodeRecord) -> dict[str, str]:
         """Make the environment of the node's processes; nothing is inherited but PATH, for RABBITMQ_* would leak in."""
         etc = self.data_dir / "etc"
-        few = {"RABBITMQ_PLUGINS_DIR": str(self.plugins)} if any(self.plugins.glob("*")) else {}
+        few = {
+            "RABBITMQ_PLUGINS_DIR": str(self.plugins),
+            # Erlang looks for each module in folder after folder, and the scripts name it those of the whole installation.
+            "RABBITMQ_SCRIPTS_DIR": str(self.installation / "bin"),
+        }
         return {
-            **few,
+            **(few if any(self.plugins.glob("*")) else {}),
             "PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin",
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
@@ -254,51 +270,6 @@ class NodeLayout:
         files = [path for path in [*self.log_dir.glob("*.log"), self.output] if path.is_file()]
         texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
         return "\n".join("\n".join(texts).strip().splitlines()[-lines:])
-
-
-@dataclass(frozen=True)
-class Account:
-    """The account that the node's processes run under; `uid` None means ours."""
-
-    uid: int | None = None
-    gid: int | None = None
-
-    @classmethod
-    def for_data(cls, data_dir: Path) -> "Account":
-        """Choose an account: ours, unless we are root and an unprivileged one can reach the folder."""
-        if os.geteuid() != 0:
-            return cls()
-        for name in ("rabbitmq", "nobody"):
-            try:
-                entry = pwd.getpwnam(name)
-            except KeyError:
-                continue
-            if all(_can_enter(folder, entry=entry) for folder in data_dir.resolve().parents):
-                return cls(uid=entry.pw_uid, gid=entry.pw_gid)
-        return cls()
-
-    def own(self, folder: Path) -> None:
-        """Give a folder, and everything in it, to this account."""
-        if self.uid is None or self.gid is None:
-            return
-        for path in [folder, *folder.rglob("*")]:
-            os.chown(path, self.uid, self.gid, follow_symlinks=False)
-
-    @property
-    def options(self) -> list[str]:
-        """What `setpriv` must be told to change to this account."""
-        if self.uid is None or self.gid is None:
-            return []
-        return [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
-
-
-def _can_enter(folder: Path, *, entry: pwd.struct_passwd) -> bool:
-    facts = folder.stat()
-    if facts.st_uid == entry.pw_uid:
-        return bool(facts.st_mode & stat.S_IXUSR)
-    if facts.st_gid == entry.pw_gid:
-        return bool(facts.st_mode & stat.S_IXGRP)
-    return bool(facts.st_mode & stat.S_IXOTH)
 
 
 def _write_private(path: Path, text: str, *, mode: int = 0o600) -> None:

@@ -17,8 +17,9 @@ from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.private import private_folder
 
 from isthmus_dev.rabbitmq import process as node_process
+from isthmus_dev.rabbitmq.account import Account
 from isthmus_dev.rabbitmq.errors import NodeBusyError, NodeCommandError, NodeStartError
-from isthmus_dev.rabbitmq.layout import Account, Installation, NodeLayout, NodeRecord, find_installation
+from isthmus_dev.rabbitmq.layout import Installation, NodeLayout, NodeRecord, find_installation
 from isthmus_dev.rabbitmq.process import ProcessIdentity
 
 _log = get_logger(__name__)

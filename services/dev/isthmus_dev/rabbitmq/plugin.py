@@ -40,14 +40,18 @@ def closure(names: Iterable[str], needs: Mapping[str, frozenset[str]]) -> frozen
 
 def link_applications(folder: Path, applications: Iterable[Path]) -> None:
     """Fill a folder with links to the applications, and with nothing else: the installation may be another by now."""
+    link(folder, {application.name: application for application in applications})
+
+
+def link(folder: Path, wanted: Mapping[str, Path]) -> None:
+    """Fill a folder with links of these names, and with nothing else."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {application.name: application for application in applications}
-    for link in folder.iterdir():
-        if link.name not in wanted or link.readlink() != wanted[link.name]:
-            link.unlink()
-    for name, application in wanted.items():
+    for there in folder.iterdir():
+        if there.name not in wanted or there.readlink() != wanted[there.name]:
+            there.unlink()
+    for name, target in wanted.items():
         if not (folder / name).is_symlink():
-            (folder / name).symlink_to(application)
+            (folder / name).symlink_to(target)
 
 
 def _needs(description: Path) -> frozenset[str]:
