@@ -111,6 +111,18 @@ db.sql(total).fetchall()
 def use():
     assert len(db.sql(total).fetchall()) == 1000
 """,
+    "a process was started that answers": """
+import subprocess
+import dagster as dg
+
+helper = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def use():
+    assert helper.poll() is None
+    print("question", file=helper.stdin, flush=True)
+    assert helper.stdout.readline() == "question\\n"
+""",
     "a gRPC channel was used": """
 import dagster as dg
 import grpc

@@ -1,8 +1,13 @@
-"""Finds what importing opened that another process would share or could not have: connections, event loops, ports, locks."""
+"""Finds what importing opened that another process would share or could not have: connections, processes, ports, locks."""
 
+import gc
 import os
 import socket
+import subprocess
+import sys
 from contextlib import suppress
+
+from isthmus_code_server.kernel.family import children_of, name_of
 
 _LOOP = "anon_inode:[eventpoll]"
 
@@ -19,6 +24,20 @@ def connections() -> list[str]:
 def has_event_loop() -> bool:
     """Tell whether this process has an event loop: who is forked would get its neighbours' events from it."""
     return any(target == _LOOP for _, target in _open_files())
+
+
+def held_processes() -> list[str]:
+    """Name the programs of processes that the project started and has in hand: who is forked would take them for ended."""
+    children = children_of(os.getpid())
+    if not children:
+        return []
+    # What was let go of waits there to be reaped.
+    loose = {id(one) for one in subprocess._active}  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other list
+    popens = [one for one in gc.get_objects() if isinstance(one, subprocess.Popen) and id(one) not in loose]
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    workers = multiprocessing._children if multiprocessing is not None else ()  # noqa: SLF001  # looking must reap none
+    held = {one.pid for one in (*popens, *workers)} & children
+    return sorted(name_of(pid) for pid in held)
 
 
 def exclusive_claims() -> list[str]:

@@ -49,6 +49,8 @@ class Remains:
     #: Where connections to servers lead.
     connections: Sequence[str] = ()
     has_event_loop: bool = False
+    #: Programs of processes that the project has in hand.
+    processes: Sequence[str] = ()
 
 
 def reasons_against(remains: Remains) -> list[str]:
@@ -63,6 +65,8 @@ def reasons_against(remains: Remains) -> list[str]:
         reasons.append(f"importing the project opened connections (to {_listed(remains.connections)})")
     if remains.has_event_loop:
         reasons.append("importing the project made an event loop")
+    if remains.processes:
+        reasons.append(f"importing the project started processes that runs would share ({_listed(remains.processes)})")
     return reasons
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from isthmus_code_server.kernel.open_ends import connections, has_event_loop
+from isthmus_code_server.kernel.open_ends import connections, has_event_loop, held_processes
 from isthmus_code_server.kernel.thread_owners import other_threads
 from isthmus_code_server.zygote.fork_safety import Remains, reasons_against
 from isthmus_code_server.zygote.probe import hangs_when_forked
@@ -69,7 +69,12 @@ def choose(
 
 def remains_of_import() -> Remains:
     """Find what importing the project left running and open in this process."""
-    return Remains(threads=other_threads(), connections=connections(), has_event_loop=has_event_loop())
+    return Remains(
+        threads=other_threads(),
+        connections=connections(),
+        has_event_loop=has_event_loop(),
+        processes=held_processes(),
+    )
 
 
 def try_spawning(spawning: Spawning, *, supervisor: socket.socket, import_s: float) -> Spare | None:
