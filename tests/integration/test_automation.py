@@ -117,19 +117,50 @@ async def test_decisions_cursor_and_runs_are_written_with_the_tick(broker_url: s
         assert not only.evaluations
 
 
-async def test_a_backfill_that_is_asked_for_fails_the_tick_and_loses_nothing(
+def both_partitions(first: str, last: str) -> pb.AssetGraphSubset:
+    ranges = [pb.PartitionRange(first=first, last=last)]
+    subset = pb.AssetSubset(asset=CLEAN, has_partitions=True, partition_count=2, ranges=ranges)
+    return pb.AssetGraphSubset(assets=[subset])
+
+
+async def test_a_backfill_that_is_asked_for_is_made_with_the_tick(broker_url: str, database_url: str) -> None:
+    answer = decided(counts=(2, 2, 2, 0), cursor="moved")
+    answer.sensor.runs.add(tags={"why": "automatic"}).backfill.CopyFrom(both_partitions("north", "south"))
+    async with control_plane(broker_url, database_url) as stand:
+        stand.snapshot = automation(minimum_interval_s=3600)
+        await stand.serve()
+        async with stand.answering(Script(answer)):
+            tick = (await ended(stand))[0]
+
+            async def launched() -> list[api.Run]:
+                page: api.ListRunsPage = await stand.stub.ListRuns(api.ListRunsQuery())
+                return list(page.runs) if len(page.runs) == 2 else []
+
+            runs = await eventually(launched, within=30)
+        assert tick.status is TickStatus.SUCCESS
+        assert (await stored(stand)).cursor == "moved"
+        assert {run.request.partition_key for run in runs} == {"north", "south"}
+        (backfill,) = (await stand.stub.ListBackfills(api.ListBackfillsRequest())).backfills
+        assert (backfill.requested_by, backfill.partitions) == ("sensor watcher", 2)
+        tags = dict(runs[0].tags)
+        assert tags["dagster/backfill"] == backfill.backfill_id
+        assert {"dagster/sensor_name": "watcher", "why": "automatic"}.items() <= tags.items()
+
+
+async def test_a_backfill_that_cannot_be_made_fails_the_tick_and_loses_nothing(
     broker_url: str, database_url: str
 ) -> None:
     answer = decided(counts=(2, 2, 2, 0), cursor="moved")
-    answer.sensor.runs.add().backfill.SetInParent()
+    answer.sensor.runs.add().backfill.CopyFrom(both_partitions("north", "west"))
     async with control_plane(broker_url, database_url) as stand:
         stand.snapshot = automation(minimum_interval_s=3600)
         await stand.serve()
         async with stand.answering(Script(answer)):
             tick = (await ended(stand))[0]
         assert tick.status is TickStatus.FAILED
-        assert "backfill" in pb.Failure.FromString(tick.failure).message
+        assert "unknown partition 'west'" in pb.Failure.FromString(tick.failure).message
         assert (await stored(stand)).cursor == ""
+        assert not (await stand.stub.ListBackfills(api.ListBackfillsRequest())).backfills
 
 
 # --------------------------------------------------------------------------------------------------------------- facts

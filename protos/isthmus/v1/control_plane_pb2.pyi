@@ -2532,6 +2532,7 @@ class TestedTick(google.protobuf.message.Message):
     EVALUATION_FIELD_NUMBER: builtins.int
     CHANGES_FIELD_NUMBER: builtins.int
     CURSOR_FIELD_NUMBER: builtins.int
+    BACKFILLS_FIELD_NUMBER: builtins.int
     status: global___TickStatus.ValueType
     skip_reason: builtins.str
     cursor: builtins.str
@@ -2549,6 +2550,10 @@ class TestedTick(google.protobuf.message.Message):
     def changes(self) -> isthmus.v1.telemetry_pb2.WantedChanges:
         """What it would change besides."""
 
+    @property
+    def backfills(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___WantedBackfill]:
+        """The backfills that it would make."""
+
     def __init__(
         self,
         *,
@@ -2560,11 +2565,48 @@ class TestedTick(google.protobuf.message.Message):
         evaluation: isthmus.v1.telemetry_pb2.Evaluation | None = ...,
         changes: isthmus.v1.telemetry_pb2.WantedChanges | None = ...,
         cursor: builtins.str = ...,
+        backfills: collections.abc.Iterable[global___WantedBackfill] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["at", b"at", "changes", b"changes", "evaluation", b"evaluation", "failure", b"failure"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["at", b"at", "changes", b"changes", "cursor", b"cursor", "evaluation", b"evaluation", "failure", b"failure", "runs", b"runs", "skip_reason", b"skip_reason", "status", b"status"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "backfills", b"backfills", "changes", b"changes", "cursor", b"cursor", "evaluation", b"evaluation", "failure", b"failure", "runs", b"runs", "skip_reason", b"skip_reason", "status", b"status"]) -> None: ...
 
 global___TestedTick = TestedTick
+
+@typing.final
+class WantedBackfill(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class TagsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    ASSETS_FIELD_NUMBER: builtins.int
+    TAGS_FIELD_NUMBER: builtins.int
+    @property
+    def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetSubset]: ...
+    @property
+    def tags(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        assets: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetSubset] | None = ...,
+        tags: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "tags", b"tags"]) -> None: ...
+
+global___WantedBackfill = WantedBackfill
 
 @typing.final
 class AssetEventRef(google.protobuf.message.Message):

@@ -15,6 +15,7 @@ from isthmus_control_plane.automation.scheduler import Scheduler
 from isthmus_control_plane.automation.sensing import Sensing
 from isthmus_control_plane.backfills.advancing import Advancer
 from isthmus_control_plane.backfills.planner import Planner
+from isthmus_control_plane.backfills.wanted import TickBackfills
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.inherit import Inheritance
@@ -93,6 +94,7 @@ class _Shared:
     acceptor: Acceptor
     evaluator: Evaluator
     dequeuer: Dequeuer
+    planner: Planner
 
 
 def assemble(core: Core, *, publisher: Publisher) -> Parts:
@@ -104,7 +106,8 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
     leadership, notices = _leadership(core), NoticePublisher(publisher)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
-    applier = Applier(core, leadership=leadership, acceptor=acceptor)
+    planner = Planner(core, memory=memory)
+    applier = Applier(core, leadership=leadership, acceptor=acceptor, backfills=TickBackfills(planner))
     sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     shared = _Shared(
         memory=memory,
@@ -115,6 +118,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         acceptor=acceptor,
         evaluator=evaluator,
         dequeuer=dequeuer,
+        planner=planner,
     )
     return Parts(
         core=core,
@@ -158,7 +162,7 @@ def _desks(core: Core, shared: _Shared) -> Desks:
         automations=AutomationDesk(core, evaluator=shared.evaluator, memory=shared.memory, notices=shared.notices),
         assets=AssetDesk(core, memory=shared.memory),
         alerts=AlertDesk(core),
-        backfills=BackfillDesk(core, planner=Planner(core, memory=shared.memory), notices=shared.notices),
+        backfills=BackfillDesk(core, planner=shared.planner, notices=shared.notices),
         queue=QueueDesk(core, memory=shared.memory, needs=shared.needs, pulse=shared.dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=shared.memory, needs=shared.needs),
     )

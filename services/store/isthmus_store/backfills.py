@@ -1,8 +1,10 @@
 """Backfills: made, read, moved on, and removed when they are old."""
 
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from string import ascii_lowercase
 from typing import Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, delete, func, or_, select, tuple_, update
@@ -24,12 +26,18 @@ from isthmus_store.transaction import Transaction, WriteTransaction
 
 #: Rows that one statement writes.
 _PORTION: Final = 1_000
+_ID_LENGTH: Final = 8
 #: What did not come to what was wanted.
 _UNMET: Final = (BackfillOutcome.FAILED, BackfillOutcome.CANCELED)
 _UNMADE: Final = (BackfillOutcome.WAITING, BackfillOutcome.BLOCKED)
 _PLANNED: Final = ("number", "group", "begin", "first", "last", "partitions")
 _TOLD: Final = ("number", "group", "first", "last", "partitions", "run_id", "outcome", "problem")
 _UNFINISHED: Final = (BackfillState.RUNNING, BackfillState.CANCELING)
+
+
+def new_id() -> str:
+    """Return the id of a new backfill, in Dagster's form."""
+    return "".join(secrets.choice(ascii_lowercase) for _ in range(_ID_LENGTH))
 
 
 async def create(tx: WriteTransaction, new: NewBackfill) -> Backfill | None:

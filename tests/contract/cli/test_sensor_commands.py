@@ -7,7 +7,15 @@ from contract.cli.conftest import Isthmus
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import AssetKey, AssetMaterialized, Event, Failure, RunTagsChange, WantedChanges
+from isthmus.v1.telemetry_pb2 import (
+    AssetKey,
+    AssetMaterialized,
+    AssetSubset,
+    Event,
+    Failure,
+    RunTagsChange,
+    WantedChanges,
+)
 from support.canned import CannedServer
 
 
@@ -70,12 +78,24 @@ async def test_trial_tells_what_would_start_and_change(canned: CannedServer, ist
         run_tags=[RunTagsChange(run_id="0123456789")],
     )
     run = RunRequest(job_name="load", tags={"dagster/run_key": "k"})
+    shelf = AssetSubset(asset=AssetKey(path=["shelf"]), has_partitions=True, partition_count=7)
     canned.plane.tested = api.TestedTick(
-        at=stamp(22), status=api.TICK_STATUS_SUCCESS, runs=[run], changes=changes, cursor="18"
+        at=stamp(22),
+        status=api.TICK_STATUS_SUCCESS,
+        runs=[run],
+        backfills=[api.WantedBackfill(assets=[shelf])],
+        changes=changes,
+        cursor="18",
     )
     outcome = await isthmus("sensor", verb, "watcher", "--cursor", "3")
     assert outcome.code == 0, outcome.err
-    for text in ("load  key k", "asset a/b was materialized", "tags run 01234567", "moves its cursor to '18'"):
+    for text in (
+        "load  key k",
+        "a backfill of shelf (7 partitions)",
+        "asset a/b was materialized",
+        "tags run 01234567",
+        "moves its cursor to '18'",
+    ):
         assert text in outcome.out
     asked = canned.plane.asked[-1]
     assert isinstance(asked, api.TestTickRequest)

@@ -43,6 +43,8 @@ def asset(
     for parent in parents:
         of, _, kind = parent.partition(":")
         mapping = PartitionMappingSnapshot(kind=kind or "identity", start_offset=-1 if kind == "time_window" else 0)
+        # What a location tells of a mapping to an asset of which it knows the name alone.
+        mapping.is_default = kind == "unknown"
         told.deps.append(key(of))
         told.dependencies.append(AssetDependency(asset=key(of), mapping=mapping))
     if policy is not None:
@@ -109,7 +111,7 @@ def test_what_is_made_together_and_what_waits(
 
 def test_assets_of_several_locations_are_made_where_they_are_owned() -> None:
     stub = AssetSnapshot(key=key("raw"), is_stub=True)
-    found = plan({"etl": location(asset("raw")), "ml": location(stub, asset("model", "raw"))}, "tue")
+    found = plan({"etl": location(asset("raw")), "ml": location(stub, asset("model", "raw:unknown"))}, "tue")
     assert told(found) == [("raw", {}), ("model", {0: SAME})]
     assert [(it.location, it.job_name) for it in found.groups] == [("etl", "__ASSET_JOB"), ("ml", "__ASSET_JOB")]
     runs = [(it.number, it.group, it.first, it.begin, it.partitions) for it in found.runs]

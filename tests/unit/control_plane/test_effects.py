@@ -3,7 +3,15 @@
 from datetime import UTC, datetime
 
 import pytest
-from isthmus.v1.telemetry_pb2 import AssetGraphSubset, Failure, InstructionResult, RequestedRun, ScheduleAnswer
+from isthmus.v1.telemetry_pb2 import (
+    AssetGraphSubset,
+    AssetKey,
+    AssetSubset,
+    Failure,
+    InstructionResult,
+    RequestedRun,
+    ScheduleAnswer,
+)
 from isthmus_control_plane.automation import effects
 from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects
 from isthmus_control_plane.key import LocationKey
@@ -41,11 +49,22 @@ def test_a_run_key_is_good_for_one_run_of_a_tick() -> None:
     assert found.launches[0].request.tags["n"] == "1"
 
 
+def test_a_backfill_is_wanted_with_the_tags_of_its_tick_and_needs_no_run_key() -> None:
+    shelf = AssetSubset(asset=AssetKey(path=["shelf"]), has_partitions=True, partition_count=2)
+    wanted = RequestedRun(backfill=AssetGraphSubset(assets=[shelf]), tags={"why": "automatic"})
+    found = of(RequestedRun(run_key="a"), wanted, wanted)
+    assert (found.status, len(found.launches), len(found.backfills)) == (TickStatus.SUCCESS, 1, 2)
+    first, second = found.backfills
+    assert first.assets == (shelf,)
+    assert {"why": "automatic", "dagster/schedule_name": "nightly"}.items() <= first.tags.items()
+    assert first.requested_by == "schedule nightly"
+    assert first.backfill_id != second.backfill_id
+
+
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
         ([RequestedRun(), RequestedRun(run_key="a")], "not each has a run key of its own"),
-        ([RequestedRun(backfill=AssetGraphSubset())], "a backfill was asked for, and this release makes none"),
     ],
 )
 def test_what_cannot_be_had_fails_and_says_why(runs: list[RequestedRun], words: str) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 import click
-from isthmus.v1.control_plane_pb2 import Automation, TestedTick, Tick, TickStatus
+from isthmus.v1.control_plane_pb2 import Automation, TestedTick, Tick, TickStatus, WantedBackfill
 from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus.v1.telemetry_pb2 import Event, LogLine
+from isthmus.v1.telemetry_pb2 import AssetSubset, Event, LogLine
 
 from isthmus_cli.document import enum_text
 from isthmus_cli.view.failure import failure_headline, failure_lines
@@ -92,8 +92,10 @@ def trial_lines(trial: TestedTick, *, name: str, paint: Paint) -> list[str]:
     took = f" in {duration_text(trial.evaluation.duration_s)}" if trial.evaluation.duration_s else ""
     lines = [f"{_status(trial.status, paint=paint)}  {paint.bold(name)} at {moment_text(trial.at)}{took}"]
     if trial.status == TickStatus.TICK_STATUS_SUCCESS:
-        lines.append(f"It would start {count_text(len(trial.runs), 'run')}:")
+        backfills = f", and make {count_text(len(trial.backfills), 'backfill')}" if trial.backfills else ""
+        lines.append(f"It would start {count_text(len(trial.runs), 'run')}{backfills}:")
         lines += [f"  {_run_text(run)}" for run in trial.runs]
+        lines += [f"  a backfill of {_subsets_text(it)}" for it in trial.backfills]
     elif trial.skip_reason:
         lines.append(f"It would start nothing: {trial.skip_reason}")
     for change in trial.changes.partitions:
@@ -106,6 +108,15 @@ def trial_lines(trial: TestedTick, *, name: str, paint: Paint) -> list[str]:
     if trial.HasField("failure"):
         lines += failure_lines(trial.failure, paint=paint)
     return [*lines, paint.dim("Nothing was written, and nothing started.")]
+
+
+def _subsets_text(backfill: WantedBackfill) -> str:
+    return ", ".join(_subset_text(it) for it in backfill.assets)
+
+
+def _subset_text(it: AssetSubset) -> str:
+    count = f" ({count_text(it.partition_count, 'partition')})" if it.has_partitions else ""
+    return f"{asset_text(it.asset)}{count}"
 
 
 def state_text(schedule: Automation, *, paint: Paint) -> str:

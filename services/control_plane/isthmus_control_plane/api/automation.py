@@ -94,6 +94,7 @@ def _tested(trial: Trial) -> api.TestedTick:
         at=clock.stamp(trial.at),
         status=api.TickStatus.ValueType(wire.TICK_STATUSES.to_wire(effects.status)),
         runs=[launch.request for launch in effects.launches],
+        backfills=[api.WantedBackfill(assets=it.assets, tags=it.tags) for it in effects.backfills],
         skip_reason=effects.skip_reason,
         failure=message.failure(effects.failure),
         evaluation=message.evaluation(effects.evaluation),

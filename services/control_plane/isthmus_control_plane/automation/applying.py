@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from isthmus.v1.instance_pb2 import AddRunTags, ReportAssetEvent
 from isthmus.v1.telemetry_pb2 import Failure
@@ -20,7 +20,7 @@ from isthmus_store.transaction import WriteTransaction
 from isthmus_control_plane import change, clock, history
 from isthmus_control_plane.automation import decisions
 from isthmus_control_plane.automation.decisions import DecidedAt
-from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, failed
+from isthmus_control_plane.automation.effects import RUN_KEY_TAG, Effects, WantedBackfill, failed
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Launch, Written
 from isthmus_control_plane.errors import ControlPlaneError
@@ -38,6 +38,18 @@ _WRITERS: Final = 4
 #: A longer cursor is kept with its sensor alone, and not with each tick besides, characters.
 MOST_KEPT_CURSOR: Final = 64 * 1024
 _UNFORESEEN: Final = "the control plane could not apply the tick; its log has the details under the tick's number"
+
+
+class BackfillMaker(Protocol):
+    """Makes the backfills that ticks ask for."""
+
+    async def make(self, tx: WriteTransaction, wanted: WantedBackfill, *, at: datetime) -> None:
+        """Write a backfill.
+
+        Raises:
+            ControlPlaneError: It cannot be made; nothing was written.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +74,9 @@ class _Finished:
 class Applier:
     """Writes what ticks come to. A tick that cannot be written as it is fails, and its neighbours never notice."""
 
-    def __init__(self, core: Core, *, leadership: Leadership, acceptor: Acceptor) -> None:
+    def __init__(self, core: Core, *, leadership: Leadership, acceptor: Acceptor, backfills: BackfillMaker) -> None:
         self._core = core
+        self._backfills = backfills
         self._leadership = leadership
         self._acceptor = acceptor
         self._finished: asyncio.Queue[_Finished] = asyncio.Queue()
@@ -102,6 +115,8 @@ class Applier:
                 problem = error
         for launched in written:
             self._acceptor.tell(launched)
+        if any(it.effects.backfills for it in some):
+            self._core.hub.backfills.ring()
         for run_id in (run_id for it in some for run_id, _ in it.effects.notes):
             self._acceptor.changed(run_id)
         for it in some:
@@ -153,6 +168,8 @@ class Applier:
                 await _change(tx, effects, location=it.location, at=at)
                 await _keep_decisions(tx, effects, it=it)
                 launches += effects.launches
+                for wanted_backfill in effects.backfills:
+                    await self._backfills.make(tx, wanted_backfill, at=at)
         for launch in launches:
             refuse(rules.launch_run(launch.as_call()))
         return await self._acceptor.write_all(tx, launches, at=at, known=batch.known)

@@ -9,6 +9,7 @@ from uuid import uuid4
 from isthmus.v1.instruction_pb2 import AssetCheckRef, RunRequest
 from isthmus.v1.telemetry_pb2 import (
     AssetKey,
+    AssetSubset,
     DynamicPartitionsChange,
     Event,
     Failure,
@@ -21,6 +22,7 @@ from isthmus.v1.telemetry_pb2 import (
     WantedChanges,
 )
 from isthmus_lifecycle.number import clamped
+from isthmus_store.backfills import new_id
 from isthmus_store.record.automation import Tick
 from isthmus_store.run_keys import Sensor
 from isthmus_store.state import TickStatus
@@ -42,11 +44,25 @@ _MOST_S: Final = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WantedBackfill:
+    """A backfill that user code, or a condition, asks for."""
+
+    deployment: str
+    backfill_id: str
+    #: What is to be made, of which partitions.
+    assets: tuple[AssetSubset, ...]
+    tags: Mapping[str, str]
+    #: Who asks, for people, as in "sensor nightly".
+    requested_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Effects:
     """What is to be written of a tick that was evaluated, all or nothing."""
 
     status: TickStatus
     launches: tuple[Launch, ...] = ()
+    backfills: tuple[WantedBackfill, ...] = ()
     #: In the order in which user code wanted them.
     partitions: tuple[DynamicPartitionsChange, ...] = ()
     #: What happened to assets outside of runs.
@@ -114,14 +130,12 @@ def of_sensor_result(result: InstructionResult, *, origin: Origin) -> Effects:
     if result.outcome != InstructionResult.OUTCOME_SUCCEEDED:
         return replace(failed(result.failure), evaluation=evaluation)
     answer, name = result.sensor, origin.tags[_SENSOR_TAG]
-    fault = _fault_of_backfills(answer.runs)
-    if fault:
-        return replace(failed(Failure(message=fault)), evaluation=evaluation)
     broken = next((it.failure for it in answer.reactions if it.HasField("failure")), None)
     keys = [run.run_key for run in answer.runs if run.run_key]
     return Effects(
         status=_status(answer, is_broken=broken is not None),
-        launches=tuple(launch_of(run, origin=origin) for run in answer.runs),
+        launches=tuple(launch_of(run, origin=origin) for run in _runs(answer.runs)),
+        backfills=_backfills(answer.runs, origin=origin),
         partitions=tuple(answer.changes.partitions),
         asset_events=tuple(answer.changes.asset_events),
         run_tags=tuple(answer.changes.run_tags),
@@ -159,7 +173,8 @@ def of_schedule_result(result: InstructionResult, *, origin: Origin) -> Effects:
         return replace(failed(Failure(message=fault)), evaluation=evaluation)
     return Effects(
         status=TickStatus.SUCCESS if answer.runs else TickStatus.SKIPPED,
-        launches=tuple(launch_of(run, origin=origin) for run in _once_each(answer.runs)),
+        launches=tuple(launch_of(run, origin=origin) for run in _once_each(_runs(answer.runs))),
+        backfills=_backfills(answer.runs, origin=origin),
         partitions=tuple(answer.changes.partitions),
         skip_reason=storable(answer.skip_reason),
         evaluation=evaluation,
@@ -186,16 +201,28 @@ def skipped(reason: str) -> Effects:
 
 def fault_of(requested: Sequence[RequestedRun]) -> str:
     """Say why the runs cannot be made, if they cannot."""
-    if fault := _fault_of_backfills(requested):
-        return fault
-    if len(requested) > 1 and not all(run.run_key for run in requested):
+    runs = _runs(requested)
+    if len(runs) > 1 and not all(run.run_key for run in runs):
         return "several runs were asked for at once, and not each has a run key of its own"
     return ""
 
 
-def _fault_of_backfills(requested: Sequence[RequestedRun]) -> str:
-    is_asked = any(run.HasField("backfill") for run in requested)
-    return "a backfill was asked for, and this release makes none" if is_asked else ""
+def _runs(requested: Sequence[RequestedRun]) -> list[RequestedRun]:
+    return [run for run in requested if not run.HasField("backfill")]
+
+
+def _backfills(requested: Sequence[RequestedRun], *, origin: Origin) -> tuple[WantedBackfill, ...]:
+    return tuple(
+        WantedBackfill(
+            deployment=origin.location.deployment,
+            backfill_id=new_id(),
+            assets=tuple(run.backfill.assets),
+            tags={**run.tags, **origin.tags},
+            requested_by=origin.requested_by,
+        )
+        for run in requested
+        if run.HasField("backfill")
+    )
 
 
 def fault_of_changes(changes: WantedChanges) -> str:

@@ -1,25 +1,18 @@
 """Backfills as they are written first. Pure."""
 
-import secrets
 from datetime import datetime
-from string import ascii_lowercase
 from typing import Final
 
 from isthmus.v1.control_plane_pb2 import BackfillPlan, CreateBackfillRequest
+from isthmus_store.backfills import new_id
 from isthmus_store.record.backfill import NewBackfill
 
 from isthmus_control_plane.backfills.target import Plan
 from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.validation.backfill import MAX_RUNS
 
-_ID_LENGTH: Final = 8
 #: What of a request is not kept with the backfill: its partitions are rows, and the rest columns.
 _FORGOTTEN: Final = ("partition_keys", "ranges", "is_all", "requested_by", "backfill_id")
-
-
-def new_id() -> str:
-    """Return the id of a new backfill, in Dagster's form."""
-    return "".join(secrets.choice(ascii_lowercase) for _ in range(_ID_LENGTH))
 
 
 def kept(request: CreateBackfillRequest) -> CreateBackfillRequest:

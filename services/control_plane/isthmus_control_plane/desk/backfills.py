@@ -11,13 +11,13 @@ from isthmus_broker.errors import BrokerError
 from isthmus_broker.notices import Notice, NoticePublisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import backfills
-from isthmus_store.backfills import BackfillQuery, RunsOf
+from isthmus_store.backfills import BackfillQuery, RunsOf, new_id
 from isthmus_store.record.backfill import Backfill, BackfillDecision, BackfillRun, Count, NewBackfill, PlannedRun
 from isthmus_store.state import BackfillState
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.backfills.making import blocked_of, kept, new_backfill, new_id
+from isthmus_control_plane.backfills.making import blocked_of, kept, new_backfill
 from isthmus_control_plane.backfills.planner import Planner
 from isthmus_control_plane.backfills.target import Plan
 from isthmus_control_plane.core import Core

@@ -219,6 +219,9 @@ def _partitions(snapshot: telemetry_pb2.PartitionsSnapshot) -> Partitions | None
 
 def _is_shifted(dependency: telemetry_pb2.AssetDependency) -> bool:
     mapping = dependency.mapping
+    if mapping.is_default:
+        # Of the same partitions it is the same one; of an asset that another location owns the mapping tells nothing.
+        return False
     is_same_window = mapping.kind == "time_window" and not mapping.start_offset and not mapping.end_offset
     return bool(mapping.kind) and mapping.kind != "identity" and not is_same_window
 
