@@ -112,7 +112,9 @@ class Warehouse:
             settings = api.LocationSettings(name=name, source=source, env={"ROOM": str(self.room)}, pool=pool)
             await client.apply_location(settings)
         await eventually(self.serves, within=60)
-        limits = api.PoolLimits(limits={"warehouse": 1}, granularity=api.PoolLimits.GRANULARITY_OP)
+        # Their processes are to be there, and to wait.
+        op = api.PoolLimits.GRANULARITY_OP
+        limits = api.PoolLimits(limits={"warehouse": 1}, granularity=op, run_buffer=10)
         await client.set_queue_settings(api.QueueSettings(pools=limits))
 
     async def serves(self) -> bool:

@@ -51,6 +51,12 @@ class Job:
     team: str
     pools: tuple[str, ...]
     priority: int
+    #: Whether all of its steps begin at once; else one goes first that is in no pool.
+    is_pooled_at_once: bool = False
+
+    @property
+    def root_pools(self) -> tuple[str, ...]:
+        return self.pools if self.is_pooled_at_once else ()
 
 
 @dataclass
@@ -63,6 +69,8 @@ class Process:
     inside: set[str] = field(default_factory=set)
     #: The pools whose slots its steps have asked for, and not got.
     wanted: set[str] = field(default_factory=set)
+    #: Whether any of its steps has asked for a slot yet.
+    has_asked: bool = False
     #: How often the step of a pool was done.
     tries: Counter[str] = field(default_factory=Counter)
 
@@ -90,6 +98,7 @@ class QueueWorld:
     def __init__(self) -> None:
         super().__init__()
         self.limits = QueueSettings()
+        self.paused: set[str] = set()
         self.jobs: dict[str, Job] = {}
         self.numbers = count()
         self.alive: dict[str, Process] = {}
@@ -111,6 +120,7 @@ class QueueWorld:
             random.choice(("", "a", "b")),
             pools,
             random.choice((-1, 0, 0, 1)),
+            is_pooled_at_once=bool(pools) and random.random() < 0.5,  # every other
         )
 
     async def set_limits(self, limits: QueueSettings) -> None:
@@ -126,6 +136,7 @@ class QueueWorld:
 
     async def set_paused(self, pool: str, *, is_paused: bool) -> None:
         it = Pause(deployment="default", kind=PauseKind.POOL, name=pool, paused_by="", why="", paused_at=self.now())
+        (self.paused.add if is_paused else self.paused.discard)(pool)
         async with self.database.write() as tx:
             if is_paused:
                 await pauses.pause(tx, it)
@@ -140,7 +151,7 @@ class QueueWorld:
                 self.jobs[run_id] = job
                 place = LocationKey("default", job.place)
                 tags = {"dagster/priority": str(job.priority)} | ({"team": job.team} if job.team else {})
-                needs = needs_of(place, tags=tags, pools=job.pools, keys=keys)
+                needs = needs_of(place, tags=tags, pools=job.pools, keys=keys, root_pools=job.root_pools)
                 new = NewRun(
                     run_id=run_id,
                     deployment="default",
@@ -151,12 +162,14 @@ class QueueWorld:
                     tags=tags,
                     line=line_name(needs, keys=keys),
                     pools=job.pools,
+                    root_pools=job.root_pools,
                 )
                 await runs.insert(tx, new)
 
     async def ask(self, run_id: str, pool: str, *, which: int) -> None:
         process = self.alive[run_id]
         process.wanted.add(pool)
+        process.has_asked = True
         claims = instance_pb2.ClaimSlots(
             claims=[
                 instance_pb2.SlotClaim(
@@ -220,6 +233,14 @@ class QueueWorld:
                 counts.update({"team": 1, f"team={job.team}": 1})
             has = process.inside | {pool for owner, pool in granted if owner == run_id}
             counts.update(f"pool {it}" for it in (has if process.claims_slots else job.pools))
+        return counts
+
+    async def load(self) -> Counter[str]:
+        """Count the steps that are in pools, that wait for them, and that are about to."""
+        counts = Counter(it.pool for it in await self.claims())
+        for process in self.alive.values():
+            if process.claims_slots and not process.has_asked:
+                counts.update(process.job.root_pools)
         return counts
 
     async def granted(self) -> set[tuple[str, str]]:

@@ -9,8 +9,11 @@ import pytest
 from integration.control_plane_stand import FakeAgent, Stand, control_plane
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2
+from isthmus.v1.instance_pb2 import PoolsQuery
 from isthmus_broker.notices import Notice
-from isthmus_store import runs
+from isthmus_control_plane.instance import pool_facts
+from isthmus_store import runs, slot_claims
+from isthmus_store.record.queue import SlotClaim
 from isthmus_store.signal import Succeeded
 from support.eventually import eventually
 
@@ -167,6 +170,65 @@ async def test_two_control_planes_pass_no_limit_together(broker_url: str, databa
             await end(one, ended[-1])
         assert sorted(ended) == sorted(asked)
         assert len(set(ended)) == len(asked)
+
+
+async def give_slot(stand: Stand, run_id: str) -> None:
+    """Give a run's step the slot that it claims."""
+    at = datetime.now(UTC)
+    claim = SlotClaim(
+        run_id=run_id,
+        attempt=1,
+        step_key="load",
+        retry_number=0,
+        deployment="default",
+        pool="warehouse",
+        priority=0,
+        wanted_at=at,
+        room=1,
+    )
+    async with stand.database.write() as tx:
+        await slot_claims.want(tx, [claim])
+        await slot_claims.grant(tx, [claim], at=at)
+
+
+async def test_a_run_whose_first_steps_would_only_wait_for_a_pool_stays_in_the_queue(
+    broker_url: str, database_url: str
+) -> None:
+    async with control_plane(broker_url, database_url, **DEAF) as stand:
+        load = telemetry_pb2.OpSnapshot(name="load", pool="warehouse")
+        read = telemetry_pb2.OpSnapshot(name="read")
+        after = telemetry_pb2.OpSnapshot(name="load", pool="warehouse", upstream=["read"])
+        stand.snapshot = telemetry_pb2.LocationSnapshot(
+            jobs=[
+                telemetry_pb2.JobSnapshot(name="pooled", pools=["warehouse"], ops=[load]),
+                telemetry_pb2.JobSnapshot(name="later", pools=["warehouse"], ops=[read, after]),
+            ]
+        )
+        async with stand.serving() as agent:
+            of_steps = api.PoolLimits(limits={"warehouse": 1}, granularity=api.PoolLimits.GRANULARITY_OP)
+            await limit(stand, pools=of_steps)
+            first, second = [await launch(stand, job_name="pooled") for _ in range(2)]
+            later = await launch(stand, job_name="later")
+            assert await started_of(agent, 2) == [first, later]
+            # It has claimed nothing yet, and is about to.
+            assert [it.text for it in (await why(stand, second)).reasons] == [
+                "pool warehouse is full: 0 of 1 slots are taken, and 1 step waits for one"
+            ]
+            await give_slot(stand, first)
+            (told,) = (await why(stand, second)).reasons
+            assert told.text == "pool warehouse is full: 1 of 1 slots are taken"
+            assert [(it.run_id, it.step_key) for it in told.holders] == [(first, "load")]
+            async with stand.database.read() as tx:
+                facts = await pool_facts.pools(tx, "default", PoolsQuery())
+                assert (facts.is_of_steps, facts.HasField("default_limit")) == (True, False)
+                assert [(it.pool, it.limit, it.is_default_limit) for it in facts.pools] == [("warehouse", 1, False)]
+                assert [(it.run_id, it.step_key, it.HasField("granted_at")) for it in facts.pools[0].slots] == [
+                    (first, "load", True)
+                ]
+                other = await pool_facts.pools(tx, "default", PoolsQuery(pools=["other"]))
+                assert [(it.pool, it.HasField("limit"), len(it.slots)) for it in other.pools] == [("other", False, 0)]
+            await end(stand, first)
+            assert await started(agent) == second
 
 
 async def test_a_run_holds_a_slot_of_each_pool_that_its_steps_use(broker_url: str, database_url: str) -> None:

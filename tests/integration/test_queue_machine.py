@@ -64,6 +64,7 @@ LIMITS = st.builds(
         PoolLimits,
         default_limit=st.sampled_from([None, 1, 1, 2]),
         limits=st.sampled_from([{}, {}, {"db": 0}, {"gpu": 2}]),
+        run_buffer=st.sampled_from([0, 0, 1]),
         granularity=st.sampled_from([PoolLimits.GRANULARITY_OP, PoolLimits.GRANULARITY_OP, PoolLimits.GRANULARITY_RUN]),
     ),
 )
@@ -199,10 +200,11 @@ class QueueMachine(QueueWorld, RuleBasedStateMachine):
         """Do what may start processes and steps, and look at what was started."""
         granted = await self.granted()
         # What was granted before is a process's, though it has not heard of it.
-        uses = self.uses(granted)
+        uses, load = self.uses(granted), await self.load()
         await act()
         started = await self.start_processes()
         self.check_limits(uses)
+        self.check_hold_back(started, load)
         self.check_order(started)
         await self.check_order_of_slots(granted)
 
@@ -223,6 +225,24 @@ class QueueMachine(QueueWorld, RuleBasedStateMachine):
         for name, used in now.items():
             assert used <= max(most.get(name, used), before[name]), (name, used, most)
 
+    def check_hold_back(self, started: list[str], load: Counter[str]) -> None:
+        """No run left that could only wait for its pools."""
+        pools = self.limits.pools
+        for run_id in started:
+            process = self.alive[run_id]
+            if not process.job.root_pools or not process.claims_slots:
+                continue
+            most = {
+                pool: pools.limits.get(pool, pools.default_limit) + pools.run_buffer
+                for pool in process.job.root_pools
+                if pool in pools.limits or pools.HasField("default_limit")
+            }
+            free = [
+                it for it in process.job.root_pools if it not in self.paused and load[it] < most.get(it, load[it] + 1)
+            ]
+            assert free, (process.job, load, most, self.paused)
+            load.update(process.job.root_pools)
+
     def check_order(self, started: list[str]) -> None:
         """Of runs that the same holds back, none passes another."""
         waiting = [job for run_id, job in self.jobs.items() if run_id not in self.alive and run_id not in self.done]
@@ -230,7 +250,10 @@ class QueueMachine(QueueWorld, RuleBasedStateMachine):
         for run_id in started:
             it = self.jobs[run_id]
             same = [
-                other for other in waiting if (other.place, other.team, other.pools) == (it.place, it.team, it.pools)
+                other
+                for other in waiting
+                if (other.place, other.team, other.pools, other.root_pools)
+                == (it.place, it.team, it.pools, it.root_pools)
             ]
             passed = [other for other in same if (-other.priority, other.number) < (-it.priority, it.number)]
             assert not passed, (it, passed)

@@ -1644,7 +1644,9 @@ class PoolLimits(google.protobuf.message.Message):
         GRANULARITY_RUN: PoolLimits._Granularity.ValueType  # 1
         """A run holds a slot of each pool that any of its steps is in, from its dispatch to its end."""
         GRANULARITY_OP: PoolLimits._Granularity.ValueType  # 2
-        """A step holds a slot of its pool while it runs."""
+        """A step holds a slot of its pool while it runs. A run leaves the queue when one of the steps that it begins with would
+        have a slot, or is in no pool.
+        """
 
     class Granularity(_Granularity, metaclass=_GranularityEnumTypeWrapper): ...
     GRANULARITY_UNSPECIFIED: PoolLimits.Granularity.ValueType  # 0
@@ -1652,7 +1654,9 @@ class PoolLimits(google.protobuf.message.Message):
     GRANULARITY_RUN: PoolLimits.Granularity.ValueType  # 1
     """A run holds a slot of each pool that any of its steps is in, from its dispatch to its end."""
     GRANULARITY_OP: PoolLimits.Granularity.ValueType  # 2
-    """A step holds a slot of its pool while it runs."""
+    """A step holds a slot of its pool while it runs. A run leaves the queue when one of the steps that it begins with would
+    have a slot, or is in no pool.
+    """
 
     @typing.final
     class LimitsEntry(google.protobuf.message.Message):
@@ -1673,9 +1677,12 @@ class PoolLimits(google.protobuf.message.Message):
     DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
     GRANULARITY_FIELD_NUMBER: builtins.int
+    RUN_BUFFER_FIELD_NUMBER: builtins.int
     default_limit: builtins.int
     """Of each pool that is not in `limits`; left out for none."""
     granularity: global___PoolLimits.Granularity.ValueType
+    run_buffer: builtins.int
+    """Of steps: how many more may wait for each pool than have a slot, before runs that would only wait stay in the queue."""
     @property
     def limits(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]: ...
     def __init__(
@@ -1684,9 +1691,10 @@ class PoolLimits(google.protobuf.message.Message):
         default_limit: builtins.int | None = ...,
         limits: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         granularity: global___PoolLimits.Granularity.ValueType = ...,
+        run_buffer: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "granularity", b"granularity", "limits", b"limits", "run_buffer", b"run_buffer"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_default_limit", b"_default_limit"]) -> typing.Literal["default_limit"] | None: ...
 
 global___PoolLimits = PoolLimits

@@ -76,6 +76,7 @@ class InstanceQuery(google.protobuf.message.Message):
     RUN_EVENTS_FIELD_NUMBER: builtins.int
     RUN_TAGS_FIELD_NUMBER: builtins.int
     ASSET_FACTS_FIELD_NUMBER: builtins.int
+    POOLS_FIELD_NUMBER: builtins.int
     CHANGE_DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
     ADD_RUN_TAGS_FIELD_NUMBER: builtins.int
     REPORT_ASSET_EVENT_FIELD_NUMBER: builtins.int
@@ -113,6 +114,8 @@ class InstanceQuery(google.protobuf.message.Message):
     @property
     def asset_facts(self) -> global___AssetFactsQuery: ...
     @property
+    def pools(self) -> global___PoolsQuery: ...
+    @property
     def change_dynamic_partitions(self) -> global___ChangeDynamicPartitions: ...
     @property
     def add_run_tags(self) -> global___AddRunTags: ...
@@ -140,15 +143,16 @@ class InstanceQuery(google.protobuf.message.Message):
         run_events: global___RunEventsQuery | None = ...,
         run_tags: global___RunTagsQuery | None = ...,
         asset_facts: global___AssetFactsQuery | None = ...,
+        pools: global___PoolsQuery | None = ...,
         change_dynamic_partitions: global___ChangeDynamicPartitions | None = ...,
         add_run_tags: global___AddRunTags | None = ...,
         report_asset_event: global___ReportAssetEvent | None = ...,
         claim_slots: global___ClaimSlots | None = ...,
         free_slots: global___FreeSlots | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "asset_facts", "change_dynamic_partitions", "add_run_tags", "report_asset_event", "claim_slots", "free_slots"] | None: ...
+    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "latest_events", b"latest_events", "partitions", b"partitions", "pools", b"pools", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "pools", b"pools", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "asset_facts", "pools", "change_dynamic_partitions", "add_run_tags", "report_asset_event", "claim_slots", "free_slots"] | None: ...
 
 global___InstanceQuery = InstanceQuery
 
@@ -167,6 +171,7 @@ class InstanceAnswer(google.protobuf.message.Message):
     RUN_TAGS_FIELD_NUMBER: builtins.int
     SLOTS_FIELD_NUMBER: builtins.int
     ASSET_FACTS_FIELD_NUMBER: builtins.int
+    POOLS_FIELD_NUMBER: builtins.int
     CHANGED_FIELD_NUMBER: builtins.int
     query_id: builtins.str
     @property
@@ -190,6 +195,8 @@ class InstanceAnswer(google.protobuf.message.Message):
     @property
     def asset_facts(self) -> global___AssetFacts: ...
     @property
+    def pools(self) -> global___PoolFacts: ...
+    @property
     def changed(self) -> global___Changed: ...
     def __init__(
         self,
@@ -205,11 +212,12 @@ class InstanceAnswer(google.protobuf.message.Message):
         run_tags: global___FoundRunTags | None = ...,
         slots: global___GrantedSlots | None = ...,
         asset_facts: global___AssetFacts | None = ...,
+        pools: global___PoolFacts | None = ...,
         changed: global___Changed | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "slots", "asset_facts", "changed"] | None: ...
+    def HasField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "pools", b"pools", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "pools", b"pools", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "slots", "asset_facts", "pools", "changed"] | None: ...
 
 global___InstanceAnswer = InstanceAnswer
 
@@ -669,6 +677,26 @@ class AssetFactsQuery(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["assets", b"assets", "checks", b"checks", "dynamic_partitions", b"dynamic_partitions", "partitioned", b"partitioned"]) -> None: ...
 
 global___AssetFactsQuery = AssetFactsQuery
+
+@typing.final
+class PoolsQuery(google.protobuf.message.Message):
+    """How pools stand: all that are limited by name, and all in which somebody has a slot or waits for one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POOLS_FIELD_NUMBER: builtins.int
+    @property
+    def pools(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of these alone; of all if empty."""
+
+    def __init__(
+        self,
+        *,
+        pools: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["pools", b"pools"]) -> None: ...
+
+global___PoolsQuery = PoolsQuery
 
 @typing.final
 class AddRunTags(google.protobuf.message.Message):
@@ -1228,6 +1256,98 @@ class DynamicPartitionsFact(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["keys", b"keys", "name", b"name"]) -> None: ...
 
 global___DynamicPartitionsFact = DynamicPartitionsFact
+
+@typing.final
+class PoolFacts(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POOLS_FIELD_NUMBER: builtins.int
+    DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
+    IS_OF_STEPS_FIELD_NUMBER: builtins.int
+    RUN_BUFFER_FIELD_NUMBER: builtins.int
+    default_limit: builtins.int
+    """Of each pool that is not limited by name."""
+    is_of_steps: builtins.bool
+    """Steps hold the slots, and not whole runs."""
+    run_buffer: builtins.int
+    @property
+    def pools(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PoolFact]: ...
+    def __init__(
+        self,
+        *,
+        pools: collections.abc.Iterable[global___PoolFact] | None = ...,
+        default_limit: builtins.int | None = ...,
+        is_of_steps: builtins.bool = ...,
+        run_buffer: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_default_limit", b"_default_limit", "default_limit", b"default_limit", "is_of_steps", b"is_of_steps", "pools", b"pools", "run_buffer", b"run_buffer"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_default_limit", b"_default_limit"]) -> typing.Literal["default_limit"] | None: ...
+
+global___PoolFacts = PoolFacts
+
+@typing.final
+class PoolFact(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POOL_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    IS_DEFAULT_LIMIT_FIELD_NUMBER: builtins.int
+    SLOTS_FIELD_NUMBER: builtins.int
+    pool: builtins.str
+    limit: builtins.int
+    """Unset where nothing limits it."""
+    is_default_limit: builtins.bool
+    @property
+    def slots(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PoolSlot]: ...
+    def __init__(
+        self,
+        *,
+        pool: builtins.str = ...,
+        limit: builtins.int | None = ...,
+        is_default_limit: builtins.bool = ...,
+        slots: collections.abc.Iterable[global___PoolSlot] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_limit", b"_limit", "limit", b"limit"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_limit", b"_limit", "is_default_limit", b"is_default_limit", "limit", b"limit", "pool", b"pool", "slots", b"slots"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_limit", b"_limit"]) -> typing.Literal["limit"] | None: ...
+
+global___PoolFact = PoolFact
+
+@typing.final
+class PoolSlot(google.protobuf.message.Message):
+    """Who has a slot of a pool, or waits for one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    STEP_KEY_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    WANTED_AT_FIELD_NUMBER: builtins.int
+    GRANTED_AT_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    step_key: builtins.str
+    """Empty for a run that has one as a whole."""
+    priority: builtins.int
+    @property
+    def wanted_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def granted_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Unset for one that waits."""
+
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        step_key: builtins.str = ...,
+        priority: builtins.int = ...,
+        wanted_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        granted_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["granted_at", b"granted_at", "wanted_at", b"wanted_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["granted_at", b"granted_at", "priority", b"priority", "run_id", b"run_id", "step_key", b"step_key", "wanted_at", b"wanted_at"]) -> None: ...
+
+global___PoolSlot = PoolSlot
 
 @typing.final
 class FoundRunTags(google.protobuf.message.Message):

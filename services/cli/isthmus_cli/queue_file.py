@@ -45,12 +45,19 @@ class PoolsEntry(_Entry):
     limits: dict[str, _Count] = Field(default_factory=dict)
     #: Who holds a slot: a run, or a step while it runs.
     granularity: Literal["run", "op"] = "run"
+    #: How many steps may wait for each pool before runs that would only wait stay in the queue.
+    run_buffer: _Count = 0
 
     def to_limits(self) -> PoolLimits:
         """Build the contract's message."""
         # What is the default is left out: equal settings are equal messages.
         granularity = PoolLimits.GRANULARITY_OP if self.granularity == "op" else PoolLimits.GRANULARITY_UNSPECIFIED
-        return PoolLimits(default_limit=self.default_limit, limits=self.limits, granularity=granularity)
+        return PoolLimits(
+            default_limit=self.default_limit,
+            limits=self.limits,
+            granularity=granularity,
+            run_buffer=self.run_buffer,
+        )
 
 
 class ConcurrencyEntry(_Entry):
@@ -142,6 +149,7 @@ def _limits_document(settings: QueueSettings) -> dict[str, Any]:
         **({"default_limit": settings.pools.default_limit} if settings.pools.HasField("default_limit") else {}),
         **({"limits": dict(sorted(settings.pools.limits.items()))} if settings.pools.limits else {}),
         **({"granularity": "op"} if settings.pools.granularity == PoolLimits.GRANULARITY_OP else {}),
+        **({"run_buffer": settings.pools.run_buffer} if settings.pools.run_buffer else {}),
     }
     tags = [
         {

@@ -49,7 +49,7 @@ async def read(tx: Transaction, deployments: Collection[str]) -> QueueCount:
             case "held":
                 held.append(Held(line=name, run_id=other, held=count))
             case "claiming":
-                claiming.append(ClaimingLine(line=name, claiming=count))
+                claiming.append(ClaimingLine(line=name, claiming=count, unclaimed=int(more)))
             case "use":
                 uses.append(PoolUse(deployment=name, pool=other, granted=count, waiting=int(more)))
             case "way":
@@ -91,7 +91,7 @@ def _row(what: str, *columns: ColumnElement[Any], body: ColumnElement[Any] = _NO
 _held, _claiming, _uses, _way = (it.subquery() for it in (HELD, CLAIMING_LINES, USES, ON_THE_WAY))
 _COUNT: Final = union_all(
     _row("held", _held.c.line, _held.c.run_id, _held.c.held).where(_IS_LIMITED),
-    _row("claiming", _claiming.c.line, _WORD, _claiming.c.claiming),
+    _row("claiming", _claiming.c.line, _WORD, _claiming.c.claiming, _claiming.c.unclaimed),
     _row("use", _uses.c.deployment, _uses.c.pool, _uses.c.granted, _uses.c.waiting),
     _row("way", _way.c.deployment, _way.c.location, _way.c.runs, _NUMBER, _way.c.agent),
     _row("settings", QUEUE_SETTINGS.c.deployment, _WORD, body=QUEUE_SETTINGS.c.body),

@@ -36,11 +36,13 @@ class Needs:
     tags: tuple[tuple[str, str], ...] = ()
     #: The pools that the steps use, by name.
     pools: tuple[str, ...] = ()
+    #: Those of the steps that begin at once, by name, where each of these is in one; else none.
+    root_pools: tuple[str, ...] = ()
     #: Counted once: a look finds what limits hundreds of lines by it.
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.location, self.priority, self.tags, self.pools)))
+        object.__setattr__(self, "_hash", hash((self.location, self.priority, self.tags, self.pools, self.root_pools)))
 
     def __hash__(self) -> int:
         return self._hash
@@ -94,10 +96,17 @@ def priority_of(tags: Mapping[str, str]) -> int:
     return max(-_MOST, min(wanted, _MOST))
 
 
-def needs_of(location: LocationKey, *, tags: Mapping[str, str], pools: Iterable[str], keys: Collection[str]) -> Needs:
+def needs_of(
+    location: LocationKey,
+    *,
+    tags: Mapping[str, str],
+    pools: Iterable[str],
+    keys: Collection[str],
+    root_pools: Iterable[str] = (),
+) -> Needs:
     """Return what decides about a run, of all that is known of it."""
     looked_at = tuple(sorted((key, value) for key, value in tags.items() if key in keys))
-    return Needs(location, priority_of(tags), looked_at, tuple(sorted(set(pools))))
+    return Needs(location, priority_of(tags), looked_at, tuple(sorted(set(pools))), tuple(sorted(set(root_pools))))
 
 
 def sorting_of(keys: Collection[str]) -> str:
@@ -114,8 +123,13 @@ def line_name(needs: Needs, *, keys: Collection[str], is_complete: bool = True) 
         is_complete: Whether their pools are known.
     """
     sorting = sorting_of(keys) + ("" if is_complete else _INCOMPLETE)
-    digest = _digest([needs.tags, needs.pools]) if needs.tags or needs.pools else _NONE
+    digest = _digest(_distinction(needs)) if needs.tags or needs.pools else _NONE
     return "/".join((f"{_MOST - needs.priority:010d}", *needs.location, sorting, digest))
+
+
+def _distinction(needs: Needs) -> list[object]:
+    """Return what tells lines of a place and priority apart; those of runs that need not wait are named as ever."""
+    return [needs.tags, needs.pools, *([needs.root_pools] if needs.root_pools else [])]
 
 
 def _digest(value: object) -> str:

@@ -59,6 +59,7 @@ class Sorted:
     old_line: str
     line: str
     pools: tuple[str, ...]
+    root_pools: tuple[str, ...]
 
 
 async def heads(tx: Transaction, *, limit: int, after: str = "") -> list[Head]:
@@ -143,7 +144,13 @@ async def unsorted(tx: Transaction, lines: Collection[str], *, limit: int) -> li
 async def sort(tx: WriteTransaction, runs_to_sort: Sequence[Sorted]) -> None:
     """Put runs into other lines."""
     rows = [
-        {"b_run_id": it.run_id, "b_old": it.old_line, "b_line": it.line, "b_pools": it.pools}
+        {
+            "b_run_id": it.run_id,
+            "b_old": it.old_line,
+            "b_line": it.line,
+            "b_pools": it.pools,
+            "b_root_pools": it.root_pools,
+        }
         for it in sorted(runs_to_sort, key=lambda it: it.run_id)
     ]
     if rows:
@@ -217,11 +224,17 @@ DEPTHS: Final = (
     .where(IS_WAITING)
     .group_by(RUNS.c.line)
 )
-_UNSORTED: Final[Select[Any]] = select(RUNS.c.run_id, RUNS.c.deployment, RUNS.c.location, RUNS.c.line, RUNS.c.pools)
+_UNSORTED: Final[Select[Any]] = select(
+    RUNS.c.run_id, RUNS.c.deployment, RUNS.c.location, RUNS.c.line, RUNS.c.pools, RUNS.c.root_pools
+)
 _SORT: Final = (
     update(RUNS)
     .where(RUNS.c.run_id == bindparam("b_run_id"), RUNS.c.line == bindparam("b_old"))
-    .values(line=bindparam("b_line"), pools=bindparam("b_pools", type_=Words()))
+    .values(
+        line=bindparam("b_line"),
+        pools=bindparam("b_pools", type_=Words()),
+        root_pools=bindparam("b_root_pools", type_=Words()),
+    )
 )
 #: No name of a line has it.
 _BETWEEN: Final = ","

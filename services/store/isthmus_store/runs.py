@@ -138,6 +138,7 @@ def as_queued(run: NewRun) -> Run:
         violations=(),
         line=run.line,
         pools=run.pools,
+        root_pools=run.root_pools,
         retry_of=run.retry_of,
         retry_number=run.retry_number,
     )

@@ -45,15 +45,22 @@ async def whole_runs(tx: Transaction, deployment: str) -> Counter[str]:
 
 async def whole_holders(tx: Transaction, deployment: str, *, pool: str) -> list[Run]:
     """Return the runs that hold a slot of a pool as a whole, the longest dispatched first. For people who look."""
-    found = await tx.all(Run, _WHOLE_HOLDERS, {"b_deployment": deployment})
-    return [run for run in found if pool in run.pools]
+    return [run for run in await holders(tx, deployment) if pool in run.pools]
+
+
+async def holders(tx: Transaction, deployment: str) -> list[Run]:
+    """Return the runs that hold slots of their pools as a whole, the longest dispatched first."""
+    return [run for run in await tx.all(Run, _WHOLE_HOLDERS, {"b_deployment": deployment}) if run.pools]
 
 
 async def mark(tx: WriteTransaction, run_ids: Iterable[str]) -> None:
-    """Note that the steps of runs claim slots themselves."""
-    rows = [{"run_id": run_id} for run_id in sorted(run_ids)]
+    """Note that the steps of runs that are dispatched claim slots themselves, and have claimed none yet."""
+    rows = [{"run_id": run_id, "has_claimed": False} for run_id in sorted(run_ids)]
+    marked = tx.insert(CLAIMING_RUNS).on_conflict_do_update(
+        index_elements=["run_id"], set_={"has_claimed": literal_column("false")}
+    )
     if rows:
-        await tx.execute(tx.insert_new(CLAIMING_RUNS), rows)
+        await tx.execute(marked, rows)
 
 
 async def want(tx: WriteTransaction, claims: Collection[SlotClaim]) -> None:
@@ -68,6 +75,8 @@ async def want(tx: WriteTransaction, claims: Collection[SlotClaim]) -> None:
     rows = [{column.name: getattr(it, column.name) for column in SLOT_CLAIMS.c} for it in claims]
     if rows:
         await tx.execute(taken_down, sorted(rows, key=lambda row: row["step_key"]))
+        for run_id in sorted({it.run_id for it in claims}):
+            await tx.execute(_HAS_CLAIMED, {"b_run_id": run_id})
 
 
 async def grant(tx: WriteTransaction, claims: Sequence[SlotClaim], *, at: datetime) -> None:
@@ -145,7 +154,11 @@ _IS_WHOLE: Final = (
 _WHOLE_RUNS: Final = select(_POOLS.label("pools"), func.count().label("runs")).where(*_IS_WHOLE).group_by(_POOLS)
 _WHOLE_HOLDERS: Final = select(RUNS).where(*_IS_WHOLE).order_by(RUNS.c.dispatched_at, RUNS.c.run_id)
 CLAIMING_LINES: Final = (
-    select(RUNS.c.line, func.count().label("claiming"))
+    select(
+        RUNS.c.line,
+        func.count().label("claiming"),
+        func.sum(case((CLAIMING_RUNS.c.has_claimed, 0), else_=1)).label("unclaimed"),
+    )
     .join(CLAIMING_RUNS, CLAIMING_RUNS.c.run_id == RUNS.c.run_id)
     .where(*IS_HOLDING)
     .group_by(RUNS.c.line)
@@ -160,6 +173,11 @@ _LESSEN: Final = (
 )
 _FREE: Final = delete(SLOT_CLAIMS).where(
     *_OF_ATTEMPT, _CLAIM.step_key == bindparam("b_step_key"), _CLAIM.retry_number <= bindparam("b_retry")
+)
+_HAS_CLAIMED: Final = (
+    update(CLAIMING_RUNS)
+    .where(CLAIMING_RUNS.c.run_id == bindparam("b_run_id"), ~CLAIMING_RUNS.c.has_claimed)
+    .values(has_claimed=True)
 )
 _SWEEP_CLAIMS: Final = delete(SLOT_CLAIMS).where(~select(RUNS.c.run_id).where(_COUNTS).exists())
 #: Asked of each that claims, too: of a list of all runs that ended SQLite would read a year of them, while nobody else writes.

@@ -47,8 +47,8 @@ def _home(monkeypatch: pytest.MonkeyPatch) -> None:
             ),
         ),
         (
-            "concurrency: {pools: {granularity: op}}",
-            QueueSettings(pools=PoolLimits(granularity=PoolLimits.GRANULARITY_OP)),
+            "concurrency: {pools: {granularity: op, op_granularity_run_buffer: 3}}",
+            QueueSettings(pools=PoolLimits(granularity=PoolLimits.GRANULARITY_OP, run_buffer=3)),
         ),
         ("concurrency: {runs: {max_concurrent_runs: -1}}", QueueSettings()),
         (

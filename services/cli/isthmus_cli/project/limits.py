@@ -92,6 +92,7 @@ def _pool_limits(pools: Mapping[str, Any]) -> PoolLimits:
         limits.default_limit = default
     if pools.get("granularity", "op") != "run":
         limits.granularity = PoolLimits.GRANULARITY_OP
+    limits.run_buffer = max(_number(pools.get("op_granularity_run_buffer")) or 0, 0)
     return limits
 
 

@@ -19,7 +19,7 @@ from isthmus_control_plane.desk.queue import UNSORTED
 from isthmus_control_plane.desk.reason import MOST_HOLDERS, Holder, Reason
 from isthmus_control_plane.desk.runs import find
 from isthmus_control_plane.desk.standstill import standstill_reasons
-from isthmus_control_plane.desk.step_waits import step_reasons
+from isthmus_control_plane.desk.step_waits import slot_holders, step_reasons
 from isthmus_control_plane.dispatching import ledger, queue
 from isthmus_control_plane.dispatching.block import Block, Cause, blocks
 from isthmus_control_plane.dispatching.ledger import Ledger, NeedsMemory
@@ -96,9 +96,12 @@ class ExplanationDesk:
         slot = block.slot
         if slot is None:
             return []
+        rules_now = books.rules.get(slot.deployment, NO_RULES)
+        if slot.kind == "pool" and rules_now.are_pools_of_steps:
+            return await slot_holders(tx, slot)
 
         def has(needs: Needs) -> bool:
-            return any(it.slot == slot for it in books.rules.get(slot.deployment, NO_RULES).limits_of(needs))
+            return any(it.slot == slot for it in rules_now.limits_of(needs))
 
         lines = [line for line, needs in books.needs.items() if has(needs)]
         return [Holder(run, run.dispatched_at) for run in await run_queue.holders(tx, lines, limit=MOST_HOLDERS)]

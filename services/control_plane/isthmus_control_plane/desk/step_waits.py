@@ -24,6 +24,13 @@ async def step_reasons(tx: Transaction, run: Run) -> list[Reason]:
     return [await _reason(tx, claim, claims=claims, pools=pools) for claim in waiting]
 
 
+async def slot_holders(tx: Transaction, slot: Slot) -> list[Holder]:
+    """Return some of those who have slots of a pool of steps."""
+    claims = await slot_claims.live(tx, slot.deployment)
+    held = [it for it in claims if it.pool == slot.name and it.granted_at is not None]
+    return await _holders(tx, held, whole_of=slot, most=MOST_HOLDERS)
+
+
 async def _reason(tx: Transaction, claim: SlotClaim, *, claims: Sequence[SlotClaim], pools: Pools) -> Reason:
     held = [it for it in claims if it.pool == claim.pool and it.granted_at is not None]
     taken, most = len(held) + pools.whole_runs.get(claim.pool, 0), pools.rules.most_of_pool(claim.pool)

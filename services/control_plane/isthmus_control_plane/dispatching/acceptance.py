@@ -24,7 +24,7 @@ from isthmus_control_plane.dispatching import queue
 from isthmus_control_plane.dispatching.ledger import read_rules
 from isthmus_control_plane.dispatching.lifetime import launch_lifetime
 from isthmus_control_plane.dispatching.partition_keys import unknown_keys
-from isthmus_control_plane.dispatching.pools import pools_of
+from isthmus_control_plane.dispatching.pools import pools_of, root_pools_of
 from isthmus_control_plane.dispatching.queue import Dispatch, Wait
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.errors import ConflictError, ControlPlaneError
@@ -101,6 +101,8 @@ class _Plan:
     tags: dict[str, str]
     #: The pools of its steps; None when it is not known what its location defines.
     pools: tuple[str, ...] | None
+    #: Those of the steps that it begins with, where each of these is in one; else none.
+    root_pools: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,8 @@ class Acceptor:
         verdict = queue.decide(key, fleet=seen.fleet)
         tags = {**(job.tags if job is not None else {}), **_partition_tag(built), **built.tags}
         pools = pools_of(built, definitions=definitions) if definitions is not None else None
-        return _Plan(deployment, built, launch.requested_by, verdict, seen.read_at, lifetime, tags, pools)
+        roots = root_pools_of(built, definitions=definitions) if definitions is not None else ()
+        return _Plan(deployment, built, launch.requested_by, verdict, seen.read_at, lifetime, tags, pools, roots)
 
     async def _commit(self, plan: _Plan, *, at: datetime) -> Written:
         """Write the run: in one statement if it may be dispatched, else in a transaction."""
@@ -308,12 +311,13 @@ def _new_run(plan: _Plan, *, at: datetime) -> NewRun:
         requested_by=plan.requested_by,
         tags=plan.tags,
         pools=plan.pools or (),
+        root_pools=plan.root_pools,
     )
 
 
 def _line(new: NewRun, *, plan: _Plan, rules: Rules) -> str:
     """Name the line that a run waits in, or would."""
-    needs = needs_of(_place(new), tags=new.tags, pools=new.pools, keys=rules.keys)
+    needs = needs_of(_place(new), tags=new.tags, pools=new.pools, keys=rules.keys, root_pools=new.root_pools)
     return line_name(needs, keys=rules.keys, is_complete=plan.pools is not None)
 
 

@@ -66,6 +66,8 @@ class View:
     taken: Counter[Slot] = field(default_factory=Counter)
     #: How many launches of each location are on their way to each agent: dispatched, and not accepted yet.
     on_the_way: Counter[tuple[LocationKey, AgentKey]] = field(default_factory=Counter)
+    #: How many slots of pools steps wait for, or will claim whose runs have left just now.
+    awaited: Counter[Slot] = field(default_factory=Counter)
     #: What was found to keep all runs of a location, and where they may go.
     _standing: dict[LocationKey, tuple[Block, ...]] = field(default_factory=dict, compare=False, repr=False)
     _takers: dict[LocationKey, tuple[AgentKey, ...]] = field(default_factory=dict, compare=False, repr=False)
@@ -79,8 +81,8 @@ class View:
 
     def again(self) -> "View":
         """Return the same view, for another decision that counts slots on; what keeps locations is found out once."""
-        taken, on_the_way = Counter(self.taken), Counter(self.on_the_way)
-        return View(self.fleet, self.rules, self.pauses, taken, on_the_way, self._standing, self._takers)
+        taken, on_the_way, awaited = Counter(self.taken), Counter(self.on_the_way), Counter(self.awaited)
+        return View(self.fleet, self.rules, self.pauses, taken, on_the_way, awaited, self._standing, self._takers)
 
     def takers(self, location: LocationKey) -> tuple[AgentKey, ...]:
         """List the agents that runs of a location may go to."""
@@ -110,7 +112,13 @@ def first_block(needs: Needs, view: View) -> Block | None:
 
 def _blocks(needs: Needs, view: View) -> Iterator[Block]:
     location = needs.location
-    return chain(view.standing(location), _paused_pools(needs, view), full(needs, view), _crowded_way(location, view))
+    return chain(
+        view.standing(location),
+        _paused_pools(needs, view),
+        full(needs, view),
+        _closed_roots(needs, view),
+        _crowded_way(location, view),
+    )
 
 
 def _standing(location: LocationKey, view: View) -> list[Block]:
@@ -130,6 +138,45 @@ def full(needs: Needs, view: View) -> Iterator[Block]:
             text = f"{limit.slot} is full: {used} of {limit.most} runs"
             remedy = "wait until one of them ends, or raise the limit: isthmus queue set FILE"
             yield Block(cause, text, remedy=remedy, slot=limit.slot, taken=used, most=limit.most)
+
+
+def _closed_roots(needs: Needs, view: View) -> list[Block]:
+    """List the pools that all steps wait for which the run begins with; nothing where one of these could begin."""
+    if not needs.root_pools or not view.rules_of(needs.location).are_pools_of_steps:
+        return []
+    found = [_closed(pool, needs, view) for pool in needs.root_pools]
+    closed = [block for block in found if block is not None]
+    return closed if len(closed) == len(found) else []
+
+
+def _closed(pool: str, needs: Needs, view: View) -> Block | None:
+    """Return why a step that comes now would wait for a pool; None where it has a slot."""
+    deployment = needs.location.deployment
+    pause = view.pauses.get(PauseKey(deployment, PauseKind.POOL, pool))
+    if pause is not None:
+        return _paused(pause)
+    slot, rules = Slot(deployment, "pool", pool), view.rules_of(needs.location)
+    used, awaited, most = view.taken[slot], view.awaited[slot], rules.most_of_pool(pool)
+    if most is None or used + awaited < most + rules.run_buffer:
+        return None
+    waiting = f", and {awaited} {'step waits' if awaited == 1 else 'steps wait'} for one" if awaited else ""
+    text = f"{slot} is full: {used} of {most} slots are taken{waiting}"
+    remedy = "wait until one of them is free, or raise the limit: isthmus queue set FILE"
+    return Block(Cause.POOL, text, remedy=remedy, slot=slot, taken=used, most=most)
+
+
+def _room_of_roots(needs: Needs, view: View, *, most: int) -> int:
+    """Count the runs that may leave before each step that they begin with would wait for a pool, up to a number."""
+    rules = view.rules_of(needs.location)
+    if not needs.root_pools or not rules.are_pools_of_steps:
+        return most
+    rooms = [0]
+    for pool in needs.root_pools:
+        slot, limit = Slot(needs.location.deployment, "pool", pool), rules.most_of_pool(pool)
+        if PauseKey(needs.location.deployment, PauseKind.POOL, pool) not in view.pauses:
+            used = view.taken[slot] + view.awaited[slot]
+            rooms.append(most if limit is None else limit + rules.run_buffer - used)
+    return min(most, max(rooms))
 
 
 def has_full_way(location: LocationKey, view: View) -> bool:
@@ -157,7 +204,9 @@ def is_free(needs: Needs, view: View) -> bool:
     for slot, most in view.rules_of(needs.location).limits_of(needs):
         if taken.get(slot, 0) >= most:
             return False
-    return not (needs.pools and view.pauses and _paused_pools(needs, view))
+    if not needs.pools:
+        return True
+    return not (view.pauses and _paused_pools(needs, view)) and not _closed_roots(needs, view)
 
 
 def room_of(needs: Needs, view: View, *, most: int) -> int:
@@ -165,7 +214,8 @@ def room_of(needs: Needs, view: View, *, most: int) -> int:
     limits = view.rules_of(needs.location).limits_of(needs)
     ways = [MOST_ON_THE_WAY - view.on_the_way[needs.location, it] for it in view.takers(needs.location)]
     left = sum(max(0, it) for it in ways) if ways else MOST_ON_THE_WAY
-    return max(0, min([most, left, *(limit.most - view.taken.get(limit.slot, 0) for limit in limits)]))
+    roots = _room_of_roots(needs, view, most=most)
+    return max(0, min([roots, left, *(limit.most - view.taken.get(limit.slot, 0) for limit in limits)]))
 
 
 def take(needs: Needs, view: View) -> None:
@@ -174,8 +224,11 @@ def take(needs: Needs, view: View) -> None:
     if takers:
         emptiest = min(takers, key=lambda it: view.on_the_way[needs.location, it])
         view.on_the_way[needs.location, emptiest] += 1
-    for slot in {limit.slot for limit in view.rules_of(needs.location).limits_of(needs)}:
+    rules = view.rules_of(needs.location)
+    for slot in {limit.slot for limit in rules.limits_of(needs)}:
         view.taken[slot] += 1
+    for pool in needs.root_pools if rules.are_pools_of_steps else ():
+        view.awaited[Slot(needs.location.deployment, "pool", pool)] += 1
 
 
 def _pauses_of(location: LocationKey, view: View) -> Iterator[Pause]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from isthmus_store import queue_count, queue_settings, runs
 from isthmus_store.queue_line import NO_SORTING, LineName, Needs, needs_of
-from isthmus_store.record.queue import Held, OnTheWay, Pause, PauseKind, PoolUse
+from isthmus_store.record.queue import ClaimingLine, Held, OnTheWay, Pause, PauseKind, PoolUse
 from isthmus_store.record.run import Run
 from isthmus_store.transaction import Transaction
 
@@ -31,23 +31,41 @@ class Ledger:
     needs: Mapping[str, Needs]
     on_the_way: Mapping[tuple[LocationKey, AgentKey], int]
     #: How many of the runs of each line that hold slots claim those of pools by their steps.
-    claiming: Mapping[str, int]
+    claiming: Mapping[str, ClaimingLine]
     #: What steps have claimed.
     uses: tuple[PoolUse, ...]
 
     def view(self, fleet: Fleet) -> View:
         """Return what a decision is made on; a new one each time, since decisions count slots on in it."""
         counted = (
-            HeldLine(self.needs[it.line], it.held, self.claiming.get(it.line, 0))
+            HeldLine(self.needs[it.line], it.held, claiming.claiming if claiming is not None else 0)
             for it in self.held
+            for claiming in (self.claiming.get(it.line),)
             if it.line in self.needs
         )
         counts = taken(counted, rules=self.rules)
         for use in self.uses:
             counts[Slot(use.deployment, "pool", use.pool)] += use.granted
         return View(
-            fleet.with_paused(paused_agents(self.pauses)), self.rules, self.pauses, counts, Counter(self.on_the_way)
+            fleet.with_paused(paused_agents(self.pauses)),
+            self.rules,
+            self.pauses,
+            counts,
+            Counter(self.on_the_way),
+            self._awaited(),
         )
+
+    def _awaited(self) -> Counter[Slot]:
+        """Count the slots that steps wait for, and those that runs will claim that have only just left."""
+        found: Counter[Slot] = Counter()
+        for use in self.uses:
+            found[Slot(use.deployment, "pool", use.pool)] += use.waiting
+        for line, claiming in self.claiming.items():
+            needs = self.needs.get(line)
+            if needs is not None:
+                for pool in needs.root_pools:
+                    found[Slot(needs.location.deployment, "pool", pool)] += claiming.unclaimed
+        return found
 
 
 class NeedsMemory:
@@ -91,7 +109,9 @@ class NeedsMemory:
             if run is not None and run.line == line:
                 keys = rules.get(names[line].location.deployment, NO_RULES).keys
                 location = LocationKey(run.deployment, run.location)
-                self._known[line] = needs_of(location, tags=tags.get(run_id, {}), pools=run.pools, keys=keys)
+                self._known[line] = needs_of(
+                    location, tags=tags.get(run_id, {}), pools=run.pools, keys=keys, root_pools=run.root_pools
+                )
 
 
 async def read_rules(tx: Transaction, *, deployments: Iterable[str] | None = None) -> dict[str, Rules]:
@@ -110,7 +130,7 @@ async def read(tx: Transaction, memory: NeedsMemory, *, deployments: Collection[
         # Without limits nobody asks what is taken.
         return Ledger(rules, paused, (), {}, _by_place(count.on_the_way), {}, ())
     needs = await memory.of(tx, {it.line: it.run_id for it in count.held}, rules=rules)
-    claiming = {it.line: it.claiming for it in count.claiming}
+    claiming = {it.line: it for it in count.claiming}
     return Ledger(rules, paused, count.held, needs, _by_place(count.on_the_way), claiming, count.uses)
 
 

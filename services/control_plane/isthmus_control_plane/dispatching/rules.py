@@ -61,6 +61,8 @@ class Rules:
     default_pool: int | None = None
     #: Whether steps claim the slots of pools, and not whole runs.
     are_pools_of_steps: bool = False
+    #: How many steps may wait for each pool before runs that would only wait are held back.
+    run_buffer: int = 0
     #: What was told of needs before: a look asks the same of hundreds of lines, several times.
     _told: dict[Needs, tuple[Limit, ...]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -92,6 +94,7 @@ class Rules:
             pools=dict(settings.pools.limits),
             default_pool=settings.pools.default_limit if settings.pools.HasField("default_limit") else None,
             are_pools_of_steps=settings.pools.granularity == PoolLimits.GRANULARITY_OP,
+            run_buffer=settings.pools.run_buffer,
         )
 
     def most_of_pool(self, pool: str) -> int | None:
@@ -111,7 +114,7 @@ class Rules:
     @property
     def is_limiting(self) -> bool:
         """Whether anything is limited."""
-        return replace(self, are_pools_of_steps=False) != Rules()
+        return replace(self, are_pools_of_steps=False, run_buffer=0) != Rules()
 
 
 #: Needs whose limits are remembered.

@@ -14,7 +14,7 @@ from isthmus_store.run_queue import Sorted
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.dispatching.pools import pools_of
+from isthmus_control_plane.dispatching.pools import pools_of, root_pools_of
 from isthmus_control_plane.dispatching.rules import NO_RULES, Rules
 from isthmus_control_plane.fleet.world import World
 from isthmus_control_plane.key import LocationKey
@@ -43,12 +43,13 @@ class Sorter:
         for it in found:
             key = _place(it)
             keys, definitions = rules.get(it.deployment, NO_RULES).keys, known[key]
-            pools = it.pools
+            pools, root_pools = it.pools, it.root_pools
             if definitions is not None and it.run_id in requests:
                 pools = pools_of(requests[it.run_id], definitions=definitions)
-            needs = needs_of(key, tags=tags.get(it.run_id, {}), pools=pools, keys=keys)
+                root_pools = root_pools_of(requests[it.run_id], definitions=definitions)
+            needs = needs_of(key, tags=tags.get(it.run_id, {}), pools=pools, keys=keys, root_pools=root_pools)
             line = line_name(needs, keys=keys, is_complete=bool(world.serving_hash(key)))
-            moves.append(Sorted(run_id=it.run_id, old_line=it.line, line=line, pools=pools))
+            moves.append(Sorted(run_id=it.run_id, old_line=it.line, line=line, pools=pools, root_pools=root_pools))
         async with self._core.database.write() as tx:
             await run_queue.sort(tx, moves)
         log.info("queue_sorted", runs=len(moves))

@@ -23,7 +23,7 @@ from isthmus_store.transaction import Transaction
 from isthmus_control_plane import change, clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import ControlPlaneError, TransientControlPlaneError
-from isthmus_control_plane.instance import asset_facts, lookup
+from isthmus_control_plane.instance import asset_facts, lookup, pool_facts
 from isthmus_control_plane.instance.namespace import name_repositories
 from isthmus_control_plane.instance.sender import ForeignError, check_sender
 from isthmus_control_plane.instance.shares import Shares
@@ -47,6 +47,7 @@ _LOOKUPS: Final[Mapping[str, tuple[_Look, str]]] = {
     "runs": (lookup.find_runs, "runs"),
     "run_events": (lookup.run_events, "events"),
     "run_tags": (lookup.run_tags, "run_tags"),
+    "pools": (pool_facts.pools, "pools"),
 }
 #: Those of them whose answers have the numbers of events in them.
 _NUMBERED: Final = frozenset({"latest_events", "events", "partitions", "check_executions"})

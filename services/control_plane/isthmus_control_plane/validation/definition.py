@@ -6,6 +6,8 @@ from typing import Final
 
 from isthmus.v1 import telemetry_pb2
 
+from isthmus_control_plane.validation.step_graph import StepGraph
+
 AssetPath = tuple[str, ...]
 
 #: The kind of sensors that evaluate automation conditions.
@@ -41,6 +43,8 @@ class Job:
     partitions_told: telemetry_pb2.PartitionsSnapshot | None = None
     #: How many partitions a run of a backfill takes; 0 for all that lie side by side.
     max_partitions_per_run: int = 1
+    #: Of a job with pools.
+    graph: StepGraph | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Asset:
     owners: frozenset[str] = frozenset()
     tags: Mapping[str, str] = field(default_factory=dict)
     pools: frozenset[str] = frozenset()
+    op_name: str = ""
     #: Known to the location by name alone: something there depends on it, or checks it.
     is_stub: bool = False
     freshness: Freshness | None = None
@@ -167,6 +172,7 @@ class Definitions:
                 owners=frozenset(asset.owners),
                 tags=dict(asset.tags),
                 pools=frozenset(asset.pools),
+                op_name=asset.op_name,
                 is_stub=asset.is_stub,
                 freshness=_freshness(asset.freshness),
                 partitions_told=asset.partitions if asset.partitions.kind else None,
@@ -187,6 +193,7 @@ class Definitions:
                 tags=dict(job.tags),
                 pools=frozenset(job.pools),
                 repository=job.repository_name,
+                graph=StepGraph.of(job),
                 partitions_told=job.partitions if job.partitions.kind else None,
                 max_partitions_per_run=_smallest_runs(job, assets=assets),
             )

@@ -89,6 +89,7 @@ class Unsorted:
     location: str
     line: str
     pools: tuple[str, ...]
+    root_pools: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,3 +127,5 @@ class ClaimingLine:
 
     line: str
     claiming: int
+    #: Those of them that have claimed nothing yet.
+    unclaimed: int = 0

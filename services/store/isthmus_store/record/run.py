@@ -40,6 +40,8 @@ class NewRun:
     line: str = ""
     #: The pools that its steps use.
     pools: tuple[str, ...] = ()
+    #: Those of the steps that it begins with, where each of these is in one; else none.
+    root_pools: tuple[str, ...] = ()
     #: The failed run that it follows; None for a run that somebody asked for.
     retry_of: str | None = None
     retry_number: int = 0
@@ -79,6 +81,8 @@ class Run:
     line: str = ""
     #: The pools that its steps use.
     pools: tuple[str, ...] = ()
+    #: Those of the steps that it begins with, where each of these is in one; else none.
+    root_pools: tuple[str, ...] = ()
     #: The failed run that it follows by itself; None for a run that somebody asked for.
     retry_of: str | None = None
     #: The run that follows this one, which failed; None where the failure stands.

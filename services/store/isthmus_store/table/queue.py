@@ -58,4 +58,6 @@ CLAIMING_RUNS = Table(
     "claiming_runs",
     METADATA,
     Column("run_id", RUN_ID, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    # Whether any of its steps has claimed yet, since it was dispatched.
+    Column("has_claimed", Boolean, nullable=False),
 )

@@ -48,6 +48,8 @@ RUNS = Table(
     Column("line", _LINE, nullable=False),
     # The pools that its steps use.
     Column("pools", Words),
+    # Those of the steps that it begins with, where each of these is in one.
+    Column("root_pools", Words),
     # Runs that failed, and those that follow them. No run is followed by two.
     Column("retry_of", RUN_ID),
     Column("retried_by", RUN_ID),

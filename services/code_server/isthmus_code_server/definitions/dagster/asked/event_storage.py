@@ -17,6 +17,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.base import AssetEntry, AssetRecord, EventLogConnection, EventLogStorage
 
 from isthmus_code_server.definitions.dagster.asked.check_records import CheckRecords
+from isthmus_code_server.definitions.dagster.asked.pool_records import PoolRecords
 from isthmus_code_server.definitions.dagster.asked.rebuild import kind_of
 from isthmus_code_server.definitions.dagster.asked.store_query import EventSearch, PartitionSearch, StoreQuery
 from isthmus_code_server.errors import UnsupportedInstanceCallError
@@ -28,7 +29,7 @@ _MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION
 _PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
-class AskingEventStorage(CheckRecords, EventLogStorage[Any]):
+class AskingEventStorage(CheckRecords, PoolRecords, EventLogStorage[Any]):
     """Hands the run's events on, and asks the control plane about everything that was ever stored."""
 
     def __init__(self, store: StoreQuery) -> None:

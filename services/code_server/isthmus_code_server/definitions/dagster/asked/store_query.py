@@ -223,6 +223,10 @@ class StoreQuery:
         """Return the tags that runs have."""
         return self._ask(pb.InstanceQuery(run_tags=query), what="the tags of runs").run_tags.tags
 
+    def pools(self, names: Sequence[str] = ()) -> pb.PoolFacts:
+        """Return how these pools stand, or all that are limited or used."""
+        return self._ask(pb.InstanceQuery(pools=pb.PoolsQuery(pools=names)), what="how pools stand").pools
+
     def add_run_tags(self, run_id: str, tags: dict[str, str]) -> None:
         """Put tags on a run."""
         if self.record is not None:
