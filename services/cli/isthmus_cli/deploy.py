@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from isthmus.v1.control_plane_pb2 import CodeVersion, Location, LocationSettings
@@ -16,6 +16,8 @@ from isthmus_cli.deployment_plan import (
     DefinitionChange,
     FieldChange,
     Plan,
+    SettingsChange,
+    alert_changes,
     definition_changes,
     plan,
     queue_changes,
@@ -52,12 +54,9 @@ async def planned(client: ControlPlaneClient, deploy: Deploy) -> Plan:
     """
     for each in deploy.wanted.locations:
         await _check(client, each, code_version=deploy.code_version)
-    return plan(
-        deploy.wanted.locations,
-        there=await client.list_locations(),
-        is_pruned=deploy.is_pruned,
-        queue=await _queue_changes(client, deploy),
-    )
+    alerts = await _alert_changes(client, deploy)
+    of_locations = plan(deploy.wanted.locations, there=await client.list_locations(), is_pruned=deploy.is_pruned)
+    return replace(of_locations, queue=tuple(await _queue_changes(client, deploy)), alerts=tuple(alerts))
 
 
 async def carry_out(client: ControlPlaneClient, deploy: Deploy, *, is_json: bool) -> ExitCode:
@@ -68,6 +67,8 @@ async def carry_out(client: ControlPlaneClient, deploy: Deploy, *, is_json: bool
     before = await _snapshots(client, intended)
     if intended.queue and deploy.wanted.queue is not None:
         await client.set_queue_settings(deploy.wanted.queue, requested_by=person())
+    if deploy.wanted.alerts is not None:
+        await client.sync_alert_policies(deploy.wanted.alerts.policies, requested_by=person())
     order = Order(
         settings=deploy.wanted.locations,
         is_reload=deploy.is_reload,
@@ -77,12 +78,12 @@ async def carry_out(client: ControlPlaneClient, deploy: Deploy, *, is_json: bool
     locations = await applied(client, order)
     # Last: what takes the place of a location serves by then.
     came = verdict(locations, is_waited_for=deploy.timeout_s is not None)
-    removed = await _prune(client, intended, is_good=came is ExitCode.OK)
+    removed = await _prune(client, deploy, intended=intended, is_good=came is ExitCode.OK)
     if is_json:
         print_json(json.dumps(_document(intended, locations, before=before), indent=2))
     else:
         _tell(locations, before=before, is_waited_for=deploy.timeout_s is not None)
-        print_lines(f"removed location {name}" for name in removed)
+        print_lines(f"removed {name}" for name in removed)
     return came
 
 
@@ -102,19 +103,39 @@ async def _queue_changes(client: ControlPlaneClient, deploy: Deploy) -> list[Fie
     return queue_changes((await client.get_queue()).settings.settings, deploy.wanted.queue)
 
 
+async def _alert_changes(client: ControlPlaneClient, deploy: Deploy) -> list[SettingsChange]:
+    """Compare the alert policies; a file that says nothing of them leaves them alone.
+
+    Raises:
+        InputError: It names line and field of what the control plane refuses.
+    """
+    wanted = deploy.wanted.alerts
+    if wanted is None:
+        return []
+    try:
+        told = await client.sync_alert_policies(wanted.policies, prune=deploy.is_pruned, dry_run=True)
+    except InvalidRequestError as error:
+        raise wanted.refusal(error) from error
+    return alert_changes(wanted.policies, there=[it.policy for it in await client.list_alert_policies()], told=told)
+
+
 async def _snapshots(client: ControlPlaneClient, intended: Plan) -> dict[str, LocationSnapshot]:
     """Return what locations that are there define now."""
     there = [it.name for it in intended.locations if it.change in (Change.CHANGED, Change.UNCHANGED)]
     return {name: (await client.get_location(name)).snapshot for name in there}
 
 
-async def _prune(client: ControlPlaneClient, intended: Plan, *, is_good: bool) -> list[str]:
-    names = [it.name for it in intended.locations if it.change is Change.REMOVED]
+async def _prune(client: ControlPlaneClient, deploy: Deploy, *, intended: Plan, is_good: bool) -> list[str]:
+    locations = [it.name for it in intended.locations if it.change is Change.REMOVED]
+    policies = [it.name for it in intended.alerts if it.change is Change.REMOVED]
+    names = [f"location {it}" for it in locations] + [f"alert policy {it}" for it in policies]
     if names and not is_good:
         note(f"Not removed, since not all of the file serves: {', '.join(names)}.")
         return []
-    for name in names:
+    for name in locations:
         await client.remove_location(name)
+    if policies and deploy.wanted.alerts is not None:
+        await client.sync_alert_policies(deploy.wanted.alerts.policies, prune=True, requested_by=person())
     return names
 
 

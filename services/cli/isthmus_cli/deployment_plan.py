@@ -6,15 +6,23 @@ from enum import StrEnum
 from typing import Any, Final
 
 from google.protobuf.message import Message
-from isthmus.v1.control_plane_pb2 import Location, LocationSettings, QueueSettings
+from isthmus.v1.control_plane_pb2 import (
+    AlertPolicy,
+    Location,
+    LocationSettings,
+    QueueSettings,
+    SyncAlertPoliciesResponse,
+)
 from isthmus.v1.telemetry_pb2 import LocationSnapshot
 
+from isthmus_cli.alert_entry import policy_document
 from isthmus_cli.document import to_document
 from isthmus_cli.queue_file import settings_document
 from isthmus_cli.view.text import asset_text
 
 #: Values that only their owner should see again.
 _SILENT: Final = ("env.", "container.env.")
+_HIDDEN: Final = "(hidden)"
 
 
 class Change(StrEnum):
@@ -38,8 +46,8 @@ class FieldChange:
 
 
 @dataclass(frozen=True)
-class LocationChange:
-    """What becomes of a location."""
+class SettingsChange:
+    """What becomes of a location, or of an alert policy."""
 
     name: str
     change: Change
@@ -50,14 +58,15 @@ class LocationChange:
 class Plan:
     """All that a deploy changes, known before it begins."""
 
-    locations: tuple[LocationChange, ...]
+    locations: tuple[SettingsChange, ...]
     queue: tuple[FieldChange, ...] = ()
+    alerts: tuple[SettingsChange, ...] = ()
 
     @property
     def changes_something(self) -> bool:
         """Whether anything is different after it."""
         still = (Change.UNCHANGED, Change.LEFT)
-        return bool(self.queue) or any(it.change not in still for it in self.locations)
+        return bool(self.queue) or any(it.change not in still for it in (*self.locations, *self.alerts))
 
 
 @dataclass(frozen=True)
@@ -69,16 +78,38 @@ class DefinitionChange:
     change: Change
 
 
-def plan(
-    wanted: Sequence[LocationSettings], *, there: Iterable[Location], is_pruned: bool, queue: Iterable[FieldChange] = ()
-) -> Plan:
-    """Compare what a file wants with what is there."""
+def plan(wanted: Sequence[LocationSettings], *, there: Iterable[Location], is_pruned: bool) -> Plan:
+    """Compare the locations that a file wants with those that are there."""
     known = {it.settings.name: it.settings for it in there}
     named = {it.name for it in wanted}
     changes = [_location_change(it, known.get(it.name)) for it in wanted]
     rest = Change.REMOVED if is_pruned else Change.LEFT
-    changes += [LocationChange(name, rest) for name in sorted(known) if name not in named]
-    return Plan(tuple(changes), tuple(queue))
+    changes += [SettingsChange(name, rest) for name in sorted(known) if name not in named]
+    return Plan(tuple(changes))
+
+
+def alert_changes(
+    wanted: Iterable[AlertPolicy], *, there: Iterable[AlertPolicy], told: SyncAlertPoliciesResponse
+) -> list[SettingsChange]:
+    """Say of each alert policy what becomes of it, as the control plane tells, and which fields change.
+
+    Receivers hold secrets, and are hidden: that they change is told where nothing else does.
+    """
+    before, after = ({it.name: _policy(it) for it in those} for those in (there, wanted))
+    found = [SettingsChange(name, Change.ADDED) for name in told.added]
+    for name in told.changed:
+        fields = tuple(_differences(before.get(name, {}), after[name]))
+        hidden = FieldChange("to", _HIDDEN, _HIDDEN)
+        found.append(SettingsChange(name, Change.CHANGED, fields or (hidden,)))
+    found += [SettingsChange(name, Change.UNCHANGED) for name in told.unchanged]
+    found += [SettingsChange(name, Change.REMOVED) for name in told.removed]
+    return found + [SettingsChange(name, Change.LEFT) for name in told.kept]
+
+
+def _policy(policy: AlertPolicy) -> dict[str, str]:
+    document = policy_document(policy)
+    del document["to"]
+    return _flat(document)
 
 
 def queue_changes(before: QueueSettings, after: QueueSettings) -> list[FieldChange]:
@@ -115,11 +146,11 @@ def _definitions(snapshot: LocationSnapshot) -> Iterator[tuple[tuple[str, str], 
         yield ("resource", resource.name), resource
 
 
-def _location_change(wanted: LocationSettings, known: LocationSettings | None) -> LocationChange:
+def _location_change(wanted: LocationSettings, known: LocationSettings | None) -> SettingsChange:
     if known is None:
-        return LocationChange(wanted.name, Change.ADDED)
+        return SettingsChange(wanted.name, Change.ADDED)
     fields = tuple(_differences(_flat(_settled(known)), _flat(_settled(wanted))))
-    return LocationChange(wanted.name, Change.CHANGED if fields else Change.UNCHANGED, fields)
+    return SettingsChange(wanted.name, Change.CHANGED if fields else Change.UNCHANGED, fields)
 
 
 def _settled(settings: LocationSettings) -> dict[str, Any]:
@@ -136,7 +167,7 @@ def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterato
         if old == new:
             continue
         if name.startswith(_SILENT):
-            old, new = ("(hidden)" if old else ""), ("(hidden)" if new else "")
+            old, new = (_HIDDEN if old else ""), (_HIDDEN if new else "")
         yield FieldChange(name, old, new)
 
 

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 from isthmus_cli.errors import InputError
@@ -42,6 +44,14 @@ def read_text(path: Path, *, remedy: str, said: str = "") -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{said or path} cannot be read: {fault_text(error)}.", remedy=remedy) from error
+
+
+def unknown_field_text(name: str, *, known: Iterable[str]) -> str:
+    """Tell that a file has a field that there is not, and which was probably meant."""
+    fields = list(known)
+    near = get_close_matches(name, fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
+    return f"there is no such field; {hint}"
 
 
 def error_text(error: BaseException) -> str:

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from isthmus.v1.control_plane_pb2 import LocationSettings, QueueSettings
 from isthmus.v1.instruction_pb2 import (
@@ -19,9 +18,10 @@ from isthmus.v1.instruction_pb2 import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from isthmus_cli.alert_file import ReadPolicies, parse_alerts
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import read_text
+from isthmus_cli.file_fault import read_text, unknown_field_text
 from isthmus_cli.file_values import filled_in
 from isthmus_cli.queue_file import parse_sections
 from isthmus_cli.yaml_text import parse_yaml
@@ -130,6 +130,8 @@ class LocationFile(BaseModel):
     concurrency: object = None
     run_retries: object = None
     run_timeouts: object = None
+    #: As `policies` of a file of `isthmus alert sync`; these are read by `alert_file`.
+    alerts: object = None
 
     @model_validator(mode="after")
     def _has_distinct_names(self) -> Self:
@@ -142,10 +144,11 @@ class LocationFile(BaseModel):
 
 @dataclass(frozen=True)
 class ProjectFile:
-    """What a file says: locations, and settings of the queue where it has some."""
+    """What a file says: locations, and settings of the queue and alert policies where it has some."""
 
     locations: list[LocationSettings]
     queue: QueueSettings | None
+    alerts: ReadPolicies | None = None
 
 
 def read_location_file(path: Path) -> list[LocationSettings]:
@@ -154,7 +157,7 @@ def read_location_file(path: Path) -> list[LocationSettings]:
 
 
 def read_project_file(path: Path, *, needs_locations: bool = False) -> ProjectFile:
-    """Read a file of locations and limits, as isthmus.yaml is one.
+    """Read a file of locations, limits and alert policies, as isthmus.yaml is one.
 
     Args:
         path: The file.
@@ -164,14 +167,20 @@ def read_project_file(path: Path, *, needs_locations: bool = False) -> ProjectFi
         InputError: Names file, field and what to write instead.
     """
     text = read_text(path, remedy="Name a YAML file with `locations:`.")
-    content = filled_in(parse_yaml(text, origin=str(path)), environment=os.environ, origin=str(path))
+    said = parse_yaml(text, origin=str(path))
+    _check_defaults(said, origin=str(path))
+    content = filled_in(said, environment=os.environ, origin=str(path))
     try:
         entries = LocationFile.model_validate(content).locations
     except ValidationError as error:
         raise _input_error(error, origin=str(path)) from error
     if needs_locations and not entries:
         raise InputError(f"{path} cannot be used:\n  locations: names no location", remedy=_FORM)
-    return ProjectFile([entry.to_settings() for entry in entries], parse_sections(content, origin=str(path)))
+    return ProjectFile(
+        [entry.to_settings() for entry in entries],
+        parse_sections(content, origin=str(path)),
+        parse_alerts(content, path=path, text=text),
+    )
 
 
 def settings_of(**fields: object) -> LocationSettings:
@@ -186,12 +195,24 @@ def settings_of(**fields: object) -> LocationSettings:
         raise _input_error(error, origin="The options") from error
 
 
+def _check_defaults(said: Any, *, origin: str) -> None:
+    """Refuse defaults of fields that no location has: they would be told of each location, or, without any, of none."""
+    defaults = said.get("defaults") if isinstance(said, dict) else None
+    if not isinstance(defaults, dict):
+        return
+    fields = [name for name in LocationEntry.model_fields if name != "name"]
+    faults = [
+        f"  defaults.{key}: {unknown_field_text(str(key), known=fields)}" for key in defaults if key not in fields
+    ]
+    if faults:
+        raise InputError("\n".join([f"{origin} cannot be used:", *faults]), remedy=_FORM)
+
+
 def _input_error(error: ValidationError, *, origin: str) -> InputError:
     faults = []
     for fault in error.errors(include_url=False):
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
-        known = _fields_beside(fault["loc"])
-        faults.append(f"  {field or 'as a whole'}: {_say(fault['type'], message=fault['msg'], known=known)}")
+        faults.append(f"  {field or 'as a whole'}: {_say(fault['type'], path=fault['loc'], message=fault['msg'])}")
     return InputError(
         "\n".join([f"{origin} cannot be used:", *faults]),
         remedy=_FORM,
@@ -201,20 +222,18 @@ def _input_error(error: ValidationError, *, origin: str) -> InputError:
 def _fields_beside(path: tuple[int | str, ...]) -> Iterable[str]:
     """List the fields that there are where a fault is."""
     models: dict[str, type[BaseModel]] = {"container": ContainerEntry, "limits": LimitsEntry, "mounts": MountEntry}
+    # A name that stands alone is a section's, or an option's, which is called as the field that it sets.
     if len(path) == 1 and path[0] not in LocationEntry.model_fields:
-        near = get_close_matches(str(path[0]), LocationFile.model_fields, n=1)
-        return near or list(LocationFile.model_fields)
+        return [*LocationFile.model_fields, "defaults", "variables"]
     held = [models[part] for part in path[:-1] if isinstance(part, str) and part in models]
     model = held[-1] if held else LocationEntry
     return list(model.model_fields)
 
 
-def _say(kind: str, *, message: str, known: Iterable[str]) -> str:
+def _say(kind: str, *, path: tuple[int | str, ...], message: str) -> str:
     match kind:
         case "extra_forbidden":
-            fields = list(known)
-            hint = f"did you mean {fields[0]}?" if len(fields) == 1 else f"the fields are {', '.join(fields)}"
-            return f"there is no such field; {hint}"
+            return unknown_field_text(str(path[-1]), known=_fields_beside(path))
         case "string_pattern_mismatch":
             return "use 1 to 63 lower-case letters, digits, - and _, with a letter or digit at both ends"
         case "missing":

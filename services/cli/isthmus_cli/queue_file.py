@@ -1,6 +1,5 @@
 """The document that limits a deployment's queue, and says what becomes of runs that fail: `concurrency:`, `run_retries:`."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +7,7 @@ from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import read_text
+from isthmus_cli.file_fault import read_text, unknown_field_text
 from isthmus_cli.retries_entry import RetriesEntry, retries_document
 from isthmus_cli.timeouts_entry import TimeoutsEntry, timeouts_document
 from isthmus_cli.yaml_text import parse_yaml
@@ -174,10 +173,8 @@ def _fault(path: tuple[int | str, ...], *, kind: str, text: str) -> str:
         path = path[1:]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     if kind == "extra_forbidden":
-        known = list(_entry_of(path, part=part).model_fields)
-        near = get_close_matches(str(path[-1]), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(known)}"
-        return f"  {field}: there is no such field; {hint}"
+        known = _entry_of(path, part=part).model_fields
+        return f"  {field}: {unknown_field_text(str(path[-1]), known=known)}"
     if kind == "missing":
         return f"  {field}: is missing"
     return f"  {field or 'as a whole'}: {text}"

@@ -144,7 +144,7 @@ async def test_a_wrong_file_exits_with_2_and_names_file_field_and_remedy(isthmus
         "locations[0]: give exactly one of module, file, package, autoload_defs_module (given: module, file)"
         in outcome.err
     )
-    assert "locations[1].modul: there is no such field; the fields are name, module" in outcome.err
+    assert "locations[1].modul: there is no such field; did you mean module?" in outcome.err
     assert "locations[1].name: use 1 to 63 lower-case letters" in outcome.err
 
 

@@ -1,9 +1,24 @@
 """What a deploy would change, and what it changed."""
 
-from isthmus.v1.control_plane_pb2 import Location, LocationSettings, QueueSettings
+from isthmus.v1.control_plane_pb2 import (
+    AlertPolicy,
+    AlertReceiver,
+    Location,
+    LocationSettings,
+    QueueSettings,
+    SyncAlertPoliciesResponse,
+)
 from isthmus.v1.instruction_pb2 import CodeSource, ContainerSpec
 from isthmus.v1.telemetry_pb2 import AssetKey, AssetSnapshot, JobSnapshot, LocationSnapshot, ScheduleSnapshot
-from isthmus_cli.deployment_plan import Change, FieldChange, definition_changes, plan, queue_changes
+from isthmus_cli.deployment_plan import (
+    Change,
+    FieldChange,
+    Plan,
+    alert_changes,
+    definition_changes,
+    plan,
+    queue_changes,
+)
 
 
 def settings(name: str = "etl", *, image: str = "etl:1", pool: str = "default", **env: str) -> LocationSettings:
@@ -74,3 +89,36 @@ def test_definitions_that_came_went_and_changed_are_told_by_kind() -> None:
         ("schedule", "at_night", Change.ADDED),
     ]
     assert definition_changes(after, after) == []
+
+
+def policy(name: str, *, to: str = "json://secret", longer_than_s: float = 0.0) -> AlertPolicy:
+    return AlertPolicy(name=name, on=["run.failed"], longer_than_s=longer_than_s, to=[AlertReceiver(apprise=to)])
+
+
+def test_alert_policies_change_by_field_and_their_receivers_are_hidden() -> None:
+    told = SyncAlertPoliciesResponse(
+        added=["new"], changed=["moved", "slower"], unchanged=["same"], removed=["old"], kept=["other"]
+    )
+    found = alert_changes(
+        [policy("new"), policy("moved", to="json://other"), policy("slower", longer_than_s=90), policy("same")],
+        there=[policy(it, to="json://…") for it in ("moved", "slower", "same", "old", "other")],
+        told=told,
+    )
+    assert [(it.name, it.change) for it in found] == [
+        ("new", Change.ADDED),
+        ("moved", Change.CHANGED),
+        ("slower", Change.CHANGED),
+        ("same", Change.UNCHANGED),
+        ("old", Change.REMOVED),
+        ("other", Change.LEFT),
+    ]
+    assert found[1].fields == (FieldChange("to", "(hidden)", "(hidden)"),)
+    assert found[2].fields == (FieldChange("longer_than", "", "90s"),)
+    assert "secret" not in repr(found)
+
+
+def test_a_deployment_that_changes_in_its_alerts_alone_changes() -> None:
+    (change,) = alert_changes([policy("new")], there=[], told=SyncAlertPoliciesResponse(added=["new"]))
+    (kept,) = alert_changes([policy("new")], there=[], told=SyncAlertPoliciesResponse(unchanged=["new"]))
+    assert Plan((), alerts=(change,)).changes_something
+    assert not Plan((), alerts=(kept,)).changes_something

@@ -119,7 +119,7 @@ def test_what_is_no_size_says_how_to_write_one(text: object) -> None:
 @pytest.mark.parametrize(
     ("container", "words"),
     [
-        ("{imag: a}", "locations[0].container.imag: there is no such field; the fields are image, pull_policy"),
+        ("{imag: a}", "locations[0].container.imag: there is no such field; did you mean image?"),
         ("{limits: {ram: 1GB}}", "locations[0].container.limits.ram: there is no such field; the fields are memory"),
         ("{mounts: [{from: a}]}", "mounts[0].from: there is no such field; the fields are source, target, read_only"),
         ("{limits: {memory: lots}}", "locations[0].container.limits.memory: write a size as 512MB"),

@@ -21,7 +21,9 @@ class DeployOptions(PrintOptions):
 
     path: Annotated[Path, Argument(metavar="[FILE]", help="What is wanted; else isthmus.yaml.")] = _FILE
     dry_run: Annotated[bool, Option("--dry-run", help="Tell which settings would change, and change nothing.")] = False
-    prune: Annotated[bool, Option("--prune", help="Remove locations that are not in the file.")] = False
+    prune: Annotated[bool, Option("--prune", help="Remove locations and alert policies that are not in the file.")] = (
+        False
+    )
     reload: Annotated[bool, Option("--reload", help="Import again though nothing changed.")] = False
     from_git: Annotated[bool, Option("--from-git", help="Note commit, branch and page, as CI or git here says.")] = (
         False
@@ -35,7 +37,7 @@ class DeployOptions(PrintOptions):
 
 
 def _deploy(options: DeployOptions) -> None:
-    """Make a deployment what a file says: its locations, and the limits of its queue.
+    """Make a deployment what a file says: its locations, the limits of its queue, and who is told of what.
 
     Tells what changes of the settings, each location's way to serving, and what changed of the definitions. A location that
     does not load goes on serving what it served before; so does one whose settings and commit are those of before.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import yaml  # type: ignore[import-untyped]
 from isthmus.v1.control_plane_pb2 import Alert, AlertDelivery, AlertPolicyState, SyncAlertPoliciesResponse
 
-from isthmus_cli.alert_file import policy_document
+from isthmus_cli.alert_entry import policy_document
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.table import Column, Room, table
 from isthmus_cli.view.text import age_text, count_text, moment_text

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from isthmus_cli.deployment_plan import Change, DefinitionChange, FieldChange, Plan
+from isthmus_cli.deployment_plan import Change, DefinitionChange, FieldChange, Plan, SettingsChange
 from isthmus_cli.view.paint import Paint
 
 _SIGNS = {Change.ADDED: "+", Change.CHANGED: "~", Change.REMOVED: "-", Change.UNCHANGED: "=", Change.LEFT: "="}
@@ -12,14 +12,19 @@ _SIGNS = {Change.ADDED: "+", Change.CHANGED: "~", Change.REMOVED: "-", Change.UN
 
 def plan_lines(plan: Plan, *, paint: Paint) -> list[str]:
     """Tell what settings change."""
-    lines = []
-    for it in plan.locations:
-        hint = ", it is not in the file (--prune removes it)" if it.change is Change.LEFT else ""
-        lines.append(_marked(it.change, f"location {it.name}: {it.change}{hint}", paint=paint))
-        lines += [f"    {_field(field)}" for field in it.fields]
+    lines = _settings_lines("location", plan.locations, paint=paint)
     if plan.queue:
         lines.append(_marked(Change.CHANGED, "queue: changed", paint=paint))
         lines += [f"    {_field(field)}" for field in plan.queue]
+    return lines + _settings_lines("alert policy", plan.alerts, paint=paint)
+
+
+def _settings_lines(kind: str, changes: Iterable[SettingsChange], *, paint: Paint) -> list[str]:
+    lines = []
+    for it in changes:
+        hint = ", it is not in the file (--prune removes it)" if it.change is Change.LEFT else ""
+        lines.append(_marked(it.change, f"{kind} {it.name}: {it.change}{hint}", paint=paint))
+        lines += [f"    {_field(field)}" for field in it.fields]
     return lines
 
 
@@ -35,12 +40,15 @@ def definition_lines(changes: Sequence[DefinitionChange], *, paint: Paint) -> li
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return a plan for scripts."""
     return {
-        "locations": [
-            {"name": it.name, "change": it.change.name.lower(), "fields": [_as_document(field) for field in it.fields]}
-            for it in plan.locations
-        ],
+        "locations": [_settings_document(it) for it in plan.locations],
         "queue": [_as_document(field) for field in plan.queue],
+        "alerts": [_settings_document(it) for it in plan.alerts],
     }
+
+
+def _settings_document(change: SettingsChange) -> dict[str, Any]:
+    fields = [_as_document(field) for field in change.fields]
+    return {"name": change.name, "change": change.change.name.lower(), "fields": fields}
 
 
 def _as_document(field: FieldChange) -> dict[str, str]:
