@@ -46,7 +46,7 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
     the other is gone.
 
     Order of the end: take no more instructions → let go those that only wait → finish those in hand, up to
-    `drain_timeout_s`, and return the rest → end the agent's own tasks → with `stops_servers_on_exit`, end the code servers →
+    `drain_timeout_s`, and return the rest; beside that, the agents of branch deployments do the same → end the agent's own tasks → with `stops_servers_on_exit`, end the code servers →
     say good-bye → close. Otherwise code servers and their runs go on, and the next agent in the same `data_dir` adopts them.
 
     Raises:
@@ -76,6 +76,10 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, started: as
                 connection=publisher,
             )
             await _Agent(means, stop, started).run()
+
+
+async def _serve_branch(settings: AgentSettings, stop: asyncio.Event) -> None:
+    await run_agent(settings, stop=stop)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class _Agent:
             await say_stopped(self.means.farewell)
 
     async def _serve(self, tasks: asyncio.TaskGroup, *, ending: AsyncExitStack) -> None:
-        parts = parts_of(self.means, tasks=tasks)
+        parts = parts_of(self.means, tasks=tasks, serve=_serve_branch)
         ending.callback(parts.intake.close)
         consuming = tasks.create_task(parts.consumer.run(), name="instructions")
         minding = mind_queue(self.means, parts.consumer, bell=parts.bell, started=self.started)
@@ -123,7 +127,9 @@ class _Agent:
         ending.push_async_callback(self._end_servers, parts.registry)
         await self._begin(parts, tasks=tasks)
         await self.stop.wait()
-        await self._drain(parts)
+        async with asyncio.TaskGroup() as ends:
+            ends.create_task(parts.branches.end(at_most_s=self.means.settings.drain_timeout_s + _STOP_GRACE_S))
+            ends.create_task(self._drain(parts))
         raise _Stopped
 
     async def _begin(self, parts: Parts, *, tasks: asyncio.TaskGroup) -> None:

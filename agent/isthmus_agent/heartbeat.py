@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -58,6 +59,8 @@ class LifeSigns:
     folder_id: str
     #: How long an import may take where the location does not say so, seconds.
     load_timeout_s: float
+    #: The branch deployments of which anything is kept.
+    branches: Callable[[], Sequence[str]] = tuple
 
     async def active_runs(self) -> frozenset[RunKey]:
         """Return every attempt that this agent vouches for: those that live, and those whose end is on its way."""
@@ -87,6 +90,7 @@ class LifeSigns:
             active_runs=[key.to_proto() for key in runs],
             folder_id=self.folder_id,
             load_timeout_s=self.load_timeout_s,
+            branches=self.branches(),
         )
         for serving in self.registry.serving_generations():
             beat.locations.add(

@@ -9,6 +9,7 @@ from isthmus_agent.attempts.ledger import AttemptLedger
 from isthmus_agent.attempts.salvage import Salvage
 from isthmus_agent.attempts.tombstones import Tombstones
 from isthmus_agent.attempts.upkeep import Upkeep
+from isthmus_agent.branches import BranchAgents, Serve
 from isthmus_agent.clock import now
 from isthmus_agent.drain import DrainSwitch
 from isthmus_agent.heartbeat import Bell, LifeSigns
@@ -41,6 +42,7 @@ class Parts:
     intake: IntakeJournal
     instructions: InstructionDispatcher
     consumer: InstructionConsumer
+    branches: BranchAgents
 
     def signs(self, means: Means) -> LifeSigns:
         """Return where the facts of heartbeats come from, for an agent that begins now."""
@@ -52,6 +54,7 @@ class Parts:
             started_at=now(),
             folder_id=means.folder_id,
             load_timeout_s=means.settings.load_timeout_s,
+            branches=self.branches.kept,
         )
 
     def upkeep(self, *, run_files_kept_s: float) -> Upkeep:
@@ -65,16 +68,23 @@ class Parts:
         )
 
 
-def parts_of(means: Means, *, tasks: asyncio.TaskGroup) -> Parts:
-    """Make the parts; what each keeps going goes on in `tasks`. The caller closes the intake."""
+def parts_of(means: Means, *, tasks: asyncio.TaskGroup, serve: Serve) -> Parts:
+    """Make the parts; what each keeps going goes on in `tasks`. The caller closes the intake.
+
+    Args:
+        means: What the process has.
+        tasks: For what goes on.
+        serve: Is the agent of a branch deployment.
+    """
     bell = Bell()
+    branches = BranchAgents(means, serve=serve, tasks=tasks, on_change=bell.ring)
     reporter = LocationReporter(means.publisher)
     relay = _relay(means, tasks=tasks)
     registry = LocationRegistry(
         _registry_settings(means),
         host=means.host,
         tasks=tasks,
-        listeners=Listeners(reporter.report, on_serving_change=bell.ring, attend=relay.attend),
+        listeners=Listeners(reporter.report, bell.ring, relay.attend, branches.want),
     )
     tools = _tools(means, registry=registry, drain=DrainSwitch(bell.ring))
     intake = IntakeJournal(means.folder / "intake")
@@ -91,6 +101,7 @@ def parts_of(means: Means, *, tasks: asyncio.TaskGroup) -> Parts:
         intake=intake,
         instructions=instructions,
         consumer=_consumer(means, instructions, relay=relay),
+        branches=branches,
     )
 
 

@@ -63,6 +63,7 @@ from isthmus.v1.telemetry_pb2 import (
 
 from support.canned_backfills import CannedBackfills
 from support.no_alerts import NoAlerts
+from support.no_branches import NoBranches
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -86,7 +87,7 @@ class Refusal:
 
 
 @dataclass
-class CannedControlPlane(NoAlerts, CannedBackfills):
+class CannedControlPlane(NoAlerts, NoBranches, CannedBackfills):
     """Answers from prepared state and keeps what it was asked."""
 
     locations: dict[str, Location] = field(default_factory=dict)

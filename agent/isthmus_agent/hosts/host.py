@@ -133,6 +133,10 @@ class Host(Protocol):
         """
         ...
 
+    async def clear(self, *, grace_s: float) -> None:
+        """End every server of this agent, those of an earlier life included, and leave nothing of them but files."""
+        ...
+
     def note_wanted(self, specs: Iterable[ServerSpec]) -> None:
         """Take notice of all that servers may be started from: what was fetched for others may go, after its time."""
         ...

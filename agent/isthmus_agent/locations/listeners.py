@@ -1,6 +1,6 @@
 """What others hear of locations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from isthmus.v1 import telemetry_pb2 as telemetry
@@ -28,3 +28,5 @@ class Listeners:
     on_serving_change: Callable[[], None]
     #: Of each server that can be called, and of which location it is.
     attend: Callable[[HeldServer, str], None] = lambda _held, _location: None
+    #: Of the branch deployments that are to be served beside the agent's own.
+    want_branches: Callable[[Sequence[str]], None] = lambda _deployments: None

@@ -223,6 +223,7 @@ class LocationRegistry:
         for name in admission.wanted.keys() | (self._keepers.keys() - set(admission.refused)):
             with self._boundary.guard(location=name):
                 self._keeper(name).want(admission.wanted.get(name))
+        self._listeners.want_branches(tuple(desired.branches))
         return tuple(admission.refused)
 
     def _known(self, location: str) -> LocationKeeper:

@@ -4322,3 +4322,193 @@ class RetryBackfillRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["backfill_id", b"backfill_id", "deployment", b"deployment", "parent_backfill_id", b"parent_backfill_id", "requested_by", b"requested_by"]) -> None: ...
 
 global___RetryBackfillRequest = RetryBackfillRequest
+
+@typing.final
+class Branch(google.protobuf.message.Message):
+    """A deployment of its own beside another one, for a branch of the code. Its schedules and sensors rest until somebody starts them."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
+    CODE_VERSION_FIELD_NUMBER: builtins.int
+    CREATED_BY_FIELD_NUMBER: builtins.int
+    CREATED_AT_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_FIELD_NUMBER: builtins.int
+    DELETING_AT_FIELD_NUMBER: builtins.int
+    DELETED_BY_FIELD_NUMBER: builtins.int
+    WAITS_FOR_FIELD_NUMBER: builtins.int
+    AGENTS_FIELD_NUMBER: builtins.int
+    ACTIVE_RUNS_FIELD_NUMBER: builtins.int
+    parent: builtins.str
+    """The deployment that it belongs to, and whose agents serve it."""
+    name: builtins.str
+    """1 to 63 lower-case letters, digits, - and _."""
+    deployment: builtins.str
+    """The deployment that it is itself: <parent>--<name>."""
+    pool: builtins.str
+    """The agents of this pool serve it; empty for all of the parent's."""
+    created_by: builtins.str
+    deleted_by: builtins.str
+    waits_for: builtins.str
+    """What its deletion waits for, in words; empty while it is not deleted."""
+    active_runs: builtins.int
+    """The runs that have not ended."""
+    @property
+    def code_version(self) -> global___CodeVersion:
+        """Of which version its code is, as far as somebody said."""
+
+    @property
+    def created_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def expires_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it is deleted by itself; unset for never."""
+
+    @property
+    def deleting_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when it is being deleted; unset while it is not."""
+
+    @property
+    def agents(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The agents that serve it, or are to."""
+
+    def __init__(
+        self,
+        *,
+        parent: builtins.str = ...,
+        name: builtins.str = ...,
+        deployment: builtins.str = ...,
+        pool: builtins.str = ...,
+        code_version: global___CodeVersion | None = ...,
+        created_by: builtins.str = ...,
+        created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        expires_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        deleting_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        deleted_by: builtins.str = ...,
+        waits_for: builtins.str = ...,
+        agents: collections.abc.Iterable[builtins.str] | None = ...,
+        active_runs: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["code_version", b"code_version", "created_at", b"created_at", "deleting_at", b"deleting_at", "expires_at", b"expires_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["active_runs", b"active_runs", "agents", b"agents", "code_version", b"code_version", "created_at", b"created_at", "created_by", b"created_by", "deleted_by", b"deleted_by", "deleting_at", b"deleting_at", "deployment", b"deployment", "expires_at", b"expires_at", "name", b"name", "parent", b"parent", "pool", b"pool", "waits_for", b"waits_for"]) -> None: ...
+
+global___Branch = Branch
+
+@typing.final
+class CreateBranchRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    POOL_FIELD_NUMBER: builtins.int
+    CODE_VERSION_FIELD_NUMBER: builtins.int
+    EXPIRES_AFTER_S_FIELD_NUMBER: builtins.int
+    MAX_RUNS_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    """The parent."""
+    name: builtins.str
+    pool: builtins.str
+    """Empty for all agents of the parent."""
+    expires_after_s: builtins.float
+    """After so many seconds it is deleted by itself; 0 for never."""
+    max_runs: builtins.int
+    """So many runs at once at the most, when it is new; unset for as many as come."""
+    requested_by: builtins.str
+    @property
+    def code_version(self) -> global___CodeVersion: ...
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        pool: builtins.str = ...,
+        code_version: global___CodeVersion | None = ...,
+        expires_after_s: builtins.float = ...,
+        max_runs: builtins.int | None = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "code_version", b"code_version", "max_runs", b"max_runs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_runs", b"_max_runs", "code_version", b"code_version", "deployment", b"deployment", "expires_after_s", b"expires_after_s", "max_runs", b"max_runs", "name", b"name", "pool", b"pool", "requested_by", b"requested_by"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_max_runs", b"_max_runs"]) -> typing.Literal["max_runs"] | None: ...
+
+global___CreateBranchRequest = CreateBranchRequest
+
+@typing.final
+class ListBranchesRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    """The parent."""
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment"]) -> None: ...
+
+global___ListBranchesRequest = ListBranchesRequest
+
+@typing.final
+class ListBranchesResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BRANCHES_FIELD_NUMBER: builtins.int
+    @property
+    def branches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Branch]: ...
+    def __init__(
+        self,
+        *,
+        branches: collections.abc.Iterable[global___Branch] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches"]) -> None: ...
+
+global___ListBranchesResponse = ListBranchesResponse
+
+@typing.final
+class BranchRef(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    """The parent."""
+    name: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "name", b"name"]) -> None: ...
+
+global___BranchRef = BranchRef
+
+@typing.final
+class DeleteBranchRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    END_RUNS_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    """The parent."""
+    name: builtins.str
+    end_runs: builtins.bool
+    """End the runs that live in it."""
+    requested_by: builtins.str
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        name: builtins.str = ...,
+        end_runs: builtins.bool = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "end_runs", b"end_runs", "name", b"name", "requested_by", b"requested_by"]) -> None: ...
+
+global___DeleteBranchRequest = DeleteBranchRequest

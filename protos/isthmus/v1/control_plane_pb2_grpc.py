@@ -299,6 +299,26 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.RetryBackfillRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
                 )
+        self.CreateBranch = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/CreateBranch',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.CreateBranchRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Branch.FromString,
+                )
+        self.ListBranches = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListBranches',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListBranchesRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListBranchesResponse.FromString,
+                )
+        self.GetBranch = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/GetBranch',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.BranchRef.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Branch.FromString,
+                )
+        self.DeleteBranch = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/DeleteBranch',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteBranchRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.Branch.FromString,
+                )
 
 
 class ControlPlaneServicer(object):
@@ -706,6 +726,36 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBranch(self, request, context):
+        """Makes a deployment for a branch of the code, on the agents of another deployment. Of one that is there, what is said of the
+        code and the time of its end are taken anew. FAILED_PRECONDITION while it is being deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBranches(self, request, context):
+        """The branch deployments of a deployment, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBranch(self, request, context):
+        """One branch deployment, and what its deletion still waits for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteBranch(self, request, context):
+        """Deletes a branch deployment with all that is its own: GetBranch says NOT_FOUND once nothing of it is left.
+        FAILED_PRECONDITION while runs live in it, unless they are to be ended. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -988,6 +1038,26 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.RetryBackfill,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.RetryBackfillRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Backfill.SerializeToString,
+            ),
+            'CreateBranch': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBranch,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.CreateBranchRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Branch.SerializeToString,
+            ),
+            'ListBranches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBranches,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListBranchesRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListBranchesResponse.SerializeToString,
+            ),
+            'GetBranch': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBranch,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.BranchRef.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Branch.SerializeToString,
+            ),
+            'DeleteBranch': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteBranch,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.DeleteBranchRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.Branch.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1952,5 +2022,73 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/RetryBackfill',
             isthmus_dot_v1_dot_control__plane__pb2.RetryBackfillRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.Backfill.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CreateBranch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/CreateBranch',
+            isthmus_dot_v1_dot_control__plane__pb2.CreateBranchRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Branch.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListBranches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListBranches',
+            isthmus_dot_v1_dot_control__plane__pb2.ListBranchesRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListBranchesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetBranch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/GetBranch',
+            isthmus_dot_v1_dot_control__plane__pb2.BranchRef.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Branch.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteBranch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/DeleteBranch',
+            isthmus_dot_v1_dot_control__plane__pb2.DeleteBranchRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.Branch.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

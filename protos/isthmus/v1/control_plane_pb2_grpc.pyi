@@ -374,6 +374,34 @@ class ControlPlaneStub:
     FAILED_PRECONDITION while it has not ended, and when there is nothing to do again.
     """
 
+    CreateBranch: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.CreateBranchRequest,
+        isthmus.v1.control_plane_pb2.Branch,
+    ]
+    """Makes a deployment for a branch of the code, on the agents of another deployment. Of one that is there, what is said of the
+    code and the time of its end are taken anew. FAILED_PRECONDITION while it is being deleted.
+    """
+
+    ListBranches: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListBranchesRequest,
+        isthmus.v1.control_plane_pb2.ListBranchesResponse,
+    ]
+    """The branch deployments of a deployment, by name."""
+
+    GetBranch: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.BranchRef,
+        isthmus.v1.control_plane_pb2.Branch,
+    ]
+    """One branch deployment, and what its deletion still waits for."""
+
+    DeleteBranch: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DeleteBranchRequest,
+        isthmus.v1.control_plane_pb2.Branch,
+    ]
+    """Deletes a branch deployment with all that is its own: GetBranch says NOT_FOUND once nothing of it is left.
+    FAILED_PRECONDITION while runs live in it, unless they are to be ended. Idempotent.
+    """
+
 class ControlPlaneAsyncStub:
     """The API for internal tooling. Wrong input is INVALID_ARGUMENT with google.rpc.BadRequest details; what does not exist
     is NOT_FOUND with google.rpc.ResourceInfo. Health and reflection answer beside it.
@@ -727,6 +755,34 @@ class ControlPlaneAsyncStub:
     ]
     """A backfill of what failed or was canceled of one that has ended. Idempotent by backfill_id when the caller gives one.
     FAILED_PRECONDITION while it has not ended, and when there is nothing to do again.
+    """
+
+    CreateBranch: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.CreateBranchRequest,
+        isthmus.v1.control_plane_pb2.Branch,
+    ]
+    """Makes a deployment for a branch of the code, on the agents of another deployment. Of one that is there, what is said of the
+    code and the time of its end are taken anew. FAILED_PRECONDITION while it is being deleted.
+    """
+
+    ListBranches: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListBranchesRequest,
+        isthmus.v1.control_plane_pb2.ListBranchesResponse,
+    ]
+    """The branch deployments of a deployment, by name."""
+
+    GetBranch: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.BranchRef,
+        isthmus.v1.control_plane_pb2.Branch,
+    ]
+    """One branch deployment, and what its deletion still waits for."""
+
+    DeleteBranch: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.DeleteBranchRequest,
+        isthmus.v1.control_plane_pb2.Branch,
+    ]
+    """Deletes a branch deployment with all that is its own: GetBranch says NOT_FOUND once nothing of it is left.
+    FAILED_PRECONDITION while runs live in it, unless they are to be ended. Idempotent.
     """
 
 class ControlPlaneServicer(metaclass=abc.ABCMeta):
@@ -1194,6 +1250,42 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[isthmus.v1.control_plane_pb2.Backfill, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Backfill]]:
         """A backfill of what failed or was canceled of one that has ended. Idempotent by backfill_id when the caller gives one.
         FAILED_PRECONDITION while it has not ended, and when there is nothing to do again.
+        """
+
+    @abc.abstractmethod
+    def CreateBranch(
+        self,
+        request: isthmus.v1.control_plane_pb2.CreateBranchRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Branch, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Branch]]:
+        """Makes a deployment for a branch of the code, on the agents of another deployment. Of one that is there, what is said of the
+        code and the time of its end are taken anew. FAILED_PRECONDITION while it is being deleted.
+        """
+
+    @abc.abstractmethod
+    def ListBranches(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListBranchesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListBranchesResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListBranchesResponse]]:
+        """The branch deployments of a deployment, by name."""
+
+    @abc.abstractmethod
+    def GetBranch(
+        self,
+        request: isthmus.v1.control_plane_pb2.BranchRef,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Branch, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Branch]]:
+        """One branch deployment, and what its deletion still waits for."""
+
+    @abc.abstractmethod
+    def DeleteBranch(
+        self,
+        request: isthmus.v1.control_plane_pb2.DeleteBranchRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.Branch, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.Branch]]:
+        """Deletes a branch deployment with all that is its own: GetBranch says NOT_FOUND once nothing of it is left.
+        FAILED_PRECONDITION while runs live in it, unless they are to be ended. Idempotent.
         """
 
 def add_ControlPlaneServicer_to_server(servicer: ControlPlaneServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -176,17 +176,25 @@ class SyncLocations(google.protobuf.message.Message):
 
     REVISION_FIELD_NUMBER: builtins.int
     LOCATIONS_FIELD_NUMBER: builtins.int
+    BRANCHES_FIELD_NUMBER: builtins.int
     revision: builtins.int
     """Grows with each change; an agent ignores a revision lower than one it has seen."""
     @property
     def locations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LocationSpec]: ...
+    @property
+    def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The branch deployments that the agent serves beside its own, in each as the agent of its name. What it keeps of any other
+        is to be ended and removed.
+        """
+
     def __init__(
         self,
         *,
         revision: builtins.int = ...,
         locations: collections.abc.Iterable[global___LocationSpec] | None = ...,
+        branches: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["locations", b"locations", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "locations", b"locations", "revision", b"revision"]) -> None: ...
 
 global___SyncLocations = SyncLocations
 

@@ -2033,6 +2033,7 @@ class AgentHeartbeat(google.protobuf.message.Message):
     LOCATIONS_FIELD_NUMBER: builtins.int
     FOLDER_ID_FIELD_NUMBER: builtins.int
     LOAD_TIMEOUT_S_FIELD_NUMBER: builtins.int
+    BRANCHES_FIELD_NUMBER: builtins.int
     version: builtins.str
     is_draining: builtins.bool
     desired_revision: builtins.int
@@ -2049,6 +2050,10 @@ class AgentHeartbeat(google.protobuf.message.Message):
 
     @property
     def locations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ServingLocation]: ...
+    @property
+    def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The branch deployments of which the agent keeps anything: processes, containers or files."""
+
     def __init__(
         self,
         *,
@@ -2060,9 +2065,10 @@ class AgentHeartbeat(google.protobuf.message.Message):
         locations: collections.abc.Iterable[global___ServingLocation] | None = ...,
         folder_id: builtins.str = ...,
         load_timeout_s: builtins.float = ...,
+        branches: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["started_at", b"started_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["active_runs", b"active_runs", "desired_revision", b"desired_revision", "folder_id", b"folder_id", "is_draining", b"is_draining", "load_timeout_s", b"load_timeout_s", "locations", b"locations", "started_at", b"started_at", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["active_runs", b"active_runs", "branches", b"branches", "desired_revision", b"desired_revision", "folder_id", b"folder_id", "is_draining", b"is_draining", "load_timeout_s", b"load_timeout_s", "locations", b"locations", "started_at", b"started_at", "version", b"version"]) -> None: ...
 
 global___AgentHeartbeat = AgentHeartbeat
 

@@ -29,6 +29,7 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
         "run": "isthmus_cli.commands.run_group:app",
         "queue": "isthmus_cli.commands.queue:app",
         "deploy": "isthmus_cli.commands.deploy:deploy",
+        "branch": "isthmus_cli.commands.branch:app",
         "location": "isthmus_cli.commands.location:app",
         "asset": "isthmus_cli.commands.asset:app",
         "backfill": "isthmus_cli.commands.backfill:app",

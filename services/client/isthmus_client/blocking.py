@@ -49,6 +49,7 @@ from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_client.blocking_alerts import BlockingAlertCalls
 from isthmus_client.blocking_backfills import BlockingBackfillCalls
+from isthmus_client.blocking_branches import BlockingBranchCalls
 from isthmus_client.client import ControlPlaneClient
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls):
+class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCalls):
     """`ControlPlaneClient` with methods that return when they are done, and with plain iterators.
 
     Enter it to connect; leaving it closes the connection. It may be used by several threads, and also within a running

@@ -13,12 +13,14 @@ from isthmus.v1.control_plane_pb2 import (
     RollbackLocationRequest,
 )
 
+from isthmus_client.branches import BranchCalls
+
 if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
 
 
-class DeployingCalls:
-    """What a client asks of the histories of locations."""
+class DeployingCalls(BranchCalls):
+    """What a client asks of the histories of locations, and of branch deployments."""
 
     _deployment: str
     _stub: "ControlPlaneAsyncStub"

@@ -16,6 +16,7 @@ from isthmus_control_plane.automation.sensing import Sensing
 from isthmus_control_plane.backfills.advancing import Advancer
 from isthmus_control_plane.backfills.planner import Planner
 from isthmus_control_plane.backfills.wanted import TickBackfills
+from isthmus_control_plane.branching.keeper import BranchKeeper
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.inherit import Inheritance
@@ -26,6 +27,7 @@ from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.backfills import BackfillDesk
+from isthmus_control_plane.desk.branches import BranchDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.generations import GenerationDesk
@@ -78,6 +80,7 @@ class Parts:
     timekeeper: Timekeeper
     watcher: Watcher
     backfills: Advancer
+    branches: BranchKeeper
     #: The broker has what others attach to.
     is_declared: asyncio.Event
 
@@ -142,6 +145,7 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         timekeeper=Timekeeper(core, leadership=leadership),
         backfills=Advancer(core, leadership=leadership, acceptor=acceptor),
         watcher=Watcher(core, leadership=leadership, assets=AssetDesk(core, memory=memory)),
+        branches=BranchKeeper(core, leadership=leadership, memory=memory, notices=notices),
         is_declared=asyncio.Event(),
     )
 
@@ -163,6 +167,7 @@ def _desks(core: Core, shared: _Shared) -> Desks:
         assets=AssetDesk(core, memory=shared.memory),
         alerts=AlertDesk(core),
         backfills=BackfillDesk(core, planner=shared.planner, notices=shared.notices),
+        branches=BranchDesk(core, memory=shared.memory),
         queue=QueueDesk(core, memory=shared.memory, needs=shared.needs, pulse=shared.dequeuer.pulse),
         explanation=ExplanationDesk(core, memory=shared.memory, needs=shared.needs),
     )

@@ -46,6 +46,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         loops.append(tasks.create_task(parts.timekeeper.run(), name="timeouts"))
         loops.append(tasks.create_task(parts.watcher.run(), name="alert policies"))
         loops.append(tasks.create_task(parts.backfills.run(), name="backfills"))
+        loops.append(tasks.create_task(parts.branches.run(), name="branches"))
         loops.append(tasks.create_task(parts.deferrals.run(), name="deferrals"))
         loops.append(tasks.create_task(_with_broker(parts), name="broker"))
         yield

@@ -77,6 +77,8 @@ class WakeHub:
         self.backfills = Wake()
         #: Rung when there may be other alert policies than before.
         self.alerts = Wake()
+        #: Rung with `fleet`, and when branch deployments changed.
+        self.branches = Wake()
         #: Rung at the end alone: commands grow overdue with time, and nobody tells of that.
         self.expiry = Wake()
         #: The same: an agent that took over is let speak for a while.
@@ -196,6 +198,7 @@ class WakeHub:
         self.queue.ring()
         self.relocation.ring()
         self.backfills.ring()
+        self.branches.ring()
         self.schedules_changed()
 
     def schedules_changed(self) -> None:

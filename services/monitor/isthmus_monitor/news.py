@@ -37,6 +37,8 @@ class Heartbeat:
     standbys: tuple[Standby, ...]
     folder_id: str
     load_timeout_s: float
+    #: The branch deployments of which it keeps anything.
+    branches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

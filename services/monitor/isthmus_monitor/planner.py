@@ -121,6 +121,7 @@ class Planner:
             folder_id=news.folder_id or before.folder_id,
             folder_since=self._now if _has_new_folder(before, news.folder_id) else before.folder_since,
             load_timeout_s=news.load_timeout_s,
+            branches=news.branches,
         )
         after = replace(
             before,
@@ -133,6 +134,7 @@ class Planner:
             folder_id=heard.folder_id,
             folder_since=heard.folder_since,
             load_timeout_s=heard.load_timeout_s,
+            branches=heard.branches,
         )
         if after != before:
             self._plan.changed_agents.add(bulletin.agent)

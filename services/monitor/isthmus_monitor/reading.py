@@ -36,6 +36,7 @@ MAX_LINE: Final = 500
 #: The most attempts that one heartbeat vouches for, and the most locations that it tells of; what is beyond is not heard.
 MAX_ATTEMPTS: Final = 20_000
 MAX_LOCATIONS: Final = 5_000
+MAX_BRANCHES: Final = 5_000
 #: No agent is believed to let an import take longer, seconds.
 MAX_LOAD_TIMEOUT_S: Final = 86_400.0
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -155,6 +156,7 @@ def _heartbeat(event: Event, _now: datetime) -> News:
         ),
         folder_id=_line(body.folder_id),
         load_timeout_s=min(body.load_timeout_s, MAX_LOAD_TIMEOUT_S),
+        branches=tuple(_line(it) for it in body.branches[:MAX_BRANCHES]),
     )
 
 

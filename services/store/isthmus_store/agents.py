@@ -81,6 +81,7 @@ async def heard(tx: WriteTransaction, news: Iterable[AgentHeard]) -> None:
             "folder_id": it.folder_id,
             "folder_since": it.folder_since,
             "load_timeout_s": it.load_timeout_s,
+            "branches": it.branches,
         }
         for it in sorted(news, key=lambda it: (it.deployment, it.name))
     ]
@@ -143,6 +144,7 @@ _HEARD = (
                 "folder_id",
                 "folder_since",
                 "load_timeout_s",
+                "branches",
             )
         }
     )

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 #: The newest step in `migrations/versions`.
-REVISION: Final = "0024"
+REVISION: Final = "0025"
 
 
 def is_current(connection: Connection) -> bool:

@@ -190,6 +190,18 @@ class HostContract:
             assert list(await host.list()) == [second]
             await host.stop(second, grace_s=5)
 
+    async def test_clearing_ends_every_server_also_of_an_earlier_life(self, kit: HostKit) -> None:
+        async with kit.open() as host:
+            first = await host.start(kit.spec(CHILD="yes"))
+            facts = await kit.note(first)
+        async with kit.open() as host:
+            second = await host.start(kit.spec(generation=2))
+            pid = (await kit.note(second))["pid"]
+            await host.clear(grace_s=5)
+            assert not await host.list()
+            await host.clear(grace_s=5)
+        assert not [it for it in (facts["pid"], facts["child"], pid) if is_alive(it)]
+
     async def test_what_cannot_be_started_says_why(self, kit: HostKit) -> None:
         spec, words = kit.command_is_missing
         async with kit.open_patient() as host:

@@ -111,3 +111,35 @@ async def test_what_cannot_be_deployed_is_said_before_anything_is(project: Path)
         _, out, _ = await isthmus(project, "location", "list", "--json")
         assert [it["settings"]["name"] for it in json.loads(out)] == ["greetings"]
         assert await dev.end() == 0
+
+
+async def test_a_branch_is_made_deployed_to_and_deleted(project: Path) -> None:
+    async with running_dev(project) as dev:
+        await dev.read_until("Ctrl-C stops everything")
+        made = await isthmus(
+            project, "branch", "create", "pr-17", "--expires", "7d", "--commit", "c1", "--url", "https://example.org/17"
+        )
+        assert made[0] == 0, made
+        assert "Deploy to it: isthmus --deployment default--pr-17 deploy" in made[2]
+        own = ("--deployment", "default--pr-17")
+        code, out, err = await isthmus(project, *own, "deploy", "etl.yaml", additional={"ETL_FILE": "second.py"})
+        assert (code, "✓ etl serves generation 1" in out) == (0, True), out + err
+        code, out, err = await isthmus(project, *own, "run", "launch", "etl", "farewell")
+        assert code == 0, out + err
+        _, out, _ = await isthmus(project, "location", "list", "--json")
+        assert [it["settings"]["name"] for it in json.loads(out)] == ["greetings"]
+        _, out, _ = await isthmus(project, "branch", "list", "-o", "wide")
+        assert "default--pr-17" in out
+        assert "https://example.org/17" in out
+        _, out, _ = await isthmus(project, "branch", "show", "pr-17")
+        assert "agents     local" in out
+        code, out, err = await isthmus(project, "branch", "delete", "pr-17", "--end-runs")
+        assert (code, "Deleted branch pr-17: nothing of default--pr-17 is left." in err) == (0, True), out + err
+        assert (await isthmus(project, "branch", "list"))[1] == ""
+        code, _, err = await isthmus(project, "branch", "show", "pr-18")
+        assert (code, "there is no branch 'pr-18'" in err) == (4, True), err
+        code, _, err = await isthmus(project, "branch", "create", "Feature/One")
+        assert (code, "try 'feature-one'" in err) == (2, True), err
+        code, _, err = await isthmus(project, "branch", "create", "late", "--expires", "soon")
+        assert (code, "Write it as in 30s, 15m, 2h or 1d." in err) == (2, True), err
+        assert await dev.end() == 0

@@ -26,6 +26,7 @@ from isthmus.v1.instruction_pb2 import (
     ValidateRun,
 )
 from isthmus.v1.telemetry_pb2 import LOCATION_PHASE_SERVING, LOG_STREAM_STDOUT, InstructionResult, RunRef
+from isthmus_agent.agent import run_agent
 from isthmus_agent.hosting import host_of
 from isthmus_agent.identity import Holder
 from isthmus_agent.instructions.envelope import Envelope
@@ -35,6 +36,7 @@ from isthmus_agent.instructions.routes import routes
 from isthmus_agent.means import Means
 from isthmus_agent.parts import Parts, parts_of
 from isthmus_agent.policy.judge import load_policy
+from isthmus_agent.settings import AgentSettings
 from isthmus_broker.publisher import Publisher
 from isthmus_broker.settlement import Settlement
 from isthmus_broker.telemetry import TelemetryPublisher
@@ -88,6 +90,10 @@ class Agent:
         return len(self.stand.noted("quick")) == len(runs)
 
 
+async def _serve_branch(settings: AgentSettings, stop: asyncio.Event) -> None:
+    await run_agent(settings, stop=stop)
+
+
 @asynccontextmanager
 async def working(stand: AgentStand) -> AsyncIterator[Agent]:
     settings = stand.settings()
@@ -114,7 +120,7 @@ async def working(stand: AgentStand) -> AsyncIterator[Agent]:
         )
         try:
             async with asyncio.TaskGroup() as tasks:
-                parts = parts_of(means, tasks=tasks)
+                parts = parts_of(means, tasks=tasks, serve=_serve_branch)
                 parts.registry.begin(await host.list())
                 tasks.create_task(parts.reporter.run())
                 parts.instructions.begin()

@@ -191,6 +191,14 @@ class DockerHost:
         places = self._dock.places.of(server.name, location=server.location)
         return await asyncio.to_thread(read_tail, output_path(places, server), max_bytes=max_bytes)
 
+    async def clear(self, *, grace_s: float) -> None:
+        """End every server, and remove the containers that were kept to be looked at; see `Host.clear`."""
+        async with asyncio.TaskGroup() as tasks:
+            for server in await self.list():
+                tasks.create_task(self.stop(server, grace_s=grace_s))
+        for listed in await self._dock.engine.list(self._dock.owner.labels):
+            await self._dock.engine.remove(listed.id)
+
     def note_wanted(self, specs: Iterable[ServerSpec]) -> None:
         """Take notice of all that servers may be started from; see `Host.note_wanted`."""
         self._pulled.want({spec.container.image for spec in specs if spec.container.image})

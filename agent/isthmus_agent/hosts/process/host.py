@@ -135,6 +135,12 @@ class ProcessHost:
                     await self._adopt(folder)
         return [life.server for life in self._lives.values() if not life.exited.is_set()]
 
+    async def clear(self, *, grace_s: float) -> None:
+        """End every server; see `Host.clear`."""
+        async with asyncio.TaskGroup() as tasks:
+            for server in await self.list():
+                tasks.create_task(self.stop(server, grace_s=grace_s))
+
     def note_wanted(self, specs: Iterable[ServerSpec]) -> None:
         """Do nothing: nothing is fetched for processes; see `Host.note_wanted`."""
 

@@ -16,12 +16,14 @@ from isthmus_control_plane.api import queue_message
 from isthmus_control_plane.api.alert import AlertService
 from isthmus_control_plane.api.automation import AutomationService
 from isthmus_control_plane.api.backfill import BackfillService
+from isthmus_control_plane.api.branch import BranchService
 from isthmus_control_plane.api.catalog import CatalogService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
 from isthmus_control_plane.desk.alerts import AlertDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.backfills import BackfillDesk
+from isthmus_control_plane.desk.branches import BranchDesk
 from isthmus_control_plane.desk.deletion import DeletionDesk
 from isthmus_control_plane.desk.explanation import ExplanationDesk
 from isthmus_control_plane.desk.generations import GenerationDesk
@@ -59,9 +61,10 @@ class Desks:
     assets: AssetDesk
     alerts: AlertDesk
     backfills: BackfillDesk
+    branches: BranchDesk
 
 
-class ControlPlaneService(AutomationService, CatalogService, AlertService, BackfillService):
+class ControlPlaneService(AutomationService, CatalogService, AlertService, BackfillService, BranchService):
     """Answers the API's calls."""
 
     def __init__(self, desks: Desks) -> None:
@@ -69,6 +72,7 @@ class ControlPlaneService(AutomationService, CatalogService, AlertService, Backf
         CatalogService.__init__(self, desks.assets)
         AlertService.__init__(self, desks.alerts)
         BackfillService.__init__(self, desks.backfills)
+        BranchService.__init__(self, desks.branches)
         self._desks = desks
 
     async def CreateAgent(self, request: api.CreateAgentRequest, context: _Context) -> api.Agent:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from isthmus_store import instigators, pauses
+from isthmus_store import branches, instigators, pauses
 from isthmus_store.record.automation import Defined, Instigator, InstigatorKey
 from isthmus_store.record.queue import Pause, PauseKind
 from isthmus_store.state import InstigatorKind
@@ -33,6 +33,8 @@ class Roll:
     wanted: frozenset[LocationKey] = frozenset()
     #: What somebody paused.
     pauses: tuple[Pause, ...] = ()
+    #: Deployments of branches: there everything rests until somebody starts it, whatever the code says.
+    branches: frozenset[str] = frozenset()
 
     def pause_of(self, key: InstigatorKey) -> Pause | None:
         """Return what keeps ticks from being begun: the deployment's pause, or the location's."""
@@ -48,8 +50,9 @@ class Roll:
 
     def defined(self) -> list[Defined]:
         """Return what the store does not know as it is defined now."""
-        all_of = [_defined(key, schedule) for key, schedule in self.schedules.items()]
-        all_of += [_defined_sensor(key, sensor) for key, sensor in self.sensors.items()]
+        all_of = [self._defined(key, it, definition=fingerprint(it)) for key, it in self.schedules.items()]
+        # When a sensor is due follows from its last tick and its interval: no change of its definition makes that count anew.
+        all_of += [self._defined(key, it, definition=_SENSOR) for key, it in self.sensors.items()]
         return [it for it in all_of if instigators.differs(self.known.get(it.key), it)]
 
     def gone(self) -> list[int]:
@@ -59,6 +62,10 @@ class Roll:
             for key, it in self.known.items()
             if it.gone_at is None and key not in self.schedules and key not in self.sensors and self._is_certain(key)
         ]
+
+    def _defined(self, key: InstigatorKey, it: Schedule | Sensor, *, definition: str) -> Defined:
+        is_running = it.is_running_by_default and key.deployment not in self.branches
+        return Defined(key=key, definition=definition, is_running_by_default=is_running)
 
     def _is_certain(self, key: InstigatorKey) -> bool:
         location = LocationKey(key.deployment, key.location)
@@ -96,13 +103,5 @@ async def read(
         frozenset(certain),
         frozenset(seen.locations),
         tuple(paused),
+        await branches.deployments(tx),
     )
-
-
-def _defined(key: InstigatorKey, schedule: Schedule) -> Defined:
-    return Defined(key=key, definition=fingerprint(schedule), is_running_by_default=schedule.is_running_by_default)
-
-
-def _defined_sensor(key: InstigatorKey, sensor: Sensor) -> Defined:
-    # When it is due follows from its last tick and its interval: no change of its definition makes that count anew.
-    return Defined(key=key, definition=_SENSOR, is_running_by_default=sensor.is_running_by_default)

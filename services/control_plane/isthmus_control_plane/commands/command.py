@@ -42,10 +42,13 @@ def drain(agent: AgentKey, *, at: datetime) -> NewInstruction:
     return _row(instruction, is_control=True)
 
 
-def sync(agent: AgentKey, *, revision: int, held: Iterable[HeldLocation], at: datetime) -> NewInstruction:
-    """Tell an agent the whole set of locations that it is to hold."""
+def sync(
+    agent: AgentKey, *, revision: int, held: Iterable[HeldLocation], branches: Iterable[str] = (), at: datetime
+) -> NewInstruction:
+    """Tell an agent the whole set of locations that it is to hold, and the branch deployments that it is to serve."""
     instruction = _instruction(agent, at=at, lifetime=SYNC_LIFETIME)
     instruction.sync_locations.revision = revision
+    instruction.sync_locations.branches.extend(branches)
     instruction.sync_locations.locations.extend(_spec(it) for it in held)
     return _row(instruction)
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus_broker import declaring
-from isthmus_broker.errors import BrokerError
 from isthmus_broker.link import LINK_ERRORS
-from isthmus_broker.notices import Notice, NoticePublisher
+from isthmus_broker.notices import NoticePublisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import agents, outbox, placements, runs
 from isthmus_store.record.agent import Agent, NewAgent
@@ -20,6 +19,7 @@ from isthmus_control_plane.commands import command
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import BrokerAwayError, NotFoundError, PreconditionError
 from isthmus_control_plane.fleet import world
+from isthmus_control_plane.fleet.telling import tell_monitors
 from isthmus_control_plane.key import DEFAULT, AgentKey
 from isthmus_control_plane.validation import field
 from isthmus_control_plane.validation import request as rules
@@ -73,16 +73,9 @@ class AgentDesk:
             await agents.insert(tx, agent)
             view = await _view(tx, key)
         log.info("agent_created", deployment=key.deployment, agent=key.name, pool=agent.pool)
-        await self._tell_monitors(key)
+        await tell_monitors(self._notices, key)
         self._core.hub.fleet_changed()
         return view
-
-    async def _tell_monitors(self, key: AgentKey) -> None:
-        """Have its queue of telemetry read at once; monitors look from time to time, too."""
-        try:
-            await self._notices.publish(Notice(agents=frozenset({f"{key.deployment}/{key.name}"})))
-        except BrokerError as error:
-            log.debug("notice_dropped", problem=str(error))
 
     async def get(self, request: api.GetAgentRequest) -> AgentView:
         """Return one agent."""

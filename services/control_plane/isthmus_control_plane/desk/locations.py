@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.telemetry_pb2 import SnapshotPiece
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import agents, locations, placements, snapshots
+from isthmus_store import agents, branches, locations, placements, snapshots
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement, WantedLocation
 from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
-from isthmus_control_plane.errors import NotFoundError, StoppingError
+from isthmus_control_plane.errors import NotFoundError, PreconditionError, StoppingError
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.fleet.lookup import no_such_location
 from isthmus_control_plane.key import DEFAULT, LocationKey
@@ -70,11 +70,16 @@ class LocationDesk:
         return settings
 
     async def apply(self, request: api.ApplyLocationRequest) -> LocationView:
-        """Add a location or change it, place it, and tell its agents, in one transaction."""
+        """Add a location or change it, place it, and tell its agents, in one transaction.
+
+        Raises:
+            PreconditionError: Its deployment is that of a branch that is being deleted.
+        """
         settings = self.checked(request)
         key = LocationKey(request.deployment or DEFAULT, settings.name)
         at = clock.now()
         async with self._core.change_fleet() as tx:
+            await _refuse_deleted(tx, key)
             before = await locations.get(tx, deployment=key.deployment, name=key.name)
             after = await locations.apply(
                 tx,
@@ -163,6 +168,14 @@ class LocationDesk:
         log.info("location_removed", deployment=key.deployment, location=key.name)
         self._core.hub.outbox.ring()
         self._core.hub.location_changed(key)
+
+
+async def _refuse_deleted(tx: Transaction, key: LocationKey) -> None:
+    branch = await branches.of_deployment(tx, key.deployment)
+    if branch is not None and branch.deleting_at is not None:
+        why = f"deployment {key.deployment!r} is being deleted."
+        remedy = f"Make the branch anew once it is gone: isthmus --deployment {branch.parent} branch list"
+        raise PreconditionError(f"deployments/{key.deployment}", rule="BRANCH_IS_DELETED", why=why, remedy=remedy)
 
 
 async def _view(tx: Transaction, key: LocationKey, *, is_removed_shown: bool = False) -> LocationView:

@@ -8,18 +8,17 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import RunRef
 from isthmus_lifecycle.log import get_logger
-from isthmus_store import outbox, run_page, runs, wire
+from isthmus_store import run_page, runs, wire
 from isthmus_store.record.run import Run
 from isthmus_store.run_page import RunCursor, RunPage, RunQuery
-from isthmus_store.signal import CancelRequested
 from isthmus_store.state import RunState
-from isthmus_store.termination import terminate
 from isthmus_store.transaction import Transaction
 
-from isthmus_control_plane import clock, history
+from isthmus_control_plane import clock
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.run_names import find_named, no_such_run
 from isthmus_control_plane.dispatching.acceptance import Accepted, Acceptor, Launch
+from isthmus_control_plane.dispatching.ending import ask_for_end
 from isthmus_control_plane.dispatching.waits import Waits
 from isthmus_control_plane.key import DEFAULT
 from isthmus_control_plane.validation import request as rules
@@ -98,16 +97,7 @@ class RunDesk:
         run_id, deployment, at = request.run_id.lower(), request.deployment or DEFAULT, clock.now()
         async with self._core.database.write() as tx:
             await find(tx, deployment=deployment, run_id=run_id)
-            signaled = await runs.signal(tx, run_id, CancelRequested(requested_by=request.requested_by), at=at)
-            run = signaled.run
-            if signaled.decision.is_change:
-                news = [history.cancel_requested(run.ref, requested_by=request.requested_by, at=at)]
-                news += [history.canceled(run, at=at)] if run.state is RunState.CANCELED else []
-                await history.append(tx, run.ref, news=news, at=at)
-            if run.state is RunState.CANCELING:
-                # Also when it was asked for before: the grace may be shorter now, and the first one may have expired.
-                await outbox.add(tx, terminate(deployment, run.agent, attempt=run.ref, grace_s=request.grace_s, at=at))
-            run = await runs.existing(tx, run_id)
+            run = await ask_for_end(tx, run_id, by=request.requested_by, at=at, grace_s=request.grace_s)
         log.info("run_termination_requested", run=run_id, state=run.state.value)
         self._core.hub.outbox.ring()
         self._core.hub.run_changed(run_id)

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from isthmus.v1.control_plane_pb2 import LocationSettings
 from isthmus.v1.telemetry_pb2 import Failure
 from isthmus_lifecycle.boundary import Boundary
-from isthmus_store import agent_load, agents, fleet_rows, outbox, pauses, placements, site
+from isthmus_store import agent_load, agents, branches, fleet_rows, outbox, pauses, placements, site
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.agent import Agent
 from isthmus_store.record.location import Location, Placement
@@ -190,6 +190,19 @@ async def settle_fleet(
     return moved
 
 
+async def have_told(tx: WriteTransaction, key: AgentKey, *, memory: SyncMemory) -> None:
+    """Have an agent told anew what it is to hold, with the next look at the fleet; see `Core.change_fleet`.
+
+    One that is not heard, or does not exist, is told when it comes up.
+    """
+    agent = await agents.get(tx, deployment=key.deployment, name=key.name)
+    if agent is not None:
+        await agents.bump_sync(
+            tx, deployment=key.deployment, name=key.name, above=min(agent.desired_revision, MAX_REVISION)
+        )
+        memory.told_at.pop(key, None)
+
+
 async def _carry_out(tx: WriteTransaction, move: placement.Move, *, at: datetime) -> None:
     deployment, name = move.location
     if move.source is not None:
@@ -208,7 +221,8 @@ async def _tell(
         revision = await agents.bump_sync(
             tx, deployment=deployment, name=name, above=min(agent.desired_revision, MAX_REVISION)
         )
-    await outbox.add(tx, command.sync(order.agent, revision=revision, held=held, at=at))
+    served = await branches.served_by(tx, parent=deployment, agent=name)
+    await outbox.add(tx, command.sync(order.agent, revision=revision, held=held, branches=served, at=at))
     await agents.mark_synced(tx, deployment=deployment, name=name, incarnation=agent.incarnation)
 
 

@@ -64,6 +64,8 @@ class Agent:
     folder_since: datetime | None = None
     #: How long it lets an import take where the location does not say so, seconds; 0 while it has not told.
     load_timeout_s: float = 0.0
+    #: The branch deployments of which it says that it keeps anything.
+    branches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,3 +86,4 @@ class AgentHeard:
     folder_id: str = ""
     folder_since: datetime | None = None
     load_timeout_s: float = 0.0
+    branches: tuple[str, ...] = ()

@@ -1,6 +1,16 @@
-"""Agents, locations and what is between them."""
+"""Agents, locations and what is between them, and the branch deployments that agents serve besides."""
 
-from sqlalchemy import Column, Double, ForeignKeyConstraint, Index, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    Column,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from isthmus_store.column import AttemptRefs, Instant, RowNumber, Standbys, Words, name_of
 from isthmus_store.state import AgentState, LocationPhase
@@ -29,6 +39,7 @@ AGENTS = Table(
     Column("folder_id", Text, nullable=False, server_default=""),
     Column("folder_since", Instant),
     Column("load_timeout_s", Double, nullable=False, server_default="0"),
+    Column("branches", Words),
 )
 
 LOCATIONS = Table(
@@ -76,6 +87,27 @@ PLACEMENTS = Table(
     ForeignKeyConstraint(["deployment", "location"], ["locations.deployment", "locations.name"]),
     ForeignKeyConstraint(["deployment", "agent"], ["agents.deployment", "agents.name"]),
     Index(None, "deployment", "agent"),
+)
+
+# Deployments for branches of the code, which agents of another deployment serve.
+BRANCHES = Table(
+    "branches",
+    METADATA,
+    Column("deployment", NAME, primary_key=True),
+    # The deployment whose agents serve it, and its name there.
+    Column("parent", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
+    # Empty for all agents of the parent.
+    Column("pool", NAME, nullable=False),
+    Column("code_version", LargeBinary),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    # Its deletion, step by step: it was asked for, and no run is left and its agents are to let go of it.
+    Column("deleting_at", Instant),
+    Column("deleted_by", Text, nullable=False, server_default=""),
+    Column("released_at", Instant),
+    UniqueConstraint("parent", "name"),
 )
 
 #: What agents sent of snapshots that are too large for one message, half of them or all.

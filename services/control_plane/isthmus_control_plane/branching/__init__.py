@@ -1,0 +1,1 @@
+"""Deployments for branches of the code: who serves them, and how they go."""
