@@ -5,9 +5,12 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from isthmus_cli.errors import InputError
 
+#: The longest file that is read.
+_MOST_CHARS: Final = 16 * 2**20
 _WORDS = {
     errno.ENOENT: "there is no such file or folder",
     errno.EISDIR: "it is a folder",
@@ -38,12 +41,17 @@ def read_text(path: Path, *, remedy: str, said: str = "") -> str:
         said: How the person named it, where that is more than the path.
 
     Raises:
-        InputError: It is not there, or is no text.
+        InputError: It is not there, is no text, or is larger than anything that a person writes.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        # Of a device, as /dev/zero, there is no end.
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_MOST_CHARS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{said or path} cannot be read: {fault_text(error)}.", remedy=remedy) from error
+    if len(text) > _MOST_CHARS:
+        raise InputError(f"{said or path} has more than {_MOST_CHARS // 2**20} million characters.", remedy=remedy)
+    return text
 
 
 def unknown_field_text(name: str, *, known: Iterable[str]) -> str:
