@@ -158,6 +158,7 @@ class Sink:
 
     status: int = 200
     hangs: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
     received: list[tuple[web.Request, bytes]] = field(default_factory=list)
     port: int = 0
 
@@ -165,7 +166,7 @@ class Sink:
         self.received.append((request, await request.read()))
         if self.hangs:
             await asyncio.Event().wait()
-        return web.Response(status=self.status)
+        return web.Response(status=self.status, headers=self.headers)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Sink"]:

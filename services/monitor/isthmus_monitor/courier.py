@@ -1,6 +1,8 @@
 """Brings one alert to one receiver over HTTP."""
 
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,6 +16,7 @@ from isthmus_monitor.way import proxy_of
 TIMEOUT_S: Final = 15.0
 
 _GONE: Final = 410
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class Courier:
@@ -61,13 +64,23 @@ class Courier:
 
 def _check(answer: aiohttp.ClientResponse) -> None:
     if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own ranges
+        elsewhere = ", and points elsewhere, which is not followed" if answer.status in _REDIRECTS else ""
         raise WebhookError(
-            detail=f"it answered {answer.status}",
+            detail=f"it answered {answer.status}{elsewhere}",
             is_final=answer.status == _GONE,
             retry_after_s=_seconds(answer.headers.get("retry-after")),
         )
 
 
 def _seconds(retry_after: str | None) -> float:
-    """Return the patience that a receiver asks for; a date, which the header may be too, asks for none."""
-    return float(retry_after) if retry_after is not None and retry_after.isascii() and retry_after.isdigit() else 0.0
+    """Return the patience that a receiver asks for, as seconds or as a date; what is neither asks for none."""
+    if retry_after is None:
+        return 0.0
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    aware = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+    return max(0.0, (aware - datetime.now(UTC)).total_seconds())

@@ -13,7 +13,7 @@ from isthmus.v1.control_plane_pb2 import AlertPolicy, AlertReceiver
 from isthmus_lifecycle.boundary import Boundary, keep_going
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import alert_policies, alerts
-from isthmus_store.alert_receiver import endpoint_of
+from isthmus_store.alert_receiver import endpoint_of, receivers_of
 from isthmus_store.database import Database
 from isthmus_store.errors import TransientStoreError
 from isthmus_store.record.alert import AlertDelivery, AlertPolicyRow
@@ -221,5 +221,5 @@ def _receivers_of(policies: Iterable[AlertPolicyRow]) -> dict[str, AlertReceiver
     return {
         endpoint_of(row.deployment, receiver): receiver
         for row in policies
-        for receiver in AlertPolicy.FromString(row.body).to
+        for receiver in receivers_of(AlertPolicy.FromString(row.body))
     }

@@ -49,8 +49,13 @@ def _mail(said: Mapping[str, Any]) -> str:
             if not is_tls and not server.has_extn("starttls") and not _is_here(host):
                 return "the server offers no encryption, and a password is not sent without"
             server.login(unquote(parts.username), unquote(parts.password or ""))
-        refused = server.send_message(_letter(said))
-    return f"{len(refused)} of the addresses were refused" if refused else ""
+        try:
+            server.send_message(_letter(said))
+        except smtplib.SMTPRecipientsRefused as error:
+            # One address: see `alert_receiver.receivers_of`.
+            codes = sorted({code for code, _ in error.recipients.values()})
+            return f"the mail server refuses the address ({', '.join(map(str, codes))})"
+    return ""
 
 
 def _is_here(host: str) -> bool:

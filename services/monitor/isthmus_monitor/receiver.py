@@ -66,7 +66,8 @@ def _posting(
     receiver: AlertReceiver, delivery: AlertDelivery, *, environment: Mapping[str, str], now: datetime
 ) -> Posting:
     hook = receiver.webhook
-    body = filled_in(body_of(hook.body, delivery.payload), environment) if hook.body else delivery.payload
+    # The policy's own text first: what an alert quotes, as a run's error, must not name variables of this process.
+    body = body_of(filled_in(hook.body, environment), delivery.payload)
     secret = filled_in(hook.secret, environment)
     signed = headers_of(delivery, secret=secret, now=now, body=body) if secret else {}
     headers = {"content-type": "application/json", "webhook-id": delivery.alert_id, **signed}

@@ -1,9 +1,26 @@
 """Receivers of alert policies: by which key their deliveries are kept, and how they are named without their secrets. Pure."""
 
 import hashlib
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from isthmus.v1.control_plane_pb2 import AlertReceiver
+from isthmus.v1.control_plane_pb2 import AlertPolicy, AlertReceiver
+
+
+def receivers_of(policy: AlertPolicy) -> Iterator[AlertReceiver]:
+    """Give a policy's receivers, each address of an e-mail by itself.
+
+    A mail server may refuse one address and take the others: those have their message then, and only the one is tried again.
+    """
+    for receiver in policy.to:
+        if receiver.WhichOneof("kind") != "email":
+            yield receiver
+            continue
+        for address in receiver.email.to:
+            alone = AlertReceiver()
+            alone.CopyFrom(receiver)
+            alone.email.to[:] = [address]
+            yield alone
 
 
 def endpoint_of(deployment: str, receiver: AlertReceiver) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Self
 
 from isthmus.v1.control_plane_pb2 import AlertPolicy
-from isthmus_store.alert_receiver import endpoint_of
+from isthmus_store.alert_receiver import endpoint_of, receivers_of
 from isthmus_store.record.alert import AlertPolicyRow
 
 from isthmus_control_plane.alerting.fact import Fact, dedup_of
@@ -75,7 +75,7 @@ class Policy:
             recovery=said.recovery if said.HasField("recovery") else None,
             renotify=timedelta(seconds=said.renotify_s) if said.renotify_s else None,
             pace=_pace(said),
-            endpoints=tuple(sorted({endpoint_of(row.deployment, it) for it in said.to})),
+            endpoints=tuple(sorted({endpoint_of(row.deployment, it) for it in receivers_of(said)})),
             is_muted=row.is_muted(now),
         )
 

@@ -10,7 +10,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import alert_book, alert_policies, alerts
 from isthmus_store.alert_policies import Changes, Mute, Sync
-from isthmus_store.alert_receiver import endpoint_of, receiver_name
+from isthmus_store.alert_receiver import endpoint_of, receiver_name, receivers_of
 from isthmus_store.record.alert import AlertDelivery, AlertPolicyRow, NewAlert
 from isthmus_store.transaction import Transaction
 
@@ -198,5 +198,5 @@ def _names(rows: Sequence[AlertPolicyRow]) -> dict[str, str]:
     return {
         endpoint_of(row.deployment, receiver): receiver_name(receiver)
         for row in rows
-        for receiver in api.AlertPolicy.FromString(row.body).to
+        for receiver in receivers_of(api.AlertPolicy.FromString(row.body))
     }
