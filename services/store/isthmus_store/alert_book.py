@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from isthmus_store.alert_policies import CURSOR
 from isthmus_store.record.alert import AlertGroup, AlertIncident
@@ -104,9 +104,7 @@ async def old_facts(tx: Transaction, rows: int, *, taken_before: datetime) -> li
 
 async def remove_facts(tx: WriteTransaction, keys: Collection[tuple[str, str, str]]) -> None:
     """Forget facts."""
-    table = ALERT_FACTS
-    key = tuple_(table.c.deployment, table.c.policy, table.c.fact)
-    await tx.execute(delete(table).where(key.in_(sorted(keys))))
+    await tx.delete_rows(ALERT_FACTS, sorted(keys))
 
 
 def _is_incident(it: AlertIncident) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from string import ascii_lowercase
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from isthmus_store.record.backfill import (
     Backfill,
@@ -294,8 +294,7 @@ async def old_runs(tx: Transaction, rows: int, *, ended_before: datetime) -> Seq
 
 async def remove_runs(tx: WriteTransaction, keys: Collection[RunKey]) -> None:
     """Forget runs of backfills; the runs themselves stay."""
-    chosen = tuple_(BACKFILL_RUNS.c.backfill, BACKFILL_RUNS.c.number).in_(sorted(keys))
-    await tx.execute(delete(BACKFILL_RUNS).where(chosen))
+    await tx.delete_rows(BACKFILL_RUNS, sorted(keys))
 
 
 async def old(tx: Transaction, rows: int, *, ended_before: datetime) -> Sequence[int]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select
 
 from isthmus_store import snapshots
 from isthmus_store.database import Database
@@ -130,8 +130,7 @@ async def _remove_some(tx: WriteTransaction, condition: ColumnElement[bool]) -> 
     table = SNAPSHOT_PIECES
     key = (table.c.deployment, table.c.agent, table.c.hash, table.c.piece)
     found = (await tx.execute(select(*key).where(condition, unnamed()).limit(_AT_ONCE))).all()
-    if found:
-        await tx.execute(delete(table).where(tuple_(*key).in_([tuple(row) for row in found])))
+    await tx.delete_rows(table, [tuple(row) for row in found])
 
 
 def _of(piece: Piece) -> ColumnElement[bool]:

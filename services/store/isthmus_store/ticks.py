@@ -121,7 +121,10 @@ async def old(
         is_old.append((table.c.ended_at < skipped_before) & is_skipped)
     if not is_old:
         return []
-    found = await tx.execute(select(table.c.id).where(or_(*is_old)).order_by(table.c.ended_at).limit(rows))
+    # Said once for both, so that nothing is read of what is too young for either.
+    latest = max(moment for moment in (ended_before, skipped_before) if moment is not None)
+    oldest = select(table.c.id).where(table.c.ended_at < latest, or_(*is_old)).order_by(table.c.ended_at)
+    found = await tx.execute(oldest.limit(rows))
     return found.scalars().all()
 
 

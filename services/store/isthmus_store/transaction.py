@@ -1,11 +1,11 @@
 """Transactions as the store's functions take them: the type says whether a function writes."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import CursorResult, Executable, Table, text
+from sqlalchemy import ColumnElement, CursorResult, Executable, Table, bindparam, delete, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -49,6 +49,18 @@ class WriteTransaction(Transaction):
     def insert_new(self, table: Table, *key: str) -> postgresql.Insert | sqlite.Insert:
         """Return an INSERT that passes over rows whose key is taken; without a key, whatever key of theirs is."""
         return _insert_new(table, key, is_postgresql=self.is_postgresql)
+
+    async def delete_rows(self, table: Table, keys: Collection[tuple[object, ...]], *also: ColumnElement[bool]) -> None:
+        """Delete rows by their primary keys, given in the order of its columns, if what is given besides holds of them.
+
+        Each by a statement of its own: where several columns are compared with a list, SQLite reads the whole table.
+        """
+        columns = tuple(table.primary_key.columns)
+        is_row = [column == bindparam(f"b_{column.name}") for column in columns]
+        names = [f"b_{column.name}" for column in columns]
+        rows = [dict(zip(names, key, strict=True)) for key in keys]
+        if rows:
+            await self.execute(delete(table).where(*is_row, *also), rows)
 
     @asynccontextmanager
     async def part(self) -> AsyncIterator[None]:

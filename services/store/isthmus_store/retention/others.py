@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, or_, select
 
 from isthmus_store.snapshot_pieces import unnamed
 from isthmus_store.table.alert import ALERT_DELIVERIES, ALERTS
@@ -107,9 +107,7 @@ async def old_generations(tx: Transaction, rows: int, *, newest: int) -> Sequenc
 
 async def remove_generations(tx: WriteTransaction, keys: Collection[GenerationKey]) -> None:
     """Remove generations: what is old gets only older."""
-    table = LOCATION_GENERATIONS
-    key = tuple_(table.c.deployment, table.c.name, table.c.generation)
-    await tx.execute(delete(table).where(key.in_(sorted(keys))))
+    await tx.delete_rows(LOCATION_GENERATIONS, sorted(keys))
 
 
 async def newly_idle(tx: Transaction, rows: int) -> Sequence[str]:
@@ -160,7 +158,7 @@ async def left_pieces(tx: Transaction, rows: int, *, stored_before: datetime) ->
 async def remove_pieces(tx: WriteTransaction, keys: Collection[PieceKey], *, stored_before: datetime) -> None:
     """Remove pieces, but for those that were sent again."""
     is_old = (SNAPSHOT_PIECES.c.stored_at < stored_before, unnamed())
-    await tx.execute(delete(SNAPSHOT_PIECES).where(tuple_(*_PIECE).in_(sorted(keys)), *is_old))
+    await tx.delete_rows(SNAPSHOT_PIECES, sorted(keys), *is_old)
 
 
 async def _keys(tx: Transaction, statement: Select[tuple[_Key]]) -> Sequence[_Key]:
