@@ -71,20 +71,41 @@ def test_faults_of_config_and_selection_are_told_together(assets: Definitions) -
 
 
 @pytest.mark.parametrize(
-    ("job", "partition"),
+    ("job", "partition", "told"),
     [
-        ("letters", "z"),
-        ("days", "2023-12-31"),
-        ("days", "2024-02-01"),
-        ("days", "yesterday"),
-        ("both", "2024-01-01"),
-        ("both", "2024-01-01|z"),
-        ("both", "a|2024-01-01"),
-        ("numbers", "a"),
+        ("letters", "z", "there are 'a' and 'b'"),
+        ("letters", "A", "there are 'a' and 'b'"),
+        ("days", "2023-12-31", "they go from '2024-01-01' to '2024-01-31'"),
+        ("days", "2024-02-01", "they go from '2024-01-01' to '2024-01-31'"),
+        ("days", "yesterday", "they go from '2024-01-01' to '2024-01-31'"),
+        ("both", "2024-01-01", "write one key of each dimension, as in 'DAY|LETTER'"),
+        ("both", "2024-01-01|z", "of letter there is no 'z', there are 'a' and 'b'"),
+        ("both", "a|2024-01-01", "of day there is no 'a', they go from '2024-01-01' to '2024-01-31'"),
+        ("numbers", "a", "is not partitioned"),
     ],
 )
-def test_a_partition_that_is_not_there_is_refused(assets: Definitions, job: str, partition: str) -> None:
-    assert list(violations(assets, run_request(job, partition=partition))) == ["partition_key"]
+def test_a_partition_that_is_not_there_is_refused_with_those_that_are(
+    assets: Definitions, job: str, partition: str, told: str
+) -> None:
+    found = violations(assets, run_request(job, partition=partition))
+    assert list(found) == ["partition_key"]
+    assert told in found["partition_key"]
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("lst", "did you mean 'last'?"),
+        ("outer.addone+", "did you mean 'outer.add_one' or "),
+        ("z", "there are 'last', "),
+    ],
+)
+def test_a_step_that_is_not_there_is_refused_with_those_that_are_near(jobs: Definitions, step: str, told: str) -> None:
+    request = run_request("nested")
+    request.step_keys.append(step)
+    found = violations(jobs, request)
+    assert list(found) == ["step_keys"]
+    assert told in found["step_keys"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.v1 import telemetry_pb2 as pb
 
 from isthmus_code_server.definitions.clock import timestamp
+from isthmus_code_server.definitions.dagster.values.near import meant
 
 if TYPE_CHECKING:
     from dagster import PartitionsDefinition
@@ -60,6 +61,26 @@ def _time_windows(partitions: Any) -> pb.PartitionsSnapshot:
         else:
             snapshot.excluded_starts.append(timestamp(each.timestamp))
     return snapshot
+
+
+def keys_text(partitions: "AnyPartitions", *, key: str) -> str:
+    """Say which keys there are, for a person who wrote one that there is not."""
+    from dagster import MultiPartitionsDefinition, TimeWindowPartitionsDefinition
+
+    match partitions:
+        case TimeWindowPartitionsDefinition():
+            first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
+            begins = f"the first begins at {partitions.start.isoformat()}"
+            return f"they go from {first!r} to {last!r}" if first and last else f"there is none yet, {begins}"
+        case MultiPartitionsDefinition():
+            dimensions = {each.name: each.partitions_def for each in partitions.partitions_defs}
+            parts = key.split(_KEY_SEPARATOR)
+            if len(parts) == len(dimensions):
+                for name, part in zip(sorted(dimensions), parts, strict=True):
+                    if not is_valid_key(dimensions[name], key=part):
+                        return f"of {name} there is no {part!r}, {keys_text(dimensions[name], key=part)}"
+            return f"write one key of each dimension, as in '{_KEY_SEPARATOR.join(sorted(dimensions)).upper()}'"
+    return meant(key, known=partitions.get_partition_keys()) or "none has a name like it"
 
 
 def is_valid_key(partitions: "AnyPartitions", *, key: str) -> bool:

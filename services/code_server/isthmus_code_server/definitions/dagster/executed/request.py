@@ -1,14 +1,14 @@
 """Checks a run request against the definitions and resolves it to what Dagster executes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import FieldViolation
 
-from isthmus_code_server.definitions.dagster.described.partitions import is_valid_key
+from isthmus_code_server.definitions.dagster.described.partitions import is_valid_key, keys_text
 from isthmus_code_server.definitions.dagster.executed.config_violations import ROOT, config_violations
 from isthmus_code_server.definitions.dagster.executed.reexecution import known_state
 from isthmus_code_server.definitions.dagster.executed.selection import (
@@ -17,6 +17,7 @@ from isthmus_code_server.definitions.dagster.executed.selection import (
     selection_violations,
     subset_of,
 )
+from isthmus_code_server.definitions.dagster.values.near import meant
 from isthmus_code_server.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -124,8 +125,9 @@ def _key_violations(job: "JobDefinition", partitions: list[Any], key: str) -> li
     if not partitions:
         text = f"Job {job.name!r} is not partitioned: leave the partition key out."
         return [FieldViolation(field="partition_key", description=text)]
-    if any(not is_valid_key(one, key=key) for one in partitions):
-        text = f"Job {job.name!r} has no partition {key!r}: choose one that its partitions definition lists."
+    refusing = next((one for one in partitions if not is_valid_key(one, key=key)), None)
+    if refusing is not None:
+        text = f"There is no partition {key!r}: {keys_text(refusing, key=key)}."
         return [FieldViolation(field="partition_key", description=text)]
     return []
 
@@ -162,13 +164,24 @@ def _plan(
             known_state=known_state(request),
         )
     except DagsterExecutionStepNotFoundError as error:
-        violations.append(FieldViolation(field="step_keys", description=str(error)))
+        violations += _step_violations(error.step_keys, job=job, run_config=run_config)
     except DagsterInvalidConfigError as error:
         violations.extend(config_violations(error.errors))
     except DagsterError as error:
         # A config mapping or a partitioned config that raised: the config is what has to change.
         violations.append(FieldViolation(field=ROOT, description=str(error)))
     return None
+
+
+def _step_violations(
+    unknown: Iterable[str], *, job: "JobDefinition", run_config: Mapping[str, Any]
+) -> list[FieldViolation]:
+    """Name each step that there is not, with what may have been meant."""
+    from dagster._core.execution.api import create_execution_plan
+
+    known = sorted(create_execution_plan(job, run_config=run_config).get_all_step_deps())
+    texts = [f"There is no step {key!r}: {meant(key.strip(_LEVELS), known=known)}" for key in unknown]
+    return [FieldViolation(field="step_keys", description=text.rstrip(": ")) for text in texts]
 
 
 def _with_selected_steps(request: RunRequest, *, plan: "ExecutionPlan") -> RunRequest:
