@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -31,13 +31,15 @@ from isthmus_store.table.run import RUNS
 from sqlalchemy import select
 from support.eventually import eventually
 
-from benchmarks import machine
+from benchmarks import catalog, machine, telemetry
 from benchmarks.figure import Better, Figure, Measure, Result
 from benchmarks.option import Options
 from benchmarks.stand import Place, Servers, Stand, place, running
 
 _PROJECT = Path(__file__).resolve().parent / "assets_project"
 _MANY, _SOME = 1_000, 50
+_CATALOG, _PARTITIONS = 5_000, 1_000_000
+_PAGE_P99_MS = 150.0
 _QUIET, _MADE = 5, 20
 #: Eager, and right below the root that is made.
 _BELOW = pb.AssetKey(path=["a6"])
@@ -65,6 +67,26 @@ def measure(servers: Servers, options: Options) -> Result:
         f"Below: an eager asset of a location of {_SOME}; Dagster's daemon looks every 30 seconds.",
     )
     return Result(benchmark="assets", figures=tuple(figures), notes=notes)
+
+
+def _of_catalog(servers: Servers, options: Options) -> Iterator[Figure]:
+    assets, partitions = options.scaled(_CATALOG), options.scaled(_PARTITIONS)
+    for name, is_sqlite in (("PostgreSQL", False), ("SQLite", True)):
+        with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
+            found = catalog.measure(at, assets=assets, partitions=partitions)
+        for size, took in found.items():
+            title = f"page of {size} of {assets:,} assets, {partitions:,} partitions, {name}"
+            yield Figure(
+                name=title, unit="ms", better=Better.LOWER, isthmus=took, budget=_PAGE_P99_MS, budget_p99=_PAGE_P99_MS
+            )
+
+
+def _of_ingest(servers: Servers, options: Options) -> Iterator[Figure]:
+    for name, is_sqlite in (("PostgreSQL", False), ("SQLite", True)):
+        stored = telemetry.stored_of_assets(servers, options, is_sqlite=is_sqlite)
+        budget = None if is_sqlite else 30_000.0
+        title = f"events stored of runs that make assets, {name}"
+        yield Figure(name=title, unit="events/s", better=Better.HIGHER, isthmus=stored, budget=budget)
 
 
 # ---------------------------------------------------------------------------------------------------------- quiet ticks

@@ -5,9 +5,9 @@ import os
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -53,15 +53,17 @@ class Load:
 
     events: int
     batch: int
+    #: Makes an event of a run, by its number.
+    event: Callable[[str, int], pb.Event]
 
 
 def measure(servers: Servers, options: Options) -> Result:
     """Measure the monitor on both databases, then Dagster's event log on both."""
-    many, small = Load(options.scaled(_EVENTS), _BATCH), Load(options.scaled(_FEW_EVENTS), _SMALL_BATCH)
-
-    def backlog(load: Load, *, is_sqlite: bool) -> Measure:
-        with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
-            return asyncio.run(_backlog(at, load))
+    many, small = (
+        Load(options.scaled(_EVENTS), _BATCH, _event),
+        Load(options.scaled(_FEW_EVENTS), _SMALL_BATCH, _event),
+    )
+    backlog = partial(_stored, servers)
 
     def live(load: Load, *, is_sqlite: bool) -> Measure:
         with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
@@ -89,6 +91,16 @@ def measure(servers: Servers, options: Options) -> Result:
     return Result(benchmark="telemetry", figures=figures, notes=notes)
 
 
+def stored_of_assets(servers: Servers, options: Options, *, is_sqlite: bool) -> Measure:
+    """Measure how many events of runs that make assets the monitor stores in a second, with the rows of these assets."""
+    return _stored(servers, Load(options.scaled(_EVENTS), _BATCH, _event_of_assets), is_sqlite=is_sqlite)
+
+
+def _stored(servers: Servers, load: Load, *, is_sqlite: bool) -> Measure:
+    with place(servers, is_sqlite=is_sqlite) as at, machine.watched(at.loads, system="Isthmus"):
+        return asyncio.run(_backlog(at, load))
+
+
 async def _backlog(at: Place, load: Load) -> Measure:
     """Let the monitor take what waits in its queue."""
     run_ids = await _prepare(at)
@@ -103,7 +115,7 @@ async def _live(at: Place, load: Load) -> Measure:
     run_ids = await _prepare(at)
     with _monitor(at):
         # The monitor is at work before what counts is published.
-        warm = await _publish(at, Load(_RUNS, 1), run_ids)
+        warm = await _publish(at, replace(load, events=_RUNS, batch=1), run_ids)
         await _all_stored(at, warm)
         began = time.time()
         published = await _publish(at, load, run_ids, after=1)
@@ -150,7 +162,7 @@ async def _publish(at: Place, load: Load, run_ids: Sequence[str], *, after: int 
         async def publish(run_id: str) -> None:
             for first in range(after, after + each, load.batch):
                 last = min(first + load.batch, after + each)
-                events = [_event(run_id, seq) for seq in range(first + 1, last + 1)]
+                events = [load.event(run_id, seq) for seq in range(first + 1, last + 1)]
                 await telemetry.publish(TelemetryKind.RUN, events)
 
         async with asyncio.TaskGroup() as tasks:
@@ -177,6 +189,20 @@ def _event(run_id: str, seq: int) -> pb.Event:
         case _:
             event.step_succeeded.SetInParent()
             event.message = f'Finished execution of step "step_{seq // 4}" in 12ms.'
+    return event
+
+
+def _event_of_assets(run_id: str, seq: int) -> pb.Event:
+    """Return an event of the mix that runs tell which make partitions: of eight one plans an asset, and one has made it."""
+    number, place = divmod(seq, 8)
+    key, partition = pb.AssetKey(path=["shop", f"asset_{number % 50}"]), f"2026-{number // 50:05}"
+    event = _event(run_id, seq)
+    if place == 0:
+        event.asset_planned.CopyFrom(pb.AssetPlanned(asset=key, partition=partition))
+    elif place == 1:
+        event.asset_materialized.CopyFrom(pb.AssetMaterialized(asset=key, partition=partition))
+        event.asset_materialized.metadata.add(label="rows").value.int = seq
+        event.asset_materialized.tags["dagster/data_version"] = f"{seq:064}"
     return event
 
 

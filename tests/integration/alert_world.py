@@ -14,6 +14,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.telemetry_pb2 import Event, RunSucceeded
 from isthmus_control_plane import clock, history
 from isthmus_control_plane.alerting.watcher import Watcher
+from isthmus_control_plane.catalog.merging import CatalogMemory
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.alerts import AlertDesk as PolicyDesk
 from isthmus_control_plane.desk.assets import AssetDesk
@@ -40,7 +41,9 @@ class Plane:
         values = {"broker_url": "amqp://nowhere", "database_url": "sqlite:////nowhere"}
         core = Core(ControlPlaneSettings.model_validate(values), database=database, hub=WakeHub())
         self.leadership = Leadership(database, name=LEASE, duration_s=3600, monotonic=lambda: 0.0)
-        self.watcher = Watcher(core, leadership=self.leadership, assets=AssetDesk(core, memory=SyncMemory()))
+        self.watcher = Watcher(
+            core, leadership=self.leadership, assets=AssetDesk(core, catalogs=CatalogMemory(core, memory=SyncMemory()))
+        )
         self.desk = PolicyDesk(core)
 
 

@@ -16,7 +16,9 @@ from isthmus.v1.control_plane_pb2 import (
     AgentState,
     AssetDetail,
     AssetEvaluation,
+    AssetEventRef,
     AssetPartition,
+    AssetWipe,
     Automation,
     BackfillDetail,
     BackfillPreview,
@@ -27,6 +29,7 @@ from isthmus.v1.control_plane_pb2 import (
     ListAssetEvaluationsPage,
     ListAssetPartitionsPage,
     ListAssetsPage,
+    ListAssetWipesPage,
     ListAutomationsResponse,
     ListGenerationsPage,
     ListLocationsResponse,
@@ -40,6 +43,7 @@ from isthmus.v1.control_plane_pb2 import (
     QueueSettingsRevision,
     RemoveAgentResponse,
     RemoveLocationResponse,
+    ReportAssetEventResponse,
     ResumeResponse,
     Run,
     RunExplanation,
@@ -99,6 +103,7 @@ class CannedControlPlane(NoAlerts, NoBranches, CannedBackfills):
     asset: AssetDetail = field(default_factory=AssetDetail)
     partitions: list[AssetPartition] = field(default_factory=list)
     evaluations: list[AssetEvaluation] = field(default_factory=list)
+    wipes: list[AssetWipe] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     tested: TestedTick = field(default_factory=TestedTick)
     backfill: BackfillDetail = field(default_factory=BackfillDetail)
@@ -310,6 +315,18 @@ class CannedControlPlane(NoAlerts, NoBranches, CannedBackfills):
     async def ListAssetEvaluations(self, request: Any, context: Context) -> ListAssetEvaluationsPage:
         await self._take(request, context)
         return ListAssetEvaluationsPage(evaluations=self.evaluations)
+
+    async def ReportAssetEvent(self, request: Any, context: Context) -> ReportAssetEventResponse:
+        await self._take(request, context)
+        return ReportAssetEventResponse(event=AssetEventRef(event_id=7))
+
+    async def WipeAsset(self, request: Any, context: Context) -> AssetWipe:
+        await self._take(request, context)
+        return AssetWipe(id=1, key=request.key, partitions=request.partitions, events=12)
+
+    async def ListAssetWipes(self, request: Any, context: Context) -> ListAssetWipesPage:
+        await self._take(request, context)
+        return ListAssetWipesPage(wipes=self.wipes)
 
     async def ListTicks(self, request: Any, context: Context) -> ListTicksPage:
         await self._take(request, context)

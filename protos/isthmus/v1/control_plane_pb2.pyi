@@ -230,6 +230,33 @@ ASSET_CHECK_STATUS_SKIPPED: AssetCheckStatus.ValueType  # 7
 """The run that was to evaluate it succeeded without."""
 global___AssetCheckStatus = AssetCheckStatus
 
+class _StaleStatus:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _StaleStatusEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_StaleStatus.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    STALE_STATUS_UNSPECIFIED: _StaleStatus.ValueType  # 0
+    STALE_STATUS_FRESH: _StaleStatus.ValueType  # 1
+    STALE_STATUS_STALE: _StaleStatus.ValueType  # 2
+    """Its code, or what it was made of, is another than when it was made."""
+    STALE_STATUS_MISSING: _StaleStatus.ValueType  # 3
+    """It was never made."""
+    STALE_STATUS_UNKNOWN: _StaleStatus.ValueType  # 4
+    """Only its code server can tell."""
+
+class StaleStatus(_StaleStatus, metaclass=_StaleStatusEnumTypeWrapper): ...
+
+STALE_STATUS_UNSPECIFIED: StaleStatus.ValueType  # 0
+STALE_STATUS_FRESH: StaleStatus.ValueType  # 1
+STALE_STATUS_STALE: StaleStatus.ValueType  # 2
+"""Its code, or what it was made of, is another than when it was made."""
+STALE_STATUS_MISSING: StaleStatus.ValueType  # 3
+"""It was never made."""
+STALE_STATUS_UNKNOWN: StaleStatus.ValueType  # 4
+"""Only its code server can tell."""
+global___StaleStatus = StaleStatus
+
 class _BackfillState:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -2711,6 +2738,9 @@ class CatalogAsset(google.protobuf.message.Message):
     MATERIALIZED_PARTITIONS_FIELD_NUMBER: builtins.int
     FAILED_FIELD_NUMBER: builtins.int
     IN_PROGRESS_FIELD_NUMBER: builtins.int
+    FRESHNESS_SINCE_FIELD_NUMBER: builtins.int
+    FRESHNESS_UNTIL_FIELD_NUMBER: builtins.int
+    STALE_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     location: builtins.str
     """Whose definition counts: of several that have the key, the one that can materialize it, else that observes it."""
@@ -2755,6 +2785,16 @@ class CatalogAsset(google.protobuf.message.Message):
     def last_failure(self) -> global___AssetEventRef: ...
     @property
     def checks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetCheckState]: ...
+    @property
+    def freshness_since(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when its freshness is so, where that was told, and when it changes by itself; unset for never."""
+
+    @property
+    def freshness_until(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def stale(self) -> global___AssetStaleness:
+        """Unset for an asset with partitions: each is judged by itself."""
+
     def __init__(
         self,
         *,
@@ -2781,11 +2821,85 @@ class CatalogAsset(google.protobuf.message.Message):
         materialized_partitions: builtins.int = ...,
         failed: builtins.int = ...,
         in_progress: builtins.int = ...,
+        freshness_since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        freshness_until: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        stale: global___AssetStaleness | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["key", b"key", "last_failure", b"last_failure", "last_materialization", b"last_materialization", "last_observation", b"last_observation"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checks", b"checks", "children", b"children", "deployment", b"deployment", "failed", b"failed", "freshness", b"freshness", "group", b"group", "health", b"health", "in_progress", b"in_progress", "is_materializable", b"is_materializable", "is_observable", b"is_observable", "is_partitioned", b"is_partitioned", "is_stub", b"is_stub", "key", b"key", "kinds", b"kinds", "last_failure", b"last_failure", "last_materialization", b"last_materialization", "last_observation", b"last_observation", "location", b"location", "materialized_partitions", b"materialized_partitions", "other_locations", b"other_locations", "owners", b"owners", "parents", b"parents", "tags", b"tags"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["freshness_since", b"freshness_since", "freshness_until", b"freshness_until", "key", b"key", "last_failure", b"last_failure", "last_materialization", b"last_materialization", "last_observation", b"last_observation", "stale", b"stale"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["checks", b"checks", "children", b"children", "deployment", b"deployment", "failed", b"failed", "freshness", b"freshness", "freshness_since", b"freshness_since", "freshness_until", b"freshness_until", "group", b"group", "health", b"health", "in_progress", b"in_progress", "is_materializable", b"is_materializable", "is_observable", b"is_observable", "is_partitioned", b"is_partitioned", "is_stub", b"is_stub", "key", b"key", "kinds", b"kinds", "last_failure", b"last_failure", "last_materialization", b"last_materialization", "last_observation", b"last_observation", "location", b"location", "materialized_partitions", b"materialized_partitions", "other_locations", b"other_locations", "owners", b"owners", "parents", b"parents", "stale", b"stale", "tags", b"tags"]) -> None: ...
 
 global___CatalogAsset = CatalogAsset
+
+@typing.final
+class AssetStaleness(google.protobuf.message.Message):
+    """Whether what was made is older than its code or its inputs."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: builtins.int
+    CAUSES_FIELD_NUMBER: builtins.int
+    WHY_UNKNOWN_FIELD_NUMBER: builtins.int
+    status: global___StaleStatus.ValueType
+    why_unknown: builtins.str
+    """Why it cannot be told here."""
+    @property
+    def causes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StaleCause]: ...
+    def __init__(
+        self,
+        *,
+        status: global___StaleStatus.ValueType = ...,
+        causes: collections.abc.Iterable[global___StaleCause] | None = ...,
+        why_unknown: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["causes", b"causes", "status", b"status", "why_unknown", b"why_unknown"]) -> None: ...
+
+global___AssetStaleness = AssetStaleness
+
+@typing.final
+class StaleCause(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[StaleCause._Kind.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: StaleCause._Kind.ValueType  # 0
+        KIND_CODE: StaleCause._Kind.ValueType  # 1
+        KIND_DATA: StaleCause._Kind.ValueType  # 2
+        KIND_DEPENDENCIES: StaleCause._Kind.ValueType  # 3
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_UNSPECIFIED: StaleCause.Kind.ValueType  # 0
+    KIND_CODE: StaleCause.Kind.ValueType  # 1
+    KIND_DATA: StaleCause.Kind.ValueType  # 2
+    KIND_DEPENDENCIES: StaleCause.Kind.ValueType  # 3
+
+    KIND_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    DEPENDENCY_FIELD_NUMBER: builtins.int
+    PARTITION_FIELD_NUMBER: builtins.int
+    kind: global___StaleCause.Kind.ValueType
+    text: builtins.str
+    """As in "has a new code version"."""
+    partition: builtins.str
+    @property
+    def dependency(self) -> isthmus.v1.telemetry_pb2.AssetKey:
+        """What it depends on, or did, and which partition of that."""
+
+    def __init__(
+        self,
+        *,
+        kind: global___StaleCause.Kind.ValueType = ...,
+        text: builtins.str = ...,
+        dependency: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        partition: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["dependency", b"dependency"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dependency", b"dependency", "kind", b"kind", "partition", b"partition", "text", b"text"]) -> None: ...
+
+global___StaleCause = StaleCause
 
 @typing.final
 class ListAssetsRequest(google.protobuf.message.Message):
@@ -2797,6 +2911,7 @@ class ListAssetsRequest(google.protobuf.message.Message):
     SEARCH_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    IS_STALE_ONLY_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     location: builtins.str
     """Those that this location owns; empty for all."""
@@ -2808,6 +2923,8 @@ class ListAssetsRequest(google.protobuf.message.Message):
     """1 to 500; 0 for 100."""
     page_token: builtins.str
     """Of the page before."""
+    is_stale_only: builtins.bool
+    """Those whose code or inputs changed since they were made; none with partitions."""
     def __init__(
         self,
         *,
@@ -2817,8 +2934,9 @@ class ListAssetsRequest(google.protobuf.message.Message):
         search: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        is_stale_only: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "search", b"search", "selection", b"selection"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "is_stale_only", b"is_stale_only", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "search", b"search", "selection", b"selection"]) -> None: ...
 
 global___ListAssetsRequest = ListAssetsRequest
 
@@ -2938,6 +3056,7 @@ class AssetPartition(google.protobuf.message.Message):
     MATERIALIZATION_FIELD_NUMBER: builtins.int
     IS_FAILED_FIELD_NUMBER: builtins.int
     IS_IN_PROGRESS_FIELD_NUMBER: builtins.int
+    STALE_FIELD_NUMBER: builtins.int
     key: builtins.str
     is_failed: builtins.bool
     is_in_progress: builtins.bool
@@ -2945,6 +3064,8 @@ class AssetPartition(google.protobuf.message.Message):
     def materialization(self) -> global___AssetEventRef:
         """Unset when it was never materialized."""
 
+    @property
+    def stale(self) -> global___AssetStaleness: ...
     def __init__(
         self,
         *,
@@ -2952,9 +3073,10 @@ class AssetPartition(google.protobuf.message.Message):
         materialization: global___AssetEventRef | None = ...,
         is_failed: builtins.bool = ...,
         is_in_progress: builtins.bool = ...,
+        stale: global___AssetStaleness | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["materialization", b"materialization"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["is_failed", b"is_failed", "is_in_progress", b"is_in_progress", "key", b"key", "materialization", b"materialization"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["materialization", b"materialization", "stale", b"stale"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["is_failed", b"is_failed", "is_in_progress", b"is_in_progress", "key", b"key", "materialization", b"materialization", "stale", b"stale"]) -> None: ...
 
 global___AssetPartition = AssetPartition
 
@@ -2977,6 +3099,180 @@ class ListAssetPartitionsPage(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "partitions", b"partitions"]) -> None: ...
 
 global___ListAssetPartitionsPage = ListAssetPartitionsPage
+
+@typing.final
+class ReportAssetEventRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    MATERIALIZED_FIELD_NUMBER: builtins.int
+    OBSERVED_FIELD_NUMBER: builtins.int
+    CHECK_EVALUATED_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    requested_by: builtins.str
+    """Who tells it; kept with the event."""
+    @property
+    def materialized(self) -> isthmus.v1.telemetry_pb2.AssetMaterialized: ...
+    @property
+    def observed(self) -> isthmus.v1.telemetry_pb2.AssetObserved: ...
+    @property
+    def check_evaluated(self) -> isthmus.v1.telemetry_pb2.AssetCheckEvaluated:
+        """Whether the check is a blocking one is its definition's. A severity that is unspecified is ERROR."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        materialized: isthmus.v1.telemetry_pb2.AssetMaterialized | None = ...,
+        observed: isthmus.v1.telemetry_pb2.AssetObserved | None = ...,
+        check_evaluated: isthmus.v1.telemetry_pb2.AssetCheckEvaluated | None = ...,
+        requested_by: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["check_evaluated", b"check_evaluated", "event", b"event", "materialized", b"materialized", "observed", b"observed"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["check_evaluated", b"check_evaluated", "deployment", b"deployment", "event", b"event", "materialized", b"materialized", "observed", b"observed", "requested_by", b"requested_by"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["materialized", "observed", "check_evaluated"] | None: ...
+
+global___ReportAssetEventRequest = ReportAssetEventRequest
+
+@typing.final
+class ReportAssetEventResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: builtins.int
+    @property
+    def event(self) -> global___AssetEventRef: ...
+    def __init__(
+        self,
+        *,
+        event: global___AssetEventRef | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["event", b"event"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["event", b"event"]) -> None: ...
+
+global___ReportAssetEventResponse = ReportAssetEventResponse
+
+@typing.final
+class WipeAssetRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    REQUESTED_BY_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    requested_by: builtins.str
+    """Who wants it, and why; both are kept."""
+    why: builtins.str
+    @property
+    def key(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    @property
+    def partitions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """At most 1,000. Empty for the whole asset, with its checks."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        key: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        partitions: collections.abc.Iterable[builtins.str] | None = ...,
+        requested_by: builtins.str = ...,
+        why: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "key", b"key", "partitions", b"partitions", "requested_by", b"requested_by", "why", b"why"]) -> None: ...
+
+global___WipeAssetRequest = WipeAssetRequest
+
+@typing.final
+class AssetWipe(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    PARTITIONS_FIELD_NUMBER: builtins.int
+    EVENTS_FIELD_NUMBER: builtins.int
+    WIPED_BY_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    WIPED_AT_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    events: builtins.int
+    """How many events were forgotten."""
+    wiped_by: builtins.str
+    why: builtins.str
+    @property
+    def key(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    @property
+    def partitions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Empty for the whole asset."""
+
+    @property
+    def wiped_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.int = ...,
+        key: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        partitions: collections.abc.Iterable[builtins.str] | None = ...,
+        events: builtins.int = ...,
+        wiped_by: builtins.str = ...,
+        why: builtins.str = ...,
+        wiped_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key", "wiped_at", b"wiped_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["events", b"events", "id", b"id", "key", b"key", "partitions", b"partitions", "why", b"why", "wiped_at", b"wiped_at", "wiped_by", b"wiped_by"]) -> None: ...
+
+global___AssetWipe = AssetWipe
+
+@typing.final
+class ListAssetWipesRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DEPLOYMENT_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    BEFORE_ID_FIELD_NUMBER: builtins.int
+    deployment: builtins.str
+    page_size: builtins.int
+    """1 to 500; 0 for 50."""
+    before_id: builtins.int
+    """Only those before this one; 0 for the newest."""
+    @property
+    def key(self) -> isthmus.v1.telemetry_pb2.AssetKey:
+        """Unset for all assets."""
+
+    def __init__(
+        self,
+        *,
+        deployment: builtins.str = ...,
+        key: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        page_size: builtins.int = ...,
+        before_id: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["before_id", b"before_id", "deployment", b"deployment", "key", b"key", "page_size", b"page_size"]) -> None: ...
+
+global___ListAssetWipesRequest = ListAssetWipesRequest
+
+@typing.final
+class ListAssetWipesPage(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WIPES_FIELD_NUMBER: builtins.int
+    HAS_MORE_FIELD_NUMBER: builtins.int
+    has_more: builtins.bool
+    @property
+    def wipes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AssetWipe]: ...
+    def __init__(
+        self,
+        *,
+        wipes: collections.abc.Iterable[global___AssetWipe] | None = ...,
+        has_more: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["has_more", b"has_more", "wipes", b"wipes"]) -> None: ...
+
+global___ListAssetWipesPage = ListAssetWipesPage
 
 @typing.final
 class AlertPolicy(google.protobuf.message.Message):

@@ -214,6 +214,21 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
                 )
+        self.ReportAssetEvent = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ReportAssetEvent',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ReportAssetEventRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ReportAssetEventResponse.FromString,
+                )
+        self.WipeAsset = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/WipeAsset',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.WipeAssetRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.AssetWipe.FromString,
+                )
+        self.ListAssetWipes = channel.unary_unary(
+                '/isthmus.v1.ControlPlane/ListAssetWipes',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetWipesRequest.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetWipesPage.FromString,
+                )
         self.SyncAlertPolicies = channel.unary_unary(
                 '/isthmus.v1.ControlPlane/SyncAlertPolicies',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.SyncAlertPoliciesRequest.SerializeToString,
@@ -604,6 +619,28 @@ class ControlPlaneServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportAssetEvent(self, request, context):
+        """Stores what happened to an asset outside of runs: sensors and automation see it as they see what runs tell.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WipeAsset(self, request, context):
+        """Forgets what was told of an asset, or of some of its partitions: they count as never made. Histories of runs stay, and
+        so does what a run that goes on is about to make.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAssetWipes(self, request, context):
+        """Who wiped what, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SyncAlertPolicies(self, request, context):
         """Puts alert policies in the place of those that have their names; all faults are told together, and then nothing changes.
         """
@@ -953,6 +990,21 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.ListAssetPartitions,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.SerializeToString,
+            ),
+            'ReportAssetEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportAssetEvent,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ReportAssetEventRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ReportAssetEventResponse.SerializeToString,
+            ),
+            'WipeAsset': grpc.unary_unary_rpc_method_handler(
+                    servicer.WipeAsset,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.WipeAssetRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.AssetWipe.SerializeToString,
+            ),
+            'ListAssetWipes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssetWipes,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetWipesRequest.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListAssetWipesPage.SerializeToString,
             ),
             'SyncAlertPolicies': grpc.unary_unary_rpc_method_handler(
                     servicer.SyncAlertPolicies,
@@ -1733,6 +1785,57 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetPartitions',
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsRequest.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ListAssetPartitionsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReportAssetEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ReportAssetEvent',
+            isthmus_dot_v1_dot_control__plane__pb2.ReportAssetEventRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ReportAssetEventResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def WipeAsset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/WipeAsset',
+            isthmus_dot_v1_dot_control__plane__pb2.WipeAssetRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.AssetWipe.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAssetWipes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListAssetWipes',
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetWipesRequest.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.ListAssetWipesPage.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

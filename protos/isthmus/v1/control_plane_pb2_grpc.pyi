@@ -266,6 +266,26 @@ class ControlPlaneStub:
     ]
     """The partitions of an asset of which anything was told, by their keys."""
 
+    ReportAssetEvent: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ReportAssetEventRequest,
+        isthmus.v1.control_plane_pb2.ReportAssetEventResponse,
+    ]
+    """Stores what happened to an asset outside of runs: sensors and automation see it as they see what runs tell."""
+
+    WipeAsset: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.WipeAssetRequest,
+        isthmus.v1.control_plane_pb2.AssetWipe,
+    ]
+    """Forgets what was told of an asset, or of some of its partitions: they count as never made. Histories of runs stay, and
+    so does what a run that goes on is about to make.
+    """
+
+    ListAssetWipes: grpc.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetWipesRequest,
+        isthmus.v1.control_plane_pb2.ListAssetWipesPage,
+    ]
+    """Who wiped what, the newest first."""
+
     SyncAlertPolicies: grpc.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.SyncAlertPoliciesRequest,
         isthmus.v1.control_plane_pb2.SyncAlertPoliciesResponse,
@@ -648,6 +668,26 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListAssetPartitionsPage,
     ]
     """The partitions of an asset of which anything was told, by their keys."""
+
+    ReportAssetEvent: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ReportAssetEventRequest,
+        isthmus.v1.control_plane_pb2.ReportAssetEventResponse,
+    ]
+    """Stores what happened to an asset outside of runs: sensors and automation see it as they see what runs tell."""
+
+    WipeAsset: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.WipeAssetRequest,
+        isthmus.v1.control_plane_pb2.AssetWipe,
+    ]
+    """Forgets what was told of an asset, or of some of its partitions: they count as never made. Histories of runs stay, and
+    so does what a run that goes on is about to make.
+    """
+
+    ListAssetWipes: grpc.aio.UnaryUnaryMultiCallable[
+        isthmus.v1.control_plane_pb2.ListAssetWipesRequest,
+        isthmus.v1.control_plane_pb2.ListAssetWipesPage,
+    ]
+    """Who wiped what, the newest first."""
 
     SyncAlertPolicies: grpc.aio.UnaryUnaryMultiCallable[
         isthmus.v1.control_plane_pb2.SyncAlertPoliciesRequest,
@@ -1109,6 +1149,32 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAssetPartitionsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAssetPartitionsPage]]:
         """The partitions of an asset of which anything was told, by their keys."""
+
+    @abc.abstractmethod
+    def ReportAssetEvent(
+        self,
+        request: isthmus.v1.control_plane_pb2.ReportAssetEventRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ReportAssetEventResponse, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ReportAssetEventResponse]]:
+        """Stores what happened to an asset outside of runs: sensors and automation see it as they see what runs tell."""
+
+    @abc.abstractmethod
+    def WipeAsset(
+        self,
+        request: isthmus.v1.control_plane_pb2.WipeAssetRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.AssetWipe, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.AssetWipe]]:
+        """Forgets what was told of an asset, or of some of its partitions: they count as never made. Histories of runs stay, and
+        so does what a run that goes on is about to make.
+        """
+
+    @abc.abstractmethod
+    def ListAssetWipes(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListAssetWipesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[isthmus.v1.control_plane_pb2.ListAssetWipesPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListAssetWipesPage]]:
+        """Who wiped what, the newest first."""
 
     @abc.abstractmethod
     def SyncAlertPolicies(

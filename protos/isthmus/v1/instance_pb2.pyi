@@ -77,6 +77,7 @@ class InstanceQuery(google.protobuf.message.Message):
     RUN_TAGS_FIELD_NUMBER: builtins.int
     ASSET_FACTS_FIELD_NUMBER: builtins.int
     POOLS_FIELD_NUMBER: builtins.int
+    FRESHNESS_FIELD_NUMBER: builtins.int
     CHANGE_DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
     ADD_RUN_TAGS_FIELD_NUMBER: builtins.int
     REPORT_ASSET_EVENT_FIELD_NUMBER: builtins.int
@@ -116,6 +117,8 @@ class InstanceQuery(google.protobuf.message.Message):
     @property
     def pools(self) -> global___PoolsQuery: ...
     @property
+    def freshness(self) -> global___FreshnessQuery: ...
+    @property
     def change_dynamic_partitions(self) -> global___ChangeDynamicPartitions: ...
     @property
     def add_run_tags(self) -> global___AddRunTags: ...
@@ -144,15 +147,16 @@ class InstanceQuery(google.protobuf.message.Message):
         run_tags: global___RunTagsQuery | None = ...,
         asset_facts: global___AssetFactsQuery | None = ...,
         pools: global___PoolsQuery | None = ...,
+        freshness: global___FreshnessQuery | None = ...,
         change_dynamic_partitions: global___ChangeDynamicPartitions | None = ...,
         add_run_tags: global___AddRunTags | None = ...,
         report_asset_event: global___ReportAssetEvent | None = ...,
         claim_slots: global___ClaimSlots | None = ...,
         free_slots: global___FreeSlots | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "latest_events", b"latest_events", "partitions", b"partitions", "pools", b"pools", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "pools", b"pools", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "asset_facts", "pools", "change_dynamic_partitions", "add_run_tags", "report_asset_event", "claim_slots", "free_slots"] | None: ...
+    def HasField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "freshness", b"freshness", "latest_events", b"latest_events", "partitions", b"partitions", "pools", b"pools", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_run_tags", b"add_run_tags", "after_seq", b"after_seq", "asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "body", b"body", "change_dynamic_partitions", b"change_dynamic_partitions", "check_executions", b"check_executions", "claim_slots", b"claim_slots", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "free_slots", b"free_slots", "freshness", b"freshness", "id", b"id", "is_optional", b"is_optional", "latest_events", b"latest_events", "partitions", b"partitions", "pools", b"pools", "report_asset_event", b"report_asset_event", "run", b"run", "run_events", b"run_events", "run_tags", b"run_tags", "runs", b"runs", "timeout_s", b"timeout_s"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["latest_events", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_events", "run_tags", "asset_facts", "pools", "freshness", "change_dynamic_partitions", "add_run_tags", "report_asset_event", "claim_slots", "free_slots"] | None: ...
 
 global___InstanceQuery = InstanceQuery
 
@@ -172,6 +176,7 @@ class InstanceAnswer(google.protobuf.message.Message):
     SLOTS_FIELD_NUMBER: builtins.int
     ASSET_FACTS_FIELD_NUMBER: builtins.int
     POOLS_FIELD_NUMBER: builtins.int
+    FRESHNESS_FIELD_NUMBER: builtins.int
     CHANGED_FIELD_NUMBER: builtins.int
     query_id: builtins.str
     @property
@@ -197,6 +202,8 @@ class InstanceAnswer(google.protobuf.message.Message):
     @property
     def pools(self) -> global___PoolFacts: ...
     @property
+    def freshness(self) -> global___FreshnessStates: ...
+    @property
     def changed(self) -> global___Changed: ...
     def __init__(
         self,
@@ -213,11 +220,12 @@ class InstanceAnswer(google.protobuf.message.Message):
         slots: global___GrantedSlots | None = ...,
         asset_facts: global___AssetFacts | None = ...,
         pools: global___PoolFacts | None = ...,
+        freshness: global___FreshnessStates | None = ...,
         changed: global___Changed | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "pools", b"pools", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "partitions", b"partitions", "pools", b"pools", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "slots", "asset_facts", "pools", "changed"] | None: ...
+    def HasField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "freshness", b"freshness", "partitions", b"partitions", "pools", b"pools", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset_facts", b"asset_facts", "asset_keys", b"asset_keys", "changed", b"changed", "check_executions", b"check_executions", "dynamic_partitions", b"dynamic_partitions", "events", b"events", "failure", b"failure", "freshness", b"freshness", "partitions", b"partitions", "pools", b"pools", "query_id", b"query_id", "result", b"result", "run_tags", b"run_tags", "runs", b"runs", "slots", b"slots"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["failure", "events", "partitions", "asset_keys", "check_executions", "dynamic_partitions", "runs", "run_tags", "slots", "asset_facts", "pools", "freshness", "changed"] | None: ...
 
 global___InstanceAnswer = InstanceAnswer
 
@@ -699,6 +707,24 @@ class PoolsQuery(google.protobuf.message.Message):
 global___PoolsQuery = PoolsQuery
 
 @typing.final
+class FreshnessQuery(google.protobuf.message.Message):
+    """How fresh assets are by their policies."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: builtins.int
+    @property
+    def assets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[isthmus.v1.telemetry_pb2.AssetKey]: ...
+    def __init__(
+        self,
+        *,
+        assets: collections.abc.Iterable[isthmus.v1.telemetry_pb2.AssetKey] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets"]) -> None: ...
+
+global___FreshnessQuery = FreshnessQuery
+
+@typing.final
 class AddRunTags(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1100,6 +1126,7 @@ class AssetFacts(google.protobuf.message.Message):
     CHECKS_FIELD_NUMBER: builtins.int
     RUNS_FIELD_NUMBER: builtins.int
     DYNAMIC_PARTITIONS_FIELD_NUMBER: builtins.int
+    FRESHNESS_FIELD_NUMBER: builtins.int
     newest_id: builtins.int
     """Every event that is stored later has a larger id."""
     @property
@@ -1116,6 +1143,10 @@ class AssetFacts(google.protobuf.message.Message):
 
     @property
     def dynamic_partitions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___DynamicPartitionsFact]: ...
+    @property
+    def freshness(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FreshnessFact]:
+        """Of those that have a policy and of which it is known."""
+
     def __init__(
         self,
         *,
@@ -1124,10 +1155,55 @@ class AssetFacts(google.protobuf.message.Message):
         checks: collections.abc.Iterable[global___CheckExecution] | None = ...,
         runs: collections.abc.Iterable[global___FoundRun] | None = ...,
         dynamic_partitions: collections.abc.Iterable[global___DynamicPartitionsFact] | None = ...,
+        freshness: collections.abc.Iterable[global___FreshnessFact] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["assets", b"assets", "checks", b"checks", "dynamic_partitions", b"dynamic_partitions", "newest_id", b"newest_id", "runs", b"runs"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["assets", b"assets", "checks", b"checks", "dynamic_partitions", b"dynamic_partitions", "freshness", b"freshness", "newest_id", b"newest_id", "runs", b"runs"]) -> None: ...
 
 global___AssetFacts = AssetFacts
+
+@typing.final
+class FreshnessStates(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: builtins.int
+    @property
+    def states(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FreshnessFact]:
+        """Of those that have a policy and of which it is known."""
+
+    def __init__(
+        self,
+        *,
+        states: collections.abc.Iterable[global___FreshnessFact] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["states", b"states"]) -> None: ...
+
+global___FreshnessStates = FreshnessStates
+
+@typing.final
+class FreshnessFact(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    state: isthmus.v1.control_plane_pb2.AssetFreshness.ValueType
+    @property
+    def asset(self) -> isthmus.v1.telemetry_pb2.AssetKey: ...
+    @property
+    def since(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        asset: isthmus.v1.telemetry_pb2.AssetKey | None = ...,
+        state: isthmus.v1.control_plane_pb2.AssetFreshness.ValueType = ...,
+        since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["asset", b"asset", "since", b"since"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["asset", b"asset", "since", b"since", "state", b"state"]) -> None: ...
+
+global___FreshnessFact = FreshnessFact
 
 @typing.final
 class AssetFact(google.protobuf.message.Message):

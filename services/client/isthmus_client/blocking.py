@@ -15,17 +15,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from isthmus.v1.control_plane_pb2 import (
     AUTOMATION_KIND_SCHEDULE,
     Agent,
-    AssetDetail,
     Automation,
     AutomationKind,
     AutomationRef,
     CodeVersion,
     LaunchRunRequest,
-    ListAssetEvaluationsPage,
-    ListAssetEvaluationsRequest,
-    ListAssetPartitionsPage,
-    ListAssetsPage,
-    ListAssetsRequest,
     ListGenerationsPage,
     ListRunsPage,
     ListRunsQuery,
@@ -45,11 +39,11 @@ from isthmus.v1.control_plane_pb2 import (
     TickStatus,
     ValidateLaunchResponse,
 )
-from isthmus.v1.telemetry_pb2 import AssetKey
 
 from isthmus_client.blocking_alerts import BlockingAlertCalls
 from isthmus_client.blocking_backfills import BlockingBackfillCalls
 from isthmus_client.blocking_branches import BlockingBranchCalls
+from isthmus_client.blocking_catalog import BlockingCatalogCalls
 from isthmus_client.client import ControlPlaneClient
 
 if TYPE_CHECKING:
@@ -58,7 +52,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCalls):
+class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCalls, BlockingCatalogCalls):
     """`ControlPlaneClient` with methods that return when they are done, and with plain iterators.
 
     Enter it to connect; leaving it closes the connection. It may be used by several threads, and also within a running
@@ -265,29 +259,6 @@ class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCa
         Nothing is written and nothing started.
         """
         return self._wait(self._client.test_tick(automation, at=at, cursor=cursor))
-
-    # ---------------------------------------------------------------------------------------------------------- assets
-
-    def list_assets(self, query: ListAssetsRequest | None = None) -> ListAssetsPage:
-        """Tell one page of the assets that a query asks for, by their keys; all without one."""
-        return self._wait(self._client.list_assets(query))
-
-    def get_asset(self, key: AssetKey) -> AssetDetail:
-        """Tell one asset whole; NotFoundError says which keys are near."""
-        return self._wait(self._client.get_asset(key))
-
-    def list_asset_partitions(
-        self, key: AssetKey, *, is_failed_only: bool = False, page_size: int = 0, page_token: str = ""
-    ) -> ListAssetPartitionsPage:
-        """Tell one page of an asset's partitions of which anything is known, by their keys."""
-        asked = self._client.list_asset_partitions(
-            key, is_failed_only=is_failed_only, page_size=page_size, page_token=page_token
-        )
-        return self._wait(asked)
-
-    def list_asset_evaluations(self, query: ListAssetEvaluationsRequest) -> ListAssetEvaluationsPage:
-        """Tell what was decided about an asset, newest first, each with its reason."""
-        return self._wait(self._client.list_asset_evaluations(query))
 
     # ---------------------------------------------------------------------------------------------------------- output
 

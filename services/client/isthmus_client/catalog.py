@@ -1,10 +1,12 @@
 """The client's calls about assets."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isthmus.v1.control_plane_pb2 import (
     AssetDetail,
+    AssetEventRef,
+    AssetWipe,
     GetAssetRequest,
     ListAssetEvaluationsPage,
     ListAssetEvaluationsRequest,
@@ -12,6 +14,11 @@ from isthmus.v1.control_plane_pb2 import (
     ListAssetPartitionsRequest,
     ListAssetsPage,
     ListAssetsRequest,
+    ListAssetWipesPage,
+    ListAssetWipesRequest,
+    ReportAssetEventRequest,
+    ReportAssetEventResponse,
+    WipeAssetRequest,
 )
 from isthmus.v1.telemetry_pb2 import AssetKey
 
@@ -60,4 +67,30 @@ class CatalogCalls:
         request.CopyFrom(query)
         request.deployment = request.deployment or self._deployment
         page: ListAssetEvaluationsPage = await self._call(self._stub.ListAssetEvaluations, request)
+        return page
+
+    async def report_asset_event(self, report: ReportAssetEventRequest) -> AssetEventRef:
+        """Tell what happened to an asset outside of runs, and return where that is found."""
+        request = ReportAssetEventRequest()
+        request.CopyFrom(report)
+        request.deployment = request.deployment or self._deployment
+        response: ReportAssetEventResponse = await self._call(self._stub.ReportAssetEvent, request)
+        return response.event
+
+    async def wipe_asset(
+        self, key: AssetKey, *, partitions: Sequence[str] = (), why: str = "", requested_by: str = ""
+    ) -> AssetWipe:
+        """Forget what was told of an asset, or of some of its partitions; who wants it, and why, is kept."""
+        request = WipeAssetRequest(
+            deployment=self._deployment, key=key, partitions=partitions, why=why, requested_by=requested_by
+        )
+        wiped: AssetWipe = await self._call(self._stub.WipeAsset, request)
+        return wiped
+
+    async def list_asset_wipes(
+        self, key: AssetKey | None = None, *, page_size: int = 0, before_id: int = 0
+    ) -> ListAssetWipesPage:
+        """Tell who wiped an asset, or any, newest first."""
+        request = ListAssetWipesRequest(deployment=self._deployment, key=key, page_size=page_size, before_id=before_id)
+        page: ListAssetWipesPage = await self._call(self._stub.ListAssetWipes, request)
         return page

@@ -17,6 +17,8 @@ from isthmus_control_plane.backfills.advancing import Advancer
 from isthmus_control_plane.backfills.planner import Planner
 from isthmus_control_plane.backfills.wanted import TickBackfills
 from isthmus_control_plane.branching.keeper import BranchKeeper
+from isthmus_control_plane.catalog.freshness_keeper import FreshnessKeeper
+from isthmus_control_plane.catalog.merging import CatalogMemory
 from isthmus_control_plane.commands.dead_letters import DeadLetterReader
 from isthmus_control_plane.commands.expire import Expirer
 from isthmus_control_plane.commands.inherit import Inheritance
@@ -24,6 +26,7 @@ from isthmus_control_plane.commands.outbox import OutboxDispatcher
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.agents import AgentDesk
 from isthmus_control_plane.desk.alerts import AlertDesk
+from isthmus_control_plane.desk.asset_changes import AssetChangeDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.backfills import BackfillDesk
@@ -78,6 +81,7 @@ class Parts:
     scheduler: Scheduler
     sensing: Sensing
     timekeeper: Timekeeper
+    freshness: FreshnessKeeper
     watcher: Watcher
     backfills: Advancer
     branches: BranchKeeper
@@ -90,6 +94,7 @@ class _Shared:
     """What desks use together."""
 
     memory: SyncMemory
+    catalogs: CatalogMemory
     waits: Waits
     needs: NeedsMemory
     questions: Questions
@@ -111,9 +116,9 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
     planner = Planner(core, memory=memory)
     applier = Applier(core, leadership=leadership, acceptor=acceptor, backfills=TickBackfills(planner))
-    sensing = Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory)
     shared = _Shared(
         memory=memory,
+        catalogs=CatalogMemory(core, memory=memory),
         waits=waits,
         needs=needs,
         questions=questions,
@@ -123,9 +128,10 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         dequeuer=dequeuer,
         planner=planner,
     )
+    desks = _desks(core, shared)
     return Parts(
         core=core,
-        api=ControlPlaneService(_desks(core, shared)),
+        api=ControlPlaneService(desks),
         questions=questions,
         outbox=dispatcher,
         fleet=FleetReconciler(core, memory=memory),
@@ -141,10 +147,11 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
         sweeper=Sweeper(core, leadership=leadership),
         applier=applier,
         scheduler=Scheduler(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
-        sensing=sensing,
+        sensing=Sensing(core, leadership=leadership, evaluator=evaluator, applier=applier, memory=memory),
         timekeeper=Timekeeper(core, leadership=leadership),
         backfills=Advancer(core, leadership=leadership, acceptor=acceptor),
-        watcher=Watcher(core, leadership=leadership, assets=AssetDesk(core, memory=memory)),
+        freshness=FreshnessKeeper(core, leadership=leadership, catalogs=shared.catalogs),
+        watcher=Watcher(core, leadership=leadership, assets=desks.assets),
         branches=BranchKeeper(core, leadership=leadership, memory=memory, notices=notices),
         is_declared=asyncio.Event(),
     )
@@ -164,7 +171,8 @@ def _desks(core: Core, shared: _Shared) -> Desks:
         reexecution=ReexecutionDesk(core, acceptor=shared.acceptor),
         deletion=DeletionDesk(core),
         automations=AutomationDesk(core, evaluator=shared.evaluator, memory=shared.memory, notices=shared.notices),
-        assets=AssetDesk(core, memory=shared.memory),
+        assets=AssetDesk(core, catalogs=shared.catalogs),
+        asset_changes=AssetChangeDesk(core, catalogs=shared.catalogs),
         alerts=AlertDesk(core),
         backfills=BackfillDesk(core, planner=shared.planner, notices=shared.notices),
         branches=BranchDesk(core, memory=shared.memory),

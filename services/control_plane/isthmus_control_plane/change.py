@@ -36,8 +36,8 @@ async def run_tags(tx: WriteTransaction, deployment: str, change: pb.AddRunTags,
     await run_search.add_tags(tx, change.run_id, change.tags)
 
 
-async def asset_event(tx: WriteTransaction, deployment: str, change: pb.ReportAssetEvent, *, at: datetime) -> None:
-    """Store an event of an asset that belongs to no run.
+async def asset_event(tx: WriteTransaction, deployment: str, change: pb.ReportAssetEvent, *, at: datetime) -> int:
+    """Store an event of an asset that belongs to no run, and return its id.
 
     Raises:
         InvalidRequestError: It is none, or too large to be kept.
@@ -51,5 +51,7 @@ async def asset_event(tx: WriteTransaction, deployment: str, change: pb.ReportAs
     if event.ByteSize() > MAX_RUNLESS_BYTES:
         text = f"has {event.ByteSize()} bytes of {MAX_RUNLESS_BYTES}: shorten its metadata"
         raise InvalidRequestError([Violation("event", text)])
-    if not await event_index.add_runless(tx, event, deployment=deployment, at=at):
+    number = await event_index.add_runless(tx, event, deployment=deployment, at=at)
+    if number is None:
         raise InvalidRequestError([Violation("event", "names an asset, partition or check that is too long")])
+    return number

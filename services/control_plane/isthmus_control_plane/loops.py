@@ -44,6 +44,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
         loops.append(tasks.create_task(parts.scheduler.run(), name="schedules"))
         loops.append(tasks.create_task(parts.sensing.run(), name="sensors"))
         loops.append(tasks.create_task(parts.timekeeper.run(), name="timeouts"))
+        loops.append(tasks.create_task(parts.freshness.run(), name="freshness"))
         loops.append(tasks.create_task(parts.watcher.run(), name="alert policies"))
         loops.append(tasks.create_task(parts.backfills.run(), name="backfills"))
         loops.append(tasks.create_task(parts.branches.run(), name="branches"))

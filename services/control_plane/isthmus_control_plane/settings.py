@@ -91,6 +91,8 @@ class ControlPlaneSettings(BaseSettings):
     keep_evaluations_days: float = Field(default=30.0, ge=0, le=_MOST_DAYS)
     #: Backfills that ended, with what came of each of their partitions. Their runs are kept as any other.
     keep_backfills_days: float = Field(default=90.0, ge=0, le=_MOST_DAYS)
+    #: Who wiped which asset.
+    keep_wipes_days: float = Field(default=400.0, ge=0, le=_MOST_DAYS)
     #: How long the evaluation of a schedule or a sensor may take. One that takes longer is tried again, three times in all.
     tick_deadline_s: float = Field(default=60.0, gt=0, le=3600)
     #: How many evaluations of one location are under way at once.

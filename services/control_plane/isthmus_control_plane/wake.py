@@ -75,6 +75,10 @@ class WakeHub:
         self.heeds_events = False
         #: Rung when runs of backfills may have ended, or somebody decided about one.
         self.backfills = Wake()
+        #: Rung when assets may be fresher than before, or have to be.
+        self.freshness = Wake()
+        #: Whether anybody keeps the freshness of assets here: then each event rings for it.
+        self.heeds_freshness = False
         #: Rung when there may be other alert policies than before.
         self.alerts = Wake()
         #: Rung with `fleet`, and when branch deployments changed.
@@ -99,6 +103,7 @@ class WakeHub:
         self.slots.ring()
         self.deferrals.ring()
         self.timeouts.ring()
+        self.freshness.ring()
         self.alerts.ring()
         self.backfills.ring()
 
@@ -167,9 +172,11 @@ class WakeHub:
         self.timeouts.ring()
 
     def events_came(self) -> None:
-        """Tell that there are events that sensors may look at."""
+        """Tell that there are events that sensors may look at, or that make assets fresh."""
         if self.heeds_events:
             self.sensors.ring()
+        if self.heeds_freshness:
+            self.freshness.ring()
 
     def run_ended(self, run_id: str) -> None:
         """Tell of a run that this process ended: others may leave the queue."""
@@ -206,6 +213,12 @@ class WakeHub:
         self.schedule_changes += 1
         self.schedules.ring()
         self.sensors.ring()
+        self.freshness.ring()
+
+    def assets_changed(self) -> None:
+        """Tell that something happened to assets outside of runs."""
+        self.events_came()
+        self.alerts.ring()
 
     def leads(self) -> None:
         """Tell that this process begins to lead."""

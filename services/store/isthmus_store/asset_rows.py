@@ -49,7 +49,12 @@ async def keep(tx: WriteTransaction, facts: Collection[Fact], *, after_id: int, 
             func.max(case((EVENT_INDEX.c.kind == kind, EVENT_INDEX.c.id), else_=0)).label(name)
             for name, kind in kinds.items()
         ]
-        found = select(*subject, *newest_of).where(chosen, is_about).group_by(*subject).order_by(*subject)
+        found = (
+            select(*subject, *newest_of)
+            .where(chosen, is_about, EVENT_INDEX.c.kind.in_(kinds.values()))
+            .group_by(*subject)
+            .order_by(*subject)
+        )
         insert = tx.insert(table).from_select(["deployment", "asset", about, *kinds], found)
         greatest = func.greatest if tx.is_postgresql else func.max
         kept = {name: greatest(table.c[name], insert.excluded[name]) for name in kinds}

@@ -141,6 +141,43 @@ async def partitions(tx: Transaction, query: PartitionsOf) -> list[PartitionStat
     ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewestAt:
+    """The newest events that tell of the data of an asset or a partition; 0 for none."""
+
+    asset: str
+    partition: str
+    materialized_id: int
+    observed_id: int
+
+
+async def newest_at(
+    tx: Transaction, *, deployment: str, places: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], NewestAt]:
+    """Return the rows of assets and partitions; an empty partition stands for the asset, whatever its events say of partitions."""
+    table, found = ASSET_PARTITIONS, dict[tuple[str, str], NewestAt]()
+    ids = (table.c.materialized_id, table.c.observed_id)
+    whole = sorted(asset for asset, partition in places if not partition)
+    for start in range(0, len(whole), _PORTION):
+        chosen = and_(table.c.deployment == deployment, table.c.asset.in_(whole[start : start + _PORTION]))
+        newest = [func.max(column).label(column.name) for column in ids]
+        statement = select(table.c.asset, literal_column("''").label("partition"), *newest).where(chosen)
+        found |= {(it.asset, ""): it for it in await tx.all(NewestAt, statement.group_by(table.c.asset))}
+    by_asset: dict[str, list[str]] = {}
+    for asset, partition in sorted(place for place in places if place[1]):
+        by_asset.setdefault(asset, []).append(partition)
+    for asset, partitions in by_asset.items():
+        for start in range(0, len(partitions), _PORTION):
+            chosen = and_(
+                table.c.deployment == deployment,
+                table.c.asset == asset,
+                table.c.partition.in_(partitions[start : start + _PORTION]),
+            )
+            rows = await tx.all(NewestAt, select(table.c.asset, table.c.partition, *ids).where(chosen))
+            found |= {(it.asset, it.partition): it for it in rows}
+    return found
+
+
 async def checks(tx: Transaction, *, deployment: str, assets: Collection[str]) -> list[CheckState]:
     """Return the checks of these assets that were ever planned or evaluated."""
     table = ASSET_CHECKS

@@ -118,11 +118,15 @@ async def add(tx: WriteTransaction, events: Sequence[Indexed]) -> None:
         await asset_rows.keep(tx, facts, after_id=before_id, run_ids=run_ids)
 
 
-async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at: datetime) -> bool:
-    """Index an event of an asset that belongs to no run, and keep it with the index; False for names that no index takes."""
+async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at: datetime) -> int | None:
+    """Index an event of an asset that belongs to no run, and keep it with the index.
+
+    Returns:
+        The event's id; None for names that no index takes.
+    """
     fact = fact_of(event)
     if fact is None:
-        return False
+        return None
     row = {
         "deployment": deployment,
         "kind": event.WhichOneof("body"),
@@ -138,9 +142,9 @@ async def add_runless(tx: WriteTransaction, event: Event, *, deployment: str, at
         "body": event.SerializeToString(),
     }
     before_id = await newest_id(tx)
-    await tx.execute(EVENT_INDEX.insert(), [row])
+    number: int = (await tx.execute(EVENT_INDEX.insert().values(row).returning(EVENT_INDEX.c.id))).scalar_one()
     await asset_rows.keep(tx, [fact], after_id=before_id, run_ids={""})
-    return True
+    return number
 
 
 async def find(tx: Transaction, query: EventQuery) -> list[IndexedEvent]:
@@ -169,6 +173,28 @@ async def _newest_ids(tx: Transaction, *, deployment: str, assets: Sequence[str]
         as_json = {"assets": json.dumps(assets), "kinds": json.dumps(kinds)}
         rows = await tx.execute(_SQLITE_NEWEST, {"deployment": deployment, **as_json})
     return [row.id for row in rows if row.id is not None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewestOfAsset:
+    """The newest event of a kind about an asset, whatever its partition."""
+
+    asset: str
+    id: int
+    occurred_at: datetime
+
+
+async def newest_places(
+    tx: Transaction, *, deployment: str, assets: Collection[str], kind: str
+) -> dict[str, NewestOfAsset]:
+    """Return when each asset was last told of by an event of a kind; without events, however many assets there are."""
+    ids = await _newest_ids(tx, deployment=deployment, assets=sorted(assets), kinds=[kind])
+    table, found = EVENT_INDEX, dict[str, NewestOfAsset]()
+    for start in range(0, len(ids), _PORTION):
+        chosen = table.c.id.in_(ids[start : start + _PORTION])
+        statement = select(table.c.asset, table.c.id, table.c.occurred_at).where(chosen)
+        found |= {it.asset: it for it in await tx.all(NewestOfAsset, statement)}
+    return found
 
 
 async def assets(tx: Transaction, *, deployment: str) -> list[str]:

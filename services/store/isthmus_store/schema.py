@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 #: The newest step in `migrations/versions`.
-REVISION: Final = "0025"
+REVISION: Final = "0027"
 
 
 def is_current(connection: Connection) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from contract.cli.conftest import Isthmus
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1 import control_plane_pb2 as api
-from isthmus.v1.telemetry_pb2 import AssetKey, AssetSnapshot
+from isthmus.v1.telemetry_pb2 import AssetKey, AssetSnapshot, CheckSeverity
 from support.canned import CannedServer, Refusal
 
 RUN = "6f1c7a52-3c1b-4a57-9d70-0d9c1f2a4b11"
@@ -126,3 +126,95 @@ async def test_why_tells_decisions_with_their_reasons(canned: CannedServer, isth
     assert [line.split() for line in whole.out.splitlines()[2:]] == [["yes", "eager"], ["no", "in_progress"]]
     canned.plane.evaluations = []
     assert "No sensor has decided anything" in (await isthmus("asset", "why", "shop/orders")).err
+
+
+async def test_report_tells_what_happened_outside_of_runs(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.assets = canned.plane.assets[1:]
+    metadata = (
+        "rows=1200",
+        "share=0.5",
+        "is_whole=true",
+        'parts={"a": 1}',
+        "where=https://example.com/a",
+        "id=007",
+        "none=null",
+    )
+    said = [word for entry in metadata for word in ("--metadata", entry)]
+    outcome = await isthmus(
+        *("asset", "report", "shop/orders", "--partition", "2026-07-01", "--data-version", "v7", "--tag", "a=b", *said)
+    )
+    assert outcome.code == 0, outcome.err
+    assert "Told as event 7." in outcome.err
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.ReportAssetEventRequest)
+    body = asked.materialized
+    assert (list(body.asset.path), body.partition) == (["shop", "orders"], "2026-07-01")
+    given = {"dagster/data_version": "v7", "dagster/data_version_is_user_provided": "true", "a": "b"}
+    assert dict(body.tags) == given
+    kinds = {it.label: it.value.WhichOneof("value") for it in body.metadata}
+    assert list(kinds.values()) == ["int", "float", "bool", "json", "url", "text", "text"]
+    await isthmus("asset", "report", "shop/orders", "--observed")
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.ReportAssetEventRequest)
+    assert asked.WhichOneof("event") == "observed"
+    await isthmus("asset", "report", "shop/orders", "--check", "whole", "--failed", "--warn")
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.ReportAssetEventRequest)
+    assert (asked.check_evaluated.check_name, asked.check_evaluated.is_passed) == ("whole", False)
+    assert asked.check_evaluated.severity == CheckSeverity.CHECK_SEVERITY_WARN
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--check", "whole"), "Say --passed or --failed"),
+        (("--check", "whole", "--passed", "--failed"), "Say --passed or --failed"),
+        (("--check", "whole", "--passed", "--observed"), "exclude each other"),
+        (("--check", "whole", "--passed", "--tag", "a=b"), "Use --metadata"),
+        (("--passed",), "Name it: --check CHECK"),
+        (("--metadata", "rows"), "Write --metadata rows=1200"),
+        (("--tag", "rows"), "Write --tag key=value"),
+    ],
+)
+async def test_a_report_that_makes_no_sense_is_refused(
+    canned: CannedServer, isthmus: Isthmus, options: tuple[str, ...], text: str
+) -> None:
+    outcome = await isthmus("asset", "report", "shop/orders", *options)
+    assert outcome.code == 2
+    assert text in outcome.err
+    assert canned.plane.asked == []
+
+
+async def test_wipe_asks_first_and_tells_what_is_forgotten(canned: CannedServer, isthmus: Isthmus) -> None:
+    canned.plane.assets = canned.plane.assets[1:]
+    refused = await isthmus("asset", "wipe", "shop/orders")
+    assert refused.code == 2
+    assert "Say --yes." in refused.err
+    assert not any(isinstance(it, api.WipeAssetRequest) for it in canned.plane.asked)
+    outcome = await isthmus(
+        "asset", "wipe", "shop/orders", "--yes", "--partition", "2026-07-01", "--why", "wrong source"
+    )
+    assert outcome.code == 0, outcome.err
+    assert "Forgot 12 events of shop/orders." in outcome.err
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.WipeAssetRequest)
+    assert (list(asked.key.path), list(asked.partitions)) == (["shop", "orders"], ["2026-07-01"])
+    assert (asked.why, bool(asked.requested_by)) == ("wrong source", True)
+
+
+async def test_wipes_are_listed_with_who_and_why(canned: CannedServer, isthmus: Isthmus) -> None:
+    assert "Nobody has wiped anything." in (await isthmus("asset", "wipes")).err
+    canned.plane.wipes = [
+        api.AssetWipe(id=2, key=AssetKey(path=["raw"]), events=3, wiped_by="ada", wiped_at=ref(hours_ago=2).at),
+        api.AssetWipe(id=1, key=AssetKey(path=["raw"]), partitions=["a", "b"], why="old", wiped_at=ref(hours_ago=3).at),
+    ]
+    outcome = await isthmus("asset", "wipes")
+    assert [line.split()[3:] for line in outcome.out.splitlines()[1:]] == [
+        ["raw", "all", "3", "ada", "-"],
+        ["raw", "a,", "b", "0", "-", "old"],
+    ]
+    canned.plane.assets = canned.plane.assets[1:]
+    assert [it["id"] for it in (await isthmus("asset", "wipes", "shop/orders", "--json")).document] == [2, 1]
+    asked = canned.plane.asked[-1]
+    assert isinstance(asked, api.ListAssetWipesRequest)
+    assert list(asked.key.path) == ["shop", "orders"]

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from isthmus_control_plane.catalog.freshness import FreshnessState, freshness
+from isthmus_control_plane.catalog.freshness import FreshnessState, freshness, next_change
 from isthmus_control_plane.catalog.status import AssetStatus, Check, CheckStatus, Health, check_status
 from isthmus_control_plane.validation.asset_query import AssetQueryError, select
-from isthmus_control_plane.validation.definition import Asset, AssetPath, Definitions, Freshness
+from isthmus_control_plane.validation.definition import Asset, AssetPath, Definitions
 from isthmus_control_plane.validation.merged import merge
+from isthmus_control_plane.validation.policy import Freshness
 from isthmus_store.asset_state import CheckState, EventPlace
 from isthmus_store.state import RunState
 
@@ -95,6 +96,54 @@ def test_a_deadline_is_judged_by_its_own_clock(made_at: str, expected: Freshness
     assert freshness(policy, materialized_at=at, now=NOON) is expected
 
 
+def _changes(policy: Freshness, *, made_at: datetime) -> list[tuple[datetime, FreshnessState]]:
+    """Tell when the state changes by itself after a materialization, by what is said to be the next moment alone."""
+    at, found = made_at, []
+    while (following := next_change(policy, materialized_at=made_at, now=at)) is not None:
+        before = freshness(policy, materialized_at=made_at, now=following - timedelta(microseconds=1))
+        after = freshness(policy, materialized_at=made_at, now=following)
+        assert before is freshness(policy, materialized_at=made_at, now=at)
+        assert before is not after
+        found.append((following, after))
+        at = following
+    return found
+
+
+def test_an_age_changes_the_state_at_both_bounds() -> None:
+    policy = Freshness("time_window", fail_after_s=24 * 3600, warn_after_s=12 * 3600)
+    assert _changes(policy, made_at=NOON) == [
+        (NOON + timedelta(hours=12), FreshnessState.WARNING),
+        (NOON + timedelta(hours=24), FreshnessState.FAILING),
+    ]
+    assert _changes(Freshness("time_window", fail_after_s=60), made_at=NOON) == [
+        (NOON + timedelta(minutes=1), FreshnessState.FAILING)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("deadline", "bound_h", "made_at", "fails_at"),
+    [
+        # Nine in Berlin is seven in UTC. What is made after a deadline serves until the next; what is made shortly before one, until the one after.
+        ("0 9 * * *", 1, "2026-07-01T12:00", "2026-07-02T07:00"),
+        ("0 9 * * *", 1, "2026-07-01T06:30", "2026-07-02T07:00"),
+        ("0 9 * * *", 1, "2026-07-01T06:00", "2026-07-02T07:00"),
+        ("0 9 * * *", 1, "2026-07-01T05:59", "2026-07-01T07:00"),
+        # A bound that spans several deadlines.
+        ("0 9 * * *", 49, "2026-07-01T12:00", "2026-07-04T07:00"),
+        ("0 9 * * mon", 1, "2026-07-01T12:00", "2026-07-06T07:00"),
+        # Clocks go back on 25 October.
+        ("0 9 * * *", 1, "2026-10-24T12:00", "2026-10-25T08:00"),
+    ],
+)
+def test_a_deadline_changes_the_state_once_it_is_missed(
+    deadline: str, bound_h: float, made_at: str, fails_at: str
+) -> None:
+    policy = Freshness("cron", deadline=deadline, lower_bound_s=bound_h * 3600, timezone="Europe/Berlin")
+    made, fails = (datetime.fromisoformat(it).replace(tzinfo=UTC) for it in (made_at, fails_at))
+    assert freshness(policy, materialized_at=made, now=made) in set(FreshnessState)
+    assert _changes(policy, made_at=made)[-1:] == [(fails, FreshnessState.FAILING)]
+
+
 @pytest.mark.parametrize(
     "policy",
     [
@@ -107,6 +156,18 @@ def test_a_deadline_is_judged_by_its_own_clock(made_at: str, expected: Freshness
 def test_what_cannot_be_judged_is_unknown(policy: Freshness) -> None:
     at = None if policy.kind == "time_window" else NOON
     assert freshness(policy, materialized_at=at, now=NOON) is FreshnessState.UNKNOWN
+    assert next_change(policy, materialized_at=at, now=NOON) is None
+
+
+@pytest.mark.parametrize("seconds", [1e15, 1e300])
+def test_ages_beyond_all_calendars_never_come(seconds: float) -> None:
+    for policy in (
+        Freshness("time_window", fail_after_s=seconds),
+        Freshness("cron", deadline="0 9 * * *", lower_bound_s=seconds),
+    ):
+        assert freshness(policy, materialized_at=NOON, now=NOON) is FreshnessState.PASSING
+        following = next_change(policy, materialized_at=NOON, now=NOON)
+        assert following is None or following > NOON + timedelta(days=300_000)
 
 
 def row(*, planned: int, evaluated: int, run_state: RunState | None = None) -> CheckState:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from isthmus_control_plane.automation.watchlist import Watchlist, position
-from isthmus_control_plane.validation.definition import Sensor, Watch
+from isthmus_control_plane.validation.definition import AUTOMATION, Sensor, Watch
+from isthmus_store.asset_wipes import WIPED
 from isthmus_store.event_index import News
 from isthmus_store.record.automation import Instigator
 from isthmus_store.state import InstigatorKind
@@ -203,3 +204,15 @@ def test_where_a_cursor_stands_is_known_of_dagsters_own(
     kind: str, watch: Watch | None, cursor: str, expected: int | None
 ) -> None:
     assert position(sensor(kind, watch=watch), cursor) == expected
+
+
+def test_a_wipe_wakes_automation_of_its_deployment_and_nobody_else() -> None:
+    automatic = sensor(AUTOMATION, interval_s=30, watch=Watch("asset_materialized", frozenset({("orders",)})))
+    last = {"last_tick_at": after(1)}
+    found = watchlist(
+        (instigator(1, **last), automatic), (instigator(2, **last), sensor("asset", interval_s=30, watch=ORDERS))
+    )
+    found.tell([news(WIPED, deployment="other")])
+    assert due(found, after(2)) == []
+    found.tell([news(WIPED)])
+    assert due(found, after(2)) == [1]

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from isthmus.v1.telemetry_pb2 import AssetKey
     from isthmus_client.client import ControlPlaneClient
 
-app = Group("asset", help="Look at the assets of all locations, at their partitions, and at what depends on what.")
+_CHANGES = "isthmus_cli.commands.asset_change"
+
+app = Group(
+    "asset",
+    help="Look at the assets of all locations, at their partitions, and at what depends on what.",
+    places={"report": _CHANGES, "wipe": _CHANGES, "wipes": _CHANGES},
+)
 
 #: What one call tells.
 _PAGE = 500
@@ -29,6 +35,9 @@ class ListOptions(ListingOptions):
         str, Option(metavar="LOCATION", help="Of this location only.", completes="locations", show_default=False)
     ] = ""
     search: Annotated[str, Option(metavar="TEXT", help="Whose keys contain this.", show_default=False)] = ""
+    stale: Annotated[
+        bool, Option("--stale", help="Whose code or inputs changed since they were made; none with partitions.")
+    ] = False
     limit: Annotated[int, Option(metavar="N", min=1, max=100_000, help="So many at the most.")] = 500
 
 
@@ -79,7 +88,12 @@ async def _list(options: ListOptions) -> int:
     from isthmus_cli.view.output import note, print_documents, print_lines
     from isthmus_cli.view.paint import Paint
 
-    query = ListAssetsRequest(location=options.location, selection=options.selection, search=options.search)
+    query = ListAssetsRequest(
+        location=options.location,
+        selection=options.selection,
+        search=options.search,
+        is_stale_only=options.stale,
+    )
     assets: list[CatalogAsset] = []
     total = -1
     async with connected(options) as client:
@@ -93,6 +107,8 @@ async def _list(options: ListOptions) -> int:
         return 0
     if assets:
         print_lines(asset_table(assets, paint=Paint.of(), room=options.room))
+    elif options.stale:
+        note("No asset without partitions is stale.")
     else:
         note("There are no such assets. A location's are known once it serves: isthmus location list")
     if query.page_token:
@@ -112,7 +128,7 @@ async def _show(options: OneOptions) -> int:
     from isthmus_cli.view.paint import Paint
 
     async with connected(options) as client:
-        detail = await client.get_asset(await _key_of(client, options.asset))
+        detail = await client.get_asset(await key_of(client, options.asset))
     if options.is_json:
         print_document(detail)
     else:
@@ -134,7 +150,7 @@ async def _partitions(options: PartitionsOptions) -> int:
     found: list[AssetPartition] = []
     token: str | None = None
     async with connected(options) as client:
-        key = await _key_of(client, options.asset)
+        key = await key_of(client, options.asset)
         while len(found) < options.limit and token != "":
             page = await client.list_asset_partitions(
                 key,
@@ -182,7 +198,7 @@ async def _why(options: WhyOptions) -> int:
         check_name=options.check, is_requesting_only=options.requested, page_size=options.limit
     )
     async with connected(options) as client:
-        query.key.CopyFrom(await _key_of(client, options.asset))
+        query.key.CopyFrom(await key_of(client, options.asset))
         page = await client.list_asset_evaluations(query)
     if options.is_json:
         print_documents(page.evaluations)
@@ -196,7 +212,7 @@ async def _why(options: WhyOptions) -> int:
     return 0
 
 
-async def _key_of(client: "ControlPlaneClient", text: str) -> "AssetKey":
+async def key_of(client: "ControlPlaneClient", text: str) -> "AssetKey":
     """Find the asset that a text names. A key may hold any character, so that the control plane has to know it."""
     from isthmus.v1.control_plane_pb2 import ListAssetsRequest
 

@@ -10,14 +10,18 @@ from isthmus.v1.control_plane_pb2 import (
     AssetFreshness,
     AssetHealth,
     AssetPartition,
+    AssetStaleness,
+    AssetWipe,
     CatalogAsset,
+    StaleCause,
+    StaleStatus,
 )
 from isthmus.v1.telemetry_pb2 import AssetKey, Event, MetadataEntry
 
 from isthmus_cli.document import enum_text
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.table import Column, Room, short_ids, table
-from isthmus_cli.view.text import age_text, asset_text, count_text, value_text
+from isthmus_cli.view.text import age_text, asset_text, count_text, moment_text, value_text
 
 _ASSETS = (
     Column("ASSET", least=16),
@@ -29,6 +33,14 @@ _ASSETS = (
     Column("PARTITIONS"),
     Column("OWNERS", is_extra=True),
     Column("WHY", least=16),
+)
+_WIPES = (
+    Column("WIPED"),
+    Column("ASSET", least=16),
+    Column("PARTITIONS", least=10),
+    Column("EVENTS"),
+    Column("BY", least=6),
+    Column("WHY", least=12),
 )
 _PARTITIONS = (Column("PARTITION", least=10), Column("STATE"), Column("MADE"), Column("RUN"))
 _BAD = frozenset(
@@ -70,6 +82,8 @@ def why_text(it: CatalogAsset) -> str:
         parts.append("it is too old")
     if it.freshness == AssetFreshness.ASSET_FRESHNESS_WARNING:
         parts.append("it is nearly too old")
+    if it.stale.status == StaleStatus.STALE_STATUS_STALE:
+        parts.append("stale: " + cause_text(it.stale.causes[0]) if it.stale.causes else "stale")
     if it.in_progress:
         is_many = it.is_partitioned
         parts.append(f"{count_text(it.in_progress, 'partition')} being made" if is_many else "it is being made")
@@ -93,7 +107,8 @@ def asset_lines(detail: AssetDetail, *, paint: Paint) -> list[str]:
         ("code", definition.code_version),
         ("jobs", ", ".join(name for name in definition.jobs if not name.startswith("__"))),
         ("health", f"{_health(it.health, paint=paint)}{f'  {paint.dim(why)}' if why else ''}"),
-        ("freshness", _freshness(it.freshness)),
+        ("freshness", _freshness(it)),
+        ("stale", _stale(it.stale)),
         ("made", _when(it.last_materialization) if it.HasField("last_materialization") else "never"),
         ("observed", _when(it.last_observation) if it.HasField("last_observation") else ""),
         ("failed", _when(it.last_failure) if it.HasField("last_failure") and it.failed else ""),
@@ -122,12 +137,30 @@ def partition_table(partitions: Sequence[AssetPartition], *, paint: Paint, room:
     return table(_PARTITIONS, rows, room=room)
 
 
+def wipe_table(wipes: Iterable[AssetWipe], *, room: Room) -> list[str]:
+    """List who wiped what, one wipe per line."""
+    rows = [
+        (
+            age_text(it.wiped_at),
+            asset_text(it.key),
+            ", ".join(it.partitions) or "all",
+            str(it.events),
+            it.wiped_by or "-",
+            it.why or "-",
+        )
+        for it in wipes
+    ]
+    return table(_WIPES, rows, room=room)
+
+
 def _partition_state(it: AssetPartition, *, paint: Paint) -> str:
     if it.is_in_progress:
         return paint.cyan("IN PROGRESS")
     if it.is_failed:
         return paint.red("FAILED")
-    return paint.green("MADE") if it.HasField("materialization") else paint.dim("MISSING")
+    if not it.HasField("materialization"):
+        return paint.dim("MISSING")
+    return paint.yellow("STALE") if it.stale.status == StaleStatus.STALE_STATUS_STALE else paint.green("MADE")
 
 
 def _check_lines(checks: Sequence[AssetCheckState], *, paint: Paint) -> list[str]:
@@ -177,8 +210,27 @@ def _health(health: "AssetHealth.ValueType", *, paint: Paint) -> str:
     return paint.yellow(word) if health == AssetHealth.ASSET_HEALTH_WARNING else paint.dim(word)
 
 
-def _freshness(freshness: "AssetFreshness.ValueType") -> str:
-    return enum_text(freshness, descriptor=AssetFreshness.DESCRIPTOR).lower() if freshness else ""
+def _freshness(it: CatalogAsset) -> str:
+    if not it.freshness:
+        return ""
+    word = enum_text(it.freshness, descriptor=AssetFreshness.DESCRIPTOR).lower()
+    since = f", since {age_text(it.freshness_since)}" if it.HasField("freshness_since") else ""
+    return word + since + (f", until {moment_text(it.freshness_until)}" if it.HasField("freshness_until") else "")
+
+
+def _stale(it: AssetStaleness) -> str:
+    if it.status == StaleStatus.STALE_STATUS_STALE:
+        return "; ".join(map(cause_text, it.causes)) or "yes"
+    if it.status == StaleStatus.STALE_STATUS_UNKNOWN:
+        return it.why_unknown
+    return "no" if it.status == StaleStatus.STALE_STATUS_FRESH else ""
+
+
+def cause_text(it: StaleCause) -> str:
+    """Tell what changed since an asset was made."""
+    name = asset_text(it.dependency) if it.dependency.path else ""
+    place = f"{name} of {it.partition}" if it.partition else name
+    return it.text if not name or name in it.text else f"{it.text}: {place}"
 
 
 def _when(place: AssetEventRef) -> str:

@@ -19,9 +19,9 @@ from isthmus_store.wire import storable
 
 from isthmus_control_plane.alerting.fact import Fact
 from isthmus_control_plane.alerting.policy import Policy
+from isthmus_control_plane.catalog.faring import AssetView
 from isthmus_control_plane.catalog.freshness import FreshnessState
 from isthmus_control_plane.catalog.status import Health
-from isthmus_control_plane.desk.assets import AssetView
 from isthmus_control_plane.desk.queue import deployment_of_line
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_control_plane.validation import alert_kind as kinds

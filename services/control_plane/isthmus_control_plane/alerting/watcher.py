@@ -8,6 +8,7 @@ from typing import Final
 from isthmus_lifecycle.boundary import Boundary, keep_going_until
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import alert_book, alert_policies, alerts, event_index
+from isthmus_store.asset_freshness import FRESHNESS_CHANGED
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.alert import AlertPolicyRow
 from isthmus_store.transaction import Transaction
@@ -102,6 +103,8 @@ class Watcher:
             ahead = await event_index.news(tx, after_id=trail.at, limit=_EVENTS)
             late = await event_index.news_at(tx, trail.missing) if trail.missing else []
             facts = await happened.facts_of(tx, [it for it in (*late, *ahead) if it.kind in shown])
+        if any(it.kind == FRESHNESS_CHANGED for it in (*late, *ahead)):
+            self._looked_at_assets = -_ASSETS_EVERY_S
         before = trail.floor
         following = trail.copy()
         following.caught_up((it.id for it in late), now=now)

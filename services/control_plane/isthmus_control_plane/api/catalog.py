@@ -8,12 +8,17 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.control_plane_pb2_grpc import ControlPlaneServicer
 from isthmus.v1.telemetry_pb2 import AssetKey, AutomationDecision, ConditionTree
 from isthmus_store.asset_state import EventPlace
+from isthmus_store.asset_wipes import AssetWipe
 from isthmus_store.evaluations import Evaluation
+from isthmus_store.fact import asset_key
 
 from isthmus_control_plane import clock
 from isthmus_control_plane.automation import reason
+from isthmus_control_plane.catalog.faring import AssetView
+from isthmus_control_plane.catalog.staleness import Staleness
 from isthmus_control_plane.catalog.status import Check
-from isthmus_control_plane.desk.assets import AssetDesk, AssetView
+from isthmus_control_plane.desk.asset_changes import AssetChangeDesk, partitions_of
+from isthmus_control_plane.desk.assets import AssetDesk
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -21,8 +26,9 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class CatalogService(ControlPlaneServicer):
     """Answers the calls about assets."""
 
-    def __init__(self, desk: AssetDesk) -> None:
-        self._assets = desk
+    def __init__(self, assets: AssetDesk, *, changes: AssetChangeDesk) -> None:
+        self._assets = assets
+        self._changes = changes
 
     async def ListAssets(self, request: api.ListAssetsRequest, context: _Context) -> api.ListAssetsPage:
         page = await self._assets.page(request)
@@ -49,6 +55,7 @@ class CatalogService(ControlPlaneServicer):
                 materialization=_ref(page.places.get(it.materialized_id)),
                 is_failed=it.is_failed,
                 is_in_progress=it.is_in_progress,
+                stale=_stale(page.stale.get(it.partition)),
             )
             for it in page.partitions
         ]
@@ -61,6 +68,30 @@ class CatalogService(ControlPlaneServicer):
         return api.ListAssetEvaluationsPage(
             evaluations=[_evaluation(it) for it in page.evaluations], has_more=page.has_more
         )
+
+    async def ReportAssetEvent(
+        self, request: api.ReportAssetEventRequest, context: _Context
+    ) -> api.ReportAssetEventResponse:
+        return api.ReportAssetEventResponse(event=_ref(await self._changes.report(request)))
+
+    async def WipeAsset(self, request: api.WipeAssetRequest, context: _Context) -> api.AssetWipe:
+        return _wipe(await self._changes.wipe(request))
+
+    async def ListAssetWipes(self, request: api.ListAssetWipesRequest, context: _Context) -> api.ListAssetWipesPage:
+        page = await self._changes.wipes(request)
+        return api.ListAssetWipesPage(wipes=[_wipe(it) for it in page.wipes], has_more=page.has_more)
+
+
+def _wipe(it: AssetWipe) -> api.AssetWipe:
+    return api.AssetWipe(
+        id=it.id,
+        key=asset_key(it.asset),
+        partitions=partitions_of(it),
+        events=it.events,
+        wiped_by=it.wiped_by,
+        why=it.why,
+        wiped_at=clock.stamp(it.wiped_at),
+    )
 
 
 def _evaluation(it: Evaluation) -> api.AssetEvaluation:
@@ -106,9 +137,30 @@ def _asset(view: AssetView) -> api.CatalogAsset:
         materialized_partitions=fares.materialized,
         failed=fares.failed,
         in_progress=fares.in_progress,
+        stale=_stale(view.stale),
     )
     if fares.freshness is not None:
         told.freshness = api.AssetFreshness.Value(f"ASSET_FRESHNESS_{fares.freshness.value}")
+    if fares.fresh_since is not None:
+        told.freshness_since.CopyFrom(clock.stamp(fares.fresh_since))
+    if fares.fresh_until is not None:
+        told.freshness_until.CopyFrom(clock.stamp(fares.fresh_until))
+    return told
+
+
+def _stale(it: Staleness | None) -> api.AssetStaleness | None:
+    if it is None:
+        return None
+    told = api.AssetStaleness(
+        status=api.StaleStatus.Value(f"STALE_STATUS_{it.status.value}"), why_unknown=it.why_unknown
+    )
+    for cause in it.causes:
+        told.causes.add(
+            kind=api.StaleCause.Kind.Value(f"KIND_{cause.kind.value}"),
+            text=cause.text,
+            dependency=AssetKey(path=cause.dependency) if cause.dependency else None,
+            partition=cause.partition,
+        )
     return told
 
 

@@ -20,6 +20,7 @@ from isthmus_control_plane.api.branch import BranchService
 from isthmus_control_plane.api.catalog import CatalogService
 from isthmus_control_plane.desk.agents import AgentDesk, AgentView
 from isthmus_control_plane.desk.alerts import AlertDesk
+from isthmus_control_plane.desk.asset_changes import AssetChangeDesk
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.desk.automations import AutomationDesk
 from isthmus_control_plane.desk.backfills import BackfillDesk
@@ -59,6 +60,7 @@ class Desks:
     explanation: ExplanationDesk
     automations: AutomationDesk
     assets: AssetDesk
+    asset_changes: AssetChangeDesk
     alerts: AlertDesk
     backfills: BackfillDesk
     branches: BranchDesk
@@ -69,7 +71,7 @@ class ControlPlaneService(AutomationService, CatalogService, AlertService, Backf
 
     def __init__(self, desks: Desks) -> None:
         AutomationService.__init__(self, desks.automations)
-        CatalogService.__init__(self, desks.assets)
+        CatalogService.__init__(self, desks.assets, changes=desks.asset_changes)
         AlertService.__init__(self, desks.alerts)
         BackfillService.__init__(self, desks.backfills)
         BranchService.__init__(self, desks.branches)

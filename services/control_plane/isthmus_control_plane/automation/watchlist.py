@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from isthmus_store.asset_wipes import WIPED
 from isthmus_store.event_index import News
 from isthmus_store.fact import asset_text
 from isthmus_store.record.automation import Instigator
@@ -175,5 +176,9 @@ def events_of(watch: Watch) -> list[tuple[str, str]]:
 
 
 def _events(entry: Entry) -> list[tuple[str, str, str]]:
-    watch = entry.sensor.watch
-    return [(entry.instigator.deployment, *event) for event in events_of(watch)] if watch is not None else []
+    watch, deployment = entry.sensor.watch, entry.instigator.deployment
+    if watch is None:
+        return []
+    # That an asset was wiped is told of no asset: it has nothing any more.
+    wiped = [(WIPED, "")] if entry.sensor.kind == AUTOMATION else []
+    return [(deployment, *event) for event in (*events_of(watch), *wiped)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from isthmus_store.asset_state import AssetSummary, CheckState, EventPlace
@@ -59,6 +60,9 @@ class AssetStatus:
     checks: Sequence[Check] = ()
     #: None where it has no policy.
     freshness: FreshnessState | None = None
+    #: Since when it is so, where that was told, and until when at the most; None for as long as nothing happens.
+    fresh_since: datetime | None = None
+    fresh_until: datetime | None = None
 
     @property
     def health(self) -> Health:

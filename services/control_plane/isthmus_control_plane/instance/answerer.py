@@ -34,7 +34,7 @@ from isthmus_control_plane.validation.refusal import refuse
 log = get_logger(__name__)
 
 _Look = Callable[[Transaction, str, Any], Awaitable[Message]]
-_Change = Callable[..., Awaitable[None]]
+_Change = Callable[..., Awaitable[object]]
 
 #: By the query's body: what reads the answer, and the answer's field.
 _LOOKUPS: Final[Mapping[str, tuple[_Look, str]]] = {
@@ -48,6 +48,7 @@ _LOOKUPS: Final[Mapping[str, tuple[_Look, str]]] = {
     "run_events": (lookup.run_events, "events"),
     "run_tags": (lookup.run_tags, "run_tags"),
     "pools": (pool_facts.pools, "pools"),
+    "freshness": (lookup.freshness, "freshness"),
 }
 #: Those of them whose answers have the numbers of events in them.
 _NUMBERED: Final = frozenset({"latest_events", "events", "partitions", "check_executions"})
@@ -222,7 +223,7 @@ class QueryAnswerer:
             if await applied_queries.is_new(tx, query.id, at=at):
                 await _CHANGES[kind](tx, received.envelope.deployment, getattr(query, kind), at=at)
         if kind == "report_asset_event":
-            self._core.hub.events_came()
+            self._core.hub.assets_changed()
         return pb.InstanceAnswer(query_id=query.id, changed=pb.Changed())
 
 

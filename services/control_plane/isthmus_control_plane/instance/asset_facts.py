@@ -57,6 +57,7 @@ async def find(tx: Transaction, deployment: str, query: pb.AssetFactsQuery, *, c
     answer.assets.extend(facts[name] for name in sorted(facts))
     answer.checks.extend(await _checks(tx, deployment, query.checks))
     answer.runs.extend(await _runs(tx, deployment, answer))
+    answer.freshness.extend(await lookup.freshness_facts(tx, deployment, names))
     for name in query.dynamic_partitions:
         keys = await dynamic_partitions.keys(tx, deployment=deployment, name=name)
         answer.dynamic_partitions.add(name=name, keys=keys)

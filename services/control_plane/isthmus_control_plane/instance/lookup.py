@@ -1,14 +1,15 @@
 """The questions that change nothing: each read from one transaction, as the answer's message."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Final
 
 from google.protobuf.message import Message
 from isthmus.v1 import instance_pb2 as pb
+from isthmus.v1.control_plane_pb2 import AssetFreshness
 from isthmus.v1.instruction_pb2 import AssetCheckRef
 from isthmus.v1.telemetry_pb2 import Event, RunRef
-from isthmus_store import check_index, dynamic_partitions, event_index, events, run_search, runs, wire
+from isthmus_store import asset_freshness, check_index, dynamic_partitions, event_index, events, run_search, runs, wire
 from isthmus_store.check_index import CheckQuery
 from isthmus_store.event_index import EventQuery, IndexedEvent, PartitionQuery
 from isthmus_store.events import RunEventQuery
@@ -94,6 +95,25 @@ async def _tags(
 async def asset_keys(tx: Transaction, deployment: str, _: pb.AssetKeysQuery) -> pb.AssetKeys:
     """List every asset of which anything was told."""
     return pb.AssetKeys(keys=[asset_key(text) for text in await event_index.assets(tx, deployment=deployment)])
+
+
+async def freshness(tx: Transaction, deployment: str, query: pb.FreshnessQuery) -> pb.FreshnessStates:
+    """Tell how fresh assets are, as it was told last."""
+    found = await freshness_facts(tx, deployment, {asset_text(key.path) for key in query.assets})
+    return pb.FreshnessStates(states=found)
+
+
+async def freshness_facts(tx: Transaction, deployment: str, assets: Collection[str]) -> list[pb.FreshnessFact]:
+    """Tell how fresh assets are, as `fact.asset_text` writes them."""
+    rows = await asset_freshness.some(tx, deployment=deployment, assets=assets)
+    return [
+        pb.FreshnessFact(
+            asset=asset_key(it.asset),
+            state=AssetFreshness.Value(f"ASSET_FRESHNESS_{it.state}"),
+            since=clock.stamp(it.changed_at),
+        )
+        for it in rows.values()
+    ]
 
 
 async def check_executions(tx: Transaction, deployment: str, query: pb.CheckExecutionsQuery) -> pb.CheckExecutions:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from isthmus_store import alert_book, backfills, evaluations, instigators, run_keys, ticks
+from isthmus_store import alert_book, asset_wipes, backfills, evaluations, instigators, run_keys, ticks
 from isthmus_store.retention import others, outliving, runs
 from isthmus_store.snapshot_pieces import KEPT
 
@@ -173,6 +173,14 @@ async def remove_backfills(work: Work) -> int:
     return await work.clear(find=partial(backfills.old, ended_before=before), remove=backfills.remove)
 
 
+async def remove_wipes(work: Work) -> int:
+    """Forget who wiped assets long ago."""
+    before = work.rules.wiped_before
+    if before is None:
+        return 0
+    return await work.clear(find=partial(asset_wipes.old, before=before), remove=asset_wipes.remove)
+
+
 #: In this order. Runs first, since most of what grows is theirs.
 CHORES: Final[Mapping[str, Chore]] = {
     "half_removed_runs": finish_runs,
@@ -188,4 +196,5 @@ CHORES: Final[Mapping[str, Chore]] = {
     "sensor_run_keys": remove_run_keys,
     "asset_evaluations": remove_evaluations,
     "backfills": remove_backfills,
+    "asset_wipes": remove_wipes,
 }

@@ -25,6 +25,7 @@ class Rules:
     run_keys_asked_before: datetime | None
     evaluations_made_before: datetime | None
     backfills_ended_before: datetime | None
+    wiped_before: datetime | None
     #: So many of the newest are kept.
     dead_letters: int
     #: So many of the newest of each location are kept.
@@ -45,6 +46,7 @@ class Rules:
             run_keys_asked_before=_before(settings.keep_run_keys_days, at=at),
             evaluations_made_before=_before(settings.keep_evaluations_days, at=at),
             backfills_ended_before=_before(settings.keep_backfills_days, at=at),
+            wiped_before=_before(settings.keep_wipes_days, at=at),
             dead_letters=settings.keep_dead_letters,
             generations=settings.keep_generations,
         )

@@ -26,14 +26,14 @@ def list_assets(request: api.ListAssetsRequest) -> list[Violation]:
     ]
 
 
-def of_asset(*, deployment: str, key: AssetKey) -> list[Violation]:
-    """List the faults of what names one asset."""
+def of_asset(*, deployment: str, key: AssetKey, at: str = "key") -> list[Violation]:
+    """List the faults of what names one asset; `at` is the field with its key."""
     violations = field.optional_name(deployment, field="deployment")
     if not key.path:
-        violations.append(Violation("key.path", "is missing: name an asset"))
-    violations += field.count(len(key.path), field="key.path", most=_MAX_KEY_PARTS)
+        violations.append(Violation(f"{at}.path", "is missing: name an asset"))
+    violations += field.count(len(key.path), field=f"{at}.path", most=_MAX_KEY_PARTS)
     for index, part in enumerate(key.path[:_MAX_KEY_PARTS]):
-        violations += field.text(part, field=f"key.path[{index}]", max_chars=MAX_TEXT)
+        violations += field.text(part, field=f"{at}.path[{index}]", max_chars=MAX_TEXT)
     return violations
 
 

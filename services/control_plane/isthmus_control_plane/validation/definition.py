@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from isthmus.v1 import telemetry_pb2
+from isthmus_store.asset_freshness import FRESHNESS_CHANGED
 
+from isthmus_control_plane.validation.policy import Freshness
 from isthmus_control_plane.validation.step_graph import StepGraph
 
 AssetPath = tuple[str, ...]
@@ -48,21 +50,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Freshness:
-    """How old the newest materialization of an asset may be."""
-
-    #: "time_window" or "cron".
-    kind: str
-    #: Of a time window, seconds: the age at which it is too old, and the one at which to warn; 0 for never.
-    fail_after_s: float = 0.0
-    warn_after_s: float = 0.0
-    #: Of cron: when it is due, and how long before that a materialization counts, seconds.
-    deadline: str = ""
-    lower_bound_s: float = 0.0
-    timezone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Asset:
     """An asset as a launch, and whoever looks at it, needs to know it."""
 
@@ -87,6 +74,9 @@ class Asset:
     max_partitions_per_run: int = 1
     #: Those of which a partition needs others than the one of the same key, itself included.
     shifted_parents: frozenset[AssetPath] = frozenset()
+    code_version: str = ""
+    #: Which partitions of a parent its own need, where either has any, as the location told them.
+    mappings: Mapping[AssetPath, telemetry_pb2.PartitionMappingSnapshot] = field(default_factory=dict)
 
     @property
     def is_materializable(self) -> bool:
@@ -174,13 +164,15 @@ class Definitions:
                 pools=frozenset(asset.pools),
                 op_name=asset.op_name,
                 is_stub=asset.is_stub,
-                freshness=_freshness(asset.freshness),
+                freshness=Freshness.of(asset.freshness),
                 partitions_told=asset.partitions if asset.partitions.kind else None,
                 blocking_checks=frozenset(check.name for check in asset.checks if check.is_blocking),
                 shifted_parents=frozenset(tuple(it.asset.path) for it in asset.dependencies if _is_shifted(it)),
                 max_partitions_per_run=(
                     asset.backfill_policy.max_partitions_per_run if asset.HasField("backfill_policy") else 1
                 ),
+                code_version=asset.code_version,
+                mappings={tuple(it.asset.path): it.mapping for it in asset.dependencies if it.mapping.kind},
             )
             for asset in snapshot.assets
         }
@@ -240,19 +232,6 @@ def _smallest_runs(job: telemetry_pb2.JobSnapshot, *, assets: Mapping[AssetPath,
     return min(wanted, key=lambda most: most or float("inf"), default=1)
 
 
-def _freshness(snapshot: telemetry_pb2.FreshnessPolicySnapshot) -> Freshness | None:
-    if not snapshot.kind:
-        return None
-    return Freshness(
-        kind=snapshot.kind,
-        fail_after_s=snapshot.fail_after_s,
-        warn_after_s=snapshot.warn_after_s,
-        deadline=snapshot.deadline_cron,
-        lower_bound_s=snapshot.lower_bound_s,
-        timezone=snapshot.timezone,
-    )
-
-
 def _target(target: telemetry_pb2.TargetSnapshot, *, job_name: str = "") -> Target:
     return Target(
         job_name=target.job_name or job_name,
@@ -294,7 +273,9 @@ def _watch_of_automation(snapshot: telemetry_pb2.SensorSnapshot, *, assets: Mapp
     if not decided:
         return None
     return Watch(
-        "asset_materialized", frozenset(decided | above), more_kinds=("asset_observed", "asset_check_evaluated")
+        "asset_materialized",
+        frozenset(decided | above),
+        more_kinds=("asset_observed", "asset_check_evaluated", FRESHNESS_CHANGED),
     )
 
 

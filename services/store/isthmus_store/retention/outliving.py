@@ -39,7 +39,7 @@ async def _settle(tx: WriteTransaction, is_meant: ColumnElement[bool]) -> None:
         "body": event.with_only_columns(EVENTS.c.body).scalar_subquery(),
     }
     is_open = and_(is_meant, EVENT_INDEX.c.body.is_(None))
-    await tx.execute(update(EVENT_INDEX).where(is_open, _is_state()).values(taken))
+    await tx.execute(update(EVENT_INDEX).where(is_open, is_state()).values(taken))
     await tx.execute(delete(EVENT_INDEX).where(is_open))
 
 
@@ -54,7 +54,7 @@ class Look:
 async def look(tx: Transaction, *, after_id: int, rows: int) -> Look:
     """Look through rows that outlived their run, for those that are nobody's state any more."""
     statement = (
-        select(EVENT_INDEX.c.id, _is_state().label("is_state"))
+        select(EVENT_INDEX.c.id, is_state().label("is_state"))
         .where(EVENT_INDEX.c.body.is_not(None), EVENT_INDEX.c.id > after_id)
         .order_by(EVENT_INDEX.c.id)
         .limit(rows)
@@ -69,7 +69,7 @@ async def remove_superseded(tx: WriteTransaction, ids: Collection[int]) -> None:
     await tx.execute(delete(EVENT_INDEX).where(EVENT_INDEX.c.id.in_(sorted(ids)), EVENT_INDEX.c.body.is_not(None)))
 
 
-def _is_state() -> ColumnElement[bool]:
+def is_state() -> ColumnElement[bool]:
     """Tell whether a row is the newest of what it is about; of runs alone nothing is state but their own rows."""
     table, later = EVENT_INDEX, EVENT_INDEX.alias("later")
     about = [getattr(later.c, name) == getattr(table.c, name) for name in ("deployment", "asset", "partition")]

@@ -84,6 +84,14 @@ class AssetFacts:
             self._partitions[key] = PartitionsTold(fact.partitions)
         return self._partitions[key]
 
+    def freshness(self, keys: Iterable[AssetKey]) -> list[pb.FreshnessFact]:
+        """Return what was told of the freshness of assets."""
+        return [self._freshness[key] for key in keys if key in self._freshness]
+
+    @cached_property
+    def _freshness(self) -> dict[AssetKey, pb.FreshnessFact]:
+        return {key_of(it.asset): it for it in self._told.freshness}
+
     def knows_checks(self, keys: Iterable[AssetCheckKey]) -> bool:
         """Tell whether it was asked about all of these checks."""
         return all(key in self._asked_checks for key in keys)

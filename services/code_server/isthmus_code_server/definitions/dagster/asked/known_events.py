@@ -4,6 +4,7 @@ What was not told is asked for, as always. Outside of such an evaluation nothing
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from dagster import AssetCheckKey
@@ -13,16 +14,24 @@ from dagster._core.events import DagsterEventType
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.event_log.base import AssetRecord, EventLogStorage
 from isthmus.v1 import instance_pb2 as pb
+from isthmus.v1.control_plane_pb2 import AssetFreshness
 
 from isthmus_code_server.definitions.dagster.asked.asking import is_loader_asking
 from isthmus_code_server.definitions.dagster.asked.asset_facts import AssetFacts
 from isthmus_code_server.definitions.dagster.asked.check_records import STATUSES, check_record
 from isthmus_code_server.definitions.dagster.asked.event_storage import AskingEventStorage, asset_record
 from isthmus_code_server.definitions.dagster.asked.rebuild import kind_of
+from isthmus_code_server.definitions.dagster.asked.rebuild_metadata import key_of
 from isthmus_code_server.definitions.dagster.asked.refusal import refuse_the_rest
 from isthmus_code_server.definitions.dagster.asked.store_query import record_of
 
 _MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION
+#: Dagster's names; of 1.10 it has none.
+_FRESHNESS = {
+    AssetFreshness.ASSET_FRESHNESS_PASSING: "PASS",
+    AssetFreshness.ASSET_FRESHNESS_WARNING: "WARN",
+    AssetFreshness.ASSET_FRESHNESS_FAILING: "FAIL",
+}
 _COMPLETED = frozenset({pb.CheckExecutionsQuery.STATUS_SUCCEEDED, pb.CheckExecutionsQuery.STATUS_FAILED})
 
 
@@ -49,6 +58,14 @@ class KnowingEventStorage(AskingEventStorage):
         unknown = [key for key in asset_keys if not facts.knows(key)]
         found = [asset_record(key, records) for key in known if (records := _records(facts.asset(key)))]
         return [*found, *super().get_asset_records(unknown)] if unknown else found
+
+    def get_freshness_state_records(self, keys: Sequence[AssetKey]) -> Mapping[AssetKey, Any]:
+        """Return how fresh assets are by their policies."""
+        facts = self._facts
+        unknown = [key for key in keys if facts is None or not facts.knows(key)]
+        told = list(facts.freshness(keys)) if facts is not None else []
+        told += self._store.freshness(unknown) if unknown else []
+        return {key_of(it.asset): _freshness_record(it) for it in told}
 
     def get_materialized_partitions(
         self, asset_key: AssetKey, before_cursor: int | None = None, after_cursor: int | None = None
@@ -161,6 +178,17 @@ class KnowingEventStorage(AskingEventStorage):
             return super().get_asset_check_summary_records(asset_check_keys)
         found = self._facts.executions(asset_check_keys)
         return {key: _summary(key, found.get(key, ())) for key in asset_check_keys}
+
+
+def _freshness_record(fact: pb.FreshnessFact) -> Any:
+    from dagster._core.definitions.freshness import FreshnessState, FreshnessStateRecord, FreshnessStateRecordBody
+
+    return FreshnessStateRecord(
+        entity_key=key_of(fact.asset),
+        freshness_state=FreshnessState(_FRESHNESS.get(fact.state, "UNKNOWN")),
+        updated_at=fact.since.ToDatetime(UTC),
+        record_body=FreshnessStateRecordBody(metadata={}),
+    )
 
 
 def _records(fact: pb.AssetFact | None) -> list[EventLogRecord]:

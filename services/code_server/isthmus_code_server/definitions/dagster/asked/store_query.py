@@ -187,6 +187,12 @@ class StoreQuery:
         names = ", ".join(f"{'/'.join(it.asset.path)}:{it.check_name}" for it in query.checks)
         return self._ask(pb.InstanceQuery(check_executions=query), what=f"executions of {names}").check_executions
 
+    def freshness(self, keys: Sequence[AssetKey]) -> Sequence[pb.FreshnessFact]:
+        """Return how fresh assets are by their policies, where that is known."""
+        query = pb.FreshnessQuery(assets=[path_of(key) for key in keys])
+        answer = self._ask(pb.InstanceQuery(freshness=query), what=f"the freshness of {_named(keys)}")
+        return answer.freshness.states
+
     def dynamic_partitions(self, name: str, *, among: Sequence[str] = ()) -> list[str]:
         """Return keys of dynamic partitions."""
         query = pb.DynamicPartitionsQuery(name=name, keys=among)
