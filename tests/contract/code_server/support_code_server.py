@@ -26,7 +26,8 @@ def load(tmp_path: Path) -> Iterator[Load]:
     folder, path, modules = Path.cwd(), list(sys.path), set(sys.modules)
 
     def _load(**source: str) -> Definitions:
-        return load_definitions(DefinitionsSource(working_directory=str(PROJECTS), **source), tmp_path / "home")
+        source = {"working_directory": str(PROJECTS), **source}
+        return load_definitions(DefinitionsSource(**source), tmp_path / "home")
 
     yield _load
     os.chdir(folder)

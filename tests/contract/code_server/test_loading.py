@@ -1,6 +1,7 @@
 """Loading finds what `dagster dev` finds, in every form in which a source can be named."""
 
 import sys
+from pathlib import Path
 
 import dagster
 import pytest
@@ -88,6 +89,13 @@ def test_a_module_that_is_missing_is_told_with_the_python_that_lacks_it(load: Lo
     with pytest.raises(DefinitionsLoadError) as caught:
         load(module="no_such_module.definitions")
     assert f"{sys.executable} has no module no_such_module" in caught.value.failure.description
+
+
+def test_a_module_that_lies_in_src_is_found_for_who_did_not_name_that_folder(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "src" / "acme").mkdir(parents=True)
+    with pytest.raises(DefinitionsLoadError) as caught:
+        load(module="acme.definitions", working_directory=str(tmp_path))
+    assert f"It lies in {tmp_path}/src: name that folder" in caught.value.failure.description
 
 
 def test_a_module_that_ends_its_interpreter_is_told_with_its_exit_code(load: Load) -> None:

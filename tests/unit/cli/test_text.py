@@ -90,12 +90,15 @@ def test_a_failure_reads_as_python_prints_it() -> None:
     assert failure_headline(second) == "RuntimeError: broke"
 
 
-def test_frames_of_the_framework_are_counted_but_never_all_of_them() -> None:
+def test_frames_of_the_framework_are_counted_where_others_or_the_error_tell_the_place() -> None:
     inner = '  File "/venv/lib/python3.11/site-packages/dagster/_core/x.py", line 1, in y\n    z()\n'
     own = '  File "/srv/dagster_project/etl.py", line 3, in load\n    boom()\n'
     mixed = failure_lines(Failure(error_class="E", stack=[inner, inner, own]), paint=Paint())
     assert mixed[1:] == ["  … 2 frames of the framework", *own.rstrip().split("\n"), "E"]
     assert len(failure_lines(Failure(error_class="E", stack=[inner]), paint=Paint())) == 4
+    for telling in ("SyntaxError", "DagsterInvariantViolationError"):
+        told = failure_lines(Failure(error_class=telling, message="here", stack=[inner]), paint=Paint())
+        assert told[1:] == ["  … 1 frame of the framework", f"{telling}: here"]
 
 
 @pytest.mark.parametrize(

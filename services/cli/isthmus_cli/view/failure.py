@@ -14,6 +14,8 @@ from isthmus_cli.view.violation import violation_text
 _FRAMEWORK = re.compile(
     r'^\s*File "(?:<frozen importlib|[^"\n]*[/\\](?:site-packages[/\\]dagster|isthmus_code_server)\w*[/\\])',
 )
+#: Errors whose message tells people what is wrong, and where: those of the framework's own words, and of Python's parser.
+_TELLING = re.compile(r"^(?:\w+\.)*(?:Dagster\w+|SyntaxError|IndentationError|TabError)$")
 _CAUSED = "The above exception was the direct cause of the following exception:"
 _DURING = "During handling of the above exception, another exception occurred:"
 
@@ -25,8 +27,9 @@ def failure_headline(failure: Failure) -> str:
 
 
 def failure_lines(failure: Failure, *, paint: Paint) -> list[str]:
-    """Tell a failure whole; the framework's frames are counted only, where the user's own tell where it was."""
-    return _failure_lines(failure, paint=paint, is_short=_has_own_frames(failure))
+    """Tell a failure whole; the framework's frames are counted only, where the user's own or the error tell where it was."""
+    is_short = bool(_TELLING.match(failure.error_class)) or _has_own_frames(failure)
+    return _failure_lines(failure, paint=paint, is_short=is_short)
 
 
 def _failure_lines(failure: Failure, *, paint: Paint, is_short: bool) -> list[str]:

@@ -127,15 +127,27 @@ def _load_failure(error: BaseException) -> Any:
     failure = _bare_failure(error)
     if not failure.description and (missing := _missing_module(error)):
         failure.description = (
-            f"{sys.executable} has no module {missing}, and none is in {sys.path[0]}."
-            f" Install what the project needs into that Python ({sys.executable} -m pip install PACKAGE, or uv pip install"
-            f" --python {sys.executable} PACKAGE), or load the project with the Python that has it."
+            f"{sys.executable} has no module {missing}, and none is in {sys.path[0]}. {_remedy(missing)}"
         )
     if isinstance(error, SystemExit):
         failure.description = (
             f"The project ended its interpreter with exit code {_exit_code(error)} while it was imported (sys.exit)."
         )
     return failure
+
+
+def _remedy(missing: str) -> str:
+    """Say what brings a module that is missing: it may be the project's own, in a folder that nobody named."""
+    src = Path(sys.path[0], "src")
+    if (src / missing).is_dir() or (src / f"{missing}.py").is_file():
+        return (
+            f"It lies in {src}: name that folder as the working directory (isthmus dev -m MODULE -d src), or install the"
+            f" project into that Python ({sys.executable} -m pip install --editable .)."
+        )
+    return (
+        f"Install what the project needs into that Python ({sys.executable} -m pip install PACKAGE, or uv pip install"
+        f" --python {sys.executable} PACKAGE), or load the project with the Python that has it."
+    )
 
 
 def _exit_code(error: SystemExit) -> int:
