@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.execute_plan import inner_plan_execution_iterator
 from dagster._core.executor.in_process import InProcessExecutor
-from isthmus.v1.telemetry_pb2 import RunRef
 
 from isthmus_code_server.definitions.dagster.executed.slot_claims import PatientSlotClaims, priority_of
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
@@ -37,15 +37,12 @@ class OwnInProcessExecutor(InProcessExecutor):
     def execute(
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[DagsterEvent]:
-        """Execute the plan, as Dagster's executor does."""
-        attempt = self._site.current.claiming
-        if attempt is None:
-            yield from super().execute(plan_context, execution_plan)
-        else:
-            yield from self._execute(plan_context, attempt=attempt)
+        """Execute the plan, as Dagster's executor does.
 
-    def _execute(self, plan_context: "PlanOrchestrationContext", *, attempt: RunRef) -> Iterator[DagsterEvent]:
-        plan, pid, began = plan_context.execution_plan, os.getpid(), time.monotonic()
+        Where its steps claim no slots, nothing is asked of pools, which Dagster's own does at each beginning: a run goes on without
+        the control plane.
+        """
+        plan, pid, began = execution_plan, os.getpid(), time.monotonic()
         yield DagsterEvent.engine_event(
             plan_context,
             f"Executing steps in process (pid: {pid})",
@@ -55,7 +52,7 @@ class OwnInProcessExecutor(InProcessExecutor):
         settings: Any = {_DEPENDENCIES: self.step_dependency_config} if known else {}
 
         def steps(job_context: "PlanExecutionContext", execution_plan: "ExecutionPlan") -> Iterator[DagsterEvent]:
-            with PatientSlotClaims(attempt, priority=priority_of(plan_context.dagster_run.tags)) as claims:
+            with self._claims(plan_context) as claims:
                 yield from inner_plan_execution_iterator(job_context, execution_plan, claims)
 
         yield from ExecuteRunWithPlanIterable(
@@ -78,3 +75,9 @@ class OwnInProcessExecutor(InProcessExecutor):
             f"Finished steps in process (pid: {pid}) in {time.monotonic() - began:.2f}s",
             event_specific_data=EngineEventData.in_process(pid, plan.step_keys_to_execute),
         )
+
+    def _claims(self, plan_context: "PlanOrchestrationContext") -> AbstractContextManager[PatientSlotClaims | None]:
+        attempt = self._site.current.claiming
+        if attempt is None:
+            return nullcontext()
+        return PatientSlotClaims(attempt, priority=priority_of(plan_context.dagster_run.tags))
