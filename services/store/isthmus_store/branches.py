@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, delete, func, select, update
 
 from isthmus_store.record.branch import Branch
 from isthmus_store.state import TERMINAL_STATES, RunState
@@ -97,8 +97,9 @@ async def remove_rows(tx: WriteTransaction, deployment: str, *, rows: int) -> bo
             return True
     for table, is_theirs in _tables(deployment):
         key = list(table.primary_key)
-        some = select(*key).where(is_theirs).limit(left)
-        left -= (await tx.execute(delete(table).where(tuple_(*key).in_(some)))).rowcount
+        some = (await tx.execute(select(*key).where(is_theirs).limit(left))).all()
+        await tx.delete_rows(table, [tuple(row) for row in some])
+        left -= len(some)
         if left <= 0:
             return True
     await tx.execute(delete(BRANCHES).where(BRANCHES.c.deployment == deployment))
