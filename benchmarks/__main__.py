@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks import (
     age,
     assets,
+    backfills,
     decisions,
     dedicated,
     first_day,
@@ -46,6 +47,7 @@ BENCHMARKS: Mapping[str, Callable[[Servers, Options], Result]] = {
     "schedules": schedules.measure,
     "sensors": sensors.measure,
     "assets": assets.measure,
+    "backfills": backfills.measure,
     "head_of_line": head_of_line.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,

@@ -1,110 +1,18 @@
 """Backfills at the control plane: made, bounded, paused, canceled with proof, taken up by another, and done again."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import pytest
-from integration.control_plane_stand import FakeAgent, Stand, control_plane, violations_of
+from integration.backfill_stand import DAYS, SNAPSHOT, create, launched, runs_made, signal, stand_of, standing, until
+from integration.control_plane_stand import control_plane, violations_of
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1 import telemetry_pb2 as pb
-from isthmus.v1.instruction_pb2 import RunRequest
-from isthmus_broker.notices import Notice
 from isthmus_store import runs
-from isthmus_store.retry.follow import follow_up
-from isthmus_store.signal import Accepted, Canceled, Failed, RunSignal, Succeeded
+from isthmus_store.signal import Accepted, Canceled, Failed, Succeeded
 from isthmus_store.state import RunReason
 from support.eventually import eventually
-
-DAYS = [f"2030-01-{day:02}" for day in range(1, 31)]
-SNAPSHOT = pb.LocationSnapshot(
-    jobs=[
-        pb.JobSnapshot(name="daily", partitions=pb.PartitionsSnapshot(kind="static", keys=DAYS), tags={"team": "core"}),
-        pb.JobSnapshot(
-            name="ranges",
-            partitions=pb.PartitionsSnapshot(kind="static", keys=DAYS),
-            assets=[pb.AssetKey(path=["wide"])],
-        ),
-        pb.JobSnapshot(name="plain"),
-        pb.JobSnapshot(name="customers", partitions=pb.PartitionsSnapshot(kind="dynamic", dynamic_name="customers")),
-        pb.JobSnapshot(name="odd", partitions=pb.PartitionsSnapshot(kind="MyPartitions")),
-    ],
-    assets=[
-        pb.AssetSnapshot(
-            key=pb.AssetKey(path=["wide"]),
-            is_executable=True,
-            partitions=pb.PartitionsSnapshot(kind="static", keys=DAYS),
-            backfill_policy=pb.BackfillPolicySnapshot(max_partitions_per_run=10),
-        )
-    ],
-)
-
-
-def assets_of_weeks() -> pb.LocationSnapshot:
-    """Two assets of two days, and one of the week that they are in."""
-    days = pb.PartitionsSnapshot(kind="static", keys=["mon", "tue"])
-    week = pb.PartitionsSnapshot(kind="static", keys=["w1"])
-    keys = {name: pb.AssetKey(path=[name]) for name in ("day", "copy", "week")}
-    plain: dict[str, Any] = {"is_executable": True, "is_materializable": True}
-    assets = [pb.AssetSnapshot(key=keys["day"], partitions=days, **plain)]
-    for name, partitions, kind in (("copy", days, "identity"), ("week", week, "static")):
-        mapping = pb.PartitionMappingSnapshot(kind=kind)
-        above = pb.AssetDependency(asset=keys["day"], mapping=mapping)
-        assets.append(
-            pb.AssetSnapshot(key=keys[name], partitions=partitions, deps=[keys["day"]], dependencies=[above], **plain)
-        )
-    job = pb.JobSnapshot(name="__ASSET_JOB", is_implicit_asset_job=True, assets=keys.values())
-    return pb.LocationSnapshot(jobs=[job], assets=assets)
-
-
-@asynccontextmanager
-async def stand_of(broker_url: str, database_url: str, **settings: Any) -> AsyncIterator[tuple[Stand, FakeAgent]]:
-    # No sweep would find anything in time: all goes by what is told.
-    async with control_plane(broker_url, database_url, **{"sweep_interval_s": 600.0, **settings}) as stand:
-        stand.snapshot = SNAPSHOT
-        async with stand.serving() as agent:
-            yield stand, agent
-
-
-async def create(stand: Stand, **told: Any) -> api.Backfill:
-    fields: dict[str, Any] = {"location": "sales", "job_name": "daily", "is_all": True}
-    request = api.CreateBackfillRequest(**fields | told)
-    made: api.Backfill = await stand.stub.CreateBackfill(request)
-    return made
-
-
-async def standing(stand: Stand, backfill_id: str) -> api.Backfill:
-    found: api.BackfillDetail = await stand.stub.GetBackfill(api.BackfillRef(backfill_id=backfill_id))
-    return found.backfill
-
-
-async def launched(agent: FakeAgent, count: int) -> list[RunRequest]:
-    return [(await agent.next("launch_run", within=30)).launch_run.request for _ in range(count)]
-
-
-async def signal(stand: Stand, run_id: str, news: RunSignal) -> None:
-    """Do what the monitor does."""
-    at = datetime.now(UTC)
-    async with stand.database.write() as tx:
-        signaled = await runs.signal(tx, run_id, news, at=at)
-        await follow_up(tx, [signaled.run], at=at)
-    is_over = signaled.run.state.is_terminal
-    await stand.tell(Notice(runs=frozenset({run_id}), freed=frozenset({"default"} if is_over else ())))
-
-
-async def runs_made(stand: Stand) -> int:
-    page: api.ListRunsPage = await stand.stub.ListRuns(api.ListRunsQuery())
-    return len(page.runs)
-
-
-async def until(stand: Stand, backfill_id: str, state: api.BackfillState.ValueType) -> api.Backfill:
-    async def is_so() -> api.Backfill | None:
-        found = await standing(stand, backfill_id)
-        return found if found.state == state else None
-
-    return await eventually(is_so, within=60)
 
 
 async def test_each_partition_has_its_run_with_the_tags_of_dagster(broker_url: str, database_url: str) -> None:
@@ -311,48 +219,6 @@ async def test_what_left_the_code_fails_with_its_reason_and_the_rest_is_made(
         (failed,) = (await stand.stub.ListBackfillRuns(request)).runs
         assert f"unknown partition '{DAYS[1]}'" in failed.problem
         assert not failed.run_id
-
-
-async def test_an_asset_waits_for_those_above_it_and_is_given_up_with_them(broker_url: str, database_url: str) -> None:
-    async with stand_of(broker_url, database_url) as (stand, agent):
-        stand.snapshot = assets_of_weeks()
-        await stand.report()
-        request = api.CreateBackfillRequest(asset_queries=["day+"], is_all=True)
-        preview: api.BackfillPreview = await stand.stub.PreviewBackfill(request)
-        assert [[it.path[0] for it in group.assets] for group in preview.groups] == [["copy", "day"], ["week"]]
-        made: Any = await stand.stub.CreateBackfill(request)
-        first, second = await launched(agent, 2)
-        assert [it.path[0] for it in first.asset_selection] == ["copy", "day"]
-        await signal(stand, first.run.run_id, Succeeded(attempt=1))
-        await signal(stand, second.run.run_id, Failed(attempt=1, reason=RunReason.USER_ERROR))
-        ended = await until(stand, made.backfill_id, api.BACKFILL_STATE_FAILED)
-        assert ended.progress == api.BackfillProgress(succeeded=1, failed=1, canceled=1)
-        page: Any = await stand.stub.ListBackfillRuns(api.ListBackfillRunsRequest(backfill_id=made.backfill_id))
-        assert [(it.is_given_up, it.problem) for it in page.runs][2] == (True, "what it waited for did not succeed")
-        again: Any = await stand.stub.RetryBackfill(api.RetryBackfillRequest(parent_backfill_id=made.backfill_id))
-        assert again.partitions == 2
-        (retried,) = await launched(agent, 1)
-        assert retried.partition_key == second.partition_key
-        await signal(stand, retried.run.run_id, Succeeded(attempt=1))
-        (week,) = await launched(agent, 1)
-        assert ([it.path[0] for it in week.asset_selection], week.partition_key) == (["week"], "w1")
-        await signal(stand, week.run.run_id, Succeeded(attempt=1))
-        await until(stand, again.backfill_id, api.BACKFILL_STATE_SUCCEEDED)
-
-
-async def test_what_is_blocked_is_given_up_when_a_backfill_is_canceled(broker_url: str, database_url: str) -> None:
-    async with stand_of(broker_url, database_url) as (stand, agent):
-        stand.snapshot = assets_of_weeks()
-        await stand.report()
-        made: Any = await stand.stub.CreateBackfill(api.CreateBackfillRequest(asset_queries=["day+"], is_all=True))
-        for it in await launched(agent, 2):
-            await signal(stand, it.run.run_id, Accepted(attempt=1))
-        await stand.stub.CancelBackfill(api.DecideBackfillRequest(backfill_id=made.backfill_id))
-        for _ in range(2):
-            ended = await agent.next("terminate_run", within=30)
-            await signal(stand, ended.terminate_run.run.run_id, Canceled(attempt=1))
-        over = await until(stand, made.backfill_id, api.BACKFILL_STATE_CANCELED)
-        assert over.progress == api.BackfillProgress(canceled=3)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ class Advancer:
         self._backfills = Boundary("backfill", passes=(LeaseLostError, TransientStoreError))
         #: How often each could not be moved on, one time after another.
         self._stumbles: Counter[int] = Counter()
+        #: Of which backfills it is known, under the lease of this number, that no run waits for what is over already.
+        self._settled: set[int] = set()
+        self._settled_under = 0
 
     async def run(self) -> None:
         """Work until the hub stops."""
@@ -78,6 +81,10 @@ class Advancer:
         """Move each backfill on by one step; returns whether there is more to do at once."""
         async with self._core.database.look() as tx:
             known = await backfills.unfinished(tx)
+        if self._settled_under != self._leadership.number:
+            # Whoever led before may have left anything of them to be done.
+            self._settled_under, self._settled = self._leadership.number, set()
+        self._settled &= {it.id for it in known}
         has_more = False
         for it in known:
             with self._backfills.guard(deployment=it.deployment, backfill=it.backfill_id) as fate:
@@ -101,9 +108,10 @@ class Advancer:
     async def _advance(self, it: Backfill) -> bool:
         # Looked at without the write lock first: most that rings concerns others.
         async with self._core.database.read() as tx:
-            standing, moves = await _look(tx, it)
+            standing, moves = await self._look(tx, it)
             decision = policy.decide(standing)
         if not moves and isinstance(decision, Rest):
+            self._settled.add(it.id)
             return False
         written: list[Written] = []
         ended: list[str] = []
@@ -111,7 +119,7 @@ class Advancer:
             at, fresh = clock.now(), await backfills.lock(tx, it.id)
             if fresh is None or fresh.ended_at is not None:
                 return False
-            standing, moves = await _look(tx, fresh)
+            standing, moves = await self._look(tx, fresh)
             await backfills.move(tx, it.id, moves)
             decision = policy.decide(standing)
             match decision:
@@ -143,6 +151,28 @@ class Advancer:
             kind = type(decision).__name__
             log.info("backfill_advanced", backfill=it.backfill_id, decision=kind, made=len(written), ended=len(ended))
 
+    async def _look(self, tx: Transaction, it: Backfill) -> tuple[Standing, list[Move]]:
+        """Return how a backfill stands once the moves, which are to be written, are taken in."""
+        known = await backfills.under_way(tx, it.id)
+        moves = policy.settled(known)
+        if moves or it.id not in self._settled:
+            # All of its runs are looked at for those that wait for others: only when something may have come of these.
+            course = await backfills.course(tx, it.id)
+            moves += released(course, groups=BackfillPlan.FromString(it.plan).groups, moves=moves)
+        over = {move.number for move in moves if move.outcome is not BackfillOutcome.UNDER_WAY}
+        followed = {move.number: move.run_id for move in moves if move.outcome is BackfillOutcome.UNDER_WAY}
+        left = [_followed(one, followed.get(one.number)) for one in known if one.number not in over]
+        has_unmet = any(move.outcome in policy.UNMET for move in moves) or await backfills.has_unmet(tx, it.id)
+        is_released = any(move.outcome is BackfillOutcome.WAITING for move in moves)
+        standing = Standing(
+            backfill=it,
+            left=left,
+            has_waiting=is_released
+            or await backfills.has_unmade(tx, it.id, is_all=it.state is BackfillState.CANCELING),
+            has_unmet=has_unmet,
+        )
+        return standing, moves
+
     # ---------------------------------------------------------------------------------------------------- making runs
 
     async def _make(self, tx: WriteTransaction, it: Backfill, *, count: int, at: datetime) -> list[Written]:
@@ -150,6 +180,9 @@ class Advancer:
         asked, plan = CreateBackfillRequest.FromString(it.request), BackfillPlan.FromString(it.plan)
         launches = [launch_of(it, one, asked=asked, plan=plan) for one in planned]
         written, problems = await self._write(tx, launches, at=at)
+        if problems:
+            # What waits for these waits for nothing.
+            self._settled.discard(it.id)
         moves = [_made(one, launch, problems=problems) for one, launch in zip(planned, launches, strict=True)]
         await backfills.move(tx, it.id, moves)
         text = _told(planned, made=len(planned) - len(problems))
@@ -178,25 +211,6 @@ class Advancer:
             except ControlPlaneError as error:
                 problems[launch.request.run.run_id] = storable(str(error))[:_MOST_PROBLEM]
         return written, problems
-
-
-async def _look(tx: Transaction, it: Backfill) -> tuple[Standing, list[Move]]:
-    """Return how a backfill stands once the moves, which are to be written, are taken in."""
-    known = await backfills.under_way(tx, it.id)
-    moves = policy.settled(known)
-    moves += released(await backfills.course(tx, it.id), groups=BackfillPlan.FromString(it.plan).groups, moves=moves)
-    over = {move.number for move in moves if move.outcome is not BackfillOutcome.UNDER_WAY}
-    followed = {move.number: move.run_id for move in moves if move.outcome is BackfillOutcome.UNDER_WAY}
-    left = [_followed(one, followed.get(one.number)) for one in known if one.number not in over]
-    has_unmet = any(move.outcome in policy.UNMET for move in moves) or await backfills.has_unmet(tx, it.id)
-    is_released = any(move.outcome is BackfillOutcome.WAITING for move in moves)
-    standing = Standing(
-        backfill=it,
-        left=left,
-        has_waiting=is_released or await backfills.has_unmade(tx, it.id, is_all=it.state is BackfillState.CANCELING),
-        has_unmet=has_unmet,
-    )
-    return standing, moves
 
 
 def _followed(it: UnderWay, run_id: str | None) -> UnderWay:

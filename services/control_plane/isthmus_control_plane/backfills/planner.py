@@ -1,8 +1,10 @@
 """Plans backfills by what locations define now, and the partitions that there are now."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from isthmus.v1.control_plane_pb2 import CreateBackfillRequest
 from isthmus.v1.telemetry_pb2 import PartitionsSnapshot
@@ -50,13 +52,17 @@ class Planner:
         deployment = request.deployment or DEFAULT
         if request.job_name:
             definitions = await self._definitions(tx, LocationKey(deployment, request.location), at=at)
-            counted = await self.counted(tx, definitions, deployment=deployment, at=at)
-            plan = of_job(request, definitions=definitions, keys_of=counted)
+            job = definitions.jobs.get(request.job_name)
+            told = [job.partitions_told] if job is not None else []
+            counted = await self.counted(tx, told, deployment=deployment, at=at)
+            plan = await aside(partial(of_job, request, definitions=definitions, keys_of=counted))
         else:
             defined = await self.defined(tx, deployment, at=at)
             selected = _selected(request, assets=defined.assets)
-            counted = await self.counted(tx, *defined.locations.values(), deployment=deployment, at=at)
-            plan = of_assets(request, selected=selected, locations=defined.locations, keys_of=counted)
+            told = [it.asset.partitions_told for it in selected.values()]
+            counted = await self.counted(tx, told, deployment=deployment, at=at)
+            work = partial(of_assets, request, selected=selected, locations=defined.locations, keys_of=counted)
+            plan = await aside(work)
         check_size(plan)
         return plan
 
@@ -81,10 +87,10 @@ class Planner:
             raise LocationUnavailableError(key.name, why="it never served, so that nobody knows its partitions")
         return found
 
-    async def counted(self, tx: Transaction, *known: Definitions, deployment: str, at: datetime) -> KeysOf:
-        """Return what tells the keys of partitions that there are at a moment."""
-        told = [it.partitions_told for one in known for it in one.jobs.values()]
-        told += [it.partitions_told for one in known for it in one.assets.values()]
+    async def counted(
+        self, tx: Transaction, told: Iterable[PartitionsSnapshot | None], *, deployment: str, at: datetime
+    ) -> KeysOf:
+        """Return what tells the keys that these partitions have at a moment."""
         names = {name for one in told if one is not None for name in dynamic_names(one)}
         dynamic: Mapping[str, Sequence[str]] = {
             name: await dynamic_partitions.keys(tx, deployment=deployment, name=name) for name in names
@@ -102,6 +108,11 @@ class Planner:
             return counted[name]
 
         return count
+
+
+async def aside(work: Callable[[], Plan]) -> Plan:
+    """Plan off the event loop: to count 100,000 partitions takes most of a second."""
+    return await asyncio.to_thread(work)
 
 
 def check_size(plan: Plan) -> None:

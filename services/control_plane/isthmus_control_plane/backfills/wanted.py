@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from isthmus.v1.control_plane_pb2 import CreateBackfillRequest
 from isthmus.v1.telemetry_pb2 import AssetSubset
@@ -11,7 +12,7 @@ from isthmus_store.transaction import WriteTransaction
 
 from isthmus_control_plane.automation.effects import WantedBackfill
 from isthmus_control_plane.backfills.making import new_backfill
-from isthmus_control_plane.backfills.planner import Defined, Planner, check_size
+from isthmus_control_plane.backfills.planner import Defined, Planner, aside, check_size
 from isthmus_control_plane.backfills.planning import chosen
 from isthmus_control_plane.backfills.target import KeysOf, Plan, of_places
 from isthmus_control_plane.errors import ConflictError, Violation
@@ -34,8 +35,10 @@ class TickBackfills:
             ControlPlaneError: It cannot be made; nothing was written.
         """
         defined = await self._planner.defined(tx, wanted.deployment, at=at)
-        keys_of = await self._planner.counted(tx, *defined.locations.values(), deployment=wanted.deployment, at=at)
-        plan = _plan(wanted.assets, defined=defined, keys_of=keys_of)
+        selected = _selected(wanted.assets, known=defined.assets)
+        told = [it.asset.partitions_told for it in selected.values()]
+        keys_of = await self._planner.counted(tx, told, deployment=wanted.deployment, at=at)
+        plan = await aside(partial(_plan, wanted.assets, selected=selected, defined=defined, keys_of=keys_of))
         check_size(plan)
         request = CreateBackfillRequest(
             deployment=wanted.deployment,
@@ -50,8 +53,13 @@ class TickBackfills:
         await backfills.note(tx, made.id, BackfillDecision(at=at, text=text, runs=len(plan.runs)))
 
 
-def _plan(assets: Sequence[AssetSubset], *, defined: Defined, keys_of: KeysOf) -> Plan:
-    selected = _selected(assets, known=defined.assets)
+def _plan(
+    assets: Sequence[AssetSubset],
+    *,
+    selected: Mapping[AssetPath, CatalogAsset],
+    defined: Defined,
+    keys_of: KeysOf,
+) -> Plan:
     places = _places(assets, selected=selected, keys_of=keys_of)
     return of_places(selected, places=places, locations=defined.locations, keys_of=keys_of)
 

@@ -71,7 +71,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 #: Names that are kept for what is to come, and what to say of them.
 RESERVED: Final[Mapping[str, str]] = {
-    "backfill.stalled": "is not told yet: there are no backfills whose course is known here",
+    "backfill.stalled": "is not told yet: `isthmus backfill list --state running` shows how far backfills came",
 }
 #: What each kind that shows an end ends.
 ENDS: Final[Mapping[str, tuple[str, ...]]] = {
