@@ -8,11 +8,14 @@ import json
 import math
 from typing import Any, cast
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from isthmus_client.words.value import enum_text
 
 from isthmus_cli.terminal import json_text
+
+__all__ = ["Document", "dump", "enum_text", "to_document"]
 
 Document = dict[str, Any]
 
@@ -32,15 +35,6 @@ def to_document(message: Message) -> Document:
     if message.DESCRIPTOR.full_name == "isthmus.v1.Event":
         document["kind"] = message.WhichOneof("body")
     return document
-
-
-def enum_text(value: int, *, descriptor: EnumDescriptor) -> str:
-    """Name an enum's value without the prefix that the contract's names carry; a number if it is not known here."""
-    known = descriptor.values_by_number.get(value)
-    if known is None:
-        return str(value)
-    # The enum's first value is <PREFIX>UNSPECIFIED.
-    return str(known.name.removeprefix(descriptor.values[0].name.removesuffix("UNSPECIFIED")))
 
 
 def dump(document: Document | list[Document], *, is_line: bool = False) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from isthmus.v1.control_plane_pb2 import Run, RunState
 from isthmus.v1.telemetry_pb2 import RunReason
+from isthmus_client.words.run import reason_text, target_text
 
-from isthmus_cli.document import enum_text
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.view.failure import failure_headline, failure_lines, violation_lines
 from isthmus_cli.view.paint import Paint
@@ -22,9 +22,10 @@ from isthmus_cli.view.text import (
 from isthmus_cli.view.timeline import RunTimeline
 from isthmus_cli.view.violation import violation_text
 
+__all__ = ["brief_why", "ending_lines", "run_lines", "run_table", "target_text", "why_text"]
+
 #: Failures of steps that are told whole; of more, only the names.
 _TOLD_FAILURES = 3
-_NAMED_ASSETS = 3
 
 
 def run_table(runs: Sequence[Run], *, paint: Paint, room: Room) -> list[str]:
@@ -103,23 +104,6 @@ def ending_lines(timeline: RunTimeline, *, paint: Paint) -> list[str]:
     if run.retried_by_run_id:
         lines.append(paint.yellow(f"It is retried: isthmus run watch {brief_id(run.retried_by_run_id)}"))
     return lines
-
-
-def target_text(run: Run) -> str:
-    """Name what a run executes."""
-    request = run.request
-    if not request.asset_selection:
-        return request.job_name
-    assets = ", ".join(asset_text(key) for key in request.asset_selection[:_NAMED_ASSETS])
-    more = len(request.asset_selection) - _NAMED_ASSETS
-    text = f"{assets} and {more} more" if more > 0 else assets
-    # The framework's own job for assets that are picked by hand says nothing.
-    return text if request.job_name.startswith("__") else f"{request.job_name} ({text})"
-
-
-def reason_text(run: Run) -> str:
-    """Name the reason of a run's end; empty when there is none."""
-    return "" if not run.reason else enum_text(run.reason, descriptor=RunReason.DESCRIPTOR)
 
 
 def _wrong_lines(timeline: RunTimeline, *, paint: Paint) -> list[str]:

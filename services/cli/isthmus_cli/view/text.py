@@ -1,35 +1,45 @@
-"""Small values as people read them: durations, ages, asset keys, metadata."""
+"""Small values as people read them at a terminal: beside those that are told alike everywhere, ages, times and columns."""
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from isthmus.v1.telemetry_pb2 import AssetKey, MetadataEntry, MetadataValue
+from isthmus_client.words.value import (
+    asset_text,
+    count_text,
+    duration_text,
+    epoch_s,
+    local_text,
+    metadata_text,
+    seconds_between,
+    size_text,
+    value_text,
+)
 
 from isthmus_cli.terminal import visible
+
+__all__ = [
+    "age_text",
+    "asset_text",
+    "brief_age",
+    "brief_duration",
+    "clock_text",
+    "columns",
+    "count_text",
+    "duration_text",
+    "epoch_s",
+    "metadata_text",
+    "moment_text",
+    "padded",
+    "seconds_between",
+    "size_text",
+    "value_text",
+    "width_of",
+]
 
 _MINUTE_S = 60
 _HOUR_S = 3600
 _DAY_S = 86400
-_KILO = 1000
-#: Below this a size has a digit behind the point.
-_SHORT = 10
-_METADATA_CHARS = 80
-
-
-def duration_text(seconds: float) -> str:
-    """Tell a duration with about three digits."""
-    if not math.isfinite(seconds):
-        return "?"
-    if seconds < 1:
-        return f"{max(seconds, 0) * 1000:.0f} ms"
-    if seconds < _MINUTE_S:
-        return f"{seconds:.1f} s"
-    if seconds < _HOUR_S:
-        return f"{int(seconds // _MINUTE_S)} min {int(seconds % _MINUTE_S):02} s"
-    return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S):02} min"
 
 
 def age_text(moment: Timestamp | None, *, now: datetime | None = None) -> str:
@@ -58,63 +68,12 @@ def brief_duration(seconds: float) -> str:
 
 def clock_text(moment: Timestamp) -> str:
     """Tell the time of day here."""
-    return _local_text(epoch_s(moment), form="%H:%M:%S")
+    return local_text(epoch_s(moment), form="%H:%M:%S")
 
 
 def moment_text(moment: Timestamp) -> str:
     """Tell date and time here, with the zone."""
-    return _local_text(epoch_s(moment), form="%Y-%m-%d %H:%M:%S %Z")
-
-
-def epoch_s(moment: Timestamp) -> float:
-    """Return the seconds since 1970, also of a moment that no calendar has."""
-    return moment.seconds + moment.nanos / 1e9
-
-
-def seconds_between(start: Timestamp, end: Timestamp) -> float:
-    """Measure from one moment to another."""
-    return (end.seconds - start.seconds) + (end.nanos - start.nanos) / 1e9
-
-
-def _local_text(seconds: float, *, form: str) -> str:
-    """Write a moment as the clock here shows it; one that no calendar has as the number that it is."""
-    try:
-        moment = datetime.fromtimestamp(seconds, tz=UTC).astimezone()
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds:.15g}"
-    return moment.strftime(form) if form else moment.isoformat(" ", "seconds")
-
-
-def asset_text(key: AssetKey) -> str:
-    """Write an asset key as people type it."""
-    return "/".join(key.path)
-
-
-def metadata_text(entries: Iterable[MetadataEntry]) -> str:
-    """Write metadata on one line, long values cut."""
-    return "  ".join(f"{entry.label}={_cut(value_text(entry.value))}" for entry in entries)
-
-
-def value_text(value: MetadataValue) -> str:
-    """Write one metadata value on one line."""
-    kind = value.WhichOneof("value")
-    if kind is None:
-        return "null"
-    inner = getattr(value, kind)
-    tell = _VALUE_TELLERS.get(kind)
-    return tell(inner) if tell else str(inner)
-
-
-def size_text(size: int) -> str:
-    """Tell a number of bytes as people write it, with two or three digits that count."""
-    if size < _KILO:
-        return f"{size} B"
-    value, units = float(size), ("kB", "MB", "GB", "TB")
-    for unit in units:
-        value /= _KILO
-        if value < _KILO or unit == units[-1]:
-            break
-    return f"{value:.1f} {unit}" if value < _SHORT else f"{value:.0f} {unit}"
+    return local_text(epoch_s(moment), form="%Y-%m-%d %H:%M:%S %Z")
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -131,33 +90,6 @@ def width_of(text: str) -> int:
     return len(visible(text))
 
 
-def count_text(count: int, noun: str) -> str:
-    """Count things: "1 step", "2 steps", "3 assets"."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {noun}es" if noun.endswith(("s", "ch")) else f"{count} {noun}s"
-
-
 def padded(text: str, *, width: int) -> str:
     """Fill a text up to a width, as a person sees it."""
     return text + " " * (width - width_of(text))
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _METADATA_CHARS else line[: _METADATA_CHARS - 1] + "…"
-
-
-_VALUE_TELLERS: dict[str, Callable[[Any], str]] = {
-    "null": lambda _: "null",
-    "float": lambda number: f"{number:g}",
-    "timestamp": lambda seconds: _local_text(seconds, form=""),
-    "asset": asset_text,
-    "job": lambda job: job.job_name,
-    "python_artifact": lambda artifact: f"{artifact.module}.{artifact.name}",
-    "table": lambda table: f"<table of {count_text(len(table.records) + table.records_left_out, 'row')}>",
-    "table_schema": lambda schema: f"<schema of {count_text(len(schema.columns), 'column')}>",
-    "opaque": lambda opaque: opaque.text or f"<{opaque.type_name}>",
-    "column_lineage": lambda _: "<column lineage>",
-    "code_references": lambda _: "<code references>",
-}
