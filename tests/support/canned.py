@@ -52,6 +52,7 @@ from isthmus.v1.control_plane_pb2 import (
     TestedTick,
     Tick,
     ValidateLaunchResponse,
+    WatchedRuns,
 )
 from isthmus.v1.control_plane_pb2_grpc import add_ControlPlaneServicer_to_server
 from isthmus.v1.instruction_pb2 import RunRequest
@@ -115,6 +116,8 @@ class CannedControlPlane(NoAlerts, NoBranches, CannedBackfills):
     #: What each run's watchers are told, and after how many updates each successive stream breaks.
     updates: list[RunUpdate] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
+    #: What watchers of a list of runs are told; without it, all runs.
+    pages: list[WatchedRuns] = field(default_factory=list)
     #: What watchers of a location are told.
     phases: list[Location] = field(default_factory=list)
     chunks: list[LogChunk] = field(default_factory=list)
@@ -150,6 +153,17 @@ class CannedControlPlane(NoAlerts, NoBranches, CannedBackfills):
     async def ListRuns(self, request: Any, context: Context) -> ListRunsPage:
         await self._take(request, context)
         return ListRunsPage(runs=self.runs.values(), next_page_token=self.next_page_token)
+
+    async def WatchRuns(self, request: Any, context: Context) -> AsyncIterator[WatchedRuns]:
+        await self._take(request, context)
+        left = self.breaks.pop(0) if self.breaks else -1
+        for page in self.pages or [WatchedRuns(run_ids=self.runs, changed=self.runs.values())]:
+            if left == 0:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
+            left -= 1
+            yield page
+        # As the real one: until the caller hangs up.
+        await asyncio.Event().wait()
 
     async def TerminateRun(self, request: Any, context: Context) -> Run:
         await self._take(request, context)

@@ -1279,6 +1279,7 @@ class ListRunsQuery(google.protobuf.message.Message):
     QUEUED_BEFORE_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
     deployment: builtins.str
     location: builtins.str
     job_name: builtins.str
@@ -1286,6 +1287,8 @@ class ListRunsQuery(google.protobuf.message.Message):
     """1 to 500; 0 for 50."""
     page_token: builtins.str
     """From the page before; empty for the newest runs."""
+    text: builtins.str
+    """A part of the job's name, or the beginning of the run's id, whatever the case of its letters."""
     @property
     def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___RunState.ValueType]: ...
     @property
@@ -1308,9 +1311,10 @@ class ListRunsQuery(google.protobuf.message.Message):
         queued_before: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        text: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["queued_after", b"queued_after", "queued_before", b"queued_before"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "job_name", b"job_name", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "queued_after", b"queued_after", "queued_before", b"queued_before", "states", b"states", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deployment", b"deployment", "job_name", b"job_name", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "queued_after", b"queued_after", "queued_before", b"queued_before", "states", b"states", "tags", b"tags", "text", b"text"]) -> None: ...
 
 global___ListRunsQuery = ListRunsQuery
 
@@ -1333,6 +1337,34 @@ class ListRunsPage(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "runs", b"runs"]) -> None: ...
 
 global___ListRunsPage = ListRunsPage
+
+@typing.final
+class WatchedRuns(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_IDS_FIELD_NUMBER: builtins.int
+    CHANGED_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty where there are no older runs."""
+    @property
+    def run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The ids of the page's runs, the newest first."""
+
+    @property
+    def changed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Run]:
+        """Those of them that the stream has not told yet, or told otherwise: all of them in its first message."""
+
+    def __init__(
+        self,
+        *,
+        run_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        changed: collections.abc.Iterable[global___Run] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["changed", b"changed", "next_page_token", b"next_page_token", "run_ids", b"run_ids"]) -> None: ...
+
+global___WatchedRuns = WatchedRuns
 
 @typing.final
 class WatchRunRequest(google.protobuf.message.Message):

@@ -114,6 +114,11 @@ class ControlPlaneStub(object):
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.SerializeToString,
                 response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsPage.FromString,
                 )
+        self.WatchRuns = channel.unary_stream(
+                '/isthmus.v1.ControlPlane/WatchRuns',
+                request_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.SerializeToString,
+                response_deserializer=isthmus_dot_v1_dot_control__plane__pb2.WatchedRuns.FromString,
+                )
         self.WatchRun = channel.unary_stream(
                 '/isthmus.v1.ControlPlane/WatchRun',
                 request_serializer=isthmus_dot_v1_dot_control__plane__pb2.WatchRunRequest.SerializeToString,
@@ -471,7 +476,15 @@ class ControlPlaneServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """Runs, the newest first, by state, job, location, tags and age.
+        """Runs, the newest first, by state, job, location, tags, text and age.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRuns(self, request, context):
+        """A page of ListRuns now and after each change of what it shows, until the caller hangs up. Each update begins with the
+        whole page's order, so that a broken stream is simply asked for again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -890,6 +903,11 @@ def add_ControlPlaneServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.FromString,
                     response_serializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsPage.SerializeToString,
+            ),
+            'WatchRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRuns,
+                    request_deserializer=isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.FromString,
+                    response_serializer=isthmus_dot_v1_dot_control__plane__pb2.WatchedRuns.SerializeToString,
             ),
             'WatchRun': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchRun,
@@ -1445,6 +1463,23 @@ class ControlPlane(object):
         return grpc.experimental.unary_unary(request, target, '/isthmus.v1.ControlPlane/ListRuns',
             isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.SerializeToString,
             isthmus_dot_v1_dot_control__plane__pb2.ListRunsPage.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def WatchRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/isthmus.v1.ControlPlane/WatchRuns',
+            isthmus_dot_v1_dot_control__plane__pb2.ListRunsQuery.SerializeToString,
+            isthmus_dot_v1_dot_control__plane__pb2.WatchedRuns.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -140,7 +140,15 @@ class ControlPlaneStub:
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
-    """Runs, the newest first, by state, job, location, tags and age."""
+    """Runs, the newest first, by state, job, location, tags, text and age."""
+
+    WatchRuns: grpc.UnaryStreamMultiCallable[
+        isthmus.v1.control_plane_pb2.ListRunsQuery,
+        isthmus.v1.control_plane_pb2.WatchedRuns,
+    ]
+    """A page of ListRuns now and after each change of what it shows, until the caller hangs up. Each update begins with the
+    whole page's order, so that a broken stream is simply asked for again.
+    """
 
     WatchRun: grpc.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -543,7 +551,15 @@ class ControlPlaneAsyncStub:
         isthmus.v1.control_plane_pb2.ListRunsQuery,
         isthmus.v1.control_plane_pb2.ListRunsPage,
     ]
-    """Runs, the newest first, by state, job, location, tags and age."""
+    """Runs, the newest first, by state, job, location, tags, text and age."""
+
+    WatchRuns: grpc.aio.UnaryStreamMultiCallable[
+        isthmus.v1.control_plane_pb2.ListRunsQuery,
+        isthmus.v1.control_plane_pb2.WatchedRuns,
+    ]
+    """A page of ListRuns now and after each change of what it shows, until the caller hangs up. Each update begins with the
+    whole page's order, so that a broken stream is simply asked for again.
+    """
 
     WatchRun: grpc.aio.UnaryStreamMultiCallable[
         isthmus.v1.control_plane_pb2.WatchRunRequest,
@@ -984,7 +1000,17 @@ class ControlPlaneServicer(metaclass=abc.ABCMeta):
         request: isthmus.v1.control_plane_pb2.ListRunsQuery,
         context: _ServicerContext,
     ) -> typing.Union[isthmus.v1.control_plane_pb2.ListRunsPage, collections.abc.Awaitable[isthmus.v1.control_plane_pb2.ListRunsPage]]:
-        """Runs, the newest first, by state, job, location, tags and age."""
+        """Runs, the newest first, by state, job, location, tags, text and age."""
+
+    @abc.abstractmethod
+    def WatchRuns(
+        self,
+        request: isthmus.v1.control_plane_pb2.ListRunsQuery,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[isthmus.v1.control_plane_pb2.WatchedRuns], collections.abc.AsyncIterator[isthmus.v1.control_plane_pb2.WatchedRuns]]:
+        """A page of ListRuns now and after each change of what it shows, until the caller hangs up. Each update begins with the
+        whole page's order, so that a broken stream is simply asked for again.
+        """
 
     @abc.abstractmethod
     def WatchRun(

@@ -194,6 +194,10 @@ class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCa
         """Tell a page of runs, newest first."""
         return self._wait(self._client.list_runs(query))
 
+    def watch_runs(self, query: ListRunsQuery) -> Iterator[ListRunsPage]:
+        """Tell a page of runs, newest first, now and after each change of what it shows; reconnects by itself."""
+        return self._pulled(self._client.watch_runs(query))
+
     def watch_run(self, run_id: str, *, after_position: int = 0) -> Iterator[RunUpdate]:
         """Tell a run's history after a position, then live, until the run has ended; goes on where a connection broke."""
         return self._pulled(self._client.watch_run(run_id, after_position=after_position))

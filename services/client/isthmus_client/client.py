@@ -29,8 +29,6 @@ from isthmus.v1.control_plane_pb2 import (
     LaunchRunRequest,
     ListAgentsRequest,
     ListLocationsRequest,
-    ListRunsPage,
-    ListRunsQuery,
     Location,
     LocationSettings,
     PausedThing,
@@ -65,6 +63,7 @@ from isthmus_client.deploying import DeployingCalls
 from isthmus_client.discovery import find_token
 from isthmus_client.errors import UnavailableError
 from isthmus_client.resume import is_ended, resumed
+from isthmus_client.run_list import RunListCalls
 from isthmus_client.status import Callee, translate
 from isthmus_client.token import METADATA_KEY, checked
 
@@ -84,7 +83,7 @@ QUESTION_DEADLINE_S = 90.0
 _SNAPSHOT_DEADLINE_S = 300.0
 
 
-class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCalls, DeployingCalls):
+class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCalls, DeployingCalls, RunListCalls):
     """A connection to one control plane, speaking for one deployment.
 
     Enter it to connect; leaving it closes the connection. Messages are those of `isthmus.v1`. Each method raises a
@@ -255,13 +254,6 @@ class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCall
     async def find_run(self, name: str) -> Run:
         """Tell the run that a person's name for it means: its id or the beginning of it, `latest`, `-1`, `-2` and so on."""
         return await self._call(self._stub.FindRun, FindRunRequest(deployment=self._deployment, name=name))
-
-    async def list_runs(self, query: ListRunsQuery) -> ListRunsPage:
-        """Tell a page of runs, newest first."""
-        message = ListRunsQuery()
-        message.CopyFrom(query)
-        message.deployment = message.deployment or self._deployment
-        return await self._call(self._stub.ListRuns, message)
 
     async def watch_run(self, run_id: str, *, after_position: int = 0) -> AsyncIterator[RunUpdate]:
         """Tell a run's history after a position, then live, until the run has ended and all was told.

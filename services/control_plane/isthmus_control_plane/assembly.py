@@ -40,6 +40,7 @@ from isthmus_control_plane.desk.questions import QuestionDesk
 from isthmus_control_plane.desk.queue import QueueDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
+from isthmus_control_plane.desk.run_list import RunListDesk
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Acceptor
@@ -159,11 +160,13 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
 
 def _desks(core: Core, shared: _Shared) -> Desks:
     locations = LocationDesk(core, memory=shared.memory)
+    runs = RunDesk(core, acceptor=shared.acceptor, waits=shared.waits)
     return Desks(
         agents=AgentDesk(core, memory=shared.memory, notices=shared.notices),
         locations=locations,
         generations=GenerationDesk(core, locations=locations),
-        runs=RunDesk(core, acceptor=shared.acceptor, waits=shared.waits),
+        runs=runs,
+        run_list=RunListDesk(core, runs=runs),
         watch=WatchDesk(core, waits=shared.waits),
         reloads=ReloadGate(core),
         questions=QuestionDesk(core, questions=shared.questions, memory=shared.memory),

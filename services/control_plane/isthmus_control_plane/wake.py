@@ -17,6 +17,8 @@ from isthmus_control_plane.key import LocationKey
 _ACCEPTANCE_S: Final = 0.05
 #: What topics of lines begin with.
 _LINE: Final = "line "
+#: The topic of whatever run.
+_ANY_RUN: Final = "runs"
 
 
 class Wake:
@@ -114,6 +116,12 @@ class WakeHub:
             yield wake
 
     @contextmanager
+    def any_run(self) -> Iterator[Wake]:
+        """Be woken when whatever run changes, or another comes."""
+        with self._sleeper(_ANY_RUN) as wake:
+            yield wake
+
+    @contextmanager
     def location(self, key: LocationKey) -> Iterator[Wake]:
         """Be woken when a location changes."""
         with self._sleeper(f"location {key.deployment}/{key.name}") as wake:
@@ -155,6 +163,7 @@ class WakeHub:
         for topic in (*(f"run {run}" for run in notice.runs), *(f"location {name}" for name in notice.locations)):
             self._ring(topic)
         if notice.runs:
+            self._ring(_ANY_RUN)
             self.events_came()
             self.timeouts.ring()
         if notice.freed:
@@ -168,8 +177,14 @@ class WakeHub:
     def run_changed(self, run_id: str) -> None:
         """Tell of a run that this process changed."""
         self._ring(f"run {run_id}")
+        self._ring(_ANY_RUN)
         self.events_came()
         self.timeouts.ring()
+
+    def run_added(self) -> None:
+        """Tell of a run that this process accepted."""
+        self._ring(_ANY_RUN)
+        self.events_came()
 
     def events_came(self) -> None:
         """Tell that there are events that sensors may look at, or that make assets fresh."""

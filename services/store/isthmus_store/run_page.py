@@ -54,6 +54,8 @@ class RunQuery:
     states: frozenset[RunState] = frozenset()
     #: All of these must be on the run.
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: A part of the job's name or the beginning of the id, whatever the case of its letters.
+    text: str = ""
     #: Exclusive.
     queued_after: datetime | None = None
     #: Exclusive.
@@ -92,6 +94,9 @@ def _filtered(query: RunQuery) -> Select[tuple[object, ...]]:
         conditions.append(RUNS.c.queued_at > query.queued_after)
     if query.queued_before is not None:
         conditions.append(RUNS.c.queued_at < query.queued_before)
+    if query.text:
+        is_named = RUNS.c.job_name.icontains(query.text, autoescape=True)
+        conditions.append(or_(is_named, RUNS.c.run_id.startswith(query.text.lower(), autoescape=True)))
     for key, value in query.tags.items():
         is_tagged = and_(RUN_TAGS.c.run_id == RUNS.c.run_id, RUN_TAGS.c.key == key, RUN_TAGS.c.value == value)
         conditions.append(exists().where(is_tagged))

@@ -1,6 +1,8 @@
 """The client against a real gRPC server: errors, deadlines, resuming."""
 
 import uuid
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
 
 import grpc
 import pytest
@@ -8,10 +10,12 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo
 from isthmus.v1.control_plane_pb2 import (
     GetSnapshotRequest,
     LaunchRunRequest,
+    ListRunsQuery,
     Location,
     LocationSettings,
     RunState,
     RunUpdate,
+    WatchedRuns,
 )
 from isthmus.v1.telemetry_pb2 import Event, LocationSnapshot, LogChunk, LogStream
 from isthmus_client.client import ControlPlaneClient
@@ -27,6 +31,11 @@ from isthmus_client.errors import (
     Violation,
 )
 from support.canned import CannedControlPlane, CannedServer, Refusal, a_location, a_run, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from isthmus.v1.control_plane_pb2 import ListRunsPage
 
 
 def history(*, ends: bool = True) -> list[RunUpdate]:
@@ -195,3 +204,26 @@ async def test_a_client_speaks_for_its_deployment(canned: CannedServer) -> None:
 async def test_a_run_is_found_by_what_a_person_calls_it(canned: CannedServer, client: ControlPlaneClient) -> None:
     assert (await client.find_run("-2")).request.run.run_id == "-2"
     assert canned.plane.asked[0].name == "-2"  # type: ignore[attr-defined]
+
+
+async def test_a_watched_list_is_told_whole_each_time_and_goes_on_when_its_stream_breaks(
+    canned: CannedServer, client: ControlPlaneClient
+) -> None:
+    running, ended = (a_run("r1", state=state) for state in (RunState.RUN_STATE_RUNNING, RunState.RUN_STATE_SUCCEEDED))
+    canned.plane.pages = [
+        WatchedRuns(run_ids=["r1"], changed=[running]),
+        WatchedRuns(run_ids=["r2", "r1"], changed=[a_run("r2")], next_page_token="more"),
+        WatchedRuns(run_ids=["r2", "r1"], changed=[ended], next_page_token="more"),
+    ]
+    canned.plane.breaks = [2]
+    told = []
+    watch = cast("AsyncGenerator[ListRunsPage, None]", client.watch_runs(ListRunsQuery(text="night")))
+    async with aclosing(watch) as pages:
+        async for page in pages:
+            told.append([(run.request.run.run_id, run.state) for run in page.runs])
+            if (("r1", RunState.RUN_STATE_SUCCEEDED)) in told[-1]:
+                break
+    first, second = [("r1", running.state)], [("r2", RunState.RUN_STATE_QUEUED), ("r1", running.state)]
+    assert told == [first, second, first, second, [second[0], ("r1", ended.state)]]
+    asked = [request for request in canned.plane.asked if isinstance(request, ListRunsQuery)]
+    assert [(query.text, query.deployment) for query in asked] == [("night", "default")] * 2

@@ -34,6 +34,7 @@ from isthmus_control_plane.desk.questions import QuestionDesk
 from isthmus_control_plane.desk.queue import QueueDesk
 from isthmus_control_plane.desk.reexecution import ReexecutionDesk
 from isthmus_control_plane.desk.reload import ReloadGate
+from isthmus_control_plane.desk.run_list import RunListDesk
 from isthmus_control_plane.desk.runs import RunDesk
 from isthmus_control_plane.desk.watch import Standing, WatchDesk
 from isthmus_control_plane.dispatching.acceptance import Accepted
@@ -50,6 +51,7 @@ class Desks:
     locations: LocationDesk
     generations: GenerationDesk
     runs: RunDesk
+    run_list: RunListDesk
     watch: WatchDesk
     reloads: ReloadGate
     questions: QuestionDesk
@@ -157,6 +159,12 @@ class ControlPlaneService(AutomationService, CatalogService, AlertService, Backf
         tags = await self._desks.runs.tags(page.runs)
         runs = [message.listed_run(it, tags=tags.get(it.run_id)) for it in page.runs]
         return api.ListRunsPage(runs=runs, next_page_token=token)
+
+    async def WatchRuns(self, request: api.ListRunsQuery, context: _Context) -> AsyncIterator[api.WatchedRuns]:
+        async with aclosing(self._desks.run_list.watch(request)) as told:
+            async for news in told:
+                changed = [message.listed_run(it, tags=news.tags.get(it.run_id)) for it in news.changed]
+                yield api.WatchedRuns(run_ids=news.run_ids, changed=changed, next_page_token=news.next_page_token)
 
     async def WatchRun(self, request: api.WatchRunRequest, context: _Context) -> AsyncIterator[api.RunUpdate]:
         async with aclosing(self._desks.watch.watch(request)) as told:

@@ -82,6 +82,7 @@ class RunDesk:
             job_name=query.job_name,
             states=frozenset(wire.RUN_STATES.from_wire(it, otherwise=RunState.QUEUED) for it in query.states),
             tags=dict(query.tags),
+            text=query.text,
             queued_after=clock.moment(query.queued_after) if query.HasField("queued_after") else None,
             queued_before=clock.moment(query.queued_before) if query.HasField("queued_before") else None,
             page_size=query.page_size or _DEFAULT_PAGE,

@@ -176,7 +176,7 @@ class Acceptor:
         self._dispatcher.offer(*written.instructions)
         if run.state is RunState.QUEUED:
             self._core.hub.queue.ring()
-        self._core.hub.events_came()
+        self._core.hub.run_added()
         log.info("run_accepted", run=run.run_id, location=run.location, job=run.job_name, agent=run.agent)
 
     def changed(self, run_id: str) -> None:

@@ -175,6 +175,7 @@ def list_runs(request: api.ListRunsQuery) -> list[Violation]:
         *field.text(request.job_name, field="job_name", max_chars=MAX_TEXT),
         *field.count(len(request.states), field="states", most=MAX_STATES),
         *field.text(request.page_token, field="page_token", max_chars=MAX_TEXT),
+        *field.text(request.text, field="text", max_chars=MAX_TEXT),
         *field.pairs(request.tags, field="tags", most=20, max_key=MAX_TEXT, max_value=MAX_TAG_VALUE),
     ]
     if request.page_size > MAX_PAGE:
