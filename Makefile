@@ -2,14 +2,14 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-.PHONY: help install dist demo bare-demo test checked prepared together alone lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench chaos soak images up down protos release-contract lock servers clean
+.PHONY: help install dist demo bare-demo test checked prepared together alone lint format types layers tree generated docs pytest fuzz unit oldest newest pythons bench chaos soak images up down protos release-contract lock console-dev servers clean
 
 # What is imported is compiled once, not by each of the many processes that a test or a measurement starts.
 export PYTHONDONTWRITEBYTECODE :=
 
 packages := $(sort $(dir $(wildcard broker/isthmus_*/ agent/isthmus_*/ services/*/isthmus_*/)))
 # Those whose files take longest come first: a worker that begins one of them last would go on alone for minutes.
-suites := $(addprefix tests/,conformance projects docs contract fuzz integration unit)
+suites := $(addprefix tests/,conformance projects docs console contract fuzz integration unit)
 # A worker for each processor. A file's tests stay together.
 side_by_side := --numprocesses $(shell nproc) --dist loadfile --no-loadscope-reorder
 # What depends on how a broker counts, refuses and settles: on the installed RabbitMQ, and on the newest that there is.
@@ -21,22 +21,25 @@ NEWEST := 3.14
 # By another name, for what make would otherwise execute even where it is asked what it would do: an engine of containers.
 again := $(MAKE)
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
+web := services/console/web
+# The scripts and styles of the console's pages, built.
+console := services/console/isthmus_console/static/manifest.json
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-install: .venv/.ready ## make .venv, with every part and every tool in it
+install: .venv/.ready $(console) ## make .venv, with every part and every tool in it
 
-dist: .venv-uv/installed ## build wheels and sdists of every part, and of isthmus, which brings them all, into dist/
+dist: $(console) .venv-uv/installed ## build wheels and sdists of every part, and of isthmus, which brings them all, into dist/
 	@scripts/dist
 
-demo: .venv/.ready ## start everything, run a job of the example on it, show the outcome, stop everything
+demo: .venv/.ready $(console) ## start everything, run a job of the example on it, show the outcome, stop everything
 	@.venv/bin/python scripts/demo
 
 bare-demo: ## make demo in a root of Debian that has python3, make and ca-certificates alone (RELEASE=bookworm)
 	@scripts/bare-demo $(RELEASE)
 
-test: .venv/.ready servers ## every check and every test, on real servers
+test: .venv/.ready $(console) servers ## every check and every test, on real servers
 	@scripts/engine run sh -c "$(again) checked prepared together alone oldest newest"
 
 checked: lint types layers tree generated docs
@@ -55,11 +58,13 @@ lint: .venv/.ready ## ruff: rules and format
 format: .venv/.ready ## let ruff format the tree and mend what it can
 	@.venv/bin/ruff check --quiet --fix .; .venv/bin/ruff format .
 
-types: .venv/.ready ## mypy, strict, over packages and tests
+types: .venv/.ready $(console) ## mypy, strict, over packages and tests, and TypeScript over the console's pages
 	@echo "· mypy"
 	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share scripts/docs_hook.py scripts/docs_pages
 	@.venv/bin/mypy --no-error-summary --scripts-are-modules $(addprefix scripts/,check-tree demo images record-tutorial \
 	  release-contract pythons stack with-index)
+	@echo "· tsc"
+	@cd $(web) && PATH=$(CURDIR)/.venv/bin:$$PATH node_modules/.bin/tsc
 
 layers: .venv/.ready ## import-linter: who may know whom
 	@echo "· import-linter"
@@ -77,16 +82,16 @@ docs: .venv/.ready ## build the documentation as a site into build/site, and che
 	@echo "· documentation: build/site/index.html"
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
 
-pytest: .venv/.ready .venv-uv/installed servers ## all tests on this machine's Python and the newest Dagster (STRESS=1: beside busy loops)
+pytest: .venv/.ready $(console) .venv-uv/installed servers ## all tests on this machine's Python and the newest Dagster (STRESS=1: beside busy loops)
 	@scripts/engine run sh -c '.venv-uv/bin/python scripts/images && $(again) together alone'
 
-together: .venv/.ready servers
+together: .venv/.ready $(console) servers
 	@echo "· pytest, side by side"
 	@$(busy_or_again) .venv/bin/pytest -q -m "not alone" $(side_by_side) $(suites)
 	@echo "· pytest, on the newest RabbitMQ"
 	@ISTHMUS_TEST_BROKER=container $(busy_or_again) .venv/bin/pytest -q $(side_by_side) $(on_both_brokers)
 
-alone: .venv/.ready servers
+alone: .venv/.ready $(console) servers
 	@echo "· pytest, one by one"
 	@$(busy_or_again) .venv/bin/pytest -q -m alone tests/integration
 	@$(busy_or_again) .venv/bin/pytest -q tests/e2e
@@ -98,7 +103,7 @@ fuzz: .venv/.ready servers ## a million hostile messages at the real decoders an
 projects: .venv/.ready servers ## projects as users have them, each run again and again beside busy loops (REPETITIONS=20)
 	@ISTHMUS_PROJECT_REPETITIONS=$(or $(REPETITIONS),20) scripts/stressed .venv/bin/pytest -q -o timeout=3600 tests/projects
 
-unit: .venv/.ready ## the tests that need no server
+unit: .venv/.ready $(console) ## the tests that need no server
 	@.venv/bin/pytest -q tests/unit
 
 oldest: .venv-dagster-oldest/.ready .venv/.ready servers ## the code server's contract tests, and ticks beside Dagster's daemon, on the oldest Dagster
@@ -140,15 +145,22 @@ release-contract: .venv/.ready ## take the contract as it stands as the one that
 lock: .venv-uv/installed ## resolve dependencies anew (UPGRADE=1: to the newest) and write the locks
 	@scripts/lock $(if $(UPGRADE),--upgrade)
 
-servers: ## install RabbitMQ, PostgreSQL, Docker and libfaketime from the distribution where they are missing
-	@scripts/servers rabbitmq postgresql docker faketime
+console-dev: .venv/.ready $(console) ## serve the console, built and started anew whenever its files change
+	@scripts/console-dev
+
+servers: ## install RabbitMQ, PostgreSQL, Docker, libfaketime and Chromium from the distribution where they are missing
+	@scripts/servers rabbitmq postgresql docker faketime chromium
 
 clean: ## remove environments, caches and the data of local runs
-	rm -rf .venv .venv-* .isthmus build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .isthmus build dist $(web)/node_modules services/console/isthmus_console/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.ready: requirements.lock $(projects) scripts/bootstrap scripts/with-index scripts/uv.txt
 	@scripts/bootstrap main
+	@touch $@
+
+$(console): .venv/.ready scripts/console-web $(wildcard $(web)/*.json $(web)/build.mjs $(web)/src/*)
+	@scripts/console-web
 	@touch $@
 
 .venv-codegen/.ready: protos/codegen.lock scripts/bootstrap scripts/with-index scripts/uv.txt

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {
     "isthmus_client": "The command line and the Python client",
     "isthmus_cli": "The command line's input",
+    "isthmus_console": "The console",
     "isthmus_dev": "isthmus dev",
     "isthmus_control_plane": "The control plane",
     "isthmus_store": "The database",

@@ -44,7 +44,7 @@ def _page() -> Iterator[str]:
             ("130", "A second Ctrl-C ended everything at once."),
         ],
     )
-    yield "## isthmus-control-plane, isthmus-monitor, isthmus-agent\n"
+    yield "## isthmus-control-plane, isthmus-monitor, isthmus-agent, isthmus-console\n"
     yield table(
         ["code", "meaning"],
         [

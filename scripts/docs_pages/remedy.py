@@ -50,6 +50,7 @@ REMEDIES: Final = {
     "isthmus_code_server.MalformedRequestError": "Compare the releases of agent and code server.",
     "isthmus_code_server.NotLoadedError": "Wait while it loads. When it failed, `isthmus location show NAME` has the traceback.",
     "isthmus_code_server.QueryRefusedError": "The cause says why; [the instance](../instance.md) lists what can be asked.",
+    "isthmus_console.QueryError": "The line below it says what may be written. Correct the address, or load the page again.",
     "isthmus_control_plane.CronError": "Mend that field of the schedule's cron expression in the code; `isthmus schedule preview NAME` shows its times.",
     "isthmus_control_plane.ConflictError": "Take another name, or remove the one that is there.",
     "isthmus_control_plane.InvalidRequestError": "Each fault is named with its field, and what to write instead.",

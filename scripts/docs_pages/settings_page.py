@@ -7,6 +7,7 @@ from isthmus_agent.policy.judge import Policy
 from isthmus_agent.settings import AgentSettings
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.location_file import LocationEntry
+from isthmus_console.settings import ConsoleSettings
 from isthmus_control_plane.settings import ControlPlaneSettings
 from isthmus_monitor.settings import MonitorSettings
 from isthmus_monitor.webhook import Webhook
@@ -17,10 +18,13 @@ from docs_pages.setting import Setting, heading, settings_of
 
 #: Variables that no class of settings declares: who reads each, and what it is for.
 VARIABLES = {
-    "ISTHMUS_SERVER": ("command line, Python client", "address of the control plane, as in `127.0.0.1:7070`"),
-    "ISTHMUS_DEPLOYMENT": ("command line, Python client", "the deployment; `default` without it"),
-    "ISTHMUS_API_TOKEN": ("control plane, command line, Python client", "what callers of the API send, a secret"),
-    "ISTHMUS_API_TOKEN_FILE": ("control plane, command line, Python client", "the file that holds the token"),
+    "ISTHMUS_SERVER": ("command line, console, Python client", "address of the control plane, as in `127.0.0.1:7070`"),
+    "ISTHMUS_DEPLOYMENT": ("command line, console, Python client", "the deployment; `default` without it"),
+    "ISTHMUS_API_TOKEN": (
+        "control plane, command line, console, Python client",
+        "what callers of the API send, a secret",
+    ),
+    "ISTHMUS_API_TOKEN_FILE": ("control plane, command line, console, Python client", "the file that holds the token"),
     "ISTHMUS_BROKER_URL": ("every service, `isthmus dev`", "AMQP address of RabbitMQ, with account and virtual host"),
     "ISTHMUS_PULSE_FILE": ("every service", "a file that is touched every two seconds while the service works"),
     "ISTHMUS_THREADS_GRACE_S": (
@@ -50,6 +54,9 @@ class Section:
 SECTIONS = (
     Section("Control plane", "`isthmus-control-plane` reads the environment.", ControlPlaneSettings),
     Section("Monitor", "`isthmus-monitor` reads the environment.", MonitorSettings),
+    Section(
+        "Console", "`isthmus-console` reads the environment. [The console](../console.md) tells more.", ConsoleSettings
+    ),
     Section(heading(Webhook), "An entry of `ISTHMUS_MONITOR_WEBHOOKS`.", Webhook, head="field"),
     Section("Agent", "`isthmus-agent` reads the environment. [The agent](../agent.md) tells more.", AgentSettings),
     Section(
