@@ -1,6 +1,6 @@
 """Answers what an evaluation of automation asks from a Dagster instance, so that Dagster itself decides on the same facts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dagster import AssetKey, DagsterEventType, DagsterInstance, RunsFilter
@@ -54,7 +54,19 @@ class InstanceWorld:
         told.runs.extend(self._runs(plans + [it.event.event.run.run_id for it in told.checks]))
         for name in query.dynamic_partitions:
             told.dynamic_partitions.add(name=name, keys=self.instance.get_dynamic_partitions(name))
+        told.freshness.extend(self._freshness(query.assets))
         return told
+
+    def _freshness(self, paths: Iterable[Path]) -> Iterator[pb.FreshnessFact]:
+        """Tell how fresh assets are, which Dagster knows in its newer versions."""
+        know: Any = getattr(self.instance, "get_freshness_state_records", lambda _: {})
+        for key, record in know([AssetKey(list(path.path)) for path in paths]).items():
+            name = {"PASS": "PASSING", "WARN": "WARNING", "FAIL": "FAILING"}.get(
+                record.freshness_state.value, "UNKNOWN"
+            )
+            yield pb.FreshnessFact(
+                asset=Path(path=list(key.path)), state=api.AssetFreshness.Value(f"ASSET_FRESHNESS_{name}")
+            )
 
     def _asset(self, path: Path, *, is_partitioned: bool) -> pb.AssetFact:
         key, fact = AssetKey(list(path.path)), pb.AssetFact(asset=path)

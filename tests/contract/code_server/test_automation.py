@@ -213,6 +213,30 @@ def decisions_of(answer: pb.SensorAnswer) -> pb.AutomationDecisions:
     return pb.AutomationDecisions.FromString(zlib.decompress(answer.decisions_zlib))
 
 
+@pytest.mark.skipif(
+    not hasattr(dg.AutomationCondition, "freshness_failed"), reason="Dagster has no such conditions yet"
+)
+async def test_conditions_of_freshness_see_what_was_told_of_it(load: Load, gate: InstanceGate) -> None:
+    def tell(state: str) -> Callable[[Story], None]:
+        from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
+
+        def each(story: Story) -> None:
+            for name in ("late", "nearly_late", "early"):
+                change = FreshnessStateChange(
+                    key=dg.AssetKey(name),
+                    new_state=FreshnessState(state),
+                    previous_state=FreshnessState.UNKNOWN,
+                    state_change_timestamp=story.now.timestamp(),
+                )
+                story.instance._report_runless_asset_event(change)
+
+        return each
+
+    story = Story(load(module="automated_fresh"), module="automated_fresh")
+    found = await compared(gate, story, [nothing, tell("PASS"), tell("WARN"), tell("FAIL"), tell("UNKNOWN")])
+    assert found == [set(), {("early", "")}, {("nearly_late", "")}, {("late", ""), ("below", "")}, set()]
+
+
 # ---------------------------------------------------------------------------------------------------- across locations
 
 DAYS = pb.PartitionsSnapshot(
