@@ -164,7 +164,7 @@ SOUND: dict[str, Any] = {"name": "p", "on": ["run.failed"], "to": TO}
         ({"name": "No"}, "name", "must be 1 to 63"),
         ({"on": []}, "on", "is missing"),
         ({"on": ["run.faild"]}, "on[0]", "did you mean 'run.failed'"),
-        ({"on": ["backfill.stalled"]}, "on[0]", "is not told yet"),
+        ({"on": ["backfill.stalled"]}, "longer_than", "is missing: backfill.stalled need it"),
         ({"agents": ["lab"]}, "agents", "restricts none of the kinds"),
         ({"on": ["run.long"]}, "longer_than", "run.long need it"),
         ({"after": 3}, "after", "is of no use"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.v1.telemetry_pb2 import Failure
-from isthmus_store import agents, alert_looks, instigators, placements, run_queue, runs, ticks
+from isthmus_store import agents, alert_looks, backfills, instigators, placements, run_queue, runs, ticks
 from isthmus_store.address import parse_address
 from isthmus_store.record.run import Run
 from isthmus_store.state import AgentState, InstigatorKind, LocationPhase, TickStatus
@@ -201,6 +201,32 @@ async def _disk(look: Look) -> list[Fact]:
     ]
 
 
+async def _stalled(look: Look) -> list[Fact]:
+    """Find backfills that are to make runs or wait for some, and of which nothing was decided for long."""
+    facts = []
+    for it in await backfills.unfinished(look.tx):
+        if it.paused_at is not None:
+            continue
+        newest = await backfills.decisions(look.tx, it.id, limit=1)
+        since = newest[0].at if newest else it.created_at
+        stood = look.now - since
+        facts.append(
+            Fact(
+                kind=kinds.BACKFILL_STALLED,
+                deployment=it.deployment,
+                subject=it.backfill_id,
+                topic=f"Backfill {it.backfill_id} stands still",
+                text=f"Nothing came of it for {str(stood).partition('.')[0]}: isthmus backfill show {it.backfill_id}",
+                at=look.now,
+                location=it.location,
+                job=it.job_name,
+                value=stood.total_seconds(),
+                data={"backfill_id": it.backfill_id, "location": it.location, "job_name": it.job_name},
+            )
+        )
+    return facts
+
+
 async def _failing_schedules(look: Look) -> list[Fact]:
     return await _failing(look, InstigatorKind.SCHEDULE, kind=kinds.SCHEDULE_FAILED)
 
@@ -283,6 +309,7 @@ _READERS: Final[Mapping[str, Callable[[Look], Awaitable[list[Fact]]]]] = {
     kinds.DEAD_LETTERS: _letters,
     kinds.RETENTION_BEHIND: _retention,
     kinds.DISK_LOW: _disk,
+    kinds.BACKFILL_STALLED: _stalled,
     kinds.SCHEDULE_FAILED: _failing_schedules,
     kinds.SENSOR_FAILED: _failing_sensors,
 }

@@ -110,7 +110,7 @@ class Policy:
 
     def _exceeds(self, fact: Fact) -> bool:
         match fact.kind:
-            case kinds.RUN_LONG | kinds.RUN_WAITING:
+            case kinds.RUN_LONG | kinds.RUN_WAITING | kinds.BACKFILL_STALLED:
                 return fact.value > self.longer_than_s
             case kinds.QUEUE_DEEP:
                 return fact.value > self.deeper_than

@@ -46,6 +46,7 @@ QUEUE_DEEP: Final = "queue.deep"
 DEAD_LETTERS: Final = "dead_letters"
 RETENTION_BEHIND: Final = "retention.behind"
 DISK_LOW: Final = "disk.low"
+BACKFILL_STALLED: Final = "backfill.stalled"
 
 KINDS: Final[Mapping[str, Kind]] = {
     RUN_FAILED: Kind(filters=_RUN, over=RUN_SUCCEEDED),
@@ -68,10 +69,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     DEAD_LETTERS: Kind(filters=frozenset()),
     RETENTION_BEHIND: Kind(filters=frozenset(), lasts=True),
     DISK_LOW: Kind(filters=frozenset(), lasts=True, takes=frozenset({"below_percent"})),
-}
-#: Names that are kept for what is to come, and what to say of them.
-RESERVED: Final[Mapping[str, str]] = {
-    "backfill.stalled": "is not told yet: `isthmus backfill list --state running` shows how far backfills came",
+    BACKFILL_STALLED: Kind(filters=frozenset({"jobs", "locations"}), lasts=True, needs=frozenset({"longer_than"})),
 }
 #: What each kind that shows an end ends.
 ENDS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -13,7 +13,7 @@ from isthmus.v1 import control_plane_pb2 as api
 from isthmus_control_plane import clock
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
-from isthmus_control_plane.validation.alert_kind import KINDS, RESERVED
+from isthmus_control_plane.validation.alert_kind import KINDS
 from isthmus_control_plane.validation.field import MAX_TEXT
 from isthmus_control_plane.validation.quiet import DAYS, parse_time, zone
 from isthmus_control_plane.validation.request import MAX_PAGE, MAX_QUERY
@@ -104,9 +104,7 @@ def _kinds(it: api.AlertPolicy, *, at: str) -> Iterator[Violation]:
     if not it.on:
         yield Violation(f"{at}.on", "is missing: name at least one kind of alert, as in run.failed")
     for index, kind in enumerate(it.on):
-        if kind in RESERVED:
-            yield Violation(f"{at}.on[{index}]", f"{kind} {RESERVED[kind]}")
-        elif kind not in KINDS:
+        if kind not in KINDS:
             near = get_close_matches(kind, KINDS, n=3, cutoff=0.6)
             hint = unknown("kind of alert", name=kind, known=KINDS)
             yield Violation(f"{at}.on[{index}]", hint if near else f"{hint}: {', '.join(KINDS)}")
