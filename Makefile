@@ -22,7 +22,7 @@ NEWEST := 3.14
 again := $(MAKE)
 projects := $(wildcard */pyproject.toml services/*/pyproject.toml)
 web := services/console/web
-# The scripts and styles of the console's pages, built.
+# The scripts and styles of the console's pages, and the document of its API, built.
 console := services/console/isthmus_console/static/manifest.json
 
 help: ## list the targets
@@ -62,7 +62,7 @@ types: .venv/.ready $(console) ## mypy, strict, over packages and tests, and Typ
 	@echo "· mypy"
 	@.venv/bin/mypy --no-error-summary $(packages) tests benchmarks examples/bike_share/bike_share scripts/docs_hook.py scripts/docs_pages
 	@.venv/bin/mypy --no-error-summary --scripts-are-modules $(addprefix scripts/,check-tree demo images record-tutorial \
-	  release-contract pythons stack with-index)
+	  openapi release-contract pythons stack with-index)
 	@echo "· tsc"
 	@cd $(web) && PATH=$(CURDIR)/.venv/bin:$$PATH node_modules/.bin/tsc
 
@@ -159,7 +159,7 @@ clean: ## remove environments, caches and the data of local runs
 	@scripts/bootstrap main
 	@touch $@
 
-$(console): .venv/.ready scripts/console-web $(wildcard $(web)/*.json $(web)/build.mjs $(web)/src/*)
+$(console): .venv/.ready scripts/console-web scripts/openapi $(wildcard $(web)/*.json $(web)/build.mjs $(web)/src/* scripts/docs_pages/*.py protos/isthmus/v1/*.proto)
 	@scripts/console-web
 	@touch $@
 

@@ -141,7 +141,7 @@ def _type_of(field: FieldDescriptor) -> str:
     if message is not None and message.GetOptions().map_entry:
         key, value = message.fields_by_name["key"], message.fields_by_name["value"]
         return f"map of {_type_of(key)} to {_type_of(value)}"
-    repeated = "list of " if _is_repeated(field) else ""
+    repeated = "list of " if is_repeated(field) else ""
     if message is not None:
         return repeated + _link(message, origin)
     if field.enum_type is not None:
@@ -149,7 +149,8 @@ def _type_of(field: FieldDescriptor) -> str:
     return repeated + code(_scalar(field))
 
 
-def _is_repeated(field: FieldDescriptor) -> bool:
+def is_repeated(field: FieldDescriptor) -> bool:
+    """Tell whether a field is a list, or a map."""
     return _proto_of(field).label == FieldDescriptorProto.LABEL_REPEATED
 
 

@@ -126,11 +126,15 @@ class CannedControlPlane(NoAlerts, NoBranches, CannedBackfills):
     verdict: ValidateLaunchResponse = field(default_factory=ValidateLaunchResponse)
     refusal: Refusal | None = None
     asked: list[Message] = field(default_factory=list)
+    #: What each call showed as its identity.
+    shown: list[str] = field(default_factory=list)
     #: A watcher that has got everything is held here when set.
     hold: asyncio.Event | None = None
 
     async def _take(self, request: Message, context: Context) -> None:
         self.asked.append(request)
+        shown = dict(context.invocation_metadata() or ()).get("authorization", "")
+        self.shown.append(shown.decode() if isinstance(shown, bytes) else shown)
         if self.refusal:
             await self.refusal.send(context)
 

@@ -11,6 +11,7 @@ import uvicorn
 from isthmus_lifecycle.log import get_logger
 
 from isthmus_console.app import application
+from isthmus_console.connect.gateway import Gateway
 from isthmus_console.door.gate import SIGN_IN
 from isthmus_console.errors import AddressTakenError
 from isthmus_console.looks import Looks
@@ -53,10 +54,13 @@ async def run_console(
     listening = _listen(settings.listen)
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    async with Upstream(settings.address, deployment=settings.deployment) as upstream:
+    async with (
+        Upstream(settings.address, deployment=settings.deployment) as upstream,
+        Gateway(settings.address) as gateway,
+    ):
         looks = Looks(deployment=settings.deployment)
         site = Site(settings=settings, upstream=upstream, looks=looks, cookie_name=f"isthmus_console_{port}")
-        server = _Server(_config(site))
+        server = _Server(_config(site, gateway=gateway))
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets=[listening]), name="uvicorn")
             ending = group.create_task(_end(site, server, stop=stop))
@@ -80,9 +84,9 @@ async def _end(site: Site, server: uvicorn.Server, *, stop: asyncio.Event) -> No
     server.should_exit = True
 
 
-def _config(site: Site) -> uvicorn.Config:
+def _config(site: Site, *, gateway: Gateway) -> uvicorn.Config:
     return uvicorn.Config(
-        application(site),
+        application(site, gateway=gateway),
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -1,6 +1,7 @@
 """The gate before every page: the right name, the right origin, and a session.
 
-Whoever has no session gets the page that signs in, and nothing else but the built files, which are the same for everybody.
+Whoever has no session gets the page that signs in, and what no session stands before: built files, which are the same for
+everybody, and calls, which show themselves whose they are.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from isthmus_console.door.headers import STATIC
 from isthmus_console.door.host import is_allowed
 from isthmus_console.door.session import Session
 
@@ -26,10 +26,21 @@ FindSession = Callable[[HTTPConnection], Session | None]
 class Gate:
     """Lets through to an application what may come in."""
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], find_session: FindSession) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: tuple[str, ...], find_session: FindSession, without_session: tuple[str, ...]
+    ) -> None:
+        """Stand before an application.
+
+        Args:
+            app: The application.
+            hosts: The names that it answers to besides this machine's.
+            find_session: Tells whose a request is.
+            without_session: How the addresses begin that no session stands before.
+        """
         self._app = app
         self._hosts = hosts
         self._find_session = find_session
+        self._without_session = without_session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or refuse it; connections that are no requests are passed on to be refused there."""
@@ -50,9 +61,11 @@ class Gate:
                 "ISTHMUS_CONSOLE_HOSTS.\n"
             )
             return PlainTextResponse(text, status_code=421)
+        if path.startswith(self._without_session):
+            return None
         if method not in _READING and not _is_of_own_page(headers):
             return PlainTextResponse("Only pages of this console may change something.\n", status_code=403)
-        if path == SIGN_IN or path.startswith(STATIC):
+        if path == SIGN_IN:
             return None
         session = self._find_session(connection)
         if session is None:

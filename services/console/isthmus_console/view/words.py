@@ -126,5 +126,5 @@ FILTERS: Final = {
     "why": why_text,
 }
 #: The pages that one can go to from everywhere.
-PAGES: Final = (("Overview", "/"), ("Runs", "/runs"), ("Deployment", "/deployment"))
+PAGES: Final = (("Overview", "/"), ("Runs", "/runs"), ("Deployment", "/deployment"), ("API", "/api"))
 GLOBALS: Final = {"is_ended": is_ended, "new_id": lambda: str(uuid4()), "pages": PAGES}
