@@ -190,7 +190,17 @@ def test_no_page_keeps_anybody_out(seen: Shown, theme: str) -> None:
     page = seen.open("/runs")
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     found: dict[tuple[str, str], list[str]] = {}
-    for path in ("/", "/runs", f"/runs/{run_id}", f"/runs/{run_id}/output", "/deployment", "/sign-in", "/nowhere"):
+    for path in (
+        "/",
+        "/runs",
+        f"/runs/{run_id}",
+        f"/runs/{run_id}/output",
+        "/deployment",
+        "/api",
+        "/api/WatchRun",
+        "/sign-in",
+        "/nowhere",
+    ):
         page.goto(seen.address + path)
         if path.endswith(run_id):
             step(page, "attack").click()
@@ -215,7 +225,7 @@ def test_a_narrow_page_needs_no_scrolling_sideways(seen: Shown) -> None:
     run_id = ended(seen, "broken")
     page = seen.open("/runs")
     page.set_viewport_size({"width": 375, "height": 800})
-    for path in ("/", "/runs", f"/runs/{run_id}", f"/runs/{run_id}/output", "/deployment"):
+    for path in ("/", "/runs", f"/runs/{run_id}", f"/runs/{run_id}/output", "/deployment", "/api", "/api/WatchRun"):
         page.goto(seen.address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, path
 

@@ -8,7 +8,17 @@ from support.canned import CannedControlPlane, a_run
 
 pytestmark = pytest.mark.usefixtures("token")
 
-PAGES = ("/", "/runs", "/runs/r1", "/runs/r1/output", "/runs/r1/events/1", "/deployment", "/api", "/api/GetRun", "/nowhere")
+PAGES = (
+    "/",
+    "/runs",
+    "/runs/r1",
+    "/runs/r1/output",
+    "/runs/r1/events/1",
+    "/deployment",
+    "/api",
+    "/api/GetRun",
+    "/nowhere",
+)
 STREAMS = ("/live", "/runs/live", "/runs/r1/live", "/runs/r1/output/live", "/session")
 
 
