@@ -99,8 +99,11 @@ class _Whole:
         from isthmus_dev.port import check_port
 
         check_port(self.settings.port)
-        async with open_broker(self.settings, screen=self.screen) as broker, asyncio.TaskGroup() as group:
-            settings = await asyncio.to_thread(_equipped, self.settings, self.options, screen=self.screen)
+        # A first start may well fail for want of a Python that fits, and says so before anything has to be stopped again.
+        is_first = not self.settings.folder.has_served
+        settings = await self._equipped() if is_first else self.settings
+        async with open_broker(settings, screen=self.screen) as broker, asyncio.TaskGroup() as group:
+            settings = settings if is_first else await self._equipped()
             agent = None
             if settings.folder.has_served:
                 # What the agent served last is imported, and so are our own parts: neither needs the broker.
@@ -109,6 +112,9 @@ class _Whole:
             wake_collector()
             stack = stack_type(settings=settings, screen=self.screen, group=group, broker=broker, agent=agent)
             await stack.run(stop=self.stop, ready=self.ready)
+
+    async def _equipped(self) -> "DevSettings":
+        return await asyncio.to_thread(_equipped, self.settings, self.options, screen=self.screen)
 
 
 async def _imported(module: str) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,3 +84,22 @@ async def test_a_second_ctrl_c_ends_a_command_that_is_still_tidying_up() -> None
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     assert await process.communicate() == (b"interrupted\n", b"")
+
+
+_INTERRUPTED_WHILE_IMPORTING = """
+import os, runpy, signal, sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == "isthmus_dev.options":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+runpy.run_module("isthmus_dev", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_isthmus_dev_is_imported_prints_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _INTERRUPTED_WHILE_IMPORTING]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert (told.returncode, told.stdout, told.stderr) == (-signal.SIGINT, b"", b"")
