@@ -105,6 +105,16 @@ def states(found: Iterable[Tick]) -> list[TickStatus]:
     return [tick.status for tick in found]
 
 
+async def test_a_tick_may_ask_for_a_crowd_of_runs_of_which_keys_come_twice(broker_url: str, sqlite_url: str) -> None:
+    asked = [pb.RequestedRun(run_key=f"k{number % 600}", partition_key="north") for number in range(800)]
+    script = Script(sees(*asked, cursor="1"), sees(cursor="2", skip_reason="nothing new"))
+    async with standing(broker_url, sqlite_url, script, defined=snapshot(minimum_interval_s=3600)) as stand:
+        (tick,) = await ended(stand)
+        assert (tick.status, len(set(tick.run_ids))) == (TickStatus.SUCCESS, 600)
+        assert (await stand.run(tick.run_ids[-1])).tags["dagster/run_key"] == "k599"
+        assert (await stored(stand)).cursor == "1"
+
+
 async def test_what_a_sensor_sees_starts_runs_and_moves_its_cursor(broker_url: str, database_url: str) -> None:
     script = Script(
         sees(pb.RequestedRun(run_key="a", tags={"own": "x"}, partition_key="north"), cursor="1"),

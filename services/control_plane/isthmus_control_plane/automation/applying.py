@@ -37,6 +37,8 @@ AT_ONCE: Final = 25
 _WRITERS: Final = 4
 #: A longer cursor is kept with its sensor alone, and not with each tick besides, characters.
 MOST_KEPT_CURSOR: Final = 64 * 1024
+#: So many launches are judged before others have their turn.
+_BREATH: Final = 50
 _UNFORESEEN: Final = "the control plane could not apply the tick; its log has the details under the tick's number"
 
 
@@ -170,8 +172,11 @@ class Applier:
                 launches += effects.launches
                 for wanted_backfill in effects.backfills:
                     await self._backfills.make(tx, wanted_backfill, at=at)
-        for launch in launches:
+        for index, launch in enumerate(launches):
             refuse(rules.launch_run(launch.as_call()))
+            if index % _BREATH == 0:
+                # A tick may ask for ten thousand runs: the lease has to be kept meanwhile, and callers answered.
+                await asyncio.sleep(0)
         return await self._acceptor.write_all(tx, launches, at=at, known=batch.known)
 
 

@@ -1,5 +1,6 @@
 """Accepts runs: judged by the location's definitions, and written with all that their way needs."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -41,6 +42,8 @@ log = get_logger(__name__)
 _PARTITION_TAG = "dagster/partition"
 #: So many launches at once are queued together, and none of them dispatched at once.
 _CROWD: Final = 8
+#: So many launches of a crowd are judged before others have their turn.
+_BREATH: Final = 50
 #: Runs that are queued together wait one behind the other.
 _APART: Final = timedelta(microseconds=1)
 
@@ -167,7 +170,12 @@ class Acceptor:
         """Write many: see `write`. A crowd is queued as one, which costs little; a look lets it leave in portions."""
         if len(launches) < _CROWD:
             return [await self.write(tx, launch, at=at, known=known) for launch in launches]
-        plans = [await self._plan(tx, launch, at=at, known=known) for launch in launches]
+        plans = []
+        for index, launch in enumerate(launches):
+            plans.append(await self._plan(tx, launch, at=at, known=known))
+            if index % _BREATH == 0:
+                # What is known already asks nobody: others are to have their turn all the same.
+                await asyncio.sleep(0)
         return await _queue_all(tx, plans, at=at, known=known)
 
     def tell(self, written: Written) -> None:
