@@ -81,10 +81,10 @@ async def _pages(stand: Stand, *, size: int, assets: int) -> list[float]:
     return took
 
 
-_ASSET = "'[\"a' || {number} % :assets || '\"]'"
+_ASSET = "'[\"a' || ({number} % :assets) || '\"]'"
 _INDEX = """
 INSERT INTO event_index (deployment, kind, asset, partition, check_name, outcome, run_id, position, occurred_at)
-SELECT 'default', 'asset_materialized', {asset}, 'p' || number / :assets, '', '', 'run-' || number / 200, number, {at}
+SELECT 'default', 'asset_materialized', {asset}, 'p' || (number / :assets), '', '', 'run-' || (number / 200), number, {at}
 FROM {numbers}
 """
 _STATE = """
