@@ -27,6 +27,7 @@ def _version(context: click.Context, _parameter: click.Parameter, is_asked: bool
         "dev": "isthmus_cli.commands.root:dev",
         "doctor": "isthmus_cli.commands.root:doctor",
         "run": "isthmus_cli.commands.run_group:app",
+        "top": "isthmus_cli.commands.top:top",
         "queue": "isthmus_cli.commands.queue:app",
         "deploy": "isthmus_cli.commands.deploy:deploy",
         "branch": "isthmus_cli.commands.branch:app",

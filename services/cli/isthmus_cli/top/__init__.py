@@ -1,0 +1,1 @@
+"""`isthmus top`: runs, queue and agents at a terminal, live."""
