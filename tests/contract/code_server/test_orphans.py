@@ -14,7 +14,7 @@ from support.eventually import eventually
 from support_code_server import bodies, run_request
 from support_supervisor import ended, folder_of, is_alive, supervising
 
-PROJECT = """
+PROJECT = '''
 import os, signal, subprocess, sys, time
 from pathlib import Path
 import dagster as dg
@@ -67,14 +67,35 @@ def tracking():
     tracks()
 
 
+# Forks and ends, for ever, and tells of each; by itself after a minute, so that no test leaves it behind.
+COMET = """
+use POSIX;
+$SIG{TERM} = 'IGNORE';
+while (time() - $^T < 60) { exit if fork; %s open(my $told, '>>', $ARGV[0]); syswrite($told, 'x'); close($told) }
+"""
+
+
+@dg.op(config_schema={"way": str, "told": str})
+def flies(context):
+    told = Path(context.op_config["told"])
+    subprocess.Popen(["perl", "-e", COMET % context.op_config["way"], str(told)], stdin=subprocess.DEVNULL)
+    while not told.exists() or told.stat().st_size < 100:
+        time.sleep(0.01)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def flying():
+    flies()
+
+
 @dg.sensor(job=tracking)
 def leaving():
     subprocess.Popen(["sleep", "3600"], start_new_session=True)
     return dg.SkipReason("none")
 
 
-defs = dg.Definitions(jobs=[in_process, by_step, tracking], sensors=[leaving])
-"""
+defs = dg.Definitions(jobs=[in_process, by_step, flying, tracking], sensors=[leaving])
+'''
 
 
 @pytest.fixture
@@ -146,6 +167,20 @@ async def test_many_runs_that_end_at_once_leave_nothing(project: Path, tmp_path:
         request = pb.EvaluateSensorRequest(sensor_name="leaving")
         await supervisor.ask(FrameKind.SENSOR, request, question="wait")
         await eventually(lambda: not _below(supervisor.zygote.pid), within=10)
+
+
+@pytest.mark.parametrize("way", ["", "POSIX::setsid();"], ids=["in its group", "in sessions of its own"])
+async def test_what_forks_faster_than_it_is_seen_is_ended(project: Path, tmp_path: Path, way: str) -> None:
+    told = tmp_path / "told"
+    async with supervising(tmp_path, python_file=project) as supervisor:
+        config = {"ops": {"flies": {"config": {"way": way, "told": str(told)}}}}
+        answer = await supervisor.start(run_request("flying", config=config, run_id="comet"))
+        assert answer.HasField("accepted"), answer
+        assert bodies(await ended(supervisor, "comet", within=60))[-1] == "run_succeeded"
+        size = told.stat().st_size
+        # Each generation tells within a millisecond or two.
+        await asyncio.sleep(1)
+        assert told.stat().st_size == size
 
 
 async def test_runs_that_import_the_project_themselves_leave_nothing(project: Path, tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def name_of(pid: int) -> str:
     return ""
 
 
+def group_of(pid: int) -> int:
+    """Return the process group of a process, also of one that has ended and is not reaped; 0 when it is gone."""
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid) if pid > 0 else 0
+    return 0
+
+
 def session_of(pid: int) -> int:
     """Return the session of a process; 0 when it is gone."""
     with suppress(ProcessLookupError):
