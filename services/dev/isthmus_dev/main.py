@@ -162,6 +162,7 @@ class Interruption:
 def _settings_of(options: DevOptions) -> "DevSettings":
     from isthmus_cli.project.limits import project_limits
 
+    from isthmus_dev.port import console_port
     from isthmus_dev.settings import DevSettings
 
     targets = _targets_of(options)
@@ -170,6 +171,8 @@ def _settings_of(options: DevOptions) -> "DevSettings":
         targets=targets.locations,
         origin=targets.origin,
         port=options.port,
+        console_port=None if options.no_console else console_port(options.console_port),
+        opens_console=options.open,
         broker_url=options.broker_url,
         is_watching=not options.no_watch,
         limits=project_limits(Path.cwd()),

@@ -69,6 +69,18 @@ class DevOptions(Options):
         Option(help="How runs begin; auto finds out whether what your code imports can be forked.", show_default=False),
     ] = Start.AUTO
     port: Annotated[int, Option(metavar="PORT", help="Where the API listens; 0 for any.", min=0, max=65535)] = 7070
+    console_port: Annotated[
+        int | None,
+        Option(
+            metavar="PORT",
+            help="Where the console's pages are; else 7071, or any that is free.",
+            min=0,
+            max=65535,
+            show_default=False,
+        ),
+    ] = None
+    open: Annotated[bool, Option(help="Open the console in a browser.")] = False
+    no_console: Annotated[bool, Option(help="Serve no pages.")] = False
     data_dir: Annotated[Path, Option(metavar="PATH", help="Runs and locations are kept here.")] = Path(STATE_FOLDER)
     broker_url: Annotated[
         str,

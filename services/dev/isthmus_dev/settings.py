@@ -30,6 +30,10 @@ class DevSettings:
     limits: ProjectLimits | None = None
     #: Folders for the end of an interpreter's path, from which it has the code server; by the interpreter.
     lent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Where the console listens, 0 for any free port; None where none is wanted.
+    console_port: int | None = None
+    #: Whether a browser is opened at it.
+    opens_console: bool = False
     #: Whether locations are loaded anew when their files change.
     is_watching: bool = True
     #: Finds the targets again, as the project's files name them by now; None where the options named them.

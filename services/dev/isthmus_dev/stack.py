@@ -26,6 +26,7 @@ from isthmus_monitor.settings import MonitorSettings
 
 from isthmus_dev.agent import begin_agent
 from isthmus_dev.broker import Broker
+from isthmus_dev.console import begin_console
 from isthmus_dev.follow import Follower
 from isthmus_dev.part import Part, Service
 from isthmus_dev.port import HOST
@@ -94,8 +95,9 @@ class Stack:
                     load_timeout_s=self.settings.load_timeout_s,
                     rereader=self.settings.find and Rereader.of(self.settings.find, named=self.settings.targets),
                 )
+                console = await begin_console(self.group, self.settings, screen=self.screen, address=address)
                 await until_stopped(self._follow(follower, reloader), stop)
-            for part in (agent, control_plane, monitor):
+            for part in (*console, agent, control_plane, monitor):
                 with self.screen.step(part.name):
                     await part.finish()
 

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
+import aiohttp
 import pytest
 from contract.cli.dev_kit import DEFINITIONS, isthmus, name_of, running_dev
 from isthmus_dev.descendant import descendants
@@ -50,6 +52,30 @@ async def test_a_project_runs_and_everything_ends_and_comes_back(project: Path) 
         dev.process.send_signal(signal.SIGTERM)
         await dev.read_until("Stopping")
         assert await dev.end(signal.SIGTERM) in (0, 130)
+
+
+async def test_pages_are_served_to_whom_the_link_signs_in(project: Path) -> None:
+    async with running_dev(project, "--console-port", "0") as dev:
+        link = (await dev.read_until("Its pages: http://")).rpartition("Its pages: ")[2].strip()
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as browser, browser.get(link) as page:
+            assert page.status == 200
+            assert "Overview" in await page.text()
+            assert page.url.path == "/"
+        async with aiohttp.ClientSession() as other, other.get(link, allow_redirects=False) as page:
+            assert page.status != 303
+        code, out, err = await isthmus(project, "run", "launch", "greeting", "--watch")
+        assert (code, "SUCCEEDED" in out) == (0, True), out + err
+        assert await dev.end() == 0
+
+
+async def test_a_port_of_the_pages_that_is_taken_is_told_before_anything_starts(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, out, err = await isthmus(project, "dev", "-f", "definitions.py", "--console-port", port)
+    assert (code, out) == (1, "")
+    assert f"Port {port} is taken" in err
+    assert "--console-port" in err
 
 
 async def test_definitions_that_do_not_load_are_shown_mended_and_reloaded(project: Path) -> None:

@@ -66,8 +66,10 @@ async def test_a_broken_pipe_ends_it_in_order(project: Path) -> None:
     ours, theirs = os.pipe()
     process = start(project, output=theirs)
     os.close(theirs)
-    asyncio.get_running_loop().add_reader(ours, lambda: os.read(ours, 65536))
-    await served(project)
+    said = bytearray()
+    asyncio.get_running_loop().add_reader(ours, lambda: said.extend(os.read(ours, 65536)))
+    # The last that it has to say by itself.
+    await eventually(lambda: b"Its pages" in said, within=90)
     family = descendants(process.pid)
     asyncio.get_running_loop().remove_reader(ours)
     os.close(ours)
