@@ -11,7 +11,7 @@ import pytest
 from contract.cli.dev_kit import DEFINITIONS, isthmus, name_of, running_dev
 from isthmus_dev.descendant import descendants
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

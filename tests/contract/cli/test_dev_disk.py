@@ -7,7 +7,7 @@ from contract.cli.dev_kit import DEFINITIONS, isthmus, running_dev
 from isthmus_dev.rabbitmq.layout import DISK_LIMIT_BYTES
 from support.small_disk import small_disk
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from contract.cli.dev_kit import DEFINITIONS, environment, isthmus
 from isthmus_dev.descendant import descendants
 from support.eventually import PATIENCE, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 COMMAND = [sys.executable, "-m", "isthmus_cli", "dev", "-f", "definitions.py", "--port", "0"]
 
@@ -28,7 +28,8 @@ def project(tmp_path: Path) -> Path:
 
 def start(folder: Path, *prefix: str, output: int, is_terminal: bool = False) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [*prefix, *COMMAND],
+        # Whoever runs the tests may ignore what a closed terminal says, and what they start would do so, too.
+        ["env", "--default-signal=HUP", *prefix, *COMMAND],
         cwd=folder,
         stdin=output if is_terminal else subprocess.DEVNULL,
         stdout=output,

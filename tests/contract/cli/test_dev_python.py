@@ -13,7 +13,7 @@ from isthmus_dev.python.errors import CodeServerMissingError
 from isthmus_dev.python.judge import Lacking
 from isthmus_dev.python.lend import lend
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).resolve().parents[3]
 UV = ROOT / ".venv-uv" / "bin"

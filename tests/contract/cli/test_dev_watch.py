@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from contract.cli.dev_kit import DEFINITIONS, isthmus, running_dev
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 #: A run that fails after a file appears, on a line that is not what it was by then.
 FAILING = """
