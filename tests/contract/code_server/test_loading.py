@@ -1,10 +1,13 @@
 """Loading finds what `dagster dev` finds, in every form in which a source can be named."""
 
+import socket
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import dagster
 import pytest
+from isthmus_code_server.definitions.instance_address import ADDRESS_VARIABLE
 from isthmus_code_server.definitions.port import Definitions
 from isthmus_code_server.errors import DefinitionsLoadError
 from support_code_server import PROJECTS, Load, execute, run_request
@@ -32,6 +35,19 @@ def asset_names(definitions: Definitions) -> list[str]:
 )
 def test_definitions_are_found(load: Load, source: dict[str, str], asset: str) -> None:
     assert asset_names(load(**source)) == [asset]
+
+
+def test_loading_and_warming_up_ask_nobody(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"isthmus-test-{uuid4().hex}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gate:
+        gate.bind(f"\0{name}")
+        gate.listen()
+        gate.setblocking(False)
+        monkeypatch.setenv(ADDRESS_VARIABLE, f"@{name}")
+        load(module="one_job").warm_up()
+        # A control plane that is away, or slow, makes no project wait.
+        with pytest.raises(BlockingIOError):
+            gate.accept()
 
 
 def test_a_single_job_is_definitions_enough(load: Load) -> None:

@@ -7,6 +7,7 @@ from isthmus.v1.instruction_pb2 import RunRequest
 from isthmus.v1.telemetry_pb2 import Event
 
 from isthmus_code_server.definitions.dagster.executed.execution import DagsterRunExecution
+from isthmus_code_server.definitions.dagster.executed.executor import with_own_executor
 from isthmus_code_server.definitions.dagster.executed.request import resolve
 from isthmus_code_server.definitions.dagster.executed.step_site import StepSite
 from isthmus_code_server.definitions.port import RunPlace
@@ -21,11 +22,12 @@ _QUIET = '{"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}'
 
 
 def warm_up(run_instance: "RunInstance") -> None:
-    """Execute a job with one empty op; none of the user's code takes part."""
-    job = _empty_job()
+    """Execute a job with one empty op, as runs are executed; none of the user's code takes part, and nobody is asked anything."""
+    site = StepSite()
+    job = with_own_executor(_empty_job(), site=site)
     request = RunRequest(job_name=job.name, run_config_json=_QUIET)
     request.run.run_id = "warm-up"
-    execution = DagsterRunExecution(resolve(request, jobs={job.name: job}), run_instance=run_instance, site=StepSite())
+    execution = DagsterRunExecution(resolve(request, jobs={job.name: job}), run_instance=run_instance, site=site)
     execution.execute(_drop, place=RunPlace())
 
 
