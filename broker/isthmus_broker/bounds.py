@@ -101,6 +101,11 @@ def _has_numbers(descriptor: Descriptor, seen: set[str]) -> bool:
 
 
 def _fill(rule: _Rule, descriptor: Descriptor) -> None:
+    if descriptor.full_name == _TIMESTAMP:
+        # One of a list, or of a map's values.
+        seconds = _Range("seconds", MIN_MOMENT_S, MAX_MOMENT_S, is_repeated=False)
+        rule.ranges = (seconds, _Range("nanos", 0, _MAX_NANOS, is_repeated=False))
+        return
     plain = [field for field in descriptor.fields if not _is_chosen(field)]
     rule.ranges = tuple(found for field in plain if (found := _range_of(field)) is not None)
     rule.moments = tuple(field.name for field in plain if _is_moment(field) and not _is_repeated(field))

@@ -100,14 +100,16 @@ class Follower:
             run = await self._client.get_run(run_id)
         except ClientError:  # Another deployment's, or the control plane is stopping.
             return
-        if self._states.get(run_id) == run.state:
+        before = self._states.get(run_id)
+        if before == run.state:
             return
         self._states[run_id] = run.state
         if len(self._states) > _REMEMBERED_RUNS:
             del self._states[next(iter(self._states))]
         text = run_text(run, paint=self._screen.paint)
         if text:
-            is_begun_stale = not is_ended(run) and run.request.location in self._stale
+            # Said with the first line about it: a short run may have ended before anybody looked.
+            is_begun_stale = before != RunState.RUN_STATE_RUNNING and run.request.location in self._stale
             self._screen.happened(text + (", the code before the change that does not load" if is_begun_stale else ""))
 
     async def _look_at_location(self, name: str) -> None:

@@ -115,9 +115,12 @@ async def test_a_run_is_shown_with_steps_events_and_output(canned: CannedServer)
         await eventually(are_steps_shown, within=30)
         assert "1 of 3 steps" in str(screen.query_one("#head", Static).render())
         await pilot.press("v")
-        await pilot.pause()
-        events = "\n".join(line.text for line in screen.query_one("#event-log", RichLog).lines)
-        assert "load" in events
+
+        async def are_events_shown() -> bool:
+            await pilot.pause()
+            return any("load" in line.text for line in screen.query_one("#event-log", RichLog).lines)
+
+        await eventually(are_events_shown, within=30)
         await pilot.press("l")
 
         async def is_output_shown() -> bool:

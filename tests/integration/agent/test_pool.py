@@ -30,7 +30,9 @@ import os
 from dagster import Definitions
 if os.environ.get("LEAVES"):
     os.write(2, b"this is the end\\n")
-    os.kill(os.getppid(), 9)
+    # The server itself: it starts what starts the process that imports.
+    with open(f"/proc/{os.getppid()}/stat") as stat:
+        os.kill(int(stat.read().rpartition(")")[2].split()[1]), 9)
 defs = Definitions()
 """
 LIMITS = Limits(memory_bytes=10**9)

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, RichLog, Static, TabbedContent, TabPane
 
@@ -75,6 +76,11 @@ class RunScreen(Screen[None]):
         self.set_interval(_TICK_S, self._draw)
         self._watch()
         self._follow_output()
+
+    def on_tabbed_content_tab_activated(self, event: TabbedContent.TabActivated) -> None:
+        """Tell a log that is shown its size: it holds back its lines until it hears one, and is not always told."""
+        for log in event.pane.query(RichLog):
+            self.call_after_refresh(lambda log=log: log.post_message(Resize(log.size, log.virtual_size)))
 
     def action_show(self, tab: str) -> None:
         """Show another part of the run."""
