@@ -1,8 +1,7 @@
 """The client's calls about alert policies."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from isthmus.v1.control_plane_pb2 import (
@@ -19,16 +18,11 @@ from isthmus.v1.control_plane_pb2 import (
     TestAlertPolicyRequest,
 )
 
-if TYPE_CHECKING:
-    from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
+from isthmus_client.calls import Calls
 
 
-class AlertCalls:
+class AlertCalls(Calls):
     """What a client asks of alert policies."""
-
-    _deployment: str
-    _stub: "ControlPlaneAsyncStub"
-    _call: Callable[..., Awaitable[Any]]
 
     async def sync_alert_policies(
         self,
@@ -49,26 +43,22 @@ class AlertCalls:
         request = SyncAlertPoliciesRequest(
             deployment=self._deployment, policies=policies, prune=prune, dry_run=dry_run, requested_by=requested_by
         )
-        changes: SyncAlertPoliciesResponse = await self._call(self._stub.SyncAlertPolicies, request)
-        return changes
+        return await self._call(self._stub.SyncAlertPolicies, request)
 
     async def list_alert_policies(self) -> Sequence[AlertPolicyState]:
         """Tell the deployment's policies, without addresses and secrets of receivers."""
         request = ListAlertPoliciesRequest(deployment=self._deployment)
-        found: Sequence[AlertPolicyState] = (await self._call(self._stub.ListAlertPolicies, request)).policies
-        return found
+        return (await self._call(self._stub.ListAlertPolicies, request)).policies
 
     async def get_alert_policy(self, name: str) -> AlertPolicyState:
         """Tell one policy."""
         request = AlertPolicyRef(deployment=self._deployment, name=name)
-        found: AlertPolicyState = await self._call(self._stub.GetAlertPolicy, request)
-        return found
+        return await self._call(self._stub.GetAlertPolicy, request)
 
     async def test_alert_policy(self, name: str, *, requested_by: str = "") -> Alert:
         """Send a marked example to a policy's receivers."""
         request = TestAlertPolicyRequest(deployment=self._deployment, name=name, requested_by=requested_by)
-        sent: Alert = await self._call(self._stub.TestAlertPolicy, request)
-        return sent
+        return await self._call(self._stub.TestAlertPolicy, request)
 
     async def mute_alert_policy(
         self, name: str, *, why: str = "", for_s: float = 0.0, requested_by: str = ""
@@ -77,14 +67,12 @@ class AlertCalls:
         request = MuteAlertPolicyRequest(
             deployment=self._deployment, name=name, why=why, for_s=for_s, requested_by=requested_by
         )
-        muted: AlertPolicyState = await self._call(self._stub.MuteAlertPolicy, request)
-        return muted
+        return await self._call(self._stub.MuteAlertPolicy, request)
 
     async def unmute_alert_policy(self, name: str) -> AlertPolicyState:
         """Let things be sent for a policy again."""
         request = AlertPolicyRef(deployment=self._deployment, name=name)
-        unmuted: AlertPolicyState = await self._call(self._stub.UnmuteAlertPolicy, request)
-        return unmuted
+        return await self._call(self._stub.UnmuteAlertPolicy, request)
 
     async def list_alerts(
         self, *, policy: str = "", page_size: int = 0, before: datetime | None = None
@@ -95,5 +83,4 @@ class AlertCalls:
             stamp = Timestamp()
             stamp.FromDatetime(before)
             request.before.CopyFrom(stamp)
-        page: ListAlertsPage = await self._call(self._stub.ListAlerts, request)
-        return page
+        return await self._call(self._stub.ListAlerts, request)

@@ -8,9 +8,9 @@ with BlockingClient("127.0.0.1:7070") as client:
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from isthmus.v1.control_plane_pb2 import (
     AUTOMATION_KIND_SCHEDULE,
@@ -48,8 +48,6 @@ from isthmus_client.client import ControlPlaneClient
 
 if TYPE_CHECKING:
     from isthmus.v1.telemetry_pb2 import LogChunk, LogStream
-
-_Result = TypeVar("_Result")
 
 
 class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCalls, BlockingCatalogCalls):
@@ -308,12 +306,6 @@ class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCa
 
     # --------------------------------------------------------------------------------------------------------- private
 
-    @property
-    def _client(self) -> ControlPlaneClient:
-        if self._connected is None:
-            raise RuntimeError("Enter the client first: with BlockingClient(address) as client")
-        return self._connected
-
     async def _connect(self) -> ControlPlaneClient:
         # Made here, because a channel belongs to the event loop that made it.
         client = ControlPlaneClient(
@@ -323,32 +315,6 @@ class BlockingClient(BlockingAlertCalls, BlockingBackfillCalls, BlockingBranchCa
             token=self._token,
         )
         return await client.__aenter__()
-
-    def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        if self._loop is None:
-            work.close()
-            raise RuntimeError("The client is closed: use it inside its `with` statement")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _pulled(self, stream: AsyncIterator[_Result]) -> Iterator[_Result]:
-        async def pull() -> _Result | None:
-            return await anext(stream, None)
-
-        async def close() -> None:
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
-
-        try:
-            while (pulled := self._wait(pull())) is not None:
-                yield pulled
-        finally:
-            if self._loop is not None:
-                self._wait(close())
 
     def _end(self) -> None:
         loop, thread = self._loop, self._thread

@@ -1,8 +1,7 @@
 """The client's calls about alert policies, for code without an event loop."""
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus.v1.control_plane_pb2 import (
     Alert,
@@ -12,21 +11,11 @@ from isthmus.v1.control_plane_pb2 import (
     SyncAlertPoliciesResponse,
 )
 
-if TYPE_CHECKING:
-    from isthmus_client.client import ControlPlaneClient
-
-_Result = TypeVar("_Result")
+from isthmus_client.blocking_calls import BlockingCalls
 
 
-class BlockingAlertCalls:
+class BlockingAlertCalls(BlockingCalls):
     """What a client asks of alert policies; each method returns when it is done."""
-
-    @property
-    def _client(self) -> "ControlPlaneClient":
-        raise NotImplementedError
-
-    def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        raise NotImplementedError
 
     def sync_alert_policies(
         self,

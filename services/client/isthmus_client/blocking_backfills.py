@@ -1,8 +1,5 @@
 """The client's calls about backfills, for code without an event loop."""
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from isthmus.v1.control_plane_pb2 import (
     Backfill,
     BackfillDetail,
@@ -13,21 +10,11 @@ from isthmus.v1.control_plane_pb2 import (
     ListBackfillsRequest,
 )
 
-if TYPE_CHECKING:
-    from isthmus_client.client import ControlPlaneClient
-
-_Result = TypeVar("_Result")
+from isthmus_client.blocking_calls import BlockingCalls
 
 
-class BlockingBackfillCalls:
+class BlockingBackfillCalls(BlockingCalls):
     """What a client asks of backfills; each method returns when it is done."""
-
-    @property
-    def _client(self) -> "ControlPlaneClient":
-        raise NotImplementedError
-
-    def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        raise NotImplementedError
 
     def create_backfill(self, request: CreateBackfillRequest) -> Backfill:
         """Make runs for many partitions, a bounded number at a time; returns as soon as it is accepted."""

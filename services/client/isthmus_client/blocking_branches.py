@@ -1,27 +1,15 @@
 """The client's calls about branch deployments, for code without an event loop."""
 
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
 
 from isthmus.v1.control_plane_pb2 import Branch
 
+from isthmus_client.blocking_calls import BlockingCalls
 from isthmus_client.branches import NewBranch
 
-if TYPE_CHECKING:
-    from isthmus_client.client import ControlPlaneClient
 
-_Result = TypeVar("_Result")
-
-
-class BlockingBranchCalls:
+class BlockingBranchCalls(BlockingCalls):
     """What a client asks of the branch deployments of its deployment; each method returns when it is done."""
-
-    @property
-    def _client(self) -> "ControlPlaneClient":
-        raise NotImplementedError
-
-    def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        raise NotImplementedError
 
     def create_branch(self, branch: NewBranch, *, requested_by: str = "") -> Branch:
         """Make a branch deployment, or take its code's version and the time of its end anew."""

@@ -1,7 +1,6 @@
 """The client's calls about assets, for code without an event loop."""
 
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
 
 from isthmus.v1.control_plane_pb2 import (
     AssetDetail,
@@ -17,21 +16,11 @@ from isthmus.v1.control_plane_pb2 import (
 )
 from isthmus.v1.telemetry_pb2 import AssetKey
 
-if TYPE_CHECKING:
-    from isthmus_client.client import ControlPlaneClient
-
-_Result = TypeVar("_Result")
+from isthmus_client.blocking_calls import BlockingCalls
 
 
-class BlockingCatalogCalls:
+class BlockingCatalogCalls(BlockingCalls):
     """What a client asks of the assets of all locations; each method returns when it is done."""
-
-    @property
-    def _client(self) -> "ControlPlaneClient":
-        raise NotImplementedError
-
-    def _wait(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        raise NotImplementedError
 
     def list_assets(self, query: ListAssetsRequest | None = None) -> ListAssetsPage:
         """Tell one page of the assets that a query asks for, by their keys; all without one."""

@@ -1,8 +1,7 @@
 """The client's calls about branch deployments."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from isthmus.v1.control_plane_pb2 import (
     Branch,
@@ -13,8 +12,7 @@ from isthmus.v1.control_plane_pb2 import (
     ListBranchesRequest,
 )
 
-if TYPE_CHECKING:
-    from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
+from isthmus_client.calls import Calls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +34,8 @@ class NewBranch:
     max_runs: int | None = None
 
 
-class BranchCalls:
+class BranchCalls(Calls):
     """What a client asks of the branch deployments of its deployment."""
-
-    _deployment: str
-    _stub: "ControlPlaneAsyncStub"
-    _call: Callable[..., Awaitable[Any]]
 
     async def create_branch(self, branch: NewBranch, *, requested_by: str = "") -> Branch:
         """Make a branch deployment, or take its code's version and the time of its end anew."""
@@ -54,19 +48,16 @@ class BranchCalls:
             max_runs=branch.max_runs,
             requested_by=requested_by,
         )
-        made: Branch = await self._call(self._stub.CreateBranch, request)
-        return made
+        return await self._call(self._stub.CreateBranch, request)
 
     async def list_branches(self) -> Sequence[Branch]:
         """Tell the branch deployments, by name."""
         request = ListBranchesRequest(deployment=self._deployment)
-        found: Sequence[Branch] = (await self._call(self._stub.ListBranches, request)).branches
-        return found
+        return (await self._call(self._stub.ListBranches, request)).branches
 
     async def get_branch(self, name: str) -> Branch:
         """Tell one branch deployment; NotFoundError when nothing is left of it."""
-        found: Branch = await self._call(self._stub.GetBranch, BranchRef(deployment=self._deployment, name=name))
-        return found
+        return await self._call(self._stub.GetBranch, BranchRef(deployment=self._deployment, name=name))
 
     async def delete_branch(self, name: str, *, end_runs: bool = False, requested_by: str = "") -> Branch:
         """Have a branch deployment deleted with all that is its own.
@@ -79,5 +70,4 @@ class BranchCalls:
         request = DeleteBranchRequest(
             deployment=self._deployment, name=name, end_runs=end_runs, requested_by=requested_by
         )
-        found: Branch = await self._call(self._stub.DeleteBranch, request)
-        return found
+        return await self._call(self._stub.DeleteBranch, request)

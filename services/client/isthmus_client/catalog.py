@@ -1,7 +1,6 @@
 """The client's calls about assets."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from isthmus.v1.control_plane_pb2 import (
     AssetDetail,
@@ -17,35 +16,24 @@ from isthmus.v1.control_plane_pb2 import (
     ListAssetWipesPage,
     ListAssetWipesRequest,
     ReportAssetEventRequest,
-    ReportAssetEventResponse,
     WipeAssetRequest,
 )
 from isthmus.v1.telemetry_pb2 import AssetKey
 
-if TYPE_CHECKING:
-    from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
+from isthmus_client.calls import Calls
 
 
-class CatalogCalls:
+class CatalogCalls(Calls):
     """What a client asks of the assets of all locations."""
-
-    _deployment: str
-    _stub: "ControlPlaneAsyncStub"
-    _call: Callable[..., Awaitable[Any]]
 
     async def list_assets(self, query: ListAssetsRequest | None = None) -> ListAssetsPage:
         """Tell one page of the assets that a query asks for, by their keys; all without one."""
-        request = ListAssetsRequest()
-        request.CopyFrom(query or request)
-        request.deployment = request.deployment or self._deployment
-        page: ListAssetsPage = await self._call(self._stub.ListAssets, request)
-        return page
+        return await self._call(self._stub.ListAssets, self._meant(query or ListAssetsRequest()))
 
     async def get_asset(self, key: AssetKey) -> AssetDetail:
         """Tell one asset whole; NotFoundError says which keys are near."""
         request = GetAssetRequest(deployment=self._deployment, key=key)
-        detail: AssetDetail = await self._call(self._stub.GetAsset, request)
-        return detail
+        return await self._call(self._stub.GetAsset, request)
 
     async def list_asset_partitions(
         self, key: AssetKey, *, is_failed_only: bool = False, page_size: int = 0, page_token: str = ""
@@ -58,24 +46,15 @@ class CatalogCalls:
             page_size=page_size,
             page_token=page_token,
         )
-        page: ListAssetPartitionsPage = await self._call(self._stub.ListAssetPartitions, request)
-        return page
+        return await self._call(self._stub.ListAssetPartitions, request)
 
     async def list_asset_evaluations(self, query: ListAssetEvaluationsRequest) -> ListAssetEvaluationsPage:
         """Tell what was decided about an asset, newest first, each with its reason."""
-        request = ListAssetEvaluationsRequest()
-        request.CopyFrom(query)
-        request.deployment = request.deployment or self._deployment
-        page: ListAssetEvaluationsPage = await self._call(self._stub.ListAssetEvaluations, request)
-        return page
+        return await self._call(self._stub.ListAssetEvaluations, self._meant(query))
 
     async def report_asset_event(self, report: ReportAssetEventRequest) -> AssetEventRef:
         """Tell what happened to an asset outside of runs, and return where that is found."""
-        request = ReportAssetEventRequest()
-        request.CopyFrom(report)
-        request.deployment = request.deployment or self._deployment
-        response: ReportAssetEventResponse = await self._call(self._stub.ReportAssetEvent, request)
-        return response.event
+        return (await self._call(self._stub.ReportAssetEvent, self._meant(report))).event
 
     async def wipe_asset(
         self, key: AssetKey, *, partitions: Sequence[str] = (), why: str = "", requested_by: str = ""
@@ -84,13 +63,11 @@ class CatalogCalls:
         request = WipeAssetRequest(
             deployment=self._deployment, key=key, partitions=partitions, why=why, requested_by=requested_by
         )
-        wiped: AssetWipe = await self._call(self._stub.WipeAsset, request)
-        return wiped
+        return await self._call(self._stub.WipeAsset, request)
 
     async def list_asset_wipes(
         self, key: AssetKey | None = None, *, page_size: int = 0, before_id: int = 0
     ) -> ListAssetWipesPage:
         """Tell who wiped an asset, or any, newest first."""
         request = ListAssetWipesRequest(deployment=self._deployment, key=key, page_size=page_size, before_id=before_id)
-        page: ListAssetWipesPage = await self._call(self._stub.ListAssetWipes, request)
-        return page
+        return await self._call(self._stub.ListAssetWipes, request)

@@ -8,8 +8,8 @@ async with ControlPlaneClient("127.0.0.1:7070") as client:
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Self, cast
 
 import grpc
 from isthmus.v1.control_plane_pb2 import (
@@ -57,6 +57,7 @@ from isthmus.v1.instruction_pb2 import LogCursor
 from isthmus_client.alerts import AlertCalls
 from isthmus_client.automation import AutomationCalls
 from isthmus_client.backfills import BackfillCalls
+from isthmus_client.branches import BranchCalls
 from isthmus_client.catalog import CatalogCalls
 from isthmus_client.channel import channel_options
 from isthmus_client.deploying import DeployingCalls
@@ -72,18 +73,15 @@ if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
     from isthmus.v1.telemetry_pb2 import LogChunk, LogStream
 
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
-
-#: Seconds for a call that the control plane answers by itself.
-CALL_DEADLINE_S = 15.0
 #: Seconds for a call that asks the user's environment.
 QUESTION_DEADLINE_S = 90.0
 #: How long a large snapshot may take on its way, seconds.
 _SNAPSHOT_DEADLINE_S = 300.0
 
 
-class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCalls, DeployingCalls, RunListCalls):
+class ControlPlaneClient(
+    AutomationCalls, CatalogCalls, AlertCalls, BackfillCalls, BranchCalls, DeployingCalls, RunListCalls
+):
     """A connection to one control plane, speaking for one deployment.
 
     Enter it to connect; leaving it closes the connection. Messages are those of `isthmus.v1`. Each method raises a
@@ -238,14 +236,14 @@ class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCall
 
         A request without `run_id` is given one before the first try, so that a repeated call starts nothing twice.
         """
-        message = self._own(request)
+        message = self._meant(request)
         if not message.run_id:
             message.run_id = str(uuid.uuid4())
         return await self._call(self._stub.LaunchRun, message)
 
     async def validate_run(self, request: LaunchRunRequest) -> ValidateLaunchResponse:
         """Ask the location's definitions whether a launch would be accepted; nothing is started."""
-        return await self._call(self._stub.ValidateRun, self._own(request), deadline_s=QUESTION_DEADLINE_S)
+        return await self._call(self._stub.ValidateRun, self._meant(request), deadline_s=QUESTION_DEADLINE_S)
 
     async def get_run(self, run_id: str) -> Run:
         """Tell one run."""
@@ -287,9 +285,7 @@ class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCall
 
     async def reexecute_run(self, request: ReexecuteRunRequest) -> Run:
         """Launch a run that does again what an ended run did, or a part of it; return once it is stored."""
-        message = ReexecuteRunRequest()
-        message.CopyFrom(request)
-        message.deployment = message.deployment or self._deployment
+        message = self._meant(request)
         message.run_id = message.run_id or str(uuid.uuid4())
         return await self._call(self._stub.ReexecuteRun, message)
 
@@ -358,27 +354,6 @@ class ControlPlaneClient(AutomationCalls, CatalogCalls, AlertCalls, BackfillCall
         """Let runs leave the queue again; NotFoundError when it is not paused."""
         request = ResumeRequest(deployment=self._deployment, kind=kind, name=name, requested_by=requested_by)
         await self._call(self._stub.Resume, request)
-
-    # --------------------------------------------------------------------------------------------------------- private
-
-    def _own(self, request: LaunchRunRequest) -> LaunchRunRequest:
-        message = LaunchRunRequest()
-        message.CopyFrom(request)
-        message.deployment = message.deployment or self._deployment
-        return message
-
-    async def _call(
-        self,
-        method: "Callable[..., Awaitable[_Response]]",
-        request: _Request,
-        *,
-        deadline_s: float = CALL_DEADLINE_S,
-    ) -> _Response:
-        try:
-            return await method(request, timeout=deadline_s, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            name = type(request).__name__.removesuffix("Request").removesuffix("Query")
-            raise translate(error, method=name, callee=self._callee) from error
 
 
 def _credentials(address: str, *, token: str | None) -> tuple[Callee, tuple[tuple[str, str], ...]]:

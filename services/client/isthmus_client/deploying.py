@@ -1,8 +1,5 @@
 """The client's calls about what locations were to be."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
-
 from isthmus.v1.control_plane_pb2 import (
     ApplyLocationRequest,
     CodeVersion,
@@ -13,18 +10,11 @@ from isthmus.v1.control_plane_pb2 import (
     RollbackLocationRequest,
 )
 
-from isthmus_client.branches import BranchCalls
-
-if TYPE_CHECKING:
-    from isthmus.v1.control_plane_pb2_grpc import ControlPlaneAsyncStub
+from isthmus_client.calls import Calls
 
 
-class DeployingCalls(BranchCalls):
+class DeployingCalls(Calls):
     """What a client asks of the histories of locations, and of branch deployments."""
-
-    _deployment: str
-    _stub: "ControlPlaneAsyncStub"
-    _call: Callable[..., Awaitable[Any]]
 
     async def validate_location(self, settings: LocationSettings, *, code_version: CodeVersion | None = None) -> None:
         """Find out whether a location could be applied, and change nothing; InvalidRequestError names what is wrong."""
@@ -40,8 +30,7 @@ class DeployingCalls(BranchCalls):
         request = ListGenerationsRequest(
             deployment=self._deployment, name=name, page_size=page_size, before_generation=before_generation
         )
-        page: ListGenerationsPage = await self._call(self._stub.ListGenerations, request)
-        return page
+        return await self._call(self._stub.ListGenerations, request)
 
     async def roll_back_location(self, name: str, *, generation: int = 0, requested_by: str = "") -> Location:
         """Make the settings of an earlier generation the wanted ones, as a new generation.
@@ -54,5 +43,4 @@ class DeployingCalls(BranchCalls):
         request = RollbackLocationRequest(
             deployment=self._deployment, name=name, generation=generation, requested_by=requested_by
         )
-        location: Location = await self._call(self._stub.RollbackLocation, request)
-        return location
+        return await self._call(self._stub.RollbackLocation, request)
