@@ -1,6 +1,5 @@
 """Alert policies as a person writes them."""
 
-import re
 from typing import Annotated, Any, Final, Self
 
 from isthmus.v1.control_plane_pb2 import (
@@ -12,34 +11,12 @@ from isthmus.v1.control_plane_pb2 import (
 )
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from isthmus_cli.errors import InputError
-
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
-
-
-def seconds_of(text: str) -> float:
-    """Read a duration of the command line.
-
-    Raises:
-        InputError: It is none.
-    """
-    try:
-        return _parsed(text)
-    except ValueError as error:
-        raise InputError(f"{text!r} is no time.", remedy="Write it as in 30s, 15m, 2h or 1d.") from error
-
-
-def _parsed(text: str) -> float:
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("must be a time such as 30s, 15m, 2h or 1d")
-    return float(match[1]) * _UNITS[match[2]]
+from isthmus_cli.duration import parse_duration
 
 
 def _seconds(value: Any) -> Any:
     """Read a duration: a number of seconds, or a number with a unit."""
-    return _parsed(value) if isinstance(value, str) else value
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _listed(value: Any) -> Any:

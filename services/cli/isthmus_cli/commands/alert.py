@@ -182,7 +182,7 @@ def mute(options: MuteOptions) -> None:
 
 
 async def _mute(options: MuteOptions) -> int:
-    from isthmus_cli.alert_entry import seconds_of
+    from isthmus_cli.duration import seconds_of
     from isthmus_cli.run_request import person
     from isthmus_cli.view.alert import policy_note
     from isthmus_cli.view.output import note, print_document

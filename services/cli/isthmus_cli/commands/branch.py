@@ -90,8 +90,8 @@ async def _create(options: CreateOptions) -> int:
 def _wanted(options: CreateOptions) -> "NewBranch":
     from isthmus_client.branches import NewBranch
 
-    from isthmus_cli.alert_entry import seconds_of
     from isthmus_cli.code_version import code_version
+    from isthmus_cli.duration import seconds_of
 
     version = code_version(
         commit=options.commit,
