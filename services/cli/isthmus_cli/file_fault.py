@@ -3,7 +3,6 @@
 import errno
 import os
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +55,8 @@ def read_text(path: Path, *, remedy: str, said: str = "") -> str:
 
 def unknown_field_text(name: str, *, known: Iterable[str]) -> str:
     """Tell that a file has a field that there is not, and which was probably meant."""
+    from difflib import get_close_matches
+
     fields = list(known)
     near = get_close_matches(name, fields, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
