@@ -113,5 +113,6 @@ def _size(value: Any, *, seen: dict[int, int], above: frozenset[int]) -> int:
     if id(value) in above:
         raise ValueError("a part of it contains itself")
     if id(value) not in seen:
-        seen[id(value)] = 1 + sum(_size(it, seen=seen, above=above | {id(value)}) for it in inner)
+        held_by = above | {id(value)}
+        seen[id(value)] = 1 + sum(_size(it, seen=seen, above=held_by) for it in inner)
     return seen[id(value)]
