@@ -17,7 +17,7 @@ from isthmus_cli.yaml_lines import line_of
 from isthmus_cli.yaml_text import parse_yaml
 
 #: The section of a project's file.
-SECTION: Final = "alerts"
+_SECTION: Final = "alerts"
 _OWN_SECTION: Final = "policies"
 _FORM: Final = "docs/alerts.md has the file's form; isthmus alert show NAME prints a policy in it."
 
@@ -81,22 +81,20 @@ def read_alert_file(path: Path) -> ReadPolicies:
     return _read({} if content is None else content, origin=Origin(path, text, _OWN_SECTION))
 
 
-def parse_alerts(content: Any, *, path: Path, text: str) -> ReadPolicies | None:
-    """Return the policies that a project's file has; None when it has no section of them.
+def parse_alerts(said: Any, *, path: Path, text: str) -> ReadPolicies:
+    """Return the policies that a project's file has.
 
     Args:
-        content: The file's content, with its variables filled in.
+        said: What stands in its section of them, with its variables filled in.
         path: The file.
         text: The file, as it was written.
 
     Raises:
         InputError: Names file, line, field and what to write instead.
     """
-    if not (isinstance(content, dict) and SECTION in content):
-        return None
     # A section with nothing in it says that there are to be none.
-    said = content[SECTION] if content[SECTION] is not None else []
-    return _read({_OWN_SECTION: said}, origin=Origin(path, text, SECTION))
+    policies = said if said is not None else []
+    return _read({_OWN_SECTION: policies}, origin=Origin(path, text, _SECTION))
 
 
 def _read(content: Any, *, origin: Origin) -> ReadPolicies:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from isthmus.v1.control_plane_pb2 import LocationSettings, QueueSettings
 from isthmus.v1.instruction_pb2 import (
@@ -18,13 +18,15 @@ from isthmus.v1.instruction_pb2 import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from isthmus_cli.alert_file import ReadPolicies, parse_alerts
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
 from isthmus_cli.file_fault import read_text, unknown_field_text
 from isthmus_cli.file_values import filled_in
 from isthmus_cli.queue_file import parse_sections
 from isthmus_cli.yaml_text import parse_yaml
+
+if TYPE_CHECKING:
+    from isthmus_cli.alert_file import ReadPolicies
 
 _NAME = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 _ISOLATIONS = {"": ISOLATION_UNSPECIFIED, "shared": ISOLATION_SHARED, "dedicated": ISOLATION_DEDICATED}
@@ -148,7 +150,7 @@ class ProjectFile:
 
     locations: list[LocationSettings]
     queue: QueueSettings | None
-    alerts: ReadPolicies | None = None
+    alerts: "ReadPolicies | None" = None
 
 
 def read_location_file(path: Path) -> list[LocationSettings]:
@@ -171,16 +173,24 @@ def read_project_file(path: Path, *, needs_locations: bool = False) -> ProjectFi
     _check_defaults(said, origin=str(path))
     content = filled_in(said, environment=os.environ, origin=str(path))
     try:
-        entries = LocationFile.model_validate(content).locations
+        file = LocationFile.model_validate(content)
     except ValidationError as error:
         raise _input_error(error, origin=str(path)) from error
-    if needs_locations and not entries:
+    if needs_locations and not file.locations:
         raise InputError(f"{path} cannot be used:\n  locations: names no location", remedy=_FORM)
     return ProjectFile(
-        [entry.to_settings() for entry in entries],
+        [entry.to_settings() for entry in file.locations],
         parse_sections(content, origin=str(path)),
-        parse_alerts(content, path=path, text=text),
+        _alerts_of(file, path=path, text=text),
     )
+
+
+def _alerts_of(file: LocationFile, *, path: Path, text: str) -> "ReadPolicies | None":
+    if "alerts" not in file.model_fields_set:
+        return None
+    from isthmus_cli.alert_file import parse_alerts  # with the models of policies, for the files that have some
+
+    return parse_alerts(file.alerts, path=path, text=text)
 
 
 def settings_of(**fields: object) -> LocationSettings:
