@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from isthmus_cli.alert_entry import EmailEntry, Entry, PolicyEntry, QuietEntry, ReceiverEntry, WebhookEntry
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import read_text, unknown_field_text
+from isthmus_cli.file_fault import field_text, read_text, unknown_field_text
 from isthmus_cli.yaml_lines import line_of
 from isthmus_cli.yaml_text import parse_yaml
 
@@ -53,9 +53,8 @@ class Origin:
 
     def _line(self, path: Sequence[int | str], description: str) -> str:
         here = (self.section, *path[1:]) if path[:1] == (_OWN_SECTION,) else tuple(path)
-        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in here).lstrip(".")
         line = line_of(self.text, here)
-        return f"  {f'line {line}, ' if line is not None else ''}{field or 'as a whole'}: {description}"
+        return f"  {f'line {line}, ' if line is not None else ''}{field_text(here) or 'as a whole'}: {description}"
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,11 @@ def read_text(path: Path, *, remedy: str, said: str = "") -> str:
     return text
 
 
+def field_text(path: Iterable[int | str]) -> str:
+    """Name a field by the way to it, as in locations[0].name."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
 def unknown_field_text(name: str, *, known: Iterable[str]) -> str:
     """Tell that a file has a field that there is not, and which was probably meant."""
     from difflib import get_close_matches

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from isthmus_cli.container_entry import ContainerEntry, LimitsEntry, MountEntry
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import read_text, unknown_field_text
+from isthmus_cli.file_fault import field_text, read_text, unknown_field_text
 from isthmus_cli.file_values import filled_in
 from isthmus_cli.queue_file import parse_sections
 from isthmus_cli.yaml_text import parse_yaml
@@ -221,12 +221,9 @@ def _check_defaults(said: Any, *, origin: str) -> None:
 def _input_error(error: ValidationError, *, origin: str) -> InputError:
     faults = []
     for fault in error.errors(include_url=False):
-        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
-        faults.append(f"  {field or 'as a whole'}: {_say(fault['type'], path=fault['loc'], message=fault['msg'])}")
-    return InputError(
-        "\n".join([f"{origin} cannot be used:", *faults]),
-        remedy=_FORM,
-    )
+        field = field_text(fault["loc"]) or "as a whole"
+        faults.append(f"  {field}: {_say(fault['type'], path=fault['loc'], message=fault['msg'])}")
+    return InputError("\n".join([f"{origin} cannot be used:", *faults]), remedy=_FORM)
 
 
 def _fields_beside(path: tuple[int | str, ...]) -> Iterable[str]:

@@ -7,7 +7,7 @@ from isthmus.v1.control_plane_pb2 import PoolLimits, QueueSettings, TagLimit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from isthmus_cli.errors import InputError
-from isthmus_cli.file_fault import read_text, unknown_field_text
+from isthmus_cli.file_fault import field_text, read_text, unknown_field_text
 from isthmus_cli.retries_entry import RetriesEntry, retries_document
 from isthmus_cli.timeouts_entry import TimeoutsEntry, timeouts_document
 from isthmus_cli.yaml_text import parse_yaml
@@ -171,7 +171,7 @@ def _fault(path: tuple[int | str, ...], *, kind: str, text: str) -> str:
     part = _PARTS.get(str(path[0])) if len(path) > 1 else None
     if path[:1] == ("concurrency",):
         path = path[1:]
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    field = field_text(path)
     if kind == "extra_forbidden":
         known = _entry_of(path, part=part).model_fields
         return f"  {field}: {unknown_field_text(str(path[-1]), known=known)}"
