@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from isthmus_lifecycle.boundary import Boundary, keep_going_until
-from isthmus_lifecycle.log import get_logger
-from isthmus_store import alert_book, alert_policies, alerts, event_index
+from isthmus_store import alert_book, alert_policies, alerts
 from isthmus_store.asset_freshness import FRESHNESS_CHANGED
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.alert import AlertPolicyRow
@@ -21,11 +20,9 @@ from isthmus_control_plane.alerting.policy import Policy
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.desk.assets import AssetDesk
 from isthmus_control_plane.leadership.leader import Leadership
-from isthmus_control_plane.trail import Trail
+from isthmus_control_plane.trail import Trail, read_on
 from isthmus_control_plane.validation import alert_kind as kinds
 from isthmus_control_plane.validation.asset_query import Paths
-
-log = get_logger(__name__)
 
 #: How many events one look takes in.
 _EVENTS: Final = 1_000
@@ -54,13 +51,7 @@ class Watcher:
         await keep_going_until(self._core.hub.stopping, step=self._turn, name="alert policies")
 
     async def _turn(self) -> None:
-        is_done = True
-        try:
-            if self._leadership.is_held:
-                is_done = await self.step()
-        except (LeaseLostError, TransientStoreError) as error:
-            log.warning("loop_postponed", loop="alert policies", error=str(error))
-        if is_done:
+        if await self._leadership.do(self.step, loop="alert policies", otherwise=True):
             await self._core.hub.alerts.wait(at_most_s=self._core.settings.sweep_interval_s)
 
     async def step(self) -> bool:
@@ -100,19 +91,15 @@ class Watcher:
         shown = happened.shown_by({kind for it in policies for kind in it.kinds})
         async with self._core.database.read() as tx:
             trail = self._trail = self._trail or Trail(await alert_book.cursor(tx))
-            ahead = await event_index.news(tx, after_id=trail.at, limit=_EVENTS)
-            late = await event_index.news_at(tx, trail.missing) if trail.missing else []
-            facts = await happened.facts_of(tx, [it for it in (*late, *ahead) if it.kind in shown])
-        if any(it.kind == FRESHNESS_CHANGED for it in (*late, *ahead)):
+            reading = await read_on(tx, trail, most=_EVENTS, now=now)
+            facts = await happened.facts_of(tx, [it for it in reading.news if it.kind in shown])
+        if any(it.kind == FRESHNESS_CHANGED for it in reading.news):
             self._looked_at_assets = -_ASSETS_EVERY_S
-        before = trail.floor
-        following = trail.copy()
-        following.caught_up((it.id for it in late), now=now)
-        following.read_on((it.id for it in ahead), now=now)
-        if facts or following.floor != before:
-            await self._keep(policies, facts, selected=selected, floor=following.floor, now=now)
-        self._trail = following
-        return len(ahead) < _EVENTS
+        floor = reading.trail.floor
+        if facts or floor != trail.floor:
+            await self._keep(policies, facts, selected=selected, floor=floor, now=now)
+        self._trail = reading.trail
+        return not reading.has_more
 
     async def _keep(
         self, policies: Sequence[Policy], facts: Sequence[Fact], *, selected: _Selected, floor: int, now: datetime

@@ -21,7 +21,7 @@ from isthmus_control_plane.automation.watchlist import Entry, Watchlist, events_
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.fleet import world
 from isthmus_control_plane.leadership.leader import Leadership
-from isthmus_control_plane.trail import Trail
+from isthmus_control_plane.trail import Trail, read_on
 from isthmus_control_plane.validation.definition import Sensor
 from isthmus_control_plane.wake import Wake
 
@@ -125,14 +125,11 @@ class Sensing(TickLoop):
             await event_numbers.hold_still(tx)
             self._trail, self._heard_under = Trail(await event_index.newest_id(tx)), self._leadership.number
             self._list.suspect_all()
-        late = await event_index.news_at(tx, self._trail.missing) if self._trail.missing else []
-        self._list.tell(late)
-        self._trail.caught_up((it.id for it in late), now=clock.now())
-        news = await event_index.news(tx, after_id=self._trail.at, limit=_NEWS)
-        while news:
-            self._list.tell(news)
-            self._trail.read_on((it.id for it in news), now=clock.now())
-            news = await event_index.news(tx, after_id=self._trail.at, limit=_NEWS) if len(news) == _NEWS else []
+        has_more = True
+        while has_more:
+            reading = await read_on(tx, self._trail, most=_NEWS, now=clock.now())
+            self._list.tell(reading.news)
+            self._trail, has_more = reading.trail, reading.has_more
 
     # -------------------------------------------------------------------------------------------------------- evaluating
 

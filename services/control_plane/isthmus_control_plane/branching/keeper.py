@@ -57,11 +57,7 @@ class BranchKeeper:
         await keep_going_until(self._core.hub.stopping, step=self._turn, name="branches")
 
     async def _turn(self) -> None:
-        try:
-            if self._leadership.is_held:
-                await self.step()
-        except (LeaseLostError, TransientStoreError) as error:
-            log.warning("loop_postponed", loop="branches", error=str(error))
+        await self._leadership.do(self.step, loop="branches", otherwise=None)
         await self._core.hub.branches.wait(at_most_s=self._core.settings.sweep_interval_s)
 
     async def step(self) -> None:

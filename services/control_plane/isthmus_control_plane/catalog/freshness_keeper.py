@@ -8,7 +8,6 @@ from isthmus_lifecycle.boundary import keep_going_until
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import asset_freshness, event_index
 from isthmus_store.asset_wipes import WIPED
-from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.event_index import News
 from isthmus_store.transaction import Transaction
 
@@ -17,6 +16,7 @@ from isthmus_control_plane.catalog.freshness_book import AssetName, FreshnessBoo
 from isthmus_control_plane.catalog.merging import CatalogMemory
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.leadership.leader import Leadership
+from isthmus_control_plane.trail import Trail, read_on
 
 log = get_logger(__name__)
 
@@ -41,19 +41,15 @@ class FreshnessKeeper:
         self._compared_for = (0, 0)
         self._compared_at = -_COMPARE_EVERY_S
         #: Up to which event it is known whom they concern.
-        self._seen = 0
+        self._trail = Trail(0)
 
     async def run(self) -> None:
         """Work until the hub stops."""
         await keep_going_until(self._core.hub.stopping, step=self._turn, name="freshness")
 
     async def _turn(self) -> None:
-        pause_s = self._core.settings.sweep_interval_s
-        try:
-            if self._leadership.is_held:
-                pause_s = min(pause_s, await self.step())
-        except (LeaseLostError, TransientStoreError) as error:
-            log.warning("loop_postponed", loop="freshness", error=str(error))
+        due_in_s = await self._leadership.do(self.step, loop="freshness", otherwise=float("inf"))
+        pause_s = min(self._core.settings.sweep_interval_s, due_in_s)
         await self._core.hub.freshness.wait(at_most_s=max(pause_s, _BREATH_S))
 
     async def step(self) -> float:
@@ -81,7 +77,8 @@ class FreshnessKeeper:
 
     async def _compare(self) -> None:
         async with self._core.database.read() as tx:
-            self._seen = await event_index.newest_id(tx)
+            # What is being written at this moment, under a smaller number, is seen when all is compared next.
+            self._trail = Trail(await event_index.newest_id(tx))
             policies = {
                 (catalog.deployment, it.key): it.asset.freshness
                 for catalog in await self._catalogs.all_of(tx)
@@ -102,18 +99,16 @@ class FreshnessKeeper:
                 await asset_freshness.forget(tx, left)
 
     async def _hear(self, tx: Transaction) -> None:
-        news = await event_index.news(tx, after_id=self._seen, limit=_NEWS)
-        if not news:
-            return
-        self._seen = news[-1].id
-        for deployment in {it.deployment for it in news}:
-            told = self._concerned([it for it in news if it.deployment == deployment])
+        reading = await read_on(tx, self._trail, most=_NEWS, now=clock.now())
+        self._trail = reading.trail
+        for deployment in {it.deployment for it in reading.news}:
+            told = self._concerned([it for it in reading.news if it.deployment == deployment])
             if told:
                 found, now = await _newest(tx, deployment, told), clock.now()
                 for asset in told:
                     at = found[asset].occurred_at if asset in found else None
                     self._book.made((deployment, asset), at, now=now)
-        if len(news) == _NEWS:
+        if reading.has_more:
             self._core.hub.freshness.ring()
 
     def _concerned(self, news: Collection[News]) -> set[str]:

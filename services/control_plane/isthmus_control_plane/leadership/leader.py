@@ -3,11 +3,11 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from isthmus_lifecycle.boundary import keep_going_until
 from isthmus_lifecycle.log import get_logger
@@ -19,6 +19,8 @@ from isthmus_store.leases import Lease
 from isthmus_store.transaction import WriteTransaction
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 #: The lease of what one control plane alone does: ticks, and removal of what is old.
 LEASE: Final = "leader"
@@ -123,6 +125,22 @@ class Leadership:
                 self._lose(error)
                 raise
             yield tx
+
+    async def do(self, step: Callable[[], Awaitable[T]], *, loop: str, otherwise: T) -> T:
+        """Do a step of the work's loop while this process leads; returns what came of it.
+
+        Args:
+            step: What to do.
+            loop: The loop's name, for the log.
+            otherwise: What is returned where another leads, or the database could not be asked: the next turn does it then.
+        """
+        if not self.is_held:
+            return otherwise
+        try:
+            return await step()
+        except (LeaseLostError, TransientStoreError) as error:
+            log.warning("loop_postponed", loop=loop, error=str(error))
+            return otherwise
 
     async def _turn(self, stopping: asyncio.Event) -> None:
         try:

@@ -45,12 +45,8 @@ class Timekeeper:
         await keep_going_until(self._core.hub.stopping, step=self._turn, name="timeouts")
 
     async def _turn(self) -> None:
-        pause_s = self._core.settings.sweep_interval_s
-        try:
-            if self._leadership.is_held:
-                pause_s = min(pause_s, await self.step())
-        except (LeaseLostError, TransientStoreError) as error:
-            log.warning("loop_postponed", loop="timeouts", error=str(error))
+        due_in_s = await self._leadership.do(self.step, loop="timeouts", otherwise=float("inf"))
+        pause_s = min(self._core.settings.sweep_interval_s, due_in_s)
         await wait_for(self._core.hub.stopping, at_most_s=min(_BREATH_S, pause_s))
         await self._core.hub.timeouts.wait(at_most_s=max(pause_s - _BREATH_S, 0.0))
 
