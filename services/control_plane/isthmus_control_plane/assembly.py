@@ -112,14 +112,14 @@ def assemble(core: Core, *, publisher: Publisher) -> Parts:
     questions = Questions(core.broker.named("isthmus control plane answers"), publisher=instructions)
     memory, waits, needs = SyncMemory(), Waits(), NeedsMemory()
     dequeuer = Dequeuer(core, memory=memory, dispatcher=dispatcher, waits=waits, needs=needs)
-    acceptor = Acceptor(core, memory=memory, dispatcher=dispatcher)
+    catalogs, acceptor = CatalogMemory(core, memory=memory), Acceptor(core, memory=memory, dispatcher=dispatcher)
     leadership, notices = _leadership(core), NoticePublisher(publisher)
     evaluator = Evaluator(core, questions=questions, memory=memory, leadership=leadership)
-    planner = Planner(core, memory=memory)
+    planner = Planner(core, memory=memory, catalogs=catalogs)
     applier = Applier(core, leadership=leadership, acceptor=acceptor, backfills=TickBackfills(planner))
     shared = _Shared(
         memory=memory,
-        catalogs=CatalogMemory(core, memory=memory),
+        catalogs=catalogs,
         waits=waits,
         needs=needs,
         questions=questions,

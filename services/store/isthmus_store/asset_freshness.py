@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from isthmus.v1.telemetry_pb2 import Event
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, select
 
 from isthmus_store.table.asset import ASSET_FRESHNESS
 from isthmus_store.table.event import EVENT_INDEX
@@ -57,9 +57,7 @@ async def change(tx: WriteTransaction, rows: Sequence[FreshnessRow]) -> None:
 
 async def forget(tx: WriteTransaction, rows: Iterable[FreshnessRow]) -> None:
     """Remove rows of assets that have no policy any more."""
-    for it in rows:
-        table = ASSET_FRESHNESS
-        await tx.execute(delete(table).where(table.c.deployment == it.deployment, table.c.asset == it.asset))
+    await tx.delete_rows(ASSET_FRESHNESS, [(it.deployment, it.asset) for it in rows])
 
 
 def _event(it: FreshnessRow) -> dict[str, object]:

@@ -19,7 +19,7 @@ from isthmus_store.record.backfill import (
     PlannedRun,
     UnderWay,
 )
-from isthmus_store.state import BackfillOutcome, BackfillState, RunState
+from isthmus_store.state import UNMET, BackfillOutcome, BackfillState, RunState
 from isthmus_store.table.backfill import BACKFILL_DECISIONS, BACKFILL_RUNS, BACKFILLS
 from isthmus_store.table.run import RUNS
 from isthmus_store.transaction import Transaction, WriteTransaction
@@ -27,8 +27,6 @@ from isthmus_store.transaction import Transaction, WriteTransaction
 #: Rows that one statement writes.
 _PORTION: Final = 1_000
 _ID_LENGTH: Final = 8
-#: What did not come to what was wanted.
-_UNMET: Final = (BackfillOutcome.FAILED, BackfillOutcome.CANCELED)
 _UNMADE: Final = (BackfillOutcome.WAITING, BackfillOutcome.BLOCKED)
 _PLANNED: Final = ("number", "group", "begin", "first", "last", "partitions")
 _TOLD: Final = ("number", "group", "first", "last", "partitions", "run_id", "outcome", "problem")
@@ -157,7 +155,7 @@ async def runs_of(tx: Transaction, query: RunsOf) -> list[BackfillRun]:
         .limit(query.limit)
     )
     if query.is_failed_only:
-        statement = statement.where(table.c.outcome.in_(_UNMET))
+        statement = statement.where(table.c.outcome.in_(UNMET))
     return await tx.all(BackfillRun, statement)
 
 
@@ -168,7 +166,7 @@ async def unmet(tx: Transaction, number: int) -> list[PlannedRun]:
     statement = (
         select(*(table.c[name] for name in _PLANNED))
         .select_from(table.outerjoin(RUNS, RUNS.c.run_id == table.c.run_id))
-        .where(table.c.backfill == number, table.c.outcome.in_(_UNMET), is_unmet)
+        .where(table.c.backfill == number, table.c.outcome.in_(UNMET), is_unmet)
         .order_by(table.c.number)
     )
     return await tx.all(PlannedRun, statement)
@@ -216,7 +214,7 @@ async def has_unmade(tx: Transaction, number: int, *, is_all: bool) -> bool:
 
 async def has_unmet(tx: Transaction, number: int) -> bool:
     """Tell whether anything failed or was canceled."""
-    is_unmet = and_(BACKFILL_RUNS.c.backfill == number, BACKFILL_RUNS.c.outcome.in_(_UNMET))
+    is_unmet = and_(BACKFILL_RUNS.c.backfill == number, BACKFILL_RUNS.c.outcome.in_(UNMET))
     return (await tx.execute(select(BACKFILL_RUNS.c.number).where(is_unmet).limit(1))).first() is not None
 
 

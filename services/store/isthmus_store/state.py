@@ -151,3 +151,7 @@ class BackfillOutcome(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
+
+
+#: What of a backfill did not come to what was wanted.
+UNMET: Final = (BackfillOutcome.FAILED, BackfillOutcome.CANCELED)

@@ -9,23 +9,22 @@ from isthmus.v1.control_plane_pb2 import BackfillPlan, CreateBackfillRequest
 from isthmus_lifecycle.boundary import Boundary, keep_going_until
 from isthmus_lifecycle.log import get_logger
 from isthmus_lifecycle.waiting import wait_for
-from isthmus_store import backfills, outbox, runs
+from isthmus_store import backfills, runs
 from isthmus_store.backfills import Move
 from isthmus_store.errors import LeaseLostError, TransientStoreError
 from isthmus_store.record.backfill import Backfill, BackfillDecision, PlannedRun, UnderWay
-from isthmus_store.signal import CancelRequested
-from isthmus_store.state import BackfillOutcome, BackfillState, RunState
-from isthmus_store.termination import terminate
+from isthmus_store.state import UNMET, BackfillOutcome, BackfillState, RunState
 from isthmus_store.transaction import Transaction, WriteTransaction
 from isthmus_store.wire import storable
 
-from isthmus_control_plane import clock, history
+from isthmus_control_plane import clock
 from isthmus_control_plane.backfills import policy
 from isthmus_control_plane.backfills.launching import launch_of
 from isthmus_control_plane.backfills.policy import Decision, EndRuns, Finish, GiveUp, Make, Rest, Standing
 from isthmus_control_plane.backfills.waiting import released
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.dispatching.acceptance import Acceptor, Known, Launch, Written
+from isthmus_control_plane.dispatching.ending import ask_for_end
 from isthmus_control_plane.errors import ControlPlaneError
 from isthmus_control_plane.leadership.leader import Leadership
 from isthmus_control_plane.validation import request as rules
@@ -66,13 +65,7 @@ class Advancer:
         await keep_going_until(self._core.hub.stopping, step=self._turn, name="backfills")
 
     async def _turn(self) -> None:
-        has_more = False
-        try:
-            if self._leadership.is_held:
-                has_more = await self.step()
-        except (LeaseLostError, TransientStoreError) as error:
-            log.warning("loop_postponed", loop="backfills", error=str(error))
-        if has_more:
+        if await self._leadership.do(self.step, loop="backfills", otherwise=False):
             return
         await self._core.hub.backfills.wait(at_most_s=self._core.settings.sweep_interval_s)
         await wait_for(self._core.hub.stopping, at_most_s=_GATHERING_S)
@@ -162,16 +155,13 @@ class Advancer:
         over = {move.number for move in moves if move.outcome is not BackfillOutcome.UNDER_WAY}
         followed = {move.number: move.run_id for move in moves if move.outcome is BackfillOutcome.UNDER_WAY}
         left = [_followed(one, followed.get(one.number)) for one in known if one.number not in over]
-        has_unmet = any(move.outcome in policy.UNMET for move in moves) or await backfills.has_unmet(tx, it.id)
         is_released = any(move.outcome is BackfillOutcome.WAITING for move in moves)
-        standing = Standing(
-            backfill=it,
-            left=left,
-            has_waiting=is_released
-            or await backfills.has_unmade(tx, it.id, is_all=it.state is BackfillState.CANCELING),
-            has_unmet=has_unmet,
-        )
-        return standing, moves
+        is_canceling = it.state is BackfillState.CANCELING
+        has_waiting = is_released or await backfills.has_unmade(tx, it.id, is_all=is_canceling)
+        has_unmet = False
+        if not left and not has_waiting:
+            has_unmet = any(move.outcome in UNMET for move in moves) or await backfills.has_unmet(tx, it.id)
+        return Standing(backfill=it, left=left, has_waiting=has_waiting, has_unmet=has_unmet), moves
 
     # ---------------------------------------------------------------------------------------------------- making runs
 
@@ -233,20 +223,10 @@ def _told(planned: Sequence[PlannedRun], *, made: int) -> str:
 
 async def _end_runs(tx: WriteTransaction, it: Backfill, run_ids: Sequence[str], *, at: datetime) -> list[str]:
     """Ask for the ends of runs: a queued one is canceled at once, and any other when its process is proven gone."""
-    by, ended = f"backfill {it.backfill_id}", []
+    by = f"backfill {it.backfill_id}"
     # In the order in which everybody locks runs.
     await runs.lock(tx, run_ids)
-    for run_id in run_ids:
-        signaled = await runs.signal(tx, run_id, CancelRequested(requested_by=by), at=at)
-        run = signaled.run
-        if not signaled.decision.is_change:
-            continue
-        ended.append(run_id)
-        news = [history.cancel_requested(run.ref, requested_by=by, at=at)]
-        news += [history.canceled(run, at=at)] if run.state is RunState.CANCELED else []
-        await history.append(tx, run.ref, news=news, at=at)
-        if run.state is RunState.CANCELING:
-            await outbox.add(tx, terminate(it.deployment, run.agent, attempt=run.ref, grace_s=0.0, at=at))
+    ended = [run_id for run_id in run_ids if await ask_for_end(tx, run_id, by=by, at=at)]
     if ended:
         await _note(tx, it, "Its runs are ended: it is canceled.", runs=len(ended), at=at)
     return ended

@@ -17,9 +17,8 @@ from isthmus_control_plane import clock
 from isthmus_control_plane.automation.cron.errors import CronError, UnknownZoneError
 from isthmus_control_plane.automation.cron.expression import Cron, parse
 from isthmus_control_plane.automation.cron.times import after, zone
+from isthmus_control_plane.validation.definition import KEY_SEPARATOR
 
-#: Of the parts of a key of several dimensions, which stand in the order of the dimensions' names.
-SEPARATOR: Final = "|"
 _INSTANT: Final = timedelta(microseconds=1)
 
 
@@ -45,7 +44,7 @@ def keys_of(told: PartitionsSnapshot, *, dynamic: Mapping[str, Sequence[str]], a
             return list(dynamic.get(told.dynamic_name, ()))
         case "multi":
             parts = [keys_of(told.dimensions[name], dynamic=dynamic, at=at) for name in sorted(told.dimensions)]
-            return [SEPARATOR.join(part) for part in product(*parts)]
+            return [KEY_SEPARATOR.join(part) for part in product(*parts)]
         case "time_window":
             return _window_keys(told, at=at)
     raise UncountableError(f"partitions of the kind {told.kind!r} are known to the code that defines them alone")

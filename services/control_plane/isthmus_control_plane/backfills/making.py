@@ -41,8 +41,3 @@ def new_backfill(request: CreateBackfillRequest, *, plan: Plan, at: datetime) ->
         runs=plan.runs,
         blocked=plan.blocked,
     )
-
-
-def blocked_of(plan: BackfillPlan) -> frozenset[int]:
-    """Return the groups of a plan that wait for others."""
-    return frozenset(place for place, group in enumerate(plan.groups) if group.waits)

@@ -13,6 +13,7 @@ from isthmus_store.transaction import Transaction
 
 from isthmus_control_plane.backfills.keys import UncountableError, dynamic_names, keys_of
 from isthmus_control_plane.backfills.target import KeysOf, Plan, of_assets, of_job
+from isthmus_control_plane.catalog.merging import CatalogMemory
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import InvalidRequestError, LocationUnavailableError, Violation
 from isthmus_control_plane.fleet import world
@@ -21,7 +22,7 @@ from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation.asset_query import AssetQueryError, select
 from isthmus_control_plane.validation.backfill import MAX_DEPENDENT_RUNS, MAX_PARTITIONS
 from isthmus_control_plane.validation.definition import AssetPath, Definitions
-from isthmus_control_plane.validation.merged import CatalogAsset, merge
+from isthmus_control_plane.validation.merged import CatalogAsset
 from isthmus_control_plane.validation.refusal import refuse
 from isthmus_control_plane.validation.suggestion import unknown
 
@@ -37,9 +38,10 @@ class Defined:
 class Planner:
     """Plans backfills, for who asks for them and for who looks ahead."""
 
-    def __init__(self, core: Core, *, memory: world.SyncMemory) -> None:
+    def __init__(self, core: Core, *, memory: world.SyncMemory, catalogs: CatalogMemory) -> None:
         self._core = core
         self._memory = memory
+        self._catalogs = catalogs
 
     async def plan(self, tx: Transaction, request: CreateBackfillRequest, *, at: datetime) -> Plan:
         """Plan what a well-formed request means.
@@ -57,7 +59,7 @@ class Planner:
             counted = await self.counted(tx, told, deployment=deployment, at=at)
             plan = await aside(partial(of_job, request, definitions=definitions, keys_of=counted))
         else:
-            defined = await self.defined(tx, deployment, at=at)
+            defined = await self.defined(tx, deployment)
             selected = _selected(request, assets=defined.assets)
             told = [it.asset.partitions_told for it in selected.values()]
             counted = await self.counted(tx, told, deployment=deployment, at=at)
@@ -66,16 +68,11 @@ class Planner:
         check_size(plan)
         return plan
 
-    async def defined(self, tx: Transaction, deployment: str, *, at: datetime) -> Defined:
+    async def defined(self, tx: Transaction, deployment: str) -> Defined:
         """Read what all locations of a deployment define."""
-        seen = await world.read(tx, memory=self._memory, at=at, deployment=deployment)
-        locations: dict[str, Definitions] = {}
-        for key in seen.placements:
-            held = seen.defining(key)
-            found = await self._core.definitions.get(tx, held.snapshot_hash) if held is not None else None
-            if found is not None:
-                locations[key.name] = found
-        return Defined(locations, merge(locations))
+        catalog = await self._catalogs.of(tx, deployment)
+        locations = {name: await self._core.definitions.get(tx, found) for name, found in catalog.hashes.items()}
+        return Defined({name: it for name, it in locations.items() if it is not None}, catalog.assets)
 
     async def _definitions(self, tx: Transaction, key: LocationKey, *, at: datetime) -> Definitions:
         seen = await world.read_location(tx, key, memory=self._memory, at=at)

@@ -11,8 +11,6 @@ from isthmus_store.state import BackfillOutcome, BackfillState, RunState
 #: Runs that are made, or ended, in one transaction: it holds SQLite's only write lock meanwhile.
 AT_ONCE: Final = 200
 
-#: What did not come to what was wanted.
-UNMET: Final = frozenset({BackfillOutcome.FAILED, BackfillOutcome.CANCELED})
 _OUTCOMES: Final = {
     RunState.SUCCEEDED: BackfillOutcome.SUCCEEDED,
     RunState.FAILED: BackfillOutcome.FAILED,
@@ -30,7 +28,7 @@ class Standing:
     left: Sequence[UnderWay]
     #: Whether there are runs that are yet to be made.
     has_waiting: bool
-    #: Whether anything failed or was canceled.
+    #: Whether anything failed or was canceled; only asked for once nothing is left.
     has_unmet: bool
 
 

@@ -32,7 +32,12 @@ class Plan:
     @property
     def blocked(self) -> frozenset[int]:
         """The groups that wait for others."""
-        return frozenset(place for place, group in enumerate(self.groups) if group.waits)
+        return blocked_of(self.groups)
+
+
+def blocked_of(groups: Sequence[BackfillGroup]) -> frozenset[int]:
+    """Return the groups that wait for others."""
+    return frozenset(place for place, group in enumerate(groups) if group.waits)
 
 
 def of_job(request: CreateBackfillRequest, *, definitions: Definitions, keys_of: KeysOf) -> Plan:

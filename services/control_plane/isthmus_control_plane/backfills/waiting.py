@@ -8,11 +8,10 @@ from typing import Final
 from isthmus.v1.control_plane_pb2 import BackfillGroup, BackfillWait
 from isthmus_store.backfills import Move
 from isthmus_store.record.backfill import Course
-from isthmus_store.state import BackfillOutcome
+from isthmus_store.state import UNMET, BackfillOutcome
 
 #: Why a run is never made.
 LOST: Final = "what it waited for did not succeed"
-_UNMET: Final = frozenset({BackfillOutcome.FAILED, BackfillOutcome.CANCELED})
 
 
 class _Fate(Enum):
@@ -83,7 +82,7 @@ class _Wait:
 
     def _fate_of(self, some: Sequence[Course]) -> _Fate:
         outcomes = {self._outcomes[it.number] for it in some}
-        if outcomes & _UNMET:
+        if not outcomes.isdisjoint(UNMET):
             return _Fate.LOST
         return _Fate.MET if outcomes <= {BackfillOutcome.SUCCEEDED} else _Fate.OPEN
 

@@ -34,7 +34,7 @@ class TickBackfills:
         Raises:
             ControlPlaneError: It cannot be made; nothing was written.
         """
-        defined = await self._planner.defined(tx, wanted.deployment, at=at)
+        defined = await self._planner.defined(tx, wanted.deployment)
         selected = _selected(wanted.assets, known=defined.assets)
         told = [it.asset.partitions_told for it in selected.values()]
         keys_of = await self._planner.counted(tx, told, deployment=wanted.deployment, at=at)

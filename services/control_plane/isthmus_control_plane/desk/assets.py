@@ -31,6 +31,8 @@ from isthmus_control_plane.validation.suggestion import meant
 _DEFAULT_PAGE: Final = 100
 _DEFAULT_EVALUATIONS: Final = 50
 
+_Judged = Mapping[tuple[AssetPath, str], Staleness]
+
 
 @dataclass(frozen=True, slots=True)
 class AssetPage:
@@ -91,12 +93,18 @@ class AssetDesk:
                 await _check_location(tx, LocationKey(deployment, request.location))
             catalog = await self._catalogs.of(tx, deployment)
             chosen = _chosen(request, assets=catalog.assets)
+            judged: _Judged | None = None
             if request.is_stale_only:
-                chosen = await _stale(tx, catalog, chosen)
+                judged = await _judge(tx, catalog, chosen)
+                chosen = [
+                    it for it in chosen if (told := judged.get((it.path, ""))) and told.status is StaleStatus.STALE
+                ]
             size = request.page_size or _DEFAULT_PAGE
             behind = [it for it in chosen if it.key > request.page_token]
             shown = behind[:size]
-            views = await _judged(tx, catalog, await faring.views(tx, deployment, shown))
+            if judged is None:
+                judged = await _judge(tx, catalog, shown)
+            views = _told_of(await faring.views(tx, deployment, shown), judged=judged)
         token = shown[-1].key if len(behind) > size else ""
         return AssetPage(views, token, total=len(chosen))
 
@@ -111,7 +119,8 @@ class AssetDesk:
         async with self._core.database.read() as tx:
             catalog = await self._catalogs.of(tx, deployment)
             found = catalog.get(request.key)
-            view = (await _judged(tx, catalog, await faring.views(tx, deployment, [found])))[0]
+            judged = await _judge(tx, catalog, [found])
+            view = _told_of(await faring.views(tx, deployment, [found]), judged=judged)[0]
             places = (view.status.materialization, view.status.observation)
             events = await asset_state.bodies(tx, [it.id for it in places if it is not None])
             body = await snapshots.get(tx, catalog.hashes[found.location]) or b""
@@ -205,17 +214,13 @@ def _chosen(request: api.ListAssetsRequest, *, assets: Mapping[AssetPath, Catalo
     ]
 
 
-async def _judged(tx: Transaction, catalog: Catalog, views: Sequence[AssetView]) -> list[AssetView]:
-    """Add to assets without partitions whether they are stale."""
-    wanted = [(it.asset.path, "") for it in views if it.asset.asset.partitions is None]
-    judged = await stale.judge(tx, catalog, wanted)
+async def _judge(tx: Transaction, catalog: Catalog, assets: Iterable[CatalogAsset]) -> _Judged:
+    """Tell of assets whether they are stale; of those with partitions each is judged by itself, and they are left out."""
+    return await stale.judge(tx, catalog, [(it.path, "") for it in assets if it.asset.partitions is None])
+
+
+def _told_of(views: Iterable[AssetView], *, judged: _Judged) -> list[AssetView]:
     return [replace(it, stale=judged.get((it.asset.path, ""))) for it in views]
-
-
-async def _stale(tx: Transaction, catalog: Catalog, assets: Sequence[CatalogAsset]) -> list[CatalogAsset]:
-    """Leave out assets that are not stale, and those with partitions, each of which is judged by itself."""
-    judged = await stale.judge(tx, catalog, [(it.path, "") for it in assets if it.asset.partitions is None])
-    return [it for it in assets if (told := judged.get((it.path, ""))) and told.status is StaleStatus.STALE]
 
 
 def _definition(body: bytes, path: AssetPath) -> AssetSnapshot:

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
-from isthmus_broker.errors import BrokerError
-from isthmus_broker.notices import Notice, NoticePublisher
+from isthmus_broker.notices import NoticePublisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import instigators, ticks, wire
-from isthmus_store.record.automation import Instigator, InstigatorKey, Tick
+from isthmus_store.record.automation import Instigator, Tick
 from isthmus_store.record.queue import PauseKind
 from isthmus_store.state import InstigatorKind, InstigatorStatus, TickStatus
 from isthmus_store.transaction import Transaction
@@ -26,6 +25,7 @@ from isthmus_control_plane.automation.watchlist import Entry
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import InvalidRequestError, LocationUnavailableError, NotFoundError, Violation
 from isthmus_control_plane.fleet import world
+from isthmus_control_plane.fleet.telling import tell_leader
 from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import automation as rules
 from isthmus_control_plane.validation.definition import Schedule, Sensor
@@ -117,7 +117,7 @@ class AutomationDesk:
             await instigators.decide(tx, key, decided, by=request.requested_by, at=clock.now())
         log.info("automation_decided", kind=key.kind.value, location=key.location, name=key.name, decided=decided.value)
         self._core.hub.schedules_changed()
-        await self._tell(key)
+        await tell_leader(self._notices, [LocationKey(key.deployment, key.location)])
         return await self.get(request.automation)
 
     async def page(self, request: api.ListTicksRequest) -> TickPage:
@@ -169,20 +169,12 @@ class AutomationDesk:
             await instigators.set_cursor(tx, it.id, wire.storable(request.cursor))
         log.info("cursor_set", location=it.location, sensor=it.name, by=request.requested_by)
         self._core.hub.schedules_changed()
-        await self._tell(it.key)
+        await tell_leader(self._notices, [LocationKey(it.deployment, it.location)])
         return await self.get(request.automation)
 
     async def _roll(self, tx: Transaction, *, deployment: str) -> Roll:
         seen = await world.read(tx, memory=self._memory, at=clock.now(), deployment=deployment)
         return await roll.read(tx, core=self._core, seen=seen, deployment=deployment)
-
-    async def _tell(self, key: InstigatorKey) -> None:
-        """Wake the control plane that leads, which may be another one."""
-        try:
-            await self._notices.publish(Notice(locations=frozenset({f"{key.deployment}/{key.location}"})))
-        except BrokerError as error:
-            # It looks by itself every few seconds.
-            log.info("decision_not_told", name=key.name, problem=str(error))
 
 
 def _named(ref: api.AutomationRef, *, found: Roll) -> Instigator:

@@ -7,8 +7,7 @@ from typing import Final
 
 from isthmus.v1 import control_plane_pb2 as api
 from isthmus.v1.control_plane_pb2 import BackfillPlan
-from isthmus_broker.errors import BrokerError
-from isthmus_broker.notices import Notice, NoticePublisher
+from isthmus_broker.notices import NoticePublisher
 from isthmus_lifecycle.log import get_logger
 from isthmus_store import backfills
 from isthmus_store.backfills import BackfillQuery, RunsOf, new_id
@@ -17,12 +16,13 @@ from isthmus_store.state import BackfillState
 from isthmus_store.transaction import Transaction, WriteTransaction
 
 from isthmus_control_plane import clock
-from isthmus_control_plane.backfills.making import blocked_of, kept, new_backfill
+from isthmus_control_plane.backfills.making import kept, new_backfill
 from isthmus_control_plane.backfills.planner import Planner
-from isthmus_control_plane.backfills.target import Plan
+from isthmus_control_plane.backfills.target import Plan, blocked_of
 from isthmus_control_plane.core import Core
 from isthmus_control_plane.errors import ConflictError, NotFoundError, PreconditionError
-from isthmus_control_plane.key import DEFAULT
+from isthmus_control_plane.fleet.telling import tell_leader
+from isthmus_control_plane.key import DEFAULT, LocationKey
 from isthmus_control_plane.validation import backfill as rules
 from isthmus_control_plane.validation.refusal import refuse
 
@@ -124,7 +124,7 @@ class BackfillDesk:
             requested_by=request.requested_by,
             created_at=clock.now(),
             runs=runs,
-            blocked=blocked_of(BackfillPlan.FromString(parent.plan)),
+            blocked=blocked_of(BackfillPlan.FromString(parent.plan).groups),
             parent_id=parent.backfill_id,
             root_id=parent.root_id or parent.backfill_id,
         )
@@ -249,14 +249,9 @@ class BackfillDesk:
         return view
 
     async def _tell(self, it: Backfill) -> None:
-        """Wake the control plane that leads, which may be another one."""
         self._core.hub.backfills.ring()
         places = {group.location for group in BackfillPlan.FromString(it.plan).groups}
-        try:
-            await self._notices.publish(Notice(locations=frozenset(f"{it.deployment}/{place}" for place in places)))
-        except BrokerError as error:
-            # It looks by itself every few seconds.
-            log.info("decision_not_told", backfill=it.backfill_id, problem=str(error))
+        await tell_leader(self._notices, [LocationKey(it.deployment, place) for place in places])
 
 
 async def _find(tx: Transaction, *, deployment: str, backfill_id: str) -> Backfill:

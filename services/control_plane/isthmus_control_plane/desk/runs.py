@@ -98,7 +98,8 @@ class RunDesk:
         run_id, deployment, at = request.run_id.lower(), request.deployment or DEFAULT, clock.now()
         async with self._core.database.write() as tx:
             await find(tx, deployment=deployment, run_id=run_id)
-            run = await ask_for_end(tx, run_id, by=request.requested_by, at=at, grace_s=request.grace_s)
+            await ask_for_end(tx, run_id, by=request.requested_by, at=at, grace_s=request.grace_s)
+            run = await runs.existing(tx, run_id)
         log.info("run_termination_requested", run=run_id, state=run.state.value)
         self._core.hub.outbox.ring()
         self._core.hub.run_changed(run_id)

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from isthmus_store import outbox, runs
-from isthmus_store.record.run import Run
 from isthmus_store.signal import CancelRequested
 from isthmus_store.state import RunState
 from isthmus_store.termination import terminate
@@ -12,8 +11,10 @@ from isthmus_store.transaction import WriteTransaction
 from isthmus_control_plane import history
 
 
-async def ask_for_end(tx: WriteTransaction, run_id: str, *, by: str, at: datetime, grace_s: float = 0.0) -> Run:
-    """Ask for a run's end. A queued one is canceled at once; one that has ended stays as it is.
+async def ask_for_end(tx: WriteTransaction, run_id: str, *, by: str, at: datetime, grace_s: float = 0.0) -> bool:
+    """Ask for a run's end, and tell whether that changed anything.
+
+    A queued one is canceled at once; one that has ended stays as it is.
 
     Args:
         tx: The change.
@@ -32,4 +33,4 @@ async def ask_for_end(tx: WriteTransaction, run_id: str, *, by: str, at: datetim
         # Also when it was asked for before: the grace may be shorter now, and the first one may have expired.
         order = terminate(run.deployment, run.agent, attempt=run.ref, grace_s=grace_s, at=at)
         await outbox.add(tx, order)
-    return await runs.existing(tx, run_id)
+    return signaled.decision.is_change

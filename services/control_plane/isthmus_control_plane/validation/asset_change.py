@@ -8,7 +8,7 @@ from isthmus.v1.telemetry_pb2 import CheckSeverity
 from isthmus_control_plane.errors import Violation
 from isthmus_control_plane.validation import field
 from isthmus_control_plane.validation.assets import of_asset
-from isthmus_control_plane.validation.definition import Asset, Partitions
+from isthmus_control_plane.validation.definition import KEY_SEPARATOR, Asset, Partitions
 from isthmus_control_plane.validation.field import MAX_TEXT
 from isthmus_control_plane.validation.request import MAX_PAGE, MAX_TAG_VALUE, MAX_TAGS
 from isthmus_control_plane.validation.suggestion import unknown
@@ -18,8 +18,6 @@ MAX_PARTITIONS: Final = 1000
 #: Entries of metadata, and characters of a description.
 _MAX_METADATA: Final = 1000
 _MAX_DESCRIPTION: Final = 100_000
-#: What stands between the parts of a key of several dimensions.
-_BETWEEN: Final = "|"
 
 
 def report(request: api.ReportAssetEventRequest) -> list[Violation]:
@@ -69,9 +67,7 @@ def list_wipes(request: api.ListAssetWipesRequest) -> list[Violation]:
     faults = field.optional_name(request.deployment, field="deployment")
     if request.HasField("key"):
         faults = of_asset(deployment=request.deployment, key=request.key)
-    if request.page_size > MAX_PAGE:
-        faults.append(Violation("page_size", f"must be 1 to {MAX_PAGE:,}; got {request.page_size:,}"))
-    return faults
+    return [*faults, *field.page_size(request.page_size, most=MAX_PAGE)]
 
 
 def of_definition(request: api.ReportAssetEventRequest, *, asset: Asset) -> list[Violation]:
@@ -94,9 +90,9 @@ def _partition(key: str, *, of: Partitions | None, field: str) -> list[Violation
         return [Violation(field, "is missing: the asset has partitions, so say which one")]
     if not of.dimensions:
         return _key(key, of=of, field=field)
-    parts = key.split(_BETWEEN)
+    parts = key.split(KEY_SEPARATOR)
     if len(parts) != len(of.dimensions):
-        rule = f"must have {len(of.dimensions)} parts with {_BETWEEN!r} between them, one for each dimension"
+        rule = f"must have {len(of.dimensions)} parts with {KEY_SEPARATOR!r} between them, one for each dimension"
         return [Violation(field, f"{rule}; got {key!r}")]
     return [fault for part, it in zip(parts, of.dimensions, strict=True) for fault in _key(part, of=it, field=field)]
 
@@ -112,7 +108,4 @@ def dynamic_keys(request: api.ReportAssetEventRequest, *, asset: Asset) -> dict[
     """Return the keys of dynamic partitions that a request needs, by the names under which such keys are kept."""
     kind = request.WhichOneof("event") or ""
     key, of = getattr(request, kind).partition, asset.partitions
-    if of is None or not key:
-        return {}
-    parts = key.split(_BETWEEN) if of.dimensions else [key]
-    return {it.dynamic_name: part for part, it in zip(parts, of.dimensions or (of,), strict=False) if it.dynamic_name}
+    return of.dynamic_keys(key) if of is not None and key else {}

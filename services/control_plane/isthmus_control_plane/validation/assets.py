@@ -22,7 +22,7 @@ def list_assets(request: api.ListAssetsRequest) -> list[Violation]:
         *field.optional_name(request.location, field="location"),
         *field.text(request.selection, field="selection", max_chars=MAX_QUERY),
         *field.text(request.search, field="search", max_chars=MAX_TEXT),
-        *_size(request.page_size, most=MAX_PAGE),
+        *field.page_size(request.page_size, most=MAX_PAGE),
     ]
 
 
@@ -41,7 +41,7 @@ def list_partitions(request: api.ListAssetPartitionsRequest) -> list[Violation]:
     """List the faults of a ListAssetPartitions request."""
     return [
         *of_asset(deployment=request.deployment, key=request.key),
-        *_size(request.page_size, most=MAX_PARTITIONS),
+        *field.page_size(request.page_size, most=MAX_PARTITIONS),
         *field.text(request.page_token, field="page_token", max_chars=MAX_QUERY),
     ]
 
@@ -51,9 +51,5 @@ def list_evaluations(request: api.ListAssetEvaluationsRequest) -> list[Violation
     return [
         *of_asset(deployment=request.deployment, key=request.key),
         *field.text(request.check_name, field="check_name", max_chars=MAX_TEXT),
-        *_size(request.page_size, most=MAX_PAGE),
+        *field.page_size(request.page_size, most=MAX_PAGE),
     ]
-
-
-def _size(number: int, *, most: int) -> list[Violation]:
-    return [Violation("page_size", f"must be 1 to {most:,}; got {number:,}")] if number > most else []

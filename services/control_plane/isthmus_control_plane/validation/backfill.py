@@ -85,7 +85,7 @@ def list_backfills(request: api.ListBackfillsRequest) -> list[Violation]:
         *field.optional_name(request.location, field="location"),
         *field.text(request.job_name, field="job_name", max_chars=MAX_TEXT),
         *field.count(len(request.states), field="states", most=MAX_STATES),
-        *_size(request.page_size, most=MAX_PAGE),
+        *field.page_size(request.page_size, most=MAX_PAGE),
     ]
     if request.page_token and not (request.page_token.isascii() and request.page_token.isdecimal()):
         violations.append(Violation("page_token", "is none that a page ended with"))
@@ -100,7 +100,7 @@ def list_runs(request: api.ListBackfillRunsRequest) -> list[Violation]:
     """List the faults of a ListBackfillRuns request."""
     return [
         *of_backfill(deployment=request.deployment, backfill_id=request.backfill_id),
-        *_size(request.page_size, most=MAX_RUNS_PAGE),
+        *field.page_size(request.page_size, most=MAX_RUNS_PAGE),
         *(
             [Violation("after_number", f"must be at most {MAX_PARTITIONS:,}; got {request.after_number:,}")]
             if request.after_number > MAX_PARTITIONS
@@ -135,7 +135,3 @@ def _id(value: str, *, field_name: str) -> list[Violation]:
     if _ID.fullmatch(value):
         return []
     return [Violation(field_name, f"must be eight lower-case letters, as in 'kqzhxvbt'; got {field.shown(value)}")]
-
-
-def _size(number: int, *, most: int) -> list[Violation]:
-    return [Violation("page_size", f"must be 1 to {most:,}; got {number:,}")] if number > most else []

@@ -12,7 +12,6 @@ from isthmus_control_plane.validation.generation import code_version
 SEPARATOR: Final = "--"
 #: The longest name of a deployment.
 _MAX_NAME: Final = 63
-_MAX_TEXT: Final = 1024
 #: Ten years.
 _MAX_LIFE_S: Final = 3650 * 86_400.0
 _MAX_RUNS: Final = 2**31 - 1
@@ -26,11 +25,11 @@ def deployment_of(parent: str, name: str) -> str:
 def create_branch(request: api.CreateBranchRequest, *, parent: str) -> list[Violation]:
     """List the faults of a CreateBranch request."""
     violations = [
-        *_place(request),
+        *field.place(deployment=request.deployment, name=request.name),
         *field.optional_name(request.pool, field="pool"),
         *code_version(request.code_version),
         *field.seconds(request.expires_after_s, field="expires_after_s", most=_MAX_LIFE_S),
-        *field.text(request.requested_by, field="requested_by", max_chars=_MAX_TEXT),
+        *field.text(request.requested_by, field="requested_by", max_chars=field.MAX_TEXT),
     ]
     size = len(deployment_of(parent, request.name))
     if not violations and size > _MAX_NAME:
@@ -43,11 +42,7 @@ def create_branch(request: api.CreateBranchRequest, *, parent: str) -> list[Viol
 
 def of_branch(request: api.BranchRef | api.DeleteBranchRequest) -> list[Violation]:
     """List the faults of a request that names a branch."""
-    violations = _place(request)
+    violations = field.place(deployment=request.deployment, name=request.name)
     if isinstance(request, api.DeleteBranchRequest):
-        violations += field.text(request.requested_by, field="requested_by", max_chars=_MAX_TEXT)
+        violations += field.text(request.requested_by, field="requested_by", max_chars=field.MAX_TEXT)
     return violations
-
-
-def _place(request: api.CreateBranchRequest | api.BranchRef | api.DeleteBranchRequest) -> list[Violation]:
-    return [*field.optional_name(request.deployment, field="deployment"), *field.name(request.name, field="name")]

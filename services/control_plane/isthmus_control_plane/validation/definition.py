@@ -16,6 +16,10 @@ AssetPath = tuple[str, ...]
 AUTOMATION: Final = "automation"
 
 
+#: Between the parts of a key of several dimensions, which stand in the order of the dimensions' names.
+KEY_SEPARATOR: Final = "|"
+
+
 @dataclass(frozen=True, slots=True)
 class Partitions:
     """How something is partitioned. Only static keys are known on this side; all others are the code server's to judge."""
@@ -26,6 +30,12 @@ class Partitions:
     dynamic_name: str = ""
     #: Of several dimensions: each, in the order of its part of a key.
     dimensions: "tuple[Partitions, ...]" = ()
+
+    def dynamic_keys(self, key: str) -> dict[str, str]:
+        """Return the keys of dynamic partitions that a key is, or has as parts, by the names under which such keys are kept."""
+        parts = key.split(KEY_SEPARATOR) if self.dimensions else [key]
+        of_each = zip(parts, self.dimensions or (self,), strict=False)
+        return {it.dynamic_name: part for part, it in of_each if it.kind == "dynamic" and it.dynamic_name}
 
 
 @dataclass(frozen=True, slots=True)

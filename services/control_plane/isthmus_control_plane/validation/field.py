@@ -67,6 +67,11 @@ def count(number: int, *, field: str, most: int) -> list[Violation]:
     return [Violation(field, f"must have at most {most:,} entries; has {number:,}")] if number > most else []
 
 
+def page_size(number: int, *, most: int) -> list[Violation]:
+    """Check how many entries a page is to have; 0 stands for the default."""
+    return [Violation("page_size", f"must be 1 to {most:,}; got {number:,}")] if number > most else []
+
+
 def seconds(value: float, *, field: str, most: float) -> list[Violation]:
     """Check a duration; 0 stands for the default."""
     if math.isfinite(value) and 0 <= value <= most:

@@ -85,10 +85,7 @@ def dynamic_keys(request: api.LaunchRunRequest, *, definitions: Definitions) -> 
         return {}
     found: dict[str, str] = {}
     for scheme in _schemes(request, job=job, definitions=definitions):
-        parts = request.partition_key.split("|") if scheme.dimensions else [request.partition_key]
-        for part, dimension in zip(parts, scheme.dimensions or (scheme,), strict=False):
-            if dimension.kind == "dynamic" and dimension.dynamic_name:
-                found[dimension.dynamic_name] = part
+        found |= scheme.dynamic_keys(request.partition_key)
     return found
 
 
