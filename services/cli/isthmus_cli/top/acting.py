@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from isthmus.v1.control_plane_pb2 import ReexecuteRunRequest, Run
 from isthmus_client.errors import ClientError
+from isthmus_client.resume import is_ended
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -12,7 +14,6 @@ from textual.widgets import Label
 
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.run_request import person
-from isthmus_cli.top.rows import ENDED
 from isthmus_cli.view.run import target_text
 
 if TYPE_CHECKING:
@@ -43,36 +44,61 @@ class Question(ModalScreen[bool]):
             yield Label("y yes · n no", markup=False)
 
 
-async def terminate(screen: Screen[None], client: "ControlPlaneClient", run: Run) -> None:
-    """Ask for a run's end, once somebody has said yes."""
-    name = brief_id(run.request.run.run_id)
-    if run.state in ENDED:
-        screen.notify(f"Run {name} has ended.", severity="warning")
-        return
-    if not await screen.app.push_screen_wait(Question(f"Terminate run {name} of {target_text(run)}?")):
-        return
-    try:
-        await client.terminate_run(run.request.run.run_id, requested_by=person())
-    except ClientError as error:
-        complain(screen, error)
-    else:
-        screen.notify(f"Run {name} is asked to end.")
+class Acting(Screen[None]):
+    """A screen with a run that keys act upon."""
 
+    def __init__(self, client: "ControlPlaneClient") -> None:
+        super().__init__()
+        self._client = client
 
-async def execute_again(screen: Screen[None], client: "ControlPlaneClient", run: Run, *, is_from_failure: bool) -> None:
-    """Launch a run that does again what an ended one did, or what of it failed."""
-    name = brief_id(run.request.run.run_id)
-    if run.state not in ENDED:
-        screen.notify(f"Run {name} has not ended.", severity="warning")
-        return
-    strategy = ReexecuteRunRequest.STRATEGY_FROM_FAILURE if is_from_failure else ReexecuteRunRequest.STRATEGY_ALL_STEPS
-    request = ReexecuteRunRequest(parent_run_id=run.request.run.run_id, strategy=strategy, requested_by=person())
-    try:
-        again = await client.reexecute_run(request)
-    except ClientError as error:
-        complain(screen, error)
-    else:
-        screen.notify(f"Run {brief_id(again.request.run.run_id)} does again what {name} did.")
+    def chosen(self) -> Run | None:
+        """Return the run that keys act upon; None where there is none."""
+        raise NotImplementedError
+
+    @work
+    async def action_terminate(self) -> None:
+        """Ask for the run's end, once somebody has said yes."""
+        run = self.chosen()
+        if run is None:
+            return
+        name = brief_id(run.request.run.run_id)
+        if is_ended(run):
+            self.notify(f"Run {name} has ended.", severity="warning")
+            return
+        if not await self.app.push_screen_wait(Question(f"Terminate run {name} of {target_text(run)}?")):
+            return
+        try:
+            await self._client.terminate_run(run.request.run.run_id, requested_by=person())
+        except ClientError as error:
+            complain(self, error)
+        else:
+            self.notify(f"Run {name} is asked to end.")
+
+    @work
+    async def action_again(self) -> None:
+        """Execute the run again, whole."""
+        await self._execute_again(ReexecuteRunRequest.STRATEGY_ALL_STEPS)
+
+    @work
+    async def action_from_failure(self) -> None:
+        """Execute again what of the run failed or never ran."""
+        await self._execute_again(ReexecuteRunRequest.STRATEGY_FROM_FAILURE)
+
+    async def _execute_again(self, strategy: "ReexecuteRunRequest.Strategy.ValueType") -> None:
+        run = self.chosen()
+        if run is None:
+            return
+        name = brief_id(run.request.run.run_id)
+        if not is_ended(run):
+            self.notify(f"Run {name} has not ended.", severity="warning")
+            return
+        request = ReexecuteRunRequest(parent_run_id=run.request.run.run_id, strategy=strategy, requested_by=person())
+        try:
+            again = await self._client.reexecute_run(request)
+        except ClientError as error:
+            complain(self, error)
+        else:
+            self.notify(f"Run {brief_id(again.request.run.run_id)} does again what {name} did.")
 
 
 def complain(screen: Screen[None], error: ClientError) -> None:

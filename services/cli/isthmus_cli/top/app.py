@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static, TabbedContent, TabPane
 
-from isthmus_cli.top import acting
+from isthmus_cli.top.acting import Acting
 from isthmus_cli.top.rows import RUN_COLUMNS, agents_text, queue_text, run_row
 from isthmus_cli.top.run_screen import RunScreen
 from isthmus_cli.top.table import LiveTable
@@ -29,7 +29,7 @@ _TICK_S: Final = 1.0
 _LOOK_S: Final = 2.0
 
 
-class Overview(Screen[None]):
+class Overview(Acting):
     """The newest runs, the queue, and the agents."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,12 +43,11 @@ class Overview(Screen[None]):
     ]
 
     def __init__(self, client: "ControlPlaneClient") -> None:
-        super().__init__()
-        self._client = client
+        super().__init__(client)
         self._runs: dict[str, Run] = {}
         # Kept, as what is told may come before the page is laid out, and while it is taken away.
         self._standing, self._queue, self._agents = (
-            Static(id="standing"),
+            Static(id="standing", markup=False),
             Static(id="queue-text"),
             Static(id="agents-text"),
         )
@@ -86,28 +85,11 @@ class Overview(Screen[None]):
 
     def action_open(self) -> None:
         """Open the run at the cursor."""
-        if run := self._chosen():
+        if run := self.chosen():
             self.app.push_screen(RunScreen(self._client, run))
 
-    @work
-    async def action_terminate(self) -> None:
-        """Ask for the end of the run at the cursor."""
-        if run := self._chosen():
-            await acting.terminate(self, self._client, run)
-
-    @work
-    async def action_again(self) -> None:
-        """Execute the run at the cursor again, whole."""
-        if run := self._chosen():
-            await acting.execute_again(self, self._client, run, is_from_failure=False)
-
-    @work
-    async def action_from_failure(self) -> None:
-        """Execute again what failed or never ran."""
-        if run := self._chosen():
-            await acting.execute_again(self, self._client, run, is_from_failure=True)
-
-    def _chosen(self) -> Run | None:
+    def chosen(self) -> Run | None:
+        """Return the run at the cursor."""
         key = self._table.chosen
         return self._runs.get(key) if key is not None else None
 
@@ -146,7 +128,7 @@ class Overview(Screen[None]):
         self._table.show((run_id, run_row(run, now=now)) for run_id, run in self._runs.items())
 
     def _say(self, text: str) -> None:
-        self._standing.update(text.replace("[", "\\["))
+        self._standing.update(text)
 
 
 class TopApp(App[None]):

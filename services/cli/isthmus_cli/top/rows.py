@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from isthmus.v1.control_plane_pb2 import Agent, Queue, Run, RunState
+from isthmus.v1.control_plane_pb2 import Agent, Queue, Run
 from rich.text import Text
 
 from isthmus_cli.run_name import brief_id
@@ -20,8 +20,6 @@ _PAINT = Paint(is_colored=True)
 
 RUN_COLUMNS = ("RUN", "STATE", "JOB", "LOCATION", "AGENT", "AGE", "TOOK", "WHY")
 STEP_COLUMNS = ("STEP", "STATE", "FOR")
-#: In these nothing more happens to a run.
-ENDED = frozenset({RunState.RUN_STATE_SUCCEEDED, RunState.RUN_STATE_FAILED, RunState.RUN_STATE_CANCELED})
 
 
 def painted(lines: Iterable[str]) -> Text:

@@ -11,12 +11,11 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.events import Resize
-from textual.screen import Screen
 from textual.widgets import Footer, RichLog, Static, TabbedContent, TabPane
 
 from isthmus_cli.logs import gap_text, streams_of
 from isthmus_cli.terminal import OutputFilter
-from isthmus_cli.top import acting
+from isthmus_cli.top.acting import Acting, complain
 from isthmus_cli.top.rows import STEP_COLUMNS, painted, run_head, step_rows
 from isthmus_cli.top.table import LiveTable
 from isthmus_cli.view.paint import Paint
@@ -34,7 +33,7 @@ _GATHER_S: Final = 0.1
 _KEPT_LINES: Final = 10_000
 
 
-class RunScreen(Screen[None]):
+class RunScreen(Acting):
     """Watches one run until it is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,8 +47,7 @@ class RunScreen(Screen[None]):
     ]
 
     def __init__(self, client: "ControlPlaneClient", run: Run) -> None:
-        super().__init__()
-        self._client = client
+        super().__init__(client)
         self._run_id = run.request.run.run_id
         self._timeline = RunTimeline(run=run)
         # Kept, as what is told may come before the page is laid out, and while it is taken away.
@@ -86,20 +84,9 @@ class RunScreen(Screen[None]):
         """Show another part of the run."""
         self.query_one(TabbedContent).active = tab
 
-    @work
-    async def action_terminate(self) -> None:
-        """Ask for the run's end."""
-        await acting.terminate(self, self._client, self._timeline.run)
-
-    @work
-    async def action_again(self) -> None:
-        """Execute it again, whole."""
-        await acting.execute_again(self, self._client, self._timeline.run, is_from_failure=False)
-
-    @work
-    async def action_from_failure(self) -> None:
-        """Execute again what failed or never ran."""
-        await acting.execute_again(self, self._client, self._timeline.run, is_from_failure=True)
+    def chosen(self) -> Run:
+        """Return the run, as it was told last."""
+        return self._timeline.run
 
     # -------------------------------------------------------------------------------------------------------- live
 
@@ -121,7 +108,7 @@ class RunScreen(Screen[None]):
                     is_due = True
                     self.set_timer(_GATHER_S, draw)
         except ClientError as error:
-            acting.complain(self, error)
+            complain(self, error)
 
     @work
     async def _follow_output(self) -> None:
