@@ -40,7 +40,7 @@ class Callee:
 def translate(error: grpc.aio.AioRpcError, *, method: str, callee: Callee) -> ClientError:
     """Build the error that a caller of this package sees for a gRPC status."""
     code, text = error.code(), error.details() or error.code().name
-    details = _details(error)
+    details = details_of(error)
     match code:
         case grpc.StatusCode.UNAVAILABLE:
             found: ClientError = _unavailable(text, details=details, address=callee.address)
@@ -71,11 +71,12 @@ def is_connection_lost(error: grpc.aio.AioRpcError) -> bool:
     """
     if error.code() not in _LOST:
         return False
-    details = _details(error)
+    details = details_of(error)
     return not details or _info(details).reason in _PASSING_REASONS
 
 
-def _details(error: grpc.aio.AioRpcError) -> list["AnyMessage"]:
+def details_of(error: grpc.aio.AioRpcError) -> list["AnyMessage"]:
+    """Return the details that a status carries; none where it carries none, or its trailer contradicts it."""
     from grpc_status import rpc_status
 
     try:

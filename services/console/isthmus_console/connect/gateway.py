@@ -1,12 +1,12 @@
 """Hands calls over HTTP on to the control plane, with the identity that the caller shows, and answers as Connect has it."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import Final, Self
 
 import grpc
 from google.protobuf.message import Message
-from grpc_status import rpc_status
 from isthmus_client.channel import channel_options
+from isthmus_client.status import details_of
 from isthmus_client.token import METADATA_KEY
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -23,9 +23,6 @@ from isthmus_console.connect.protocol import (
     read_deadline,
     refused,
 )
-
-if TYPE_CHECKING:
-    from google.protobuf.any_pb2 import Any
 
 #: How long a call may take whose caller says nothing of it, seconds: some ask the user's environment.
 DEADLINE_S: Final = 90.0
@@ -93,14 +90,7 @@ class Gateway:
 def error_of(error: grpc.aio.AioRpcError) -> CallError:
     """Return what is told of a call that the control plane refused, or did not answer."""
     code = error.code()
-    details: list[Any] = []
-    try:
-        status = rpc_status.from_call(cast("grpc.Call", error))
-        details = list(status.details) if status is not None else []
-    except ValueError:
-        # The trailer contradicts the status: the status is the one to believe.
-        pass
-    return CallError(code, error.details() or code.name, details)
+    return CallError(code, error.details() or code.name, details_of(error))
 
 
 async def _read(method: Method, request: Request) -> tuple[Message, float | None]:
