@@ -2,7 +2,6 @@
 
 import asyncio
 import webbrowser
-from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from isthmus_dev.settings import DevSettings
 
 
-async def begin_console(
+def begin_console(
     group: asyncio.TaskGroup, settings: "DevSettings", *, screen: "Screen", address: str
 ) -> tuple[Part, ...]:
-    """Serve the pages and say where; returns the part that does, or nothing where no pages are wanted.
+    """Begin to serve the pages, which says where once it is done; returns the part that does, or nothing where none are wanted.
 
     Args:
         group: Where the part lives.
@@ -32,27 +31,27 @@ async def begin_console(
     """
     if settings.console_port is None:
         return ()
-    # When runs can be launched already: what pages need is imported last, and in a thread.
-    service = await asyncio.to_thread(import_module, "isthmus_console.service")
     wanted = ConsoleSettings.model_validate(
         {"server": address, "deployment": DEPLOYMENT, "listen": f"{HOST}:{settings.console_port}"}
     )
-    bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    part = await Part.start(
-        group,
-        lambda stop, started: service.run_console(wanted, stop=stop, started=started, bound=bound.set_result),
-        name="console",
-        log_file=str(settings.folder.log_file),
-    )
-    link = _link(await bound, address=address, sign_in_link=service.sign_in_link)
-    screen.say(f"Its pages: {screen.paint.bold(link)}", "")
-    if settings.opens_console:
-        with suppress(webbrowser.Error):
-            await asyncio.to_thread(webbrowser.open, link)
-    return (part,)
+
+    async def serve(stop: asyncio.Event, started: asyncio.Event) -> None:
+        # Runs can be launched already: what pages need is imported last, and nothing waits for it.
+        service = await asyncio.to_thread(import_module, "isthmus_console.service")
+
+        def tell(console: str) -> None:
+            found = find_token(address)
+            # Where somebody has taken the token away, the pages ask for it.
+            link = service.sign_in_link(console, token=found.value) if found is not None else console
+            screen.say(f"Its pages: {screen.paint.bold(link)}", "")
+            if settings.opens_console:
+                asyncio.get_running_loop().run_in_executor(None, _open, link)
+
+        await service.run_console(wanted, stop=stop, started=started, bound=tell)
+
+    return (Part.begin(group, serve, name="console", log_file=str(settings.folder.log_file)),)
 
 
-def _link(console: str, *, address: str, sign_in_link: Callable[..., str]) -> str:
-    """Return the link that signs a browser in, once; the pages' own address, where somebody has taken the token away."""
-    found = find_token(address)
-    return sign_in_link(console, token=found.value) if found is not None else console
+def _open(link: str) -> None:
+    with suppress(webbrowser.Error):
+        webbrowser.open(link)

@@ -99,13 +99,14 @@ class _Whole:
         from isthmus_dev.port import check_port
 
         check_port(self.settings.port)
+        settings, agent = self.settings, None
         # A first start may well fail for want of a Python that fits, and says so before anything has to be stopped again.
-        is_first = not self.settings.folder.has_served
-        settings = await self._equipped() if is_first else self.settings
+        is_first = not settings.folder.has_served
+        if is_first:
+            settings = await self._equipped()
         async with open_broker(settings, screen=self.screen) as broker, asyncio.TaskGroup() as group:
-            settings = settings if is_first else await self._equipped()
-            agent = None
-            if settings.folder.has_served:
+            if not is_first:
+                settings = await self._equipped()
                 # What the agent served last is imported, and so are our own parts: neither needs the broker.
                 agent = (await _imported("isthmus_dev.agent")).begin_agent(group, settings, broker=broker)
             stack_type = (await _imported("isthmus_dev.stack")).Stack

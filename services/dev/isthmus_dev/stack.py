@@ -95,7 +95,7 @@ class Stack:
                     load_timeout_s=self.settings.load_timeout_s,
                     rereader=self.settings.find and Rereader.of(self.settings.find, named=self.settings.targets),
                 )
-                console = await begin_console(self.group, self.settings, screen=self.screen, address=address)
+                console = begin_console(self.group, self.settings, screen=self.screen, address=address)
                 await until_stopped(self._follow(follower, reloader), stop)
             for part in (*console, agent, control_plane, monitor):
                 with self.screen.step(part.name):
