@@ -160,7 +160,7 @@ class AskingRunStorage(RunStorage[Any]):
         return [record_of(it, own=self.run, origins=self._origins) for it in found][: page.limit]
 
     def get_backfills(self, *_: object, **__: object) -> Sequence[Any]:
-        """Return backfills: there are none yet."""
+        """Return no backfills: those of the control plane are not told here."""
         return []
 
     def _own(self, filters: RunsFilter | None) -> DagsterRun | None:
