@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from isthmus_cli.command import Group, command
+from isthmus_cli.commands.run_options import ConfigOptions, run_config_of
 from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 from isthmus_cli.session import connected, run_to_end
 
@@ -24,8 +25,8 @@ BackfillId = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreviewOptions(PrintOptions):
-    """`backfill preview`."""
+class SelectionOptions(PrintOptions):
+    """Which partitions of what."""
 
     first: Annotated[
         str | None,
@@ -51,16 +52,13 @@ class PreviewOptions(PrintOptions):
         Option("--range", metavar="FIRST..LAST", help="Partitions side by side, both ends too.", show_default=False),
     ] = field(default_factory=list)
     all: Annotated[bool, Option("--all", help="Every partition that there is now.")] = False
-    config: Annotated[
-        str | None, Option("-c --config", metavar="FILE", help="Run config in YAML or JSON; - for stdin.")
-    ] = None
-    config_json: Annotated[str | None, Option(metavar="JSON", help="Run config as JSON text.")] = None
-    assignments: Annotated[
-        list[str],
-        Option(
-            "--set", metavar="PATH=VALUE", help="One value of the config: ops.load.config.limit=5", show_default=False
-        ),
-    ] = field(default_factory=list)
+
+
+# The help lists the options of the last base first.
+@dataclass(frozen=True, kw_only=True)
+class PreviewOptions(ConfigOptions, SelectionOptions):
+    """`backfill preview`."""
+
     tags: Annotated[
         list[str],
         Option("--tag", metavar="K=V", help="A tag on each run. dagster/priority is -1 without.", show_default=False),
@@ -179,7 +177,6 @@ async def _preview(options: PreviewOptions) -> int:
 async def _request(client: "ControlPlaneClient", *, options: PreviewOptions) -> "CreateBackfillRequest":
     from isthmus_cli.backfill_request import BackfillChoices, assets_target, backfill_request
     from isthmus_cli.launch import known_locations
-    from isthmus_cli.run_config import read_run_config
     from isthmus_cli.run_request import needs_locations, resolve_target
 
     choices = BackfillChoices(
@@ -187,7 +184,7 @@ async def _request(client: "ControlPlaneClient", *, options: PreviewOptions) -> 
         partitions=options.partitions,
         ranges=options.ranges,
         is_all=options.all,
-        run_config_json=read_run_config(file=options.config, text=options.config_json, assignments=options.assignments),
+        run_config_json=run_config_of(options),
         tags=options.tags,
         max_runs=options.max_runs,
         backfill_id=options.backfill_id if isinstance(options, CreateOptions) else "",

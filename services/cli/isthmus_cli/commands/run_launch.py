@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from isthmus_cli.command import command
 from isthmus_cli.commands.run_group import app
 from isthmus_cli.commands.run_look import watch_to_end
-from isthmus_cli.commands.run_options import OneRunOptions
-from isthmus_cli.options import Argument, Option, PrintOptions
+from isthmus_cli.commands.run_options import ConfigOptions, OneRunOptions, run_config_of
+from isthmus_cli.options import Argument, Option
 from isthmus_cli.run_name import brief_id
 from isthmus_cli.session import connected, run_to_end
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestOptions(PrintOptions):
+class RequestOptions(ConfigOptions):
     """What to run, and with what."""
 
     first: Annotated[
@@ -29,17 +29,6 @@ class RequestOptions(PrintOptions):
         str | None,
         Argument(metavar="JOB", help="May be left out with --assets.", completes="jobs"),
     ] = None
-    config: Annotated[
-        str | None,
-        Option("-c --config", metavar="FILE", help="Run config in YAML or JSON; - for stdin."),
-    ] = None
-    config_json: Annotated[str | None, Option(metavar="JSON", help="Run config as JSON text.")] = None
-    assignments: Annotated[
-        list[str],
-        Option(
-            "--set", metavar="PATH=VALUE", help="One value of the config: ops.load.config.limit=5", show_default=False
-        ),
-    ] = field(default_factory=list)
     assets: Annotated[
         list[str],
         Option(
@@ -128,7 +117,7 @@ async def _launch(options: LaunchOptions) -> int:
     from isthmus_cli.view.output import note
     from isthmus_cli.view.paint import Paint
 
-    config = _config_of(options)
+    config = run_config_of(options)
     async with connected(options) as client:
         request = await _request(client, options=options, run_config_json=config)
         launched = await launch_run(client, request, is_validated=options.validate)
@@ -181,7 +170,7 @@ async def _validate(options: RequestOptions) -> int:
     from isthmus_cli.view.output import print_document, print_lines
     from isthmus_cli.view.paint import Paint
 
-    config = _config_of(options)
+    config = run_config_of(options)
     async with connected(options) as client:
         answer = await client.validate_run(await _request(client, options=options, run_config_json=config))
     is_good = is_valid(answer)
@@ -226,14 +215,6 @@ async def _rerun(options: RerunOptions) -> int:
         )
         run = await client.reexecute_run(request)
         return await _after_launch(client, run, options=options)
-
-
-def _config_of(options: RequestOptions) -> str:
-    if not (options.config or options.config_json or options.assignments):
-        return ""
-    from isthmus_cli.run_config import read_run_config
-
-    return read_run_config(file=options.config, text=options.config_json, assignments=options.assignments)
 
 
 async def _request(
