@@ -1,13 +1,13 @@
 """Builds the request for a backfill from what a person typed: pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from isthmus.v1.control_plane_pb2 import CreateBackfillRequest
 from isthmus.v1.telemetry_pb2 import PartitionRange
 
 from isthmus_cli.errors import InputError
-from isthmus_cli.run_request import RunTarget, parse_tags, person
+from isthmus_cli.run_request import RunTarget, person
 
 #: Between the ends of a range.
 _BETWEEN = ".."
@@ -23,7 +23,7 @@ class BackfillChoices:
     ranges: Sequence[str] = ()
     is_all: bool = False
     run_config_json: str = ""
-    tags: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
     max_runs: int = 0
     backfill_id: str = ""
 
@@ -49,7 +49,7 @@ def backfill_request(target: RunTarget, *, choices: BackfillChoices) -> CreateBa
         ranges=[_range(option) for option in choices.ranges],
         is_all=choices.is_all,
         run_config_json=choices.run_config_json,
-        tags=parse_tags(choices.tags),
+        tags=choices.tags,
         max_runs=choices.max_runs,
         requested_by=person(),
     )

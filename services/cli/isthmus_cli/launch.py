@@ -1,7 +1,8 @@
-"""Launches a run that the location's definitions were asked about before, when they serve."""
+"""Finds the job that a person means, and launches a run that its definitions were asked about before, when they serve."""
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isthmus.v1.control_plane_pb2 import LaunchRunRequest, Location, Run, ValidateLaunchResponse
@@ -9,6 +10,7 @@ from isthmus_client.client import ControlPlaneClient
 from isthmus_client.errors import ServerFaultError, TransientError, UnsupportedCallError
 
 from isthmus_cli.run_name import brief_id
+from isthmus_cli.run_request import RunTarget, needs_locations, resolve_target
 from isthmus_cli.view.failure import failure_lines, violation_lines
 from isthmus_cli.view.output import note
 from isthmus_cli.view.paint import Paint
@@ -20,6 +22,14 @@ class Launched:
 
     run: Run | None
     verdict: ValidateLaunchResponse
+
+
+async def target_of(
+    client: ControlPlaneClient, words: Sequence[str], *, has_assets: bool, verb: str = "run launch"
+) -> RunTarget:
+    """Read `[LOCATION] JOB`, and ask for the locations where the words alone do not name both; see `resolve_target`."""
+    locations = await _known_locations(client, has_job=bool(words)) if needs_locations(words) else ()
+    return resolve_target(words, has_assets=has_assets, locations=locations, verb=verb)
 
 
 async def launch_run(client: ControlPlaneClient, request: LaunchRunRequest, *, is_validated: bool) -> Launched:
@@ -57,7 +67,7 @@ async def _verdict(client: ControlPlaneClient, request: LaunchRunRequest) -> Val
         return ValidateLaunchResponse()
 
 
-async def known_locations(client: ControlPlaneClient, *, has_job: bool) -> list[Location]:
+async def _known_locations(client: ControlPlaneClient, *, has_job: bool) -> list[Location]:
     """Ask for the locations; where a choice may have to be explained, with what they define."""
     locations = list(await client.list_locations())
     if has_job and len(locations) == 1:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from isthmus.v1.control_plane_pb2 import Backfill, BackfillGroup, BackfillRun, CreateBackfillRequest
     from isthmus_client.client import ControlPlaneClient
 
+    from isthmus_cli.backfill_request import BackfillChoices
+
 app = Group("backfill", help="Make runs for many partitions, see how far they came, and do again what failed.")
 
 #: What one call tells.
@@ -139,8 +141,9 @@ async def _create(options: CreateOptions) -> int:
 
     if options.dry_run:
         return await _preview(options)
+    choices = _choices(options)
     async with connected(options) as client:
-        backfill = await client.create_backfill(await _request(client, options=options))
+        backfill = await client.create_backfill(await _request(client, options=options, choices=choices))
     if options.is_json:
         print_document(backfill)
     else:
@@ -165,8 +168,9 @@ async def _preview(options: PreviewOptions) -> int:
     from isthmus_cli.view.output import print_document, print_lines
     from isthmus_cli.view.paint import Paint
 
+    choices = _choices(options)
     async with connected(options) as client:
-        told = await client.preview_backfill(await _request(client, options=options))
+        told = await client.preview_backfill(await _request(client, options=options, choices=choices))
     if options.is_json:
         print_document(told)
     else:
@@ -174,27 +178,33 @@ async def _preview(options: PreviewOptions) -> int:
     return 0
 
 
-async def _request(client: "ControlPlaneClient", *, options: PreviewOptions) -> "CreateBackfillRequest":
-    from isthmus_cli.backfill_request import BackfillChoices, assets_target, backfill_request
-    from isthmus_cli.launch import known_locations
-    from isthmus_cli.run_request import needs_locations, resolve_target
+def _choices(options: PreviewOptions) -> "BackfillChoices":
+    from isthmus_cli.backfill_request import BackfillChoices
+    from isthmus_cli.run_request import parse_tags
 
-    choices = BackfillChoices(
+    return BackfillChoices(
         assets=options.assets,
         partitions=options.partitions,
         ranges=options.ranges,
         is_all=options.all,
         run_config_json=run_config_of(options),
-        tags=options.tags,
+        tags=parse_tags(options.tags),
         max_runs=options.max_runs,
         backfill_id=options.backfill_id if isinstance(options, CreateOptions) else "",
     )
+
+
+async def _request(
+    client: "ControlPlaneClient", *, options: PreviewOptions, choices: "BackfillChoices"
+) -> "CreateBackfillRequest":
+    from isthmus_cli.backfill_request import assets_target, backfill_request
+    from isthmus_cli.launch import target_of
+
     words = [word for word in (options.first, options.second) if word]
     if options.assets:
         # Assets of all locations may be made by one backfill.
         return backfill_request(assets_target(words), choices=choices)
-    locations = await known_locations(client, has_job=bool(words)) if needs_locations(words) else ()
-    target = resolve_target(words, has_assets=False, locations=locations, verb="backfill create")
+    target = await target_of(client, words, has_assets=False, verb="backfill create")
     return backfill_request(target, choices=choices)
 
 

@@ -223,11 +223,11 @@ async def _request(
     options: RequestOptions,
     run_config_json: str,
 ) -> "LaunchRunRequest":
-    from isthmus_cli.launch import known_locations
-    from isthmus_cli.run_request import RunChoices, launch_request, needs_locations, resolve_target
+    from isthmus_cli.launch import target_of
+    from isthmus_cli.run_request import RunChoices, launch_request
 
     words = [word for word in (options.first, options.second) if word]
-    locations = await known_locations(client, has_job=bool(words)) if needs_locations(words) else ()
+    target = await target_of(client, words, has_assets=bool(options.assets))
     choices = RunChoices(
         run_config_json=run_config_json,
         assets=tuple(options.assets),
@@ -237,4 +237,4 @@ async def _request(
         tags=tuple(options.tags),
         run_id=options.run_id if isinstance(options, LaunchOptions) else "",
     )
-    return launch_request(resolve_target(words, has_assets=bool(options.assets), locations=locations), choices=choices)
+    return launch_request(target, choices=choices)
