@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from isthmus_cli.command import Group, command
+from isthmus_cli.commands.version_options import FromGit, Page
 from isthmus_cli.options import Argument, ListingOptions, Option, PrintOptions
 from isthmus_cli.session import connected, run_to_end
 
@@ -37,11 +38,9 @@ class CreateOptions(OneBranchOptions):
     max_runs: Annotated[
         int | None, Option(metavar="N", help="So many runs at once at the most.", min=0, show_default=False)
     ] = None
-    from_git: Annotated[bool, Option("--from-git", help="Note commit, branch and page, as CI or git here says.")] = (
-        False
-    )
+    from_git: FromGit = False
     commit: Annotated[str, Option(metavar="ID", help="Note this commit.", show_default=False)] = ""
-    url: Annotated[str, Option(metavar="URL", help="Note this page, as of a pull request.", show_default=False)] = ""
+    url: Page = ""
 
 
 @dataclass(frozen=True, kw_only=True)

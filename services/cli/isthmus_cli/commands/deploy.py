@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from isthmus_cli.command import built
+from isthmus_cli.commands.version_options import FromGit, Page
 from isthmus_cli.options import Argument, Option, PrintOptions
 from isthmus_cli.session import connected, run_to_end
 
@@ -25,13 +26,11 @@ class DeployOptions(PrintOptions):
         False
     )
     reload: Annotated[bool, Option("--reload", help="Import again though nothing changed.")] = False
-    from_git: Annotated[bool, Option("--from-git", help="Note commit, branch and page, as CI or git here says.")] = (
-        False
-    )
+    from_git: FromGit = False
     commit: Annotated[
         str, Option(metavar="ID", help="Note this commit; another one than before is imported.", show_default=False)
     ] = ""
-    url: Annotated[str, Option(metavar="URL", help="Note this page, as of a pull request.", show_default=False)] = ""
+    url: Page = ""
     wait: Annotated[bool, Option("--wait/--no-wait", help="Return when all serve, or one failed to load.")] = True
     timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait.", min=0.0)] = 300.0
 
