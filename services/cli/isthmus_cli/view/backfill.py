@@ -13,6 +13,7 @@ from isthmus.v1.control_plane_pb2 import (
     BackfillWait,
 )
 from isthmus.v1.telemetry_pb2 import PartitionRange
+from isthmus_client.words.run import assets_text
 
 from isthmus_cli.document import enum_text
 from isthmus_cli.errors import InputError
@@ -39,8 +40,6 @@ _RUNS = (
 )
 #: Runs of a preview that are shown.
 _SHOWN = 10
-#: Assets that are named before the others are counted.
-_NAMED = 3
 
 
 def backfill_states(words: Iterable[str]) -> list["BackfillState.ValueType"]:
@@ -149,9 +148,8 @@ def standing_text(backfill: Backfill) -> str:
 
 def subject_text(it: Backfill) -> str:
     """Name what its runs execute."""
-    keys = [asset_text(key) for group in it.groups for key in group.assets]
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    return ", ".join(keys[:_NAMED]) + more if keys else str(it.job_name)
+    keys = [key for group in it.groups for key in group.assets]
+    return assets_text(keys) if keys else str(it.job_name)
 
 
 def group_text(group: BackfillGroup) -> str:

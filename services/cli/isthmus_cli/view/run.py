@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from isthmus.v1.control_plane_pb2 import Run, RunState
 from isthmus.v1.telemetry_pb2 import RunReason
-from isthmus_client.words.run import reason_text, target_text
+from isthmus_client.words.run import message_line, reason_text, target_text
 
 from isthmus_cli.run_name import brief_id
-from isthmus_cli.view.failure import failure_headline, failure_lines, violation_lines
+from isthmus_cli.view.failure import failure_lines, violation_lines
 from isthmus_cli.view.paint import Paint
 from isthmus_cli.view.table import Column, Room, short_ids, table
 from isthmus_cli.view.text import (
@@ -142,14 +142,14 @@ def _state_text(run: Run, *, paint: Paint) -> str:
 
 def why_text(run: Run) -> str:
     """Tell in one line why a run ended as it did, or why it waits; empty when there is nothing to say."""
-    first_line = _message(run).strip().partition("\n")[0]
-    return ": ".join(_without_repeats((reason_text(run), first_line)))
+    parts = (reason_text(run), _message(run))
+    return ": ".join(part for part in dict.fromkeys(parts) if part)
 
 
 def brief_why(run: Run) -> str:
     """Tell the same without the reason that goes without saying: that it is the code's own error."""
-    if run.reason == RunReason.RUN_REASON_USER_ERROR and (message := _message(run).strip()):
-        return message.partition("\n")[0].removeprefix("step ")
+    if run.reason == RunReason.RUN_REASON_USER_ERROR and (message := _message(run)):
+        return message.removeprefix("step ")
     return why_text(run)
 
 
@@ -161,15 +161,7 @@ def _listed_why(run: Run) -> str:
 
 
 def _message(run: Run) -> str:
-    if run.message:
-        return run.message
-    if run.HasField("failure"):
-        return failure_headline(run.failure)
-    return "; ".join(violation_text(it.field, description=it.description) for it in run.violations)
-
-
-def _without_repeats(parts: Sequence[str]) -> list[str]:
-    return [part for index, part in enumerate(parts) if part and part not in parts[:index]]
+    return message_line(run, worded=lambda it: violation_text(it.field, description=it.description))
 
 
 def _brief_took(run: Run) -> str:

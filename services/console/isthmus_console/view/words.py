@@ -9,7 +9,7 @@ from isthmus.v1.control_plane_pb2 import AgentState, PauseKind, Run, RunState, S
 from isthmus.v1.telemetry_pb2 import LocationPhase
 from isthmus_client.resume import is_ended
 from isthmus_client.words.failure import failure_headline
-from isthmus_client.words.run import reason_text, target_text
+from isthmus_client.words.run import message_line, reason_text, target_text
 from isthmus_client.words.run_id import brief_id
 from isthmus_client.words.value import (
     asset_text,
@@ -51,16 +51,9 @@ def pause_word(kind: "PauseKind.ValueType") -> str:
 
 def why_text(run: Run) -> str:
     """Tell in one line why a run ended as it did, or why it waits; empty when there is nothing to say."""
-    parts = [reason_text(run).lower().replace("_", " "), _message(run).strip().partition("\n")[0]]
+    said = message_line(run, worded=lambda it: f"{it.field}: {it.description}")
+    parts = (reason_text(run).lower().replace("_", " "), said)
     return ": ".join(part for part in dict.fromkeys(parts) if part)
-
-
-def _message(run: Run) -> str:
-    if run.message:
-        return run.message
-    if run.HasField("failure"):
-        return failure_headline(run.failure)
-    return "; ".join(f"{it.field}: {it.description}" for it in run.violations)
 
 
 def moment(at: Timestamp) -> Markup:
