@@ -1,19 +1,15 @@
-"""Builds what is reported of an asset from what a person typed, and asks before anything is forgotten."""
+"""Builds what is reported of an asset from what a person typed."""
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import click
 from isthmus.v1.control_plane_pb2 import ReportAssetEventRequest
 from isthmus.v1.telemetry_pb2 import AssetCheckEvaluated, CheckSeverity, MetadataEntry, MetadataValue
 
 from isthmus_cli.errors import InputError
-from isthmus_cli.terminal import terminal_line
-from isthmus_cli.view.text import count_text
 
 #: By these tags the framework knows the version of data, and that a person gave it.
 _DATA_VERSION: Final = "dagster/data_version"
@@ -108,16 +104,3 @@ def _typed(parsed: object, *, text: str) -> MetadataValue | None:
         case str():
             return MetadataValue(text=parsed)
     return None
-
-
-def confirm_wipe(asset: str, *, partitions: Sequence[str]) -> None:
-    """Ask whether what was told of an asset is to be forgotten.
-
-    Raises:
-        InputError: There is nobody to ask.
-        click.Abort: No.
-    """
-    if not sys.stdin.isatty():
-        raise InputError("Wiping is for good, and there is nobody to ask.", remedy="Say --yes.")
-    what = f"{count_text(len(partitions), 'partition')} of {asset}" if partitions else f"{asset} and of its checks"
-    click.confirm(terminal_line(f"Forget what was told of {what} for good?", is_colored=False), abort=True, err=True)

@@ -1,7 +1,7 @@
-"""Deletes runs, after a question."""
+"""Asks before something is gone for good, and deletes runs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 from isthmus.v1.control_plane_pb2 import Run, RunState
@@ -17,18 +17,24 @@ from isthmus_cli.view.run import target_text
 from isthmus_cli.view.text import age_text, count_text
 
 
-def confirm(runs: Sequence[Run]) -> None:
-    """Ask whether the runs are to be deleted.
+def confirm_deletion(runs: Sequence[Run]) -> None:
+    """Ask whether the runs are to be deleted; raises InputError when nobody can be asked, click.Abort for a no."""
+    _confirm(f"Delete {count_text(len(runs), 'run')} for good?", doing="Deleting", of=map(_described, runs))
 
-    Raises:
-        InputError: There is nobody to ask.
-        click.Abort: No.
-    """
+
+def confirm_wipe(asset: str, *, partitions: Sequence[str]) -> None:
+    """Ask whether what was told of an asset is to be forgotten; raises what `confirm_deletion` raises."""
+    what = f"{count_text(len(partitions), 'partition')} of {asset}" if partitions else f"{asset} and of its checks"
+    _confirm(f"Forget what was told of {what} for good?", doing="Wiping")
+
+
+def _confirm(question: str, *, doing: str, of: Iterable[str] = ()) -> None:
+    """Ask, below what it is about."""
     if not sys.stdin.isatty():
-        raise InputError("Deleting is for good, and there is nobody to ask.", remedy="Say --yes.")
-    for run in runs:
-        note(f"  {_described(run)}")
-    click.confirm(f"Delete {count_text(len(runs), 'run')} for good?", abort=True, err=True)
+        raise InputError(f"{doing} is for good, and there is nobody to ask.", remedy="Say --yes.")
+    for line in of:
+        note(f"  {line}")
+    click.confirm(terminal_line(question, is_colored=False), abort=True, err=True)
 
 
 async def delete_runs(client: ControlPlaneClient, runs: Sequence[Run], *, is_json: bool) -> int:

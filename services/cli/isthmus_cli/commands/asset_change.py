@@ -121,7 +121,7 @@ def wipe(options: WipeOptions) -> None:
 
 
 async def _wipe(options: WipeOptions) -> int:
-    from isthmus_cli.asset_report import confirm_wipe
+    from isthmus_cli.deletion import confirm_wipe
     from isthmus_cli.run_request import person
     from isthmus_cli.view.output import note, print_document
     from isthmus_cli.view.text import count_text

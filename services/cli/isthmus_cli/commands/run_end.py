@@ -105,10 +105,10 @@ def delete(options: DeleteOptions) -> None:
 
 
 async def _delete(options: DeleteOptions) -> int:
-    from isthmus_cli.deletion import confirm, delete_runs
+    from isthmus_cli.deletion import confirm_deletion, delete_runs
 
     async with connected(options) as client:
         runs = [await client.find_run(name) for name in options.runs]
         if not options.yes:
-            confirm(runs)
+            confirm_deletion(runs)
         return await delete_runs(client, runs, is_json=options.is_json)
